@@ -1,0 +1,1 @@
+//! libbrkmap.so: the exported symbols.
