@@ -48,7 +48,12 @@ pub const SIZE_MAX: usize = isize::MAX as usize;
 
 impl<O: Os> Allocator<O> {
     pub const fn new(os: O) -> Self {
-        Allocator { arena: Arena::new(os), large: Large::new(), registry: Registry::new(), tunables: Tunables::new() }
+        Allocator {
+            arena: Arena::new(os),
+            large: Large::new(),
+            registry: Registry::new(),
+            tunables: Tunables::new(),
+        }
     }
 
     /// The slow path of a class: the fast path found no block in `heap`.
@@ -271,3 +276,6 @@ impl<O: Os> Allocator<O> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -165,7 +165,8 @@ impl<O: Os> Arena<O> {
         let page = self.os.page();
         let limit = self.os.address_limit();
         // The tables take a thousandth of the window.
-        let mut window = if limit == usize::MAX { WINDOW } else { limit.next_power_of_two().clamp(WINDOW_MIN, WINDOW) };
+        let mut window =
+            if limit == usize::MAX { WINDOW } else { limit.next_power_of_two().clamp(WINDOW_MIN, WINDOW) };
         let tables = loop {
             match Tables::reserve(&self.os, window, page) {
                 Some(tables) => break tables,
@@ -377,8 +378,7 @@ impl<O: Os> Arena<O> {
     pub fn figures(&self) -> Option<ArenaFigures> {
         let bytes = |granules: u32| Bytes((granules as usize) << GRANULE_SHIFT);
         self.with_state(|state| {
-            let end = state.top.end().0 as usize;
-            let free_at_top = state.runs.last(&state.nodes()[..end]).map_or(0, |(_, len)| len.0);
+            let free_at_top = state.runs.last(state.nodes(), state.top.end().0).map_or(0, |(_, len)| len.0);
             ArenaFigures {
                 mode: state.top.mode(),
                 gained: bytes(state.in_use + state.runs.free().0),
@@ -389,6 +389,11 @@ impl<O: Os> Arena<O> {
                 free_at_top: bytes(free_at_top),
             }
         })
+    }
+
+    #[cfg(test)]
+    pub fn hold_lock(&self) -> impl Sized + '_ {
+        self.state.lock()
     }
 
     /// Calls `f` with every granule the arena was given, and its entry.

@@ -141,7 +141,13 @@ impl Heap {
     /// # Safety
     /// `block` is a live block of the arena, given up by the caller; `map` is the arena's, from zero.
     #[inline(always)]
-    pub unsafe fn push_class(&self, map: PageMap, class: SizeClass, block: *mut u8, over: impl FnOnce()) -> bool {
+    pub unsafe fn push_class(
+        &self,
+        map: PageMap,
+        class: SizeClass,
+        block: *mut u8,
+        over: impl FnOnce(),
+    ) -> bool {
         let bin = self.bin(class);
         // SAFETY: the block is the arena's, so it is in the window.
         let entry = unsafe { map.at_address(block.addr()) };

@@ -185,6 +185,11 @@ impl Large {
         }
     }
 
+    #[cfg(test)]
+    pub fn hold_lock(&self) -> impl Sized + '_ {
+        self.state.lock()
+    }
+
     fn keep<O: Os>(&self, arena: &Arena<O>, mapping: Mapping) -> bool {
         let mut state = self.state.lock();
         if state.cached == CACHED_MAX {

@@ -3,7 +3,7 @@
 
 use crate::allocator::{Allocated, Allocator, Soiled};
 use crate::config::parse_bytes;
-use crate::heap::{EMPTY, Heap};
+use crate::heap::Heap;
 use crate::os::linux::{Linux, environment};
 use crate::os::thread::{ThreadWord, arm_exit, at_fork_child, exit_key};
 use crate::size_class;

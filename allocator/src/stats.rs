@@ -65,6 +65,8 @@ impl Stats {
 
     /// Bytes with the program: an upper bound, threads' magazines count as in use.
     pub fn live_bytes(&self) -> usize {
-        self.small_bytes + (self.arena_used_bytes - self.slab_bytes.min(self.arena_used_bytes)) + self.large_bytes
+        self.small_bytes
+            + (self.arena_used_bytes - self.slab_bytes.min(self.arena_used_bytes))
+            + self.large_bytes
     }
 }

@@ -72,7 +72,8 @@ impl Runs {
     pub fn insert(&mut self, nodes: &mut [Node], head: GranuleIdx, len: Granules) {
         let (mut head, mut len) = (head.0, len.0);
         self.free += len;
-        let added: u32 = nodes[head as usize..(head + len) as usize].iter().map(|node| node.dirty as u32).sum();
+        let added: u32 =
+            nodes[head as usize..(head + len) as usize].iter().map(|node| node.dirty as u32).sum();
         self.dirty += added;
         let mut run_dirty = added;
         if head > 0 && nodes[head as usize - 1].tail_of != 0 {
@@ -137,15 +138,20 @@ impl Runs {
         Some((start, len))
     }
 
-    /// The free run that ends where the nodes end.
-    pub fn last(&self, nodes: &[Node]) -> Option<(GranuleIdx, Granules)> {
-        let tail = nodes.last()?.tail_of.checked_sub(1)?;
+    /// The free run that ends at `end`.
+    pub fn last(&self, nodes: &[Node], end: u32) -> Option<(GranuleIdx, Granules)> {
+        let tail = nodes.get(end.checked_sub(1)? as usize)?.tail_of.checked_sub(1)?;
         Some((GranuleIdx(tail), Granules(nodes[tail as usize].len)))
     }
 
-    /// Takes the clean end of the free run that ends where the nodes end, if it is `min` long at least.
-    pub fn take_clean_end(&mut self, nodes: &mut [Node], end: u32, min: Granules) -> Option<(GranuleIdx, Granules)> {
-        let (head, len) = self.last(&nodes[..end as usize])?;
+    /// Takes the clean end of the free run that ends at `end`, if it is `min` long at least.
+    pub fn take_clean_end(
+        &mut self,
+        nodes: &mut [Node],
+        end: u32,
+        min: Granules,
+    ) -> Option<(GranuleIdx, Granules)> {
+        let (head, len) = self.last(nodes, end)?;
         let clean = (0..len.0).take_while(|&k| nodes[(end - 1 - k) as usize].dirty == 0).count() as u32;
         if clean < min.0.max(1) {
             return None;

@@ -65,11 +65,9 @@ impl Tables {
         if last <= first {
             return Some(end);
         }
-        for (table, width) in [
-            (self.map.cast::<u8>(), MAP_WORD),
-            (self.nodes.cast::<u8>(), NODE),
-            (self.records, RECORD),
-        ] {
+        for (table, width) in
+            [(self.map.cast::<u8>(), MAP_WORD), (self.nodes.cast::<u8>(), NODE), (self.records, RECORD)]
+        {
             let len = (last - first) * width;
             // The window may end inside a page of the map, whose rest belongs to the map too.
             let len = round_up(len, page)?;

@@ -273,7 +273,12 @@ fn gain(from: usize, to: usize) -> Gain {
 }
 
 /// Moves the break by a first step and puts a fence above it. The arena's end and the fence.
-fn build_fence<O: Os>(os: &O, base: *mut u8, brk: *mut u8, window: usize) -> Option<(usize, (*mut u8, usize))> {
+fn build_fence<O: Os>(
+    os: &O,
+    base: *mut u8,
+    brk: *mut u8,
+    window: usize,
+) -> Option<(usize, (*mut u8, usize))> {
     let end = (brk.addr() - base.addr()).next_multiple_of(GRANULE) + GROW_FIRST;
     let by = base.addr() + end - brk.addr();
     let before = os.grow_break(by)?;

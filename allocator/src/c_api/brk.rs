@@ -20,7 +20,8 @@ pub fn sbrk<W>(increment: libc::intptr_t) -> *mut c_void {
             _ => {
                 let by = increment.unsigned_abs();
                 // SAFETY: what lies above the arena's end is the callers' of sbrk.
-                brk.addr().checked_sub(by).is_some_and(|to| to >= ours.addr()) && unsafe { os.shrink_break(by) }
+                brk.addr().checked_sub(by).is_some_and(|to| to >= ours.addr())
+                    && unsafe { os.shrink_break(by) }
             }
         };
         if moved { brk.cast() } else { no_memory() }

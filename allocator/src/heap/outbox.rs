@@ -32,7 +32,11 @@ impl Outbox {
     pub const fn new() -> Self {
         Outbox {
             slots: [const {
-                Slot { head: Cell::new(core::ptr::null_mut()), count: Cell::new(0), entry: Cell::new(Entry::FREE) }
+                Slot {
+                    head: Cell::new(core::ptr::null_mut()),
+                    count: Cell::new(0),
+                    entry: Cell::new(Entry::FREE),
+                }
             }; OUTBOX_SLOTS],
             bytes: Cell::new(0),
             limit: Cell::new(OUTBOX_BYTES),

@@ -29,7 +29,12 @@ const fn first_cap(class: SizeClass) -> u32 {
 impl Heap {
     /// A block of a class whose bin is empty: from the spare, from what other threads sent, from the
     /// slabs. None where the arena can grow no more.
-    pub fn alloc_slow<O: Os>(&self, arena: &Arena<O>, registry: &Registry, class: SizeClass) -> Option<Fresh> {
+    pub fn alloc_slow<O: Os>(
+        &self,
+        arena: &Arena<O>,
+        registry: &Registry,
+        class: SizeClass,
+    ) -> Option<Fresh> {
         self.while_busy(|| {
             let spare = &self.owned.spares[class.0 as usize];
             if !spare.is_empty() {

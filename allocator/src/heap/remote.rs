@@ -80,6 +80,11 @@ impl Heap {
 }
 
 impl Shared {
+    #[cfg(test)]
+    pub fn hold_lock(&self) -> impl Sized + '_ {
+        self.central.lock()
+    }
+
     /// Takes everything out of the inbox.
     pub(super) fn take_inbox<O: Os>(&self, site: &Site<O>, mut each: impl FnMut(SizeClass, Chain)) {
         let mut link = self.inbox.take_all();

@@ -42,7 +42,9 @@ impl Index {
             return true;
         }
         let capacity = ((self.live + 1) * 4).next_power_of_two().max(FIRST_SLOTS);
-        let Some(bytes) = (capacity * size_of::<Slot>()).checked_next_multiple_of(os.page()) else { return false };
+        let Some(bytes) = (capacity * size_of::<Slot>()).checked_next_multiple_of(os.page()) else {
+            return false;
+        };
         let Some(memory) = os.map(bytes) else { return false };
         let mut new = Index { slots: memory.cast(), capacity, live: 0, taken: 0 };
         for slot in self.slots().iter().filter(|slot| slot.key > GONE) {

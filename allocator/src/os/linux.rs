@@ -158,7 +158,13 @@ fn name_region(at: *mut c_void, len: usize, name: &'static CStr) {
     keep_errno(|| {
         // SAFETY: names a range of our own; the kernel copies the string.
         unsafe {
-            libc::prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME, at as libc::c_ulong, len as libc::c_ulong, name.as_ptr())
+            libc::prctl(
+                PR_SET_VMA,
+                PR_SET_VMA_ANON_NAME,
+                at as libc::c_ulong,
+                len as libc::c_ulong,
+                name.as_ptr(),
+            )
         }
     });
 }

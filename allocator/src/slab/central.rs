@@ -363,7 +363,11 @@ unsafe fn carve<O: Os>(site: &Site<O>, slab: &mut Slab, granule: GranuleIdx, wan
     let head = start(&site.geometry, granule).wrapping_add(slab.carved as usize * size);
     for k in 0..count as usize {
         let block: *mut Link = head.wrapping_add(k * size).cast();
-        let next = if k + 1 < count as usize { head.wrapping_add((k + 1) * size).cast() } else { core::ptr::null_mut() };
+        let next = if k + 1 < count as usize {
+            head.wrapping_add((k + 1) * size).cast()
+        } else {
+            core::ptr::null_mut()
+        };
         // SAFETY: inside the granule, beyond what was carved: nobody else's.
         unsafe { Link::set_next(block, next) };
     }

@@ -128,7 +128,8 @@ mod loom_models {
     impl<O: Orderings> Model<O> {
         fn send(&self, item: usize) {
             // SAFETY: until it is pushed, the item is this thread's; loom checks the claim.
-            self.inbox.push(item as u64 + 1, 1, |next| self.next[item].with_mut(|cell| unsafe { *cell = next }));
+            self.inbox
+                .push(item as u64 + 1, 1, |next| self.next[item].with_mut(|cell| unsafe { *cell = next }));
         }
 
         /// Takes all and walks it; how many items there were.
@@ -150,10 +151,8 @@ mod loom_models {
         let met = std::sync::Arc::new(AtomicUsize::new(0));
         let seen = met.clone();
         loom::model(move || {
-            let model = Arc::new(Model::<O> {
-                inbox: Inbox::new(),
-                next: [UnsafeCell::new(0), UnsafeCell::new(0)],
-            });
+            let model =
+                Arc::new(Model::<O> { inbox: Inbox::new(), next: [UnsafeCell::new(0), UnsafeCell::new(0)] });
             let senders: Vec<_> = (0..SENDERS)
                 .map(|item| {
                     let model = model.clone();

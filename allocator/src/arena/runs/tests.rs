@@ -30,7 +30,7 @@ fn touching_runs_become_one() {
     for head in [0, 2, 1, 7, 3, 5, 6, 4] {
         runs.insert(&mut nodes, GranuleIdx(head), ONE);
     }
-    assert_eq!(runs.last(&nodes), Some((GranuleIdx(0), Granules(8))));
+    assert_eq!(runs.last(&nodes, 8), Some((GranuleIdx(0), Granules(8))));
 }
 
 #[test]
