@@ -5,7 +5,7 @@
 //!                    ├─ below the threshold ─────► a span of the arena
 //!                    └─ the threshold and above ─► a mapping
 //!   pointer ─┬─ in the window ─► page map: this heap's class │ another heap's │ a span
-//!            └─ outside ───────► a large mapping, or nobody's
+//!            └─ elsewhere ─────► a large mapping, or nobody's
 //! ```
 
 use crate::arena::Arena;
@@ -86,7 +86,8 @@ impl<O: Os> Allocator<O> {
         Some(Allocated { block, soiled: if run.zeroed { Soiled::Nothing } else { Soiled::Everything } })
     }
 
-    /// The page-map entry of a pointer into the window, with its granule.
+    /// The page-map entry of a pointer into the arena, with its granule. A mapping may lie inside the
+    /// window too, where the arena is not: its entry is FREE.
     fn entry_of(&self, block: *mut u8) -> Option<(GranuleIdx, Entry)> {
         let geometry = self.arena.geometry()?;
         let offset = block.addr().wrapping_sub(geometry.base.addr());
@@ -95,7 +96,8 @@ impl<O: Os> Allocator<O> {
         }
         let granule = offset >> GRANULE_SHIFT;
         // SAFETY: inside the window, as just tested.
-        Some((GranuleIdx(granule as u32), unsafe { geometry.map.get(granule) }))
+        let entry = unsafe { geometry.map.get(granule) };
+        (entry != Entry::FREE).then_some((GranuleIdx(granule as u32), entry))
     }
 
     /// Frees a block that the fast path did not take: another heap's, a span, a mapping.

@@ -113,11 +113,6 @@ impl Sim {
         self.state.lock().unwrap().brk += by;
     }
 
-    /// Puts a foreign mapping into the break's range.
-    pub fn obstruct(&self, offset: usize) {
-        self.state.lock().unwrap().brk_limit = offset;
-    }
-
     fn enter(&self, call: Call) -> Option<std::sync::MutexGuard<'_, State>> {
         let mut state = self.state.lock().unwrap();
         let number = state.calls.entry(call).or_insert(0);
