@@ -3,9 +3,9 @@
 BRKMAP_TARGET=${CARGO_TARGET_DIR:-$PWD/target}
 export BRKMAP_TARGET
 
-# How a suite says that it did not run. `cannot`: this machine is not allowed or not able to. `skipped`: it could
-# be, but something went wrong or was forbidden on the way (.ci/run takes that as a failure). `absent`: the tree
-# does not hold what the suite would test.
+# How a suite says that it did not run. `cannot`: this machine is not allowed or not able to. `skipped`: it
+# could be, but something went wrong or was forbidden on the way (.ci/run takes that as a failure).
+# `absent`: the tree does not hold what the suite would test.
 CANNOT=77 SKIPPED=78 ABSENT=79
 
 cannot() { echo "$1${2:+; install: $2}" | tee "$BRKMAP_REASON"; exit "$CANNOT"; }
@@ -57,8 +57,8 @@ apt_once() {
 # need COMMAND PACKAGE: the command, from that Debian package if it is not here yet; else the suite ends.
 need() { command -v "$1" >/dev/null || apt "$2"; }
 
-# want COMMAND PACKAGE: the same, but the suite goes on: its tests name what they lack, and BRKMAP_CANNOT tells
-# them whether this machine could have had it.
+# want COMMAND PACKAGE: the same, but the suite goes on: its tests name what they lack, and BRKMAP_CANNOT
+# tells them whether this machine could have had it.
 want() {
   command -v "$1" >/dev/null && return
   (apt "$2")

@@ -1,7 +1,7 @@
 //! What the programs under test do: scenarios by name, each over any allocator.
 //!
-//! A scenario judges itself and panics where a promise does not hold; what shows only from outside (system calls)
-//! it marks for the tracer. Its bookkeeping is kept out of the allocator it measures.
+//! A scenario judges itself and panics where a promise does not hold; what shows only from outside (system
+//! calls) it marks for the tracer. Its bookkeeping is kept out of the allocator it measures.
 
 use std::alloc::{GlobalAlloc, Layout};
 
@@ -15,9 +15,11 @@ pub mod limits;
 pub mod syscalls;
 pub mod threads;
 
-/// Runs the scenario the command line names, on `alloc`. For C functions the allocator is the process's malloc.
+/// Runs the scenario the command line names, on `alloc`. For C functions the allocator is the process's
+/// malloc.
 pub fn main<A: GlobalAlloc + Sync>(alloc: &'static A) {
-    // A broken promise ends the program, whichever thread found it: the others may be waiting for that thread.
+    // A broken promise ends the program, whichever thread found it: the others may be waiting for that
+    // thread.
     let report = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |why| {
         report(why);
@@ -74,8 +76,9 @@ fn layout(size: usize) -> Layout {
 
 /// A block, or null.
 fn get<A: GlobalAlloc>(alloc: &A, size: usize) -> *mut u8 {
-    // SAFETY: no size here is zero.
-    unsafe { alloc.alloc(layout(size)) }
+    // SAFETY: no size here is zero. The compiler may drop a pair of malloc and free whose block it sees
+    // unused, so it must not see.
+    std::hint::black_box(unsafe { alloc.alloc(layout(size)) })
 }
 
 /// # Safety

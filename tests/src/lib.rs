@@ -5,6 +5,7 @@
 //! - [`program`]: a program under the preload library or not, with a deadline
 //! - [`strace`]: its memory calls, cut into the spans it marks
 //! - [`skip`]: saying loudly that a test could not run
+//! - [`source`]: the source tree as text
 //!
 //! The programs (`exercise`, `exercise-rust`) are one set of scenarios over two fronts, and judge themselves
 //! from inside, with what must not allocate while it measures:
@@ -20,5 +21,6 @@ pub mod program;
 pub mod random;
 pub mod shadow;
 pub mod skip;
+pub mod source;
 pub mod strace;
 pub mod table;

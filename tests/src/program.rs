@@ -43,7 +43,8 @@ impl Front {
         run(self.exercise(arguments)).expect_success(&format!("{arguments:?} on {self:?}"));
     }
 
-    /// Runs the scenario under strace with more environment, and gives its memory calls. None: no strace here.
+    /// Runs the scenario under strace with more environment, and gives its memory calls. None: no strace
+    /// here.
     pub fn trace_with(self, arguments: &[&str], environment: &[(&str, &str)]) -> Option<Vec<Call>> {
         let strace = crate::skip::tool("strace")?;
         let log = tempfile::NamedTempFile::new().expect("a file for the log");
@@ -73,7 +74,8 @@ pub fn binary(name: &str) -> PathBuf {
     profile.join(name)
 }
 
-/// The library the programs are preloaded with: BRKMAP_PRELOAD, or libbrkmap.so of this tree, built if need be.
+/// The library the programs are preloaded with: BRKMAP_PRELOAD, or libbrkmap.so of this tree, built if need
+/// be.
 pub fn preload() -> &'static Path {
     static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
     LIBRARY.get_or_init(|| {

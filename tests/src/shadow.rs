@@ -1,7 +1,7 @@
 //! Blocks whose whole content is known: filled when they are got, checked before they go.
 //!
-//! The pattern of a block follows from its address and its owner's number, so a block given out twice, one that
-//! overlaps another, and one that was written to by the allocator all show as a wrong byte.
+//! The pattern of a block follows from its address and its owner's number, so a block given out twice, one
+//! that overlaps another, and one that was written to by the allocator all show as a wrong byte.
 
 use std::alloc::{GlobalAlloc, Layout};
 use std::sync::Mutex;
@@ -23,6 +23,8 @@ impl Block {
     pub fn new<A: GlobalAlloc>(alloc: &A, layout: Layout, owner: u64, zeroed: bool) -> Option<Self> {
         // SAFETY: the layout is not empty, see `layout_of`.
         let start = unsafe { if zeroed { alloc.alloc_zeroed(layout) } else { alloc.alloc(layout) } };
+        // What becomes of the block is not the compiler's to know: it could drop the request.
+        let start = std::hint::black_box(start);
         if start.is_null() {
             return None;
         }
@@ -36,9 +38,9 @@ impl Block {
     }
 
     fn bytes(&mut self) -> &mut [u8] {
-        // SAFETY: `start` is a live block of this layout, owned by `self`; whoever made it initialised it or is
-        // about to write only (bytes have no invalid values, and the allocator's memory is never unwritten pages
-        // the compiler knows of).
+        // SAFETY: `start` is a live block of this layout, owned by `self`; whoever made it initialised it
+        // or is about to write only (bytes have no invalid values, and the allocator's memory is never
+        // unwritten pages the compiler knows of).
         unsafe { std::slice::from_raw_parts_mut(self.start, self.layout.size()) }
     }
 
@@ -113,8 +115,12 @@ const SHARED: usize = 400;
 /// `threads` threads allocate, resize, hand over and free blocks at random, `steps` each.
 pub fn storm<A: GlobalAlloc + Sync>(alloc: &A, threads: usize, steps: usize, seed: u64) {
     let shared = Mutex::new(Vec::with_capacity(SHARED));
+    if threads == 1 {
+        // Here and now: under a limit there may be no room for a thread.
+        one_of_storm(alloc, &shared, 0, steps, seed);
+    }
     std::thread::scope(|scope| {
-        for owner in 0..threads as u64 {
+        for owner in (0..threads as u64).filter(|_| threads > 1) {
             let shared = &shared;
             scope.spawn(move || one_of_storm(alloc, shared, owner, steps, seed));
         }

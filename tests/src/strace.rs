@@ -1,7 +1,7 @@
 //! The memory calls of a program, read from strace's log and cut into the spans the program marks.
 //!
-//! A span is opened and closed by the traced program itself ([`begin`], [`end`]): a `write` to a descriptor that
-//! cannot exist, which does nothing but show in the log, in order, with the thread that made it.
+//! A span is opened and closed by the traced program itself ([`begin`], [`end`]): a `write` to a descriptor
+//! that cannot exist, which does nothing but show in the log, in order, with the thread that made it.
 
 use std::path::Path;
 
@@ -72,6 +72,21 @@ impl Call {
     fn has(&self, index: usize, flag: &str) -> bool {
         self.arguments.get(index).is_some_and(|text| text.split('|').any(|word| word == flag))
     }
+}
+
+/// The calls, a line each and not without end: for the message of a failing test.
+pub fn show(calls: &[Call]) -> String {
+    const MOST: usize = 12;
+    let mut text = String::new();
+    for (at, call) in calls.iter().enumerate() {
+        if at == MOST {
+            text += "\n  and more";
+            break;
+        }
+        text +=
+            &format!("\n  {} {}({}) = {}", call.thread, call.name, call.arguments.join(", "), call.result);
+    }
+    if text.is_empty() { " no calls".to_owned() } else { text }
 }
 
 /// The calls of a log written by `strace -f -o`.

@@ -27,7 +27,9 @@ step "cargo run --release prints the comparison" compares
 
 preloads() {
   local want=forty-two got
-  got=$(LD_PRELOAD=$PWD/target/release/libbrkmap.so /bin/bash -c 'x=(forty two); IFS=-; echo "${x[*]}"') || return 1
+  export LD_PRELOAD=$PWD/target/release/libbrkmap.so
+  got=$(/bin/bash -c 'x=(forty two); IFS=-; echo "${x[*]}"') || return 1
+  unset LD_PRELOAD
   [ "$got" = $want ] || { echo "said: $got"; return 1; }
 }
 step "LD_PRELOAD=target/release/libbrkmap.so works" preloads

@@ -54,9 +54,9 @@ fn a_mapping_in_the_way_of_the_break_is_walked_around() {
     Front::BOTH.iter().for_each(|front| front.check(&["above-break"]));
 }
 
-/// Makes every brk of the program fail from its first instruction on. What a refusal looks like differs: a filter
-/// cannot give the old break as the kernel does, it gives `-errno` (or 0 for errno 0), and libc takes `-errno` for
-/// an address.
+/// Makes every brk of the program fail from its first instruction on. What a refusal looks like differs: a
+/// filter cannot give the old break as the kernel does, it gives `-errno` (or 0 for errno 0), and libc
+/// takes `-errno` for an address.
 fn refuse_brk(command: &mut Command, errno: u32) {
     const ALLOW: u32 = libc::SECCOMP_RET_ALLOW;
     let refuse = libc::SECCOMP_RET_ERRNO | errno;

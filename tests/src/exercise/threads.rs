@@ -115,7 +115,8 @@ pub fn only_frees<A: GlobalAlloc + Sync>(alloc: &'static A) {
             full.wait();
             empty.wait();
         }
-        // The bound at rest holds from the owner's next refill: others cannot tidy a heap its thread may be using.
+        // The bound at rest holds from the owner's next refill: others cannot tidy a heap its thread may be
+        // using.
         for size in (16..=KIB).step_by(16) {
             let block = get(alloc, size);
             // SAFETY: got above, given up here.
@@ -178,9 +179,9 @@ pub fn churn<A: GlobalAlloc + Sync>(alloc: &'static A) {
 /// Two hundred threads that have all allocated and freed, and are all still there.
 pub fn two_hundred<A: GlobalAlloc + Sync>(alloc: &'static A) {
     const THREADS: usize = 200;
-    // For each thread: 64 KiB of touched stack and thread-local storage, 192 KiB for its heap's records, its
-    // magazines, and the slabs it has begun and not yet given up. With none of it bounded, the MiB each thread
-    // went through would stay: 200 MiB.
+    // For each thread: 64 KiB of touched stack and thread-local storage, 192 KiB for its heap's records,
+    // its magazines, and the slabs it has begun and not yet given up. With none of it bounded, the MiB each
+    // thread went through would stay: 200 MiB.
     let bound = THREADS * 256 * KIB + REST;
     let before = measure::resident();
     let barrier = Barrier::new(THREADS + 1);
