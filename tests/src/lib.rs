@@ -1,1 +1,26 @@
 //! What the whole-program tests share.
+//!
+//! Two sides. The tests (`tests/tests/*.rs`) start programs and judge them from outside:
+//!
+//! - [`program`]: a program under the preload library or not, with a deadline
+//! - [`strace`]: its memory calls, cut into the spans it marks
+//! - [`skip`]: saying loudly that a test could not run
+//! - [`source`]: the source tree as text
+//!
+//! The programs (`exercise`, `exercise-rust`) are one set of scenarios over two fronts, and judge themselves
+//! from inside, with what must not allocate while it measures:
+//!
+//! - [`exercise`]: the scenarios, by name
+//! - [`shadow`]: blocks whose whole content is known, and the storm of threads over them
+//! - [`measure`]: resident size, the break, page faults
+//! - [`table`]: an array that no allocator under test ever sees
+
+pub mod exercise;
+pub mod measure;
+pub mod program;
+pub mod random;
+pub mod shadow;
+pub mod skip;
+pub mod source;
+pub mod strace;
+pub mod table;

@@ -1,0 +1,101 @@
+//! What the programs under test do: scenarios by name, each over any allocator.
+//!
+//! A scenario judges itself and panics where a promise does not hold; what shows only from outside (system
+//! calls) it marks for the tracer. Its bookkeeping is kept out of the allocator it measures.
+
+use std::alloc::{GlobalAlloc, Layout};
+
+use crate::shadow;
+
+pub mod anywhere;
+pub mod c_api;
+pub mod fork;
+pub mod give_back;
+pub mod limits;
+pub mod syscalls;
+pub mod threads;
+
+/// Runs the scenario the command line names, on `alloc`. For C functions the allocator is the process's
+/// malloc.
+pub fn main<A: GlobalAlloc + Sync>(alloc: &'static A) {
+    // A broken promise ends the program, whichever thread found it: the others may be waiting for that
+    // thread.
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |why| {
+        report(why);
+        // SAFETY: ends the process and nothing else.
+        unsafe { libc::_exit(101) };
+    }));
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words[..] {
+        ["nothing"] => {}
+        ["small"] => syscalls::small(alloc),
+        ["large"] => syscalls::large(alloc),
+        ["threads"] => syscalls::threads(alloc),
+        ["threshold", bytes] => syscalls::threshold(alloc, number(bytes)),
+        ["mallopt", bytes] => syscalls::mallopt(alloc, number(bytes)),
+        ["realloc"] => syscalls::realloc(alloc),
+        ["zeroed"] => syscalls::zeroed(alloc),
+        ["storm", threads, steps, seed] => {
+            shadow::storm(alloc, number(threads), number(steps), number(seed) as u64)
+        }
+        ["give-back", kind] => give_back::all(alloc, kind),
+        ["give-back-large-cache"] => give_back::large_cache(alloc),
+        ["pair"] => threads::pair(alloc),
+        ["only-frees"] => threads::only_frees(alloc),
+        ["churn"] => threads::churn(alloc),
+        ["two-hundred"] => threads::two_hundred(alloc),
+        ["limit", "as"] => limits::refused(alloc, libc::RLIMIT_AS),
+        ["limit", "data"] => limits::refused(alloc, libc::RLIMIT_DATA),
+        ["foreign-sbrk"] => limits::foreign_sbrk(alloc),
+        ["above-break"] => limits::above_break(alloc),
+        ["work"] => limits::work(alloc),
+        ["fork-storm"] => fork::storm(alloc, false),
+        ["fork-storm", "from-thread"] => fork::storm(alloc, true),
+        ["tls-destructors"] => anywhere::tls_destructors(alloc),
+        ["exit-time"] => anywhere::exit_time(alloc),
+        ["small-stack"] => anywhere::small_stack(alloc),
+        ["signals"] => anywhere::signals(alloc),
+        ["c-api", case] => c_api::run(case),
+        _ => panic!("no scenario {words:?}"),
+    }
+}
+
+fn number(text: &str) -> usize {
+    text.parse().unwrap_or_else(|_| panic!("{text} is not a number"))
+}
+
+pub const KIB: usize = 1 << 10;
+pub const MIB: usize = 1 << 20;
+
+/// An alignment every allocator gives by itself.
+fn layout(size: usize) -> Layout {
+    Layout::from_size_align(size, 8).expect("sizes here are small")
+}
+
+/// A block, or null.
+fn get<A: GlobalAlloc>(alloc: &A, size: usize) -> *mut u8 {
+    // SAFETY: no size here is zero. The compiler may drop a pair of malloc and free whose block it sees
+    // unused, so it must not see.
+    std::hint::black_box(unsafe { alloc.alloc(layout(size)) })
+}
+
+/// # Safety
+/// `block` came from `get` of the same size and is given up.
+unsafe fn put<A: GlobalAlloc>(alloc: &A, block: *mut u8, size: usize) {
+    // SAFETY: as the caller promises.
+    unsafe { alloc.dealloc(block, layout(size)) }
+}
+
+/// Writes to every page of a block, so that all of it is resident.
+///
+/// # Safety
+/// `block` is live and of at least this size.
+unsafe fn touch(block: *mut u8, size: usize) {
+    // The smallest page there is; a larger one is touched more than once.
+    for at in (0..size).step_by(4 * KIB).chain([size - 1]) {
+        // SAFETY: within the block. Volatile, or a block that is only freed would not be written at all.
+        unsafe { block.add(at).write_volatile(at as u8) };
+    }
+}

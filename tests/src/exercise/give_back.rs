@@ -1,0 +1,86 @@
+//! Memory goes back to the system when it is freed: no wait, no thread that does it later.
+
+use std::alloc::GlobalAlloc;
+
+use super::{KIB, MIB, get, put, touch};
+use crate::measure;
+use crate::random::Random;
+use crate::table::Table;
+
+/// What may stay resident over the live bytes: the promise of the README. Inside it are 4 MiB of free memory
+/// kept for reuse, 4 MiB for all else: page map, heap, magazines, partly used slabs.
+const SLACK: usize = 8 * MIB;
+
+const TOTAL: usize = 1 << 30;
+
+/// Allocates 1 GiB of blocks of one kind, frees all of them in random order, and looks at once.
+pub fn all<A: GlobalAlloc>(alloc: &A, kind: &str) {
+    let mut random = Random::new(1);
+    let size_of: fn(&mut Random) -> usize = match kind {
+        "small" => |random| random.between(16, KIB),
+        "medium" => |random| random.between(KIB, 128 * KIB - 1),
+        "large" => |random| random.between(128 * KIB, 4 * MIB),
+        "mixed" => |random| random.size(MIB),
+        _ => panic!("no kind {kind}"),
+    };
+    let before = measure::resident();
+    {
+        // Enough even if every block were of 256 bytes.
+        let mut blocks = Table::<*mut u8>::new(TOTAL / 256);
+        let mut sizes = Table::<usize>::new(TOTAL / 256);
+        let (mut count, mut live) = (0, 0);
+        while live < TOTAL {
+            let size = size_of(&mut random);
+            let block = get(alloc, size);
+            assert!(!block.is_null(), "no memory for this test at {live} live bytes");
+            // SAFETY: live and of this size.
+            unsafe { touch(block, size) };
+            (blocks[count], sizes[count]) = (block, size);
+            count += 1;
+            live += size;
+        }
+        let peak = measure::resident() - before;
+        assert!(
+            peak >= TOTAL,
+            "only {} MiB were resident at the peak: this test measures nothing",
+            peak / MIB
+        );
+        // Random order, the same for both tables.
+        for last in (1..count).rev() {
+            let other = random.below(last + 1);
+            blocks.swap(last, other);
+            sizes.swap(last, other);
+        }
+        for (block, size) in blocks.iter().zip(sizes.iter()).take(count) {
+            // SAFETY: got above, each once, given up here.
+            unsafe { put(alloc, *block, *size) };
+        }
+    }
+    let after = measure::resident().saturating_sub(before);
+    assert!(after <= SLACK, "{} KiB are still resident after all {kind} blocks were freed", after / KIB);
+}
+
+/// Freed mappings kept for reuse: at most 4 MiB, or an eighth of what is live.
+pub fn large_cache<A: GlobalAlloc>(alloc: &A) {
+    let mut blocks = Table::<*mut u8>::new(256);
+    let live = 64 * MIB;
+    let kept = get(alloc, live);
+    // SAFETY: live and of this size.
+    unsafe { touch(kept, live) };
+    let before = measure::resident();
+    for block in blocks.iter_mut() {
+        *block = get(alloc, MIB);
+        // SAFETY: live and of this size.
+        unsafe { touch(*block, MIB) };
+    }
+    for block in blocks.iter() {
+        // SAFETY: got above, given up here.
+        unsafe { put(alloc, *block, MIB) };
+    }
+    // One block over the bound may be counted before it is dropped; the rest is for the records.
+    let bound = (4 * MIB).max(live / 8) + MIB + 512 * KIB;
+    let after = measure::resident().saturating_sub(before);
+    assert!(after <= bound, "{} KiB of freed mappings are still resident", after / KIB);
+    // SAFETY: got above, given up here.
+    unsafe { put(alloc, kept, live) };
+}

@@ -1,0 +1,166 @@
+//! A program under test: on which allocator it runs, and how long it may take.
+
+use std::io::{Read, Seek};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use crate::strace::{self, Call};
+
+/// No measure of speed: what takes this long hangs.
+pub const DEADLINE: Duration = Duration::from_secs(240);
+
+/// The two ways to be a program's allocator.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Front {
+    /// libbrkmap.so under LD_PRELOAD, malloc and free called through libc.
+    Preload,
+    /// `#[global_allocator]`, linked in.
+    Rust,
+}
+
+impl Front {
+    pub const BOTH: [Front; 2] = [Front::Preload, Front::Rust];
+
+    /// `exercise ARGUMENTS…` on this front.
+    pub fn exercise(self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(self.binary());
+        command.args(arguments);
+        if self == Front::Preload {
+            command.env("LD_PRELOAD", preload());
+        }
+        command
+    }
+
+    fn binary(self) -> PathBuf {
+        binary(if self == Front::Preload { "exercise" } else { "exercise-rust" })
+    }
+
+    /// Runs the scenario, which judges itself.
+    pub fn check(self, arguments: &[&str]) {
+        run(self.exercise(arguments)).expect_success(&format!("{arguments:?} on {self:?}"));
+    }
+
+    /// Runs the scenario under strace with more environment, and gives its memory calls. None: no strace
+    /// here.
+    pub fn trace_with(self, arguments: &[&str], environment: &[(&str, &str)]) -> Option<Vec<Call>> {
+        let strace = crate::skip::tool("strace")?;
+        let log = tempfile::NamedTempFile::new().expect("a file for the log");
+        let mut command = Command::new(strace);
+        command.args(["-f", "-s", "64", "-e", strace::CALLS, "-o"]).arg(log.path());
+        if self == Front::Preload {
+            // For the traced program only: strace itself is not under test.
+            command.arg("-E").arg(format!("LD_PRELOAD={}", preload().display()));
+        }
+        for (name, value) in environment {
+            command.arg("-E").arg(format!("{name}={value}"));
+        }
+        command.arg(self.binary()).args(arguments);
+        run(command).expect_success(&format!("{arguments:?} on {self:?} under strace"));
+        Some(strace::read(log.path()))
+    }
+
+    pub fn trace(self, arguments: &[&str]) -> Option<Vec<Call>> {
+        self.trace_with(arguments, &[])
+    }
+}
+
+/// A program of this package. Cargo builds it before the integration tests, next to their folder.
+pub fn binary(name: &str) -> PathBuf {
+    let test = std::env::current_exe().expect("the test's own path");
+    let profile = test.parent().and_then(Path::parent).expect("target/PROFILE/deps/TEST");
+    profile.join(name)
+}
+
+/// The library the programs are preloaded with: BRKMAP_PRELOAD, or libbrkmap.so of this tree, built if need
+/// be.
+pub fn preload() -> &'static Path {
+    static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
+    LIBRARY.get_or_init(|| {
+        if let Some(path) = std::env::var_os("BRKMAP_PRELOAD") {
+            // Relative to where the user stands would be relative to somewhere else in the tests.
+            return std::fs::canonicalize(&path)
+                .unwrap_or_else(|why| panic!("BRKMAP_PRELOAD {path:?}: {why}"));
+        }
+        let test = std::env::current_exe().expect("the test's own path");
+        let target = test.ancestors().nth(3).expect("target/PROFILE/deps/TEST");
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let built = Command::new(cargo)
+            .args(["build", "--quiet", "--release", "-p", "brkmap-preload", "--target-dir"])
+            .arg(target)
+            .current_dir(root())
+            .status()
+            .expect("cargo");
+        assert!(built.success(), "libbrkmap.so does not build");
+        target.join("release/libbrkmap.so")
+    })
+}
+
+/// Whether the library under test is our own: what is peculiar to brkmap is asked of it alone.
+pub fn is_ours() -> bool {
+    preload().file_name().is_some_and(|name| name == "libbrkmap.so")
+}
+
+/// The root of the source tree.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ lies in the root").to_owned()
+}
+
+/// A program that has ended.
+pub struct Ended {
+    pub status: ExitStatus,
+    pub stdout: Vec<u8>,
+    pub stderr: Vec<u8>,
+}
+
+impl Ended {
+    /// Panics with all it said unless it ended well.
+    pub fn expect_success(&self, what: &str) {
+        assert!(
+            self.status.success(),
+            "{what}: {}{}\n{}{}",
+            self.status,
+            if self.status.signal() == Some(libc::SIGKILL) {
+                " (a kill at the deadline is a hang)"
+            } else {
+                ""
+            },
+            String::from_utf8_lossy(&self.stdout),
+            String::from_utf8_lossy(&self.stderr),
+        );
+    }
+}
+
+/// Runs it to its end, or kills it and all it started at the deadline.
+pub fn run(mut command: Command) -> Ended {
+    // Files, not pipes: a program that says much never waits for us.
+    let mut stdout = tempfile::tempfile().expect("a file for stdout");
+    let mut stderr = tempfile::tempfile().expect("a file for stderr");
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(stdout.try_clone().expect("stdout"))
+        .stderr(stderr.try_clone().expect("stderr"))
+        .process_group(0)
+        .spawn()
+        .unwrap_or_else(|why| panic!("{command:?}: {why}"));
+    let began = Instant::now();
+    let status = loop {
+        if let Some(status) = child.try_wait().expect("wait") {
+            break status;
+        }
+        if began.elapsed() > DEADLINE {
+            // SAFETY: only signals; the group is the one made for this child, which is not reaped yet.
+            unsafe { libc::kill(-(child.id() as libc::pid_t), libc::SIGKILL) };
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    };
+    Ended { status, stdout: contents(&mut stdout), stderr: contents(&mut stderr) }
+}
+
+fn contents(file: &mut std::fs::File) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    file.rewind().and_then(|()| file.read_to_end(&mut bytes)).expect("what the program said");
+    bytes
+}

@@ -1,0 +1,7 @@
+#!/usr/bin/env bash
+# loom models of what threads share
+set -u
+. tests/lib.sh
+need_linker
+# The flag changes every crate, so it gets a target directory of its own.
+RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR=$BRKMAP_TARGET/loom cargo_test -p brkmap --release --lib loom

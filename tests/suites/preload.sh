@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# brk and mmap by strace, C semantics, limits, fork, memory bounds, real programs
+set -u
+. tests/lib.sh
+need_linker
+# Each test says itself what it lacks, so one missing program does not take the others with it.
+want strace strace
+want readelf binutils
+for pair in python3:python3 git:git sqlite3:sqlite3 perl:perl gcc:gcc g++:g++ redis-server:redis-server \
+  redis-benchmark:redis-tools; do
+  want "/usr/bin/${pair%%:*}" "${pair#*:}"
+done
+cargo_test -p brkmap-tests --lib --test syscalls --test c_api --test symbols --test give_back --test threads \
+  --test limits --test anywhere --test fork --test programs

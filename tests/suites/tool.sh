@@ -1,0 +1,7 @@
+#!/usr/bin/env bash
+# the brkmap tool
+set -u
+. tests/lib.sh
+need_linker
+need strace strace
+cargo_test -p brkmap-demos --test tool

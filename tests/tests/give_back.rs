@@ -1,0 +1,28 @@
+//! After 1 GiB was allocated and freed, at most 8 MiB over the live bytes stay resident.
+
+use brkmap_tests::program::Front;
+
+#[test]
+fn small_blocks_go_back() {
+    Front::BOTH.iter().for_each(|front| front.check(&["give-back", "small"]));
+}
+
+#[test]
+fn medium_blocks_go_back() {
+    Front::BOTH.iter().for_each(|front| front.check(&["give-back", "medium"]));
+}
+
+#[test]
+fn large_blocks_go_back() {
+    Front::BOTH.iter().for_each(|front| front.check(&["give-back", "large"]));
+}
+
+#[test]
+fn mixed_blocks_go_back() {
+    Front::BOTH.iter().for_each(|front| front.check(&["give-back", "mixed"]));
+}
+
+#[test]
+fn freed_mappings_kept_for_reuse_are_bounded() {
+    Front::BOTH.iter().for_each(|front| front.check(&["give-back-large-cache"]));
+}

@@ -1,0 +1,92 @@
+//! Limits and refusals on the real kernel: NULL and ENOMEM, and everything works afterwards.
+
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use brkmap_tests::program::{self, Front};
+
+#[test]
+fn rlimit_as_gives_null_and_enomem_and_then_memory_again() {
+    Front::BOTH.iter().for_each(|front| front.check(&["limit", "as"]));
+}
+
+#[test]
+fn rlimit_data_gives_null_and_enomem_and_then_memory_again() {
+    Front::BOTH.iter().for_each(|front| front.check(&["limit", "data"]));
+}
+
+/// A limit that was there before the program: nothing large can be reserved.
+fn check_under(front: Front, resource: libc::__rlimit_resource_t, bytes: u64) {
+    let mut command = front.exercise(&["work"]);
+    // SAFETY: setrlimit is async-signal-safe, and nothing else happens between fork and exec.
+    unsafe {
+        command.pre_exec(move || {
+            let limit = libc::rlimit { rlim_cur: bytes, rlim_max: bytes };
+            if libc::setrlimit(resource, &limit) == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) }
+        });
+    }
+    program::run(command).expect_success(&format!("limit {resource} of {bytes} bytes on {front:?}"));
+}
+
+#[test]
+fn a_program_started_under_a_small_rlimit_as_works() {
+    Front::BOTH.iter().for_each(|front| check_under(*front, libc::RLIMIT_AS, 512 << 20));
+}
+
+#[test]
+fn a_program_started_under_a_small_rlimit_data_works() {
+    Front::BOTH.iter().for_each(|front| check_under(*front, libc::RLIMIT_DATA, 256 << 20));
+}
+
+#[test]
+fn memory_a_program_takes_by_sbrk_stays_its_own() {
+    for front in Front::BOTH {
+        let ended = program::run(front.exercise(&["foreign-sbrk"]));
+        ended.expect_success(&format!("foreign sbrk on {front:?}"));
+        let given: usize = String::from_utf8_lossy(&ended.stdout).trim().parse().expect("a number");
+        // Under preload the function is ours and always has an answer; behind a fence it may refuse.
+        assert!(given == 200 || front == Front::Rust, "sbrk worked {given} times of 200 under {front:?}");
+    }
+}
+
+#[test]
+fn a_mapping_in_the_way_of_the_break_is_walked_around() {
+    Front::BOTH.iter().for_each(|front| front.check(&["above-break"]));
+}
+
+/// Makes every brk of the program fail from its first instruction on. What a refusal looks like differs: a
+/// filter cannot give the old break as the kernel does, it gives `-errno` (or 0 for errno 0), and libc
+/// takes `-errno` for an address.
+fn refuse_brk(command: &mut Command, errno: u32) {
+    const ALLOW: u32 = libc::SECCOMP_RET_ALLOW;
+    let refuse = libc::SECCOMP_RET_ERRNO | errno;
+    let op = |code: u32, jt, jf, k| libc::sock_filter { code: code as u16, jt, jf, k };
+    let filter = [
+        // The number of the call; architecture and other ABIs do not matter to a program that means well.
+        op(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, 0),
+        op(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 0, 1, libc::SYS_brk as u32),
+        op(libc::BPF_RET | libc::BPF_K, 0, 0, refuse),
+        op(libc::BPF_RET | libc::BPF_K, 0, 0, ALLOW),
+    ];
+    // SAFETY: only prctl between fork and exec; the filter lives in the closure.
+    unsafe {
+        command.pre_exec(move || {
+            let mut filter = filter;
+            let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_mut_ptr() };
+            let set = libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0
+                && libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &program) == 0;
+            if set { Ok(()) } else { Err(std::io::Error::last_os_error()) }
+        });
+    }
+}
+
+#[test]
+fn a_refused_brk_does_not_stop_the_program() {
+    for front in Front::BOTH {
+        for errno in [0, libc::EPERM, libc::ENOSYS, libc::ENOMEM] {
+            let mut command = front.exercise(&["work"]);
+            refuse_brk(&mut command, errno as u32);
+            program::run(command).expect_success(&format!("brk refused with errno {errno} on {front:?}"));
+        }
+    }
+}

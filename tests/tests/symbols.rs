@@ -1,0 +1,82 @@
+//! What libbrkmap.so shows to the dynamic linker.
+
+use std::collections::BTreeSet;
+use std::process::Command;
+
+use brkmap_tests::program;
+use brkmap_tests::skip;
+
+/// The malloc family, and the break's two functions so that others' use of it stays safe.
+const EXPORTED: [&str; 19] = [
+    "aligned_alloc",
+    "brk",
+    "calloc",
+    "free",
+    "free_aligned_sized",
+    "free_sized",
+    "mallinfo2",
+    "malloc",
+    "malloc_stats",
+    "malloc_trim",
+    "malloc_usable_size",
+    "mallopt",
+    "memalign",
+    "posix_memalign",
+    "pvalloc",
+    "realloc",
+    "reallocarray",
+    "sbrk",
+    "valloc",
+];
+
+fn readelf(what: &str) -> Option<String> {
+    let mut command = Command::new(skip::tool("readelf")?);
+    command.args(["-W", what]).arg(program::preload());
+    let ended = program::run(command);
+    ended.expect_success("readelf");
+    Some(String::from_utf8(ended.stdout).expect("text"))
+}
+
+/// Names of the dynamic symbols, and whether each is defined here.
+fn symbols() -> Option<Vec<(String, bool)>> {
+    let table = readelf("--dyn-syms")?;
+    let rows = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let rows = rows.filter(|row| row.len() >= 8 && row[0].ends_with(':'));
+    Some(rows.map(|row| (row[7].split('@').next().unwrap_or("").to_owned(), row[6] != "UND")).collect())
+}
+
+#[test]
+fn exactly_the_malloc_family_and_the_break_are_exported() {
+    let Some(symbols) = symbols() else { return };
+    let exported: BTreeSet<_> =
+        symbols.iter().filter(|(_, defined)| *defined).map(|(name, _)| name.as_str()).collect();
+    let expected = BTreeSet::from(EXPORTED);
+    let missing: Vec<_> = expected.difference(&exported).collect();
+    let beyond: Vec<_> = exported.difference(&expected).collect();
+    assert!(missing.is_empty() && beyond.is_empty(), "missing: {missing:?}; beyond the list: {beyond:?}");
+}
+
+#[test]
+fn thread_local_storage_is_initial_exec() {
+    let Some(dynamic) = readelf("-d") else { return };
+    assert!(dynamic.contains("STATIC_TLS"), "{dynamic}");
+    // The dynamic models call this function, which may allocate.
+    let Some(symbols) = symbols() else { return };
+    assert!(!symbols.iter().any(|(name, _)| name == "__tls_get_addr"), "__tls_get_addr is used");
+}
+
+#[test]
+fn the_library_cannot_be_unloaded() {
+    let Some(dynamic) = readelf("-d") else { return };
+    assert!(dynamic.contains("NODELETE"), "{dynamic}");
+}
+
+#[test]
+fn it_needs_libc_and_the_unwinder_at_most() {
+    let Some(dynamic) = readelf("-d") else { return };
+    let needed: Vec<_> = dynamic.lines().filter(|line| line.contains("(NEEDED)")).collect();
+    let known = ["[libc.so", "[libgcc_s.so", "[ld-linux"];
+    let strange: Vec<_> =
+        needed.iter().filter(|line| !known.iter().any(|name| line.contains(name))).collect();
+    assert!(!needed.is_empty() && strange.is_empty(), "{strange:?}");
+}
