@@ -53,12 +53,16 @@ impl Observed {
 pub struct Comparison {
     pub sizes: Vec<Bytes>,
     pub rows: Vec<Row>,
+    /// libc's allocator was not set from outside.
+    pub default_settings: bool,
 }
 
 pub fn run(args: &CompareArgs, json: bool) -> Result<i32> {
     let sizes = sizes(&args.sizes)?;
     let contenders = Contender::chosen(&args.contenders)?;
-    let mut comparison = Comparison { sizes, rows: Vec::new() };
+    let default_settings = std::env::vars_os()
+        .all(|(name, _)| name != "GLIBC_TUNABLES" && !name.as_encoded_bytes().starts_with(b"MALLOC_"));
+    let mut comparison = Comparison { sizes, rows: Vec::new(), default_settings };
     for contender in &contenders {
         comparison.rows.push(ask(contender, &comparison.sizes)?);
     }

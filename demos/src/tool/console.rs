@@ -64,12 +64,14 @@ pub fn right(text: impl std::fmt::Display) -> Cell {
     Cell::new(text.to_string()).set_alignment(CellAlignment::Right)
 }
 
-/// Breaks a paragraph into lines of at most `width` characters, all but the first indented.
+/// Breaks a paragraph into lines of at most `width` characters, all but the first indented. A
+/// unit stays with its number.
 pub fn wrap(text: &str, width: usize, indent: &str) -> String {
     let mut lines = vec![String::new()];
     for word in text.split_whitespace() {
         let line = lines.last_mut().expect("there is a first line");
-        if !line.trim().is_empty() && line.chars().count() + 1 + word.chars().count() > width {
+        let unit = matches!(word.trim_end_matches([',', ';', ':', '.']), "B" | "KiB" | "MiB" | "GiB");
+        if !unit && !line.trim().is_empty() && line.chars().count() + 1 + word.chars().count() > width {
             lines.push(format!("{indent}{word}"));
         } else {
             if !line.trim().is_empty() {
@@ -90,5 +92,6 @@ mod tests {
         assert_eq!(wrap("one two three", 7, "  "), "one two\n  three");
         assert_eq!(wrap("one", 2, ""), "one");
         assert_eq!(wrap("", 10, ""), "");
+        assert_eq!(wrap("at 64 KiB, then", 7, ""), "at 64 KiB,\nthen");
     }
 }

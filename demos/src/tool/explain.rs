@@ -3,9 +3,13 @@
 //! Every sentence is made from the cells: a reason that only one allocator can have is given for that
 //! allocator, and only where its cells show the effect.
 
+mod changes;
+mod differences;
+#[cfg(test)]
+mod tests;
+
 use super::bytes::Bytes;
 use super::compare::{Comparison, Observed, Row};
-use super::contender::Kind;
 use super::marker::Phase;
 use super::observe::{Cell, Served};
 use super::syscall::Syscall;
@@ -15,11 +19,13 @@ pub fn words(comparison: &Comparison) -> Vec<String> {
     let mut words = Vec::new();
     for row in &comparison.rows {
         words.push(choices(row, sizes));
-        words.extend(changes(row, sizes));
+        words.extend(changes::changes(row, sizes));
+        // Another threshold was set: then this is not why.
+        words.extend(changes::header(row, sizes).filter(|_| comparison.default_settings));
         words.push(frees(row, sizes));
         words.push(growth(row, sizes));
     }
-    words.extend(differences(comparison));
+    words.extend(differences::differences(comparison));
     words.push(faults(comparison));
     words
 }
@@ -27,15 +33,15 @@ pub fn words(comparison: &Comparison) -> Vec<String> {
 /// Where the first request of each size was served from.
 fn choices(row: &Row, sizes: &[Bytes]) -> String {
     let groups = grouped(row, sizes, |size, observed| first(observed).map(|cell| place(cell, size)));
-    let parts: Vec<_> = groups.iter().map(|(place, sizes)| format!("{} from {place}", list(sizes))).collect();
+    let parts: Vec<_> =
+        groups.iter().map(|(place, members)| format!("{} from {place}", list(members, sizes))).collect();
     format!("{}: {}.", row.name, parts.join("; "))
 }
 
 fn place(cell: &Cell, size: Bytes) -> &'static str {
     match cell.served {
         Served::Break => "the break (brk)",
-        // Room for a header, an alignment and a guard, and no room for a second such block.
-        Served::Fresh { length } if length < 2 * size.0 + 64 * Bytes::KIB => "a mapping of its own (mmap)",
+        Served::Fresh { .. } if is_own(cell, size) => "a mapping of its own (mmap)",
         Served::Fresh { .. } => "a new, larger mapping (mmap)",
         Served::Kept { .. } => "a mapping made before the first request",
         Served::Elsewhere => "memory that is neither break nor mapping",
@@ -43,44 +49,9 @@ fn place(cell: &Cell, size: Bytes) -> &'static str {
     }
 }
 
-/// Whether later requests are served as the first one was.
-fn changes(row: &Row, sizes: &[Bytes]) -> Vec<String> {
-    let name = &row.name;
-    let groups = grouped(row, sizes, |_, observed| {
-        let first = kind(first(observed)?);
-        let second = kind(observed.cell(Phase::Second)?);
-        let again = observed.cell(Phase::Again)?;
-        let unmapped = used(observed.cell(Phase::FreeBoth)?, Syscall::Munmap);
-        Some((first, second, kind(again), unmapped, again.calls.is_empty()))
-    });
-    let mut words = Vec::new();
-    for ((first, second, again, unmapped, silent), sizes) in groups {
-        let sizes = list(&sizes);
-        if first == "mmap" && second == "mmap" && again == "brk" && unmapped && row.kind == Kind::Libc {
-            words.push(format!(
-                "{name} serves the request after the free from the break at {sizes}, where it mapped the first: \
-                 freeing a mapped block raised its dynamic mmap threshold (mallopt(3), M_MMAP_THRESHOLD)."
-            ));
-        } else if first != second || first != again {
-            words.push(format!(
-                "{name} changes its choice at {sizes}: {first} for the first request, {second} for the second, \
-                 {again} after the free."
-            ));
-        } else if first == "mmap" && silent {
-            words.push(format!(
-                "{name} kept a freed mapping and served {sizes} from it without a system call."
-            ));
-        }
-    }
-    let steady = row.observed.iter().all(|observed| {
-        let kinds = [Phase::First, Phase::Second, Phase::Again].map(|phase| observed.cell(phase).map(kind));
-        kinds.iter().all(|kind| kind.is_some() && *kind == kinds[0])
-    });
-    if steady && row.observed.len() > 1 {
-        let reason = if row.kind == Kind::Brkmap { ": its threshold is static" } else { "" };
-        words.push(format!("{name} makes the same choice for a size every time{reason}."));
-    }
-    words
+/// A mapping with room for a header, an alignment and a guard, and no room for a second such block.
+fn is_own(cell: &Cell, size: Bytes) -> bool {
+    matches!(cell.served, Served::Fresh { length } if length < 2 * size.0 + 64 * Bytes::KIB)
 }
 
 /// What free asked of the kernel.
@@ -97,7 +68,8 @@ fn frees(row: &Row, sizes: &[Bytes]) -> String {
         let ways: Vec<_> = ways.iter().filter(|(did, _)| *did).map(|(_, way)| *way).collect();
         Some(if ways.is_empty() { "keeps the memory".to_owned() } else { ways.join(" and ") })
     });
-    let parts: Vec<_> = groups.iter().map(|(way, sizes)| format!("{way} at {}", list(sizes))).collect();
+    let parts: Vec<_> =
+        groups.iter().map(|(way, members)| format!("{way} at {}", list(members, sizes))).collect();
     format!("{} on free: {}.", row.name, parts.join("; "))
 }
 
@@ -109,7 +81,8 @@ fn growth(row: &Row, sizes: &[Bytes]) -> String {
         let (first, second) = (way(base?, double?), way(double?, quadruple?));
         Some(if first == second { first.to_owned() } else { format!("{first}, then {second}") })
     });
-    let parts: Vec<_> = groups.iter().map(|(way, sizes)| format!("{way} at {}", list(sizes))).collect();
+    let parts: Vec<_> =
+        groups.iter().map(|(way, members)| format!("{way} at {}", list(members, sizes))).collect();
     format!("{} on realloc to ×2 and ×4: {}.", row.name, parts.join("; "))
 }
 
@@ -125,47 +98,6 @@ fn way(before: &Cell, after: &Cell) -> &'static str {
     }
 }
 
-/// Where two allocators answer the same first request differently.
-fn differences(comparison: &Comparison) -> Vec<String> {
-    let mut words = Vec::new();
-    for (at, size) in comparison.sizes.iter().enumerate() {
-        let mut sides: Vec<(&str, Vec<String>)> = Vec::new();
-        for row in &comparison.rows {
-            let Some(kind) = first(&row.observed[at]).map(kind) else { continue };
-            match sides.iter_mut().find(|(known, _)| *known == kind) {
-                Some((_, names)) => names.push(row.name.clone()),
-                None => sides.push((kind, vec![row.name.clone()])),
-            }
-        }
-        if sides.len() < 2 {
-            continue;
-        }
-        let parts: Vec<_> = sides.iter().map(|(kind, names)| format!("{kind} for {}", join(names))).collect();
-        let reason = comparison.rows.iter().find_map(|row| header_reason(row, at, *size)).unwrap_or_default();
-        words.push(format!("They differ at {size}: {}{reason}.", parts.join(", ")));
-    }
-    if words.is_empty() && comparison.rows.len() > 1 {
-        words.push("All of them choose alike for the first request of each size asked here.".into());
-    }
-    words
-}
-
-/// glibc compares the size of the *chunk* with its threshold: request and 8 bytes of header, rounded
-/// up to 16. Just below 128 KiB that alone makes the difference.
-fn header_reason(row: &Row, at: usize, size: Bytes) -> Option<String> {
-    let threshold = 128 * Bytes::KIB;
-    let chunk = (size.0 + 8).next_multiple_of(16);
-    let explains =
-        cfg!(target_env = "gnu") && row.kind == Kind::Libc && size.0 < threshold && chunk >= threshold;
-    let mapped = first(&row.observed[at]).is_some_and(|cell| kind(cell) == "mmap");
-    (explains && mapped).then(|| {
-        format!(
-            "; {} compares the request with its header, {chunk} B, with its threshold, {threshold} B",
-            row.name
-        )
-    })
-}
-
 /// Page faults are what memory costs in the end.
 fn faults(comparison: &Comparison) -> String {
     let totals = comparison.rows.iter().map(|row| {
@@ -178,6 +110,22 @@ fn faults(comparison: &Comparison) -> String {
     });
     format!("Page faults, all phases of all sizes together: {}.", totals.collect::<Vec<_>>().join(", "))
 }
+
+/// The side taken in each of the three requests of one size.
+fn kinds(observed: &Observed) -> Option<[&'static str; 3]> {
+    let [first, second, again] = REQUESTS.map(|(phase, _)| observed.cell(phase).map(kind));
+    Some([first?, second?, again?])
+}
+
+fn alike(kinds: &[&str; 3]) -> bool {
+    kinds.iter().all(|kind| *kind == kinds[0])
+}
+
+const REQUESTS: [(Phase, &str); 3] = [
+    (Phase::First, "in the first request"),
+    (Phase::Second, "in the second"),
+    (Phase::Again, "after the free"),
+];
 
 fn first(observed: &Observed) -> Option<&Cell> {
     observed.requests.cell(Phase::First)
@@ -214,7 +162,10 @@ fn grouped<K: PartialEq>(
     groups
 }
 
-fn list(sizes: &[Bytes]) -> String {
+fn list(sizes: &[Bytes], all: &[Bytes]) -> String {
+    if sizes.len() == all.len() && all.len() > 2 {
+        return "every size".into();
+    }
     join(&sizes.iter().map(Bytes::to_string).collect::<Vec<_>>())
 }
 
@@ -225,6 +176,3 @@ fn join(parts: &[String]) -> String {
         [rest @ .., last] => format!("{} and {last}", rest.join(", ")),
     }
 }
-
-#[cfg(test)]
-mod tests;

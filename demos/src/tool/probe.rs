@@ -107,6 +107,7 @@ pub fn run(heap: &impl Heap, arguments: Arguments, first: usize) -> c_int {
         probe.growth(size);
     } else if scenario == scenario::CHOICE.as_bytes() {
         probe.ask(Phase::First, || heap.allocate(size));
+        probe.ask(Phase::Second, || heap.allocate(size));
     } else {
         return 2;
     }

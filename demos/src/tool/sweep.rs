@@ -15,7 +15,9 @@ use super::marker::Phase;
 use super::observe::{Served, observe};
 use super::probe::scenario;
 
-/// Where the first request of a fresh process is served from.
+/// Where the second request of a fresh process is served from, the first being live and as large.
+/// The first may come out of what an allocator sets up for itself: glibc begins with 132 KiB of
+/// break whatever it is asked for, and a block that fits in there is not measured by its threshold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum Choice {
@@ -77,7 +79,7 @@ pub fn run(args: &SweepArgs, json: bool) -> Result<i32> {
 
 fn ask(contender: &Contender, size: u64) -> Result<Choice> {
     let observation = observe(contender, scenario::CHOICE, size)?;
-    let cell = observation.cell(Phase::First);
+    let cell = observation.cell(Phase::Second);
     Ok(match cell.map(|cell| cell.served).unwrap_or_default() {
         Served::Break => Choice::Break,
         Served::Fresh { .. } => Choice::NewMapping,

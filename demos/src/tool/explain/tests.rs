@@ -1,6 +1,7 @@
 //! The words follow the cells: each sentence appears with its effect and is gone without it.
 
 use super::*;
+use crate::tool::contender::Kind;
 use crate::tool::observe::Observation;
 use crate::tool::syscall::{Call, Outcome};
 
@@ -37,7 +38,7 @@ fn mapped(name: &str, kind: Kind, again: Served) -> Row {
 }
 
 fn said(rows: Vec<Row>, size: u64) -> String {
-    words(&Comparison { sizes: vec![Bytes(size)], rows }).join("\n")
+    words(&Comparison { sizes: vec![Bytes(size)], rows, default_settings: true }).join("\n")
 }
 
 #[test]
@@ -59,7 +60,7 @@ fn allocators_that_differ_are_set_against_each_other() {
     let text = said(vec![small("one", Served::Break), small("two", FRESH)], 10);
     assert!(text.contains("They differ at 10 B: brk for one, mmap for two."), "{text}");
     let text = said(vec![small("one", Served::Break), small("two", Served::Break)], 10);
-    assert!(text.contains("choose alike") && !text.contains("differ"), "{text}");
+    assert!(text.contains("All choose alike at 10 B.") && !text.contains("differ"), "{text}");
 }
 
 #[test]
@@ -75,9 +76,35 @@ fn the_header_is_the_reason_only_where_it_tips_the_scale() {
         )
     };
     let at = |size| said(vec![brk(), mapped("glibc", Kind::Libc, FRESH)], size);
-    assert!(at(131_071).contains("with its header, 131088 B") || cfg!(not(target_env = "gnu")));
+    assert!(at(131_071).contains("that is 131088 B") || cfg!(not(target_env = "gnu")));
     assert!(!at(131_048).contains("header"));
     assert!(!at(1 << 20).contains("header"));
+}
+
+#[test]
+fn a_heap_that_begins_with_room_for_one_is_told_from_a_threshold() {
+    let mut grown = cell(Served::Break, 1, &[Syscall::Brk]);
+    grown.calls[0].break_before = Some(0x1000);
+    grown.calls[0].outcome = Outcome::Returned(0x22000);
+    let growth = || cell(FRESH, 1, &[]);
+    let libc = |first: Cell| {
+        let requests =
+            [first, cell(FRESH, 2, &[]), cell(Served::Nothing, 0, &[]), cell(Served::Break, 1, &[])];
+        row("glibc", Kind::Libc, requests, [growth(), growth(), growth()])
+    };
+    let text = said(vec![libc(grown.clone())], 131_071);
+    assert!(text.contains("begins with 132 KiB of break"), "{text}");
+    grown.calls[0].outcome = Outcome::Returned(0x2000);
+    let text = said(vec![libc(grown)], 131_071);
+    assert!(!text.contains("begins with") && text.contains("changes its choice"), "{text}");
+}
+
+#[test]
+fn a_mapping_that_is_kept_is_said_to_be_kept() {
+    let size = 10 << 20;
+    let again = Served::Kept { length: size };
+    assert!(said(vec![mapped("x", Kind::Other, again)], size).contains("kept a freed mapping at 10 MiB"));
+    assert!(!said(vec![mapped("x", Kind::Other, Served::Break)], size).contains("kept a freed"));
 }
 
 #[test]
@@ -91,6 +118,8 @@ fn growth_tells_a_moved_mapping_from_a_copy_and_from_standing_still() {
 
 #[test]
 fn lists_read_as_sentences_do() {
-    assert_eq!(list(&[Bytes(10)]), "10 B");
-    assert_eq!(list(&[Bytes(10), Bytes(1024), Bytes(131_071)]), "10 B, 1 KiB and 131071 B");
+    assert_eq!(list(&[Bytes(10)], &[Bytes(10)]), "10 B");
+    let (some, all) = ([10, 1024, 131_071].map(Bytes), [10, 1024, 131_071, 131_072].map(Bytes));
+    assert_eq!(list(&some, &all), "10 B, 1 KiB and 131071 B");
+    assert_eq!(list(&all, &all), "every size");
 }
