@@ -84,6 +84,12 @@ impl Heap for RustHeap {
     }
 }
 
+/// glibc begins with 132 KiB of break whatever it is asked for; a block that still fits in there is
+/// not compared with its threshold.
+const SET_UP: usize = 256 << 10;
+/// As many of the smallest blocks use that up too, by their headers and rounding.
+const MANY: usize = 1 << 14;
+
 /// What a probe can be asked to do.
 pub mod scenario {
     pub const REQUESTS: &str = "requests";
@@ -106,8 +112,7 @@ pub fn run(heap: &impl Heap, arguments: Arguments, first: usize) -> c_int {
     } else if scenario == scenario::GROWTH.as_bytes() {
         probe.growth(size);
     } else if scenario == scenario::CHOICE.as_bytes() {
-        probe.ask(Phase::First, || heap.allocate(size));
-        probe.ask(Phase::Second, || heap.allocate(size));
+        probe.choice(size);
     } else {
         return 2;
     }
@@ -147,6 +152,14 @@ impl<H: Heap> Probe<'_, H> {
             block = self.ask_and_touch(phase, new, || unsafe { self.heap.resize(block, old, new) });
             old = new;
         }
+    }
+
+    /// Asks until what an allocator set up for itself is surely used up, and marks the last request.
+    fn choice(&self, size: usize) {
+        for _ in 1..(SET_UP / size).clamp(2, MANY) {
+            black_box(self.heap.allocate(size));
+        }
+        self.ask(Phase::Second, || self.heap.allocate(size));
     }
 
     fn ask(&self, phase: Phase, request: impl FnOnce() -> *mut u8) -> *mut u8 {

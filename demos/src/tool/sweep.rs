@@ -15,9 +15,7 @@ use super::marker::Phase;
 use super::observe::{Served, observe};
 use super::probe::scenario;
 
-/// Where the second request of a fresh process is served from, the first being live and as large.
-/// The first may come out of what an allocator sets up for itself: glibc begins with 132 KiB of
-/// break whatever it is asked for, and a block that fits in there is not measured by its threshold.
+/// Where the last of several live requests of one size is served from, in a fresh process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum Choice {
