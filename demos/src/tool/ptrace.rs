@@ -10,6 +10,9 @@ use nix::errno::Errno;
 use nix::sys::ptrace::Options;
 use nix::unistd::Pid;
 
+// libc's own have the type of its ptrace's first argument, and that differs between libcs.
+const PTRACE_CONT: u32 = 7;
+const PTRACE_SYSCALL: u32 = 24;
 const PTRACE_LISTEN: u32 = 0x4208;
 const PTRACE_GET_SYSCALL_INFO: u32 = 0x420e;
 const PTRACE_EVENT_STOP: c_int = 128;
@@ -89,8 +92,8 @@ pub fn seize(pid: pid_t) -> nix::Result<()> {
 
 pub fn resume(tid: pid_t, how: Resume) -> nix::Result<()> {
     let (request, signal) = match how {
-        Resume::Continue(signal) => (libc::PTRACE_CONT as u32, signal),
-        Resume::ToEndOfCall => (libc::PTRACE_SYSCALL as u32, 0),
+        Resume::Continue(signal) => (PTRACE_CONT, signal),
+        Resume::ToEndOfCall => (PTRACE_SYSCALL, 0),
         Resume::StayStopped => (PTRACE_LISTEN, 0),
     };
     let (none, signal) = (std::ptr::null_mut::<c_void>(), signal as usize as *mut c_void);

@@ -143,7 +143,7 @@ fn print(found: &[(String, Vec<Stretch>)]) {
             ]);
         }
     }
-    anstream::println!("{table}\n");
+    anstream::println!("{}\n", table.trim_fmt());
     for (name, stretches) in found {
         let boundaries: Vec<_> = stretches.iter().skip(1).map(|stretch| stretch.from.to_string()).collect();
         if boundaries.is_empty() {

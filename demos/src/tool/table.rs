@@ -25,7 +25,7 @@ pub fn print(comparison: &Comparison, words: &[String]) {
             table.add_row(line);
         }
     }
-    anstream::println!("{table}\n");
+    anstream::println!("{}\n", table.trim_fmt());
     let legend = "first, second: requests of this size, both live. again: one more after both were freed. \
                   grow: realloc to twice, then four times the size. In brackets: no system call, the memory \
                   came from there. faults A+B: pages faulted in by the call, then by writing to every page.";

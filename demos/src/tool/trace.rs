@@ -155,7 +155,7 @@ fn as_table(summary: &Summary, end: End) -> String {
             console::right(count.bytes.rounded()),
         ]);
     }
-    let mut text = format!("{table}\n");
+    let mut text = table.trim_fmt() + "\n";
     if total.refused > 0 {
         let plural = if total.refused == 1 { "" } else { "s" };
         text += &format!("{} brk call{plural} could not move the break.\n", total.refused);
