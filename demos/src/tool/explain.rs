@@ -123,8 +123,8 @@ fn alike(kinds: &[&str; 3]) -> bool {
 
 const REQUESTS: [(Phase, &str); 3] = [
     (Phase::First, "in the first request"),
-    (Phase::Second, "in the second"),
-    (Phase::Again, "after the free"),
+    (Phase::Second, "in the second request"),
+    (Phase::Again, "in the one after the free"),
 ];
 
 fn first(observed: &Observed) -> Option<&Cell> {

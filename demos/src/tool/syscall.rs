@@ -88,6 +88,21 @@ impl Call {
         }
     }
 
+    /// Whether this call made, or moved, the mapping that `pointer` is in.
+    pub fn maps(&self, pointer: u64) -> bool {
+        let length = match self.syscall {
+            Syscall::Mmap => self.args[1],
+            Syscall::Mremap => self.args[2],
+            _ => return false,
+        };
+        matches!(self.outcome, Outcome::Returned(start) if (start..start.saturating_add(length)).contains(&pointer))
+    }
+
+    /// Address space without memory: a mapping nobody may touch before an mprotect opens it.
+    pub fn reserves(&self) -> bool {
+        self.syscall == Syscall::Mmap && self.args[2] as i32 == libc::PROT_NONE && !self.failed()
+    }
+
     /// The bytes a call got, moved, advised on or gave back; 0 when it failed.
     pub fn bytes(&self) -> u64 {
         match (self.outcome, self.syscall) {
@@ -201,6 +216,16 @@ mod tests {
         assert!(brk(0x9000, 0x1000).refused());
         assert!(!brk(0, 0x1000).refused());
         assert!(!brk(0x3000, 0x3000).refused());
+    }
+
+    #[test]
+    fn a_mapping_is_told_from_a_reservation_and_knows_its_pointers() {
+        let mapping =
+            |prot| call(Syscall::Mmap, [0, 8192, prot, 0x22, u64::MAX, 0], Outcome::Returned(0x7000));
+        assert!(mapping(0).reserves() && !mapping(3).reserves());
+        assert!(mapping(3).maps(0x7000) && mapping(3).maps(0x8fff) && !mapping(3).maps(0x9000));
+        let moved = call(Syscall::Mremap, [0x1000, 4096, 8192, 1, 0, 0], Outcome::Returned(0x20000));
+        assert!(moved.maps(0x21fff) && !moved.maps(0x1000));
     }
 
     #[test]

@@ -28,7 +28,7 @@ pub fn print(comparison: &Comparison, words: &[String]) {
     anstream::println!("{}\n", table.trim_fmt());
     let legend = "first, second: requests of this size, both live. again: one more after both were freed. \
                   grow: realloc to twice, then four times the size. In brackets: no system call, the memory \
-                  came from there. faults A+B: pages faulted in by the call, then by writing to every page.";
+                  came from there. reserve: an mmap of address space without memory (PROT_NONE). faults A+B: pages faulted in by the call, then by writing to every page.";
     anstream::println!("{}\n", paint(console::FAINT, console::wrap(legend, LINE, "")));
     for word in words {
         anstream::println!("{}", console::wrap(&format!("• {word}"), LINE, "  "));
@@ -36,7 +36,7 @@ pub fn print(comparison: &Comparison, words: &[String]) {
 }
 
 fn shown(cell: &Cell) -> (String, String) {
-    let mut lines: Vec<String> = Syscall::ALL.into_iter().filter_map(|call| together(cell, call)).collect();
+    let mut lines = lines(cell);
     if cell.served == Served::Refused {
         lines.push(paint(console::FAILURE, "refused"));
     } else if lines.is_empty() {
@@ -49,25 +49,49 @@ fn shown(cell: &Cell) -> (String, String) {
     (lines.join("\n"), faults)
 }
 
-/// All calls of one kind in a cell, as one line.
-fn together(cell: &Cell, syscall: Syscall) -> Option<String> {
-    let calls: Vec<&Call> = cell.calls.iter().filter(|call| call.syscall == syscall && !asks(call)).collect();
-    if calls.is_empty() {
-        return None;
+/// The calls of a cell by kind, a line each; first the one that the answer lies in.
+fn lines(cell: &Cell) -> Vec<String> {
+    let (answer, rest): (Vec<&Call>, Vec<&Call>) = cell
+        .calls
+        .iter()
+        .filter(|call| !asks(call))
+        .partition(|call| call.maps(cell.pointer) && !call.reserves());
+    let (reservations, rest): (Vec<&Call>, Vec<&Call>) = rest.into_iter().partition(|call| call.reserves());
+    let mut groups: Vec<(&str, Vec<&Call>)> = Vec::new();
+    for calls in [&answer, &rest] {
+        for kind in Syscall::ALL {
+            let of_kind = calls.iter().copied().filter(|call| call.syscall == kind);
+            groups.push((kind.name(), of_kind.collect()));
+        }
     }
+    groups.push(("reserve", reservations));
+    groups
+        .into_iter()
+        .filter(|(_, calls)| !calls.is_empty())
+        .map(|(name, calls)| together(name, &calls))
+        .collect()
+}
+
+/// Calls of one kind, as one line.
+fn together(name: &str, calls: &[&Call]) -> String {
+    let syscall = calls[0].syscall;
     let failed = calls.iter().filter(|call| call.failed() || call.refused()).count();
+    let bytes = Bytes(calls.iter().map(|call| call.bytes()).sum());
     let amount = if syscall == Syscall::Brk {
         let moved: i64 = calls.iter().map(|call| call.moved()).sum();
         format!("{}{}", if moved < 0 { '-' } else { '+' }, Bytes(moved.unsigned_abs()))
+    } else if calls[0].reserves() {
+        bytes.rounded()
     } else {
-        Bytes(calls.iter().map(|call| call.bytes()).sum()).to_string()
+        bytes.to_string()
     };
     let times = if calls.len() > 1 { format!("{}× ", calls.len()) } else { String::new() };
-    let mut line = format!("{times}{} {amount}", paint(console::style(syscall), syscall.name()));
+    let style = if calls[0].reserves() { console::FAINT } else { console::style(syscall) };
+    let mut line = format!("{times}{} {amount}", paint(style, name));
     if failed > 0 {
         line += &paint(console::FAILURE, format!(" ({failed} failed)"));
     }
-    Some(line)
+    line
 }
 
 /// `brk(NULL)` only asks where the break is.
@@ -116,6 +140,18 @@ mod tests {
         assert_eq!(plain(&shown(&Cell::default()).0), "-");
         let refused = Cell { served: Served::Refused, ..Cell::default() };
         assert_eq!(plain(&shown(&refused).0), "refused");
+    }
+
+    #[test]
+    fn the_mapping_that_answers_comes_before_what_sets_the_heap_up() {
+        let mmap = |start, length, prot| {
+            let args = [0, length, prot, 0x22, u64::MAX, 0];
+            let outcome = Outcome::Returned(start);
+            Call { tid: 1, syscall: Syscall::Mmap, args, outcome, break_before: None }
+        };
+        let calls = vec![mmap(0x10000, 4096, 3), mmap(0x1000_0000, 1 << 30, 0), mmap(0x70000, 8192, 3)];
+        let cell = Cell { calls, pointer: 0x70010, ..Cell::default() };
+        assert_eq!(plain(&shown(&cell).0), "mmap 8 KiB\nmmap 4 KiB\nreserve 1 GiB");
     }
 
     #[test]

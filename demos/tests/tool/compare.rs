@@ -63,6 +63,24 @@ fn the_words_say_that_the_threshold_rose_only_where_it_did() {
 }
 
 #[test]
+fn both_fronts_of_brkmap_choose_alike_every_time() {
+    let mut command = brkmap(&["compare", "--json", "--only", "brkmap,brkmap-rust", "--sizes", "10,10MiB"]);
+    let document = json(&mut command);
+    let allocators = document["allocators"].as_array().unwrap();
+    assert_eq!(allocators.len(), 2);
+    for allocator in allocators {
+        let name = &allocator["name"];
+        for phase in ["first", "second", "again"] {
+            let [small, large] = [0, 1].map(|at| &allocator["sizes"][at]["phases"][phase]["served_from"]);
+            assert_eq!(small, "break", "{name}, {phase}");
+            assert_eq!(large, "new mapping", "{name}, {phase}");
+        }
+        let moved = |call: &&Value| call["moved"].as_i64().unwrap() > 0;
+        assert!(calls(&allocator["sizes"][0]["phases"]["first"], "brk").iter().any(moved), "{name}");
+    }
+}
+
+#[test]
 fn the_table_names_rows_columns_and_reasons() {
     let output = run(&mut brkmap(&["compare", "--only", "glibc", "--sizes", "10MiB"]));
     assert!(output.status.success());

@@ -36,12 +36,30 @@ pub fn changes(row: &Row, sizes: &[Bytes]) -> Vec<String> {
             ),
         });
     }
+    words.extend(reservation(row));
     let steady = row.observed.iter().all(|observed| kinds(observed).is_some_and(|kinds| alike(&kinds)));
     if steady {
         let reason = if row.kind == Kind::Brkmap { ": its threshold is static" } else { "" };
         words.push(format!("{} makes the same choice for a size every time{reason}.", row.name));
     }
     words
+}
+
+/// Address space is taken in terabytes and costs nothing until it is opened: not to be read as memory.
+fn reservation(row: &Row) -> Option<String> {
+    let of_one = |observed: &Observed| {
+        let calls = first(observed).into_iter().flat_map(|cell| &cell.calls);
+        calls.filter(|call| call.reserves()).map(|call| call.bytes()).sum::<u64>()
+    };
+    let most = row.observed.iter().map(of_one).max().filter(|most| *most > 0)?;
+    let opened =
+        row.observed.iter().any(|observed| first(observed).is_some_and(|cell| used(cell, Syscall::Mprotect)));
+    let how = if opened { "; mprotect opens what is used" } else { "" };
+    Some(format!(
+        "{} reserves up to {} of address space in its first request, which takes no memory (mmap PROT_NONE){how}.",
+        row.name,
+        Bytes(most).rounded()
+    ))
 }
 
 /// What became of the choice between the first request and the one after the free.
