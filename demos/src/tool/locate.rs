@@ -43,11 +43,34 @@ fn find(given: Option<&Path>, artifact: &Artifact<'_>) -> Result<PathBuf> {
     }
     let this = std::env::current_exe().map_err(Error::during("cannot find this program's file"))?;
     let beside = this.with_file_name(&artifact.file);
-    if beside.is_file() { Ok(beside) } else { build(artifact) }
+    if !beside.is_file() {
+        return build(artifact, Reason::Missing);
+    }
+    // `cargo run` builds this program anew and nothing beside it: what is older can be from before a
+    // change, and the table would show another allocator's choices. Cargo knows; it is quick to ask.
+    if older(&beside, &this) && workspace().is_some() {
+        return Ok(build(artifact, Reason::Older).unwrap_or_else(|error| {
+            console::note(format!("{error}; the one that is there is used"));
+            beside
+        }));
+    }
+    Ok(beside)
+}
+
+/// Why cargo is asked: a first build is announced, a check is not.
+#[derive(Clone, Copy, PartialEq)]
+enum Reason {
+    Missing,
+    Older,
+}
+
+fn older(file: &Path, than: &Path) -> bool {
+    let modified = |path: &Path| path.metadata().and_then(|data| data.modified()).ok();
+    matches!((modified(file), modified(than)), (Some(file), Some(than)) if file < than)
 }
 
 /// One cargo run for one artifact: built together, packages would get each other's features.
-fn build(artifact: &Artifact<'_>) -> Result<PathBuf> {
+fn build(artifact: &Artifact<'_>, reason: Reason) -> Result<PathBuf> {
     let root = workspace().ok_or_else(|| {
         let file = &artifact.file;
         Error::Failed(format!("{file} is not beside this program, and the workspace to build it is gone"))
@@ -57,7 +80,10 @@ fn build(artifact: &Artifact<'_>) -> Result<PathBuf> {
     command.current_dir(root).args(["build", "--release", "-p", artifact.package]).args(&artifact.selection);
     command.arg("--message-format=json-render-diagnostics").stdin(Stdio::null()).stdout(Stdio::piped());
     let line = format!("cargo build --release -p {} {}", artifact.package, artifact.selection.join(" "));
-    console::note(format!("{} is not there yet: {line}", artifact.file));
+    match reason {
+        Reason::Missing => console::note(format!("{} is not there yet: {line}", artifact.file)),
+        Reason::Older => drop(command.arg("--quiet")),
+    }
     let mut running = command.spawn().map_err(|error| {
         Error::Failed(format!("{} is missing, and cargo cannot be run to build it: {error}", artifact.file))
     })?;
