@@ -1,1 +1,3 @@
-//! What the demos share.
+//! What the `brkmap` tool and the demo programs share.
+
+pub mod tool;
