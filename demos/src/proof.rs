@@ -1,0 +1,6 @@
+//! What the kernel says about our memory, one witness a file.
+
+pub mod faults;
+pub mod frames;
+pub mod maps;
+pub mod residency;
