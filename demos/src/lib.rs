@@ -1,6 +1,8 @@
 //! What the demos share.
 
 pub mod bar;
+pub mod baton;
+pub mod child;
 pub mod input;
 pub mod interrupt;
 pub mod mapping;
@@ -8,3 +10,4 @@ pub mod proof;
 pub mod report;
 pub mod sigbus;
 pub mod trouble;
+pub mod watcher;
