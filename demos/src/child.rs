@@ -49,6 +49,11 @@ impl Child {
         self.pid
     }
 
+    /// Somebody else's waitpid has seen its end: its number may be another's by now.
+    pub fn reaped(mut self) {
+        self.done = true;
+    }
+
     pub fn wait(mut self) -> Result<WaitStatus, Trouble> {
         let pid = rustix::process::Pid::from_raw(self.pid.as_raw()).expect("fork gave it");
         let ended = pidfd_open(pid, PidfdFlags::empty()).during("watch the child")?;

@@ -1,5 +1,6 @@
 //! Page faults of this process, as getrusage counts them.
 
+use std::fmt;
 use std::ops::Sub;
 
 use nix::sys::resource::{UsageWho, getrusage};
@@ -24,6 +25,12 @@ impl Faults {
 
     pub fn all(self) -> u64 {
         self.minor + self.major
+    }
+}
+
+impl fmt::Display for Faults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} minor, {} major faults", self.minor, self.major)
     }
 }
 
