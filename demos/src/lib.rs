@@ -3,11 +3,13 @@
 pub mod bar;
 pub mod baton;
 pub mod child;
+pub mod dice;
 pub mod input;
 pub mod interrupt;
 pub mod mapping;
 pub mod proof;
 pub mod report;
 pub mod sigbus;
+pub mod size;
 pub mod trouble;
 pub mod watcher;

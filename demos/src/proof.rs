@@ -4,3 +4,4 @@ pub mod faults;
 pub mod frames;
 pub mod maps;
 pub mod residency;
+pub mod syscalls;

@@ -14,7 +14,6 @@ pub fn lazy(report: &mut Report, pages: usize) -> Result<(), Trouble> {
     let small_pages = |area: &PrivateAnonymous| area.advise(MmapAdvise::MADV_NOHUGEPAGE);
     let area = PrivateAnonymous::map(pages * page_size())?;
     small_pages(&area)?;
-    write_all(&PrivateAnonymous::map(page_size())?);
 
     let line = maps::line_of(area.addr())?;
     report.claim(line.is_some(), "there is an area", line.unwrap_or_else(|| "no line in maps".into()));
