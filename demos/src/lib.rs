@@ -9,6 +9,8 @@ pub mod interrupt;
 pub mod mapping;
 pub mod proof;
 pub mod report;
+pub mod ring;
+pub mod scratch;
 pub mod sigbus;
 pub mod size;
 pub mod trouble;

@@ -88,7 +88,9 @@ fn traceable(piece: Work<'_>) -> Result<(), Trouble> {
 }
 
 fn follow(traced: &mut BTreeMap<Pid, Traced>) -> nix::Result<()> {
-    while traced.values().any(|child| child.ended.is_none()) {
+    // One that failed leaves the others waiting for it: they are killed when dropped.
+    let failed = |traced: &BTreeMap<Pid, Traced>| traced.values().any(|child| child.ended == Some(false));
+    while traced.values().any(|child| child.ended.is_none()) && !failed(traced) {
         let status = waitpid(None, Some(WaitPidFlag::__WALL))?;
         let Some(pid) = status.pid() else { continue };
         let Some(child) = traced.get_mut(&pid) else { continue };

@@ -2,15 +2,13 @@
 //! is not the faster one.
 
 use std::fs::File;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use brkmap_demos::bar::bar;
-use brkmap_demos::dice::Dice;
 use brkmap_demos::report::{Form, Report};
 use brkmap_demos::trouble::{During, Trouble, run};
-use brkmap_demos::{input, size};
+use brkmap_demos::{scratch, size};
 use clap::Parser;
 use measure::{Measured, STEPS, measure};
 use work::{Ground, Way, Work};
@@ -45,7 +43,14 @@ fn main() -> ExitCode {
         let mut report = Report::new("fileio", Form::of(cli.json));
         check_svg(cli.svg.as_deref())?;
         report.step(format!("make a file of {} in {}", size::show(cli.size), cli.dir.display()));
-        let file = make(&cli.dir, cli.size)?;
+        if cli.size < work::RECORD as u64 {
+            let least = work::RECORD;
+            return Err(Trouble::input(format!(
+                "--size is {}; the file must have {least} bytes at least",
+                cli.size
+            )));
+        }
+        let file = scratch::filled(&cli.dir, cli.size)?;
         let length = usize::try_from(cli.size).during("fit the file into memory")?;
         let ground = Ground::new(file, length, cli.operations as usize);
 
@@ -112,40 +117,6 @@ fn claims(report: &mut Report, ground: &Ground, rows: &[Measured]) {
             }),
         );
     }
-}
-
-/// Full of numbers, and on the disk when this returns.
-fn make(dir: &Path, size: u64) -> Result<File, Trouble> {
-    input::directory(dir)?;
-    if size < work::RECORD as u64 {
-        return Err(Trouble::input(format!(
-            "--size is {size}; the file must have {} bytes at least",
-            work::RECORD
-        )));
-    }
-    let space = nix::sys::statvfs::statvfs(dir).during("ask for the free space")?;
-    let free = space.blocks_available() * space.fragment_size();
-    if size > free {
-        return Err(Trouble::input(format!(
-            "--size is {size}, but {} has {free} bytes free; choose less, or another --dir",
-            dir.display()
-        )));
-    }
-    let mut file = tempfile::tempfile_in(dir)
-        .map_err(|error| Trouble::input(format!("no file can be made in {}: {error}", dir.display())))?;
-    let mut dice = Dice::new(1);
-    let bar = bar(size >> 20, "filling the file");
-    let mut left = size;
-    while left > 0 {
-        let block: Vec<u8> = (0..1 << 17).flat_map(|_| dice.roll().to_ne_bytes()).collect();
-        let count = left.min(block.len() as u64);
-        file.write_all(&block[..count as usize]).during("fill the file")?;
-        left -= count;
-        bar.inc(1);
-    }
-    file.sync_all().during("write the file back")?;
-    bar.finish_and_clear();
-    Ok(file)
 }
 
 fn check_svg(path: Option<&Path>) -> Result<(), Trouble> {
