@@ -13,5 +13,6 @@ pub mod ring;
 pub mod scratch;
 pub mod sigbus;
 pub mod size;
+pub mod store;
 pub mod trouble;
 pub mod watcher;
