@@ -4,6 +4,7 @@ pub mod bar;
 pub mod baton;
 pub mod child;
 pub mod dice;
+pub mod framebuffer;
 pub mod input;
 pub mod interrupt;
 pub mod mapping;

@@ -3,7 +3,7 @@ mod common;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
-use common::{claim, file, run, run_unprivileged};
+use common::{claim, file, interrupted, run, run_unprivileged};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -94,4 +94,13 @@ fn ctrl_c_ends_the_watch_cleanly() {
     let last = lines.next().expect("a line").expect("text");
     assert!(last.contains(r#""event":"ended""#), "{last}");
     assert!(child.wait().expect("wait").success());
+}
+
+#[test]
+fn ctrl_c_ends_the_demo_and_leaves_nothing_behind() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let ran = interrupted(SHARE, &["demo", "--json"], dir.path());
+    // It may have been faster than we.
+    assert!(matches!(ran.code, Some(130 | 0)), "{:?} {}", ran.code, ran.stderr);
+    assert_eq!(std::fs::read_dir(dir.path()).expect("list").count(), 0);
 }

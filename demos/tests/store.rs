@@ -1,6 +1,6 @@
 mod common;
 
-use common::{claim, file, run, run_unprivileged};
+use common::{claim, file, interrupted, run, run_unprivileged};
 
 const STORE: &str = env!("CARGO_BIN_EXE_store");
 
@@ -55,4 +55,12 @@ fn bad_input_is_refused_by_name_and_left_alone() {
     if nix::unistd::geteuid().is_root() {
         ran.refused(&[&stranger, "permission denied"]);
     }
+}
+
+#[test]
+fn ctrl_c_ends_the_demo_and_leaves_nothing_behind() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let ran = interrupted(STORE, &["demo", "--kills", "1000000"], dir.path());
+    assert_eq!(ran.code, Some(130), "{}", ran.stderr);
+    assert_eq!(std::fs::read_dir(dir.path()).expect("list").count(), 0);
 }

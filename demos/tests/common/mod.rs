@@ -4,7 +4,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
@@ -86,6 +86,25 @@ pub fn run_unprivileged(test: &str, program: &str, arguments: &[&str]) -> Option
             None
         }
     }
+}
+
+/// Starts the demo, presses Ctrl-C as soon as it watches for that, and waits for its end.
+pub fn interrupted(program: &str, arguments: &[&str], temp: &Path) -> Ran {
+    let mut command = Command::new(program);
+    command.args(arguments).env("TMPDIR", temp).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = command.spawn().expect("the demo starts");
+    let pid = child.id();
+    let watches = || {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
+        let blocked = status.lines().find_map(|line| line.strip_prefix("SigBlk:")).expect("SigBlk").trim();
+        u64::from_str_radix(blocked, 16).expect("hex") & (1 << (libc::SIGINT - 1)) != 0
+    };
+    while !watches() {
+        std::thread::yield_now();
+    }
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid.cast_signed()), nix::sys::signal::Signal::SIGINT)
+        .expect("kill");
+    ran(child.wait_with_output().expect("it ends"))
 }
 
 /// A file with these bytes and this mode.
