@@ -31,7 +31,10 @@ pub fn write(device: &Device, user: u64, len: usize, offset: u64) -> Result<usiz
 /// Walks `[offset, offset + len)` page by page. `mover` gets a piece and the bytes done before it, and
 /// returns how many it could not move; EFAULT only if nothing at all was moved.
 fn copy(
-    device: &Device, len: usize, offset: u64, mover: impl Fn(Piece, u64) -> usize,
+    device: &Device,
+    len: usize,
+    offset: u64,
+    mover: impl Fn(Piece, u64) -> usize,
 ) -> Result<usize, Errno> {
     let mut done = 0;
     while done < len {
