@@ -119,7 +119,7 @@ impl<O: Os> Allocator<O> {
                     // SAFETY: a live block of the slab that its granule's entry names.
                     unsafe { heap.free_remote(&self.arena, &self.registry, entry, class, link) };
                 } else if let Some(len) = entry.as_span()
-                    && block.addr() % GRANULE == 0
+                    && block.addr().is_multiple_of(GRANULE)
                 {
                     self.free_span(Run { head: granule, len, zeroed: false });
                 } else {

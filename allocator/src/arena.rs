@@ -194,7 +194,7 @@ impl<O: Os> Arena<O> {
         self.published.window.store(window, Ordering::Relaxed);
         self.published.map.store(tables.map, Ordering::Relaxed);
         self.published.records.store(tables.records, Ordering::Relaxed);
-        let from_zero = PageMap::at(tables.map).from_zero(state.top.base());
+        let from_zero = PageMap::at(tables.map).seen_from_zero(state.top.base());
         self.published.map_from_zero.store(from_zero.words().cast_mut(), Ordering::Relaxed);
         // START (Release).
         self.published.base.store(state.top.base(), Ordering::Release);
@@ -380,7 +380,7 @@ impl<O: Os> Arena<O> {
         self.with_state(|state| {
             let free_at_top = state.runs.last(state.nodes(), state.top.end().0).map_or(0, |(_, len)| len.0);
             ArenaFigures {
-                mode: state.top.mode(),
+                mode: state.top.live_mode(),
                 gained: bytes(state.in_use + state.runs.free().0),
                 in_use: bytes(state.in_use),
                 peak_in_use: bytes(state.peak),

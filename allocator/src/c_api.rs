@@ -164,7 +164,7 @@ pub unsafe fn reallocarray<W: ThreadWord>(block: *mut c_void, count: usize, size
 /// # Safety
 /// `out` is writable.
 pub unsafe fn posix_memalign<W: ThreadWord>(out: *mut *mut c_void, align: usize, size: usize) -> c_int {
-    if !align.is_power_of_two() || align % size_of::<*mut c_void>() != 0 {
+    if !align.is_power_of_two() || !align.is_multiple_of(size_of::<*mut c_void>()) {
         return libc::EINVAL;
     }
     match allocate::<W>(size, align) {
@@ -219,10 +219,12 @@ pub unsafe fn malloc_usable_size<W>(block: *mut c_void) -> usize {
 /// `M_MMAP_THRESHOLD` is taken, the rest of glibc's parameters are accepted and mean nothing here; 0
 /// where the value is out of range or the parameter is none.
 pub fn mallopt<W>(parameter: c_int, value: c_int) -> c_int {
+    // glibc's numbers, also where libc is another.
+    const M_MMAP_THRESHOLD: c_int = -3;
     const M_ARENA_MAX: c_int = -8;
     match (parameter, usize::try_from(value)) {
-        (libc::M_MMAP_THRESHOLD, Ok(bytes)) => ALLOCATOR.tunables.set_mmap_threshold(bytes) as c_int,
-        (libc::M_MMAP_THRESHOLD, Err(_)) => 0,
+        (M_MMAP_THRESHOLD, Ok(bytes)) => ALLOCATOR.tunables.set_mmap_threshold(bytes) as c_int,
+        (M_MMAP_THRESHOLD, Err(_)) => 0,
         (M_ARENA_MAX..=-1 | 1, _) => 1,
         _ => 0,
     }

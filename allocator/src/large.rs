@@ -74,7 +74,7 @@ impl Large {
     pub fn alloc<O: Os>(&self, arena: &Arena<O>, size: usize, align: usize) -> Option<LargeBlock> {
         let page = arena.os.page();
         let len = round_up(size.max(1), page)?;
-        let (mapping, zeroed) = match self.from_cache(arena, len, align) {
+        let (mapping, zeroed) = match self.reuse(arena, len, align) {
             Some(mapping) => (mapping, false),
             None => (map_aligned(&arena.os, len, align)?, true),
         };
@@ -205,9 +205,9 @@ impl Large {
     }
 
     /// A cached mapping made to fit: the smallest that is long enough, cut; else the longest, grown.
-    fn from_cache<O: Os>(&self, arena: &Arena<O>, len: usize, align: usize) -> Option<Mapping> {
+    fn reuse<O: Os>(&self, arena: &Arena<O>, len: usize, align: usize) -> Option<Mapping> {
         let mut state = self.state.lock();
-        let fits = |mapping: &Mapping| mapping.at.addr() % align == 0;
+        let fits = |mapping: &Mapping| mapping.at.addr().is_multiple_of(align);
         let cache = &state.cache[..state.cached];
         let at = (0..cache.len())
             .filter(|&at| fits(&cache[at]) && cache[at].len >= len)

@@ -22,7 +22,7 @@
 #![cfg_attr(loom, allow(dead_code, unused_imports))]
 
 #[allow(unsafe_code)]
-pub mod sync;
+mod sync;
 
 #[cfg(not(loom))]
 #[allow(unsafe_code)]

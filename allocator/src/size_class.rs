@@ -81,7 +81,7 @@ const fn of_over_aligned(size: usize, align: usize) -> Option<SizeClass> {
         return None;
     }
     let mut class = of(if rounded == 0 { align } else { rounded });
-    while bytes(class) % align != 0 {
+    while !bytes(class).is_multiple_of(align) {
         class = SizeClass(class.0 + 1);
     }
     Some(class)

@@ -66,15 +66,15 @@ impl PageMap {
 
     /// The map as seen from address 0: indexed by an address's granule instead of the window's. It
     /// saves the fast path of free a subtraction.
-    pub fn from_zero(self, base: *mut u8) -> PageMap {
+    pub fn seen_from_zero(self, base: *mut u8) -> PageMap {
         PageMap { words: self.words.wrapping_sub(base.addr() >> GRANULE_SHIFT) }
     }
 
     /// # Safety
-    /// The map is `from_zero`, and `address` is in its window.
+    /// The map is `seen_from_zero`, and `address` is in its window.
     #[inline(always)]
     pub unsafe fn at_address(self, address: usize) -> Entry {
-        // SAFETY: the offset that `from_zero` took away is in the address again, so the word is the
+        // SAFETY: the offset that `seen_from_zero` took away is in the address again, so the word is the
         // one of the address's granule, which the caller vouches for. Edge MAP.
         Entry(unsafe { &*self.words.wrapping_add(address >> GRANULE_SHIFT) }.load(Ordering::Relaxed))
     }

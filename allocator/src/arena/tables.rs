@@ -21,7 +21,7 @@ pub struct Tables {
 
 const MAP_WORD: usize = size_of::<AtomicU32>();
 const NODE: usize = size_of::<Node>();
-const _: () = assert!(NODE == 32 && RECORD % 32 == 0);
+const _: () = assert!(NODE == 32 && RECORD == 32);
 
 impl Tables {
     /// Reserves the tables of a window and makes the page map readable: it shows zeros, "not ours".

@@ -96,7 +96,8 @@ impl Top {
         Some((at(BreakMode::Reserved, base, 0, (base, len - skip)), None))
     }
 
-    pub fn mode(&self) -> BreakMode {
+    /// The way the arena last grew.
+    pub fn live_mode(&self) -> BreakMode {
         self.live
     }
 
