@@ -19,3 +19,11 @@ fn frame_claims_are_skipped_aloud_without_the_privilege() {
     assert!(claim["holds"].is_null(), "{claim}");
     assert!(claim["why"].as_str().is_some_and(|why| why.contains("CAP_SYS_ADMIN")), "{claim}");
 }
+
+#[test]
+fn a_heap_block_is_private_to_each_after_fork_with_threads_too() {
+    let report = run(FORK, &["--json"]).all_hold(8);
+    for part in ["both free the block", "the parent does not", "every child can use", "never noticed"] {
+        assert_eq!(claim(&report, part)["holds"], true);
+    }
+}

@@ -7,7 +7,12 @@ use crate::trouble::{During, Trouble};
 /// The line of /proc/self/maps that covers `addr`, as the kernel wrote it.
 pub fn line_of(addr: usize) -> Result<Option<String>, Trouble> {
     let maps = std::fs::read_to_string("/proc/self/maps").during("read /proc/self/maps")?;
-    Ok(maps.lines().find(|line| covers(line, addr)).map(str::to_owned))
+    Ok(covering(maps.lines(), addr).map(str::to_owned))
+}
+
+/// The one of `lines` that covers `addr`.
+pub fn covering<'a>(mut lines: impl Iterator<Item = &'a str>, addr: usize) -> Option<&'a str> {
+    lines.find(|line| covers(line, addr))
 }
 
 /// The whole of /proc/self/maps, to compare.

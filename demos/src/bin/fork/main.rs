@@ -1,4 +1,5 @@
-//! A parent and its child: what MAP_SHARED shares, what MAP_PRIVATE copies.
+//! A parent and its child: what MAP_SHARED shares, what MAP_PRIVATE copies, and what becomes
+//! of the heap.
 
 use std::process::ExitCode;
 
@@ -6,7 +7,12 @@ use brkmap_demos::report::{Form, Report};
 use brkmap_demos::trouble::run;
 use clap::Parser;
 
+mod heap;
 mod messages;
+
+/// The heap part is about blocks of brkmap.
+#[global_allocator]
+static GLOBAL: brkmap::BrkMap = brkmap::BrkMap::new();
 
 #[derive(Parser)]
 #[command(name = "fork", version, about = "Parent and child over anonymous mappings")]
@@ -22,6 +28,8 @@ fn main() -> ExitCode {
         let mut report = Report::new("fork", Form::of(cli.json));
         messages::shared(&mut report)?;
         messages::private(&mut report)?;
+        heap::block(&mut report)?;
+        heap::among_threads(&mut report)?;
         Ok(report.finish())
     })
 }

@@ -102,12 +102,12 @@ pub fn private(report: &mut Report) -> Result<(), Trouble> {
 }
 
 /// Writes the text and a closing zero.
-fn put<M: Writable>(mapping: &M, offset: usize, text: &str) {
+pub fn put<M: Writable>(mapping: &M, offset: usize, text: &str) {
     mapping.copy_in(offset, text.as_bytes());
     mapping.store(offset + text.len(), 0);
 }
 
-fn get<M: Mapping>(mapping: &M, offset: usize) -> String {
+pub fn get<M: Mapping>(mapping: &M, offset: usize) -> String {
     let bytes: Vec<u8> =
         (offset..mapping.len()).map(|at| mapping.load(at)).take_while(|&byte| byte != 0).collect();
     String::from_utf8_lossy(&bytes).into_owned()
