@@ -1,1 +1,78 @@
 //! brkmap: a memory allocator for Linux. **brk** for the small, m**map** for the large.
+//!
+//! ```
+//! #[global_allocator]
+//! static GLOBAL: brkmap::BrkMap = brkmap::BrkMap::new();
+//! # fn main() {}
+//! ```
+//!
+//! The layers, each knowing only those below it:
+//!
+//! ```text
+//!   global (Rust front)   c_api (C front)
+//!              process                      the one instance, threads, fork, environment
+//!             allocator                     where a request goes
+//!      heap              large              thread heaps │ mappings
+//!      slab                │                blocks of one class
+//!             arena                         runs of granules
+//!               os                          the kernel and libc
+//!   units  size_class  config  fatal  sync
+//! ```
+#![deny(unsafe_code)]
+#![cfg_attr(loom, allow(dead_code, unused_imports))]
+
+#[allow(unsafe_code)]
+pub mod sync;
+
+#[cfg(not(loom))]
+#[allow(unsafe_code)]
+mod allocator;
+#[cfg(not(loom))]
+#[allow(unsafe_code)]
+mod arena;
+#[cfg(not(loom))]
+#[allow(unsafe_code)]
+#[doc(hidden)]
+pub mod c_api;
+#[cfg(not(loom))]
+mod config;
+#[cfg(not(loom))]
+#[allow(unsafe_code)]
+mod fatal;
+#[cfg(not(loom))]
+#[allow(unsafe_code)]
+mod global;
+#[cfg(not(loom))]
+#[allow(unsafe_code)]
+mod heap;
+#[cfg(not(loom))]
+#[allow(unsafe_code)]
+mod large;
+#[cfg(not(loom))]
+#[allow(unsafe_code)]
+mod os;
+#[cfg(all(feature = "override", not(loom)))]
+#[allow(unsafe_code)]
+mod overrides;
+#[cfg(not(loom))]
+#[allow(unsafe_code)]
+mod process;
+#[cfg(not(loom))]
+mod size_class;
+#[cfg(not(loom))]
+#[allow(unsafe_code)]
+mod slab;
+#[cfg(not(loom))]
+mod stats;
+#[cfg(not(loom))]
+mod units;
+
+#[cfg(not(loom))]
+pub use arena::BreakMode;
+#[cfg(not(loom))]
+pub use global::BrkMap;
+#[cfg(not(loom))]
+pub use stats::Stats;
+#[cfg(not(loom))]
+#[doc(hidden)]
+pub use {heap::EMPTY as NO_HEAP_STATIC, os::thread::ThreadWord};

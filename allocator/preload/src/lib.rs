@@ -1,1 +1,5 @@
-//! libbrkmap.so: the exported symbols.
+//! libbrkmap.so: brkmap as the malloc of any program, by `LD_PRELOAD`. Exported symbols only.
+
+mod word;
+
+brkmap_core::export_c_api!(word::InitialExec);

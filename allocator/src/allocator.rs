@@ -1,0 +1,283 @@
+//! The allocator: where each request goes, whatever the front.
+//!
+//! ```text
+//!   size, alignment ─┬─ at most 32 KiB ──────────► a class of the thread's heap
+//!                    ├─ below the threshold ─────► a span of the arena
+//!                    └─ the threshold and above ─► a mapping
+//!   pointer ─┬─ in the window ─► page map: this heap's class │ another heap's │ a span
+//!            └─ elsewhere ─────► a large mapping, or nobody's
+//! ```
+
+use crate::arena::Arena;
+use crate::arena::page_map::Entry;
+use crate::config::{GRANULE, GRANULE_SHIFT, Tunables};
+use crate::fatal;
+use crate::heap::registry::Registry;
+use crate::heap::{EMPTY, EXITED, Heap};
+use crate::large::Large;
+use crate::os::Os;
+use crate::os::thread::ThreadWord;
+use crate::size_class;
+use crate::units::{Bytes, GranuleIdx, Granules, Run, SizeClass};
+use core::ffi::c_void;
+
+pub struct Allocator<O: Os> {
+    pub arena: Arena<O>,
+    pub large: Large,
+    pub registry: Registry,
+    pub tunables: Tunables,
+}
+
+/// What a request got.
+pub struct Allocated {
+    pub block: *mut u8,
+    /// How much of it may be other than zero: the first word of a free block's links, everything, or
+    /// nothing.
+    pub soiled: Soiled,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Soiled {
+    Nothing,
+    FirstWord,
+    Everything,
+}
+
+/// Sizes above this are refused: no object may be larger (C, and Rust's Layout).
+pub const SIZE_MAX: usize = isize::MAX as usize;
+
+impl<O: Os> Allocator<O> {
+    pub const fn new(os: O) -> Self {
+        Allocator {
+            arena: Arena::new(os),
+            large: Large::new(),
+            registry: Registry::new(),
+            tunables: Tunables::new(),
+        }
+    }
+
+    /// The slow path of a class: the fast path found no block in `heap`.
+    pub fn alloc_class(&self, heap: &Heap, class: SizeClass) -> Option<Allocated> {
+        let fresh = heap.alloc_slow(&self.arena, &self.registry, class)?;
+        let soiled = if fresh.zeroed { Soiled::FirstWord } else { Soiled::Everything };
+        Some(Allocated { block: fresh.block, soiled })
+    }
+
+    /// A request that no class serves: a span or a mapping.
+    pub fn alloc_big(&self, size: usize, align: usize) -> Option<Allocated> {
+        if size > SIZE_MAX {
+            return None;
+        }
+        if size >= self.tunables.mmap_threshold() || align > GRANULE * 16 {
+            let large = self.large.alloc(&self.arena, size, align)?;
+            let soiled = if large.zeroed { Soiled::Nothing } else { Soiled::Everything };
+            return Some(Allocated { block: large.block, soiled });
+        }
+        let len = Granules(size.max(1).div_ceil(GRANULE) as u32);
+        let align = Granules(align.div_ceil(GRANULE) as u32);
+        let run = self.arena.alloc_run(len, align)?;
+        let geometry = self.arena.started();
+        for granule in run.head.0..run.head.0 + run.len.0 {
+            let entry = if granule == run.head.0 { Entry::span(run.len) } else { Entry::SPAN_BODY };
+            // SAFETY: the run is this thread's, and inside the arena.
+            unsafe { geometry.map.set(granule as usize, entry) };
+        }
+        let block = geometry.base.wrapping_add((run.head.0 as usize) << GRANULE_SHIFT);
+        Some(Allocated { block, soiled: if run.zeroed { Soiled::Nothing } else { Soiled::Everything } })
+    }
+
+    /// The page-map entry of a pointer into the arena, with its granule. A mapping may lie inside the
+    /// window too, where the arena is not: its entry is FREE.
+    fn entry_of(&self, block: *mut u8) -> Option<(GranuleIdx, Entry)> {
+        let geometry = self.arena.geometry()?;
+        let offset = block.addr().wrapping_sub(geometry.base.addr());
+        if offset >= geometry.window {
+            return None;
+        }
+        let granule = offset >> GRANULE_SHIFT;
+        // SAFETY: inside the window, as just tested.
+        let entry = unsafe { geometry.map.get(granule) };
+        (entry != Entry::FREE).then_some((GranuleIdx(granule as u32), entry))
+    }
+
+    /// Frees a block that the fast path did not take: another heap's, a span, a mapping.
+    ///
+    /// # Safety
+    /// `block` is a live block of this allocator, not null, given up by the caller.
+    pub unsafe fn free_slow(&self, heap: &Heap, block: *mut u8) {
+        match self.entry_of(block) {
+            // SAFETY: as the caller vouches.
+            None => unsafe {
+                if !self.large.free(&self.arena, block) {
+                    fatal::invalid_free(c"free(): invalid pointer");
+                }
+                self.arena.enforce_bound();
+            },
+            Some((granule, entry)) => {
+                if let Some((_, class)) = entry.as_slab() {
+                    let link = core::ptr::with_exposed_provenance_mut(block.addr());
+                    // SAFETY: a live block of the slab that its granule's entry names.
+                    unsafe { heap.free_remote(&self.arena, &self.registry, entry, class, link) };
+                } else if let Some(len) = entry.as_span()
+                    && block.addr() % GRANULE == 0
+                {
+                    self.free_span(Run { head: granule, len, zeroed: false });
+                } else {
+                    fatal::invalid_free(c"free(): invalid pointer");
+                }
+            }
+        }
+    }
+
+    fn free_span(&self, run: Run) {
+        let geometry = self.arena.started();
+        for granule in run.head.0..run.head.0 + run.len.0 {
+            // SAFETY: the span's granules, whose block was given up.
+            unsafe { geometry.map.set(granule as usize, Entry::FREE) };
+        }
+        self.arena.free_run(run, Bytes(GRANULE));
+        self.relieve();
+    }
+
+    /// Empties a bin of `heap` that is over-full.
+    pub fn flush(&self, heap: &Heap, class: SizeClass) {
+        heap.flush(&self.arena, class);
+        self.relieve();
+    }
+
+    /// Where the arena alone could not come down to its bound, cached mappings go.
+    fn relieve(&self) {
+        if self.arena.is_pressed() {
+            self.large.shrink_cache(&self.arena, self.arena.cache_bound());
+        }
+    }
+
+    /// Usable bytes of a block.
+    ///
+    /// # Safety
+    /// `block` is a live block of this allocator, not null.
+    pub unsafe fn usable(&self, block: *mut u8) -> usize {
+        let bytes = match self.entry_of(block) {
+            None => self.large.usable(block),
+            Some((_, entry)) => match (entry.as_slab(), entry.as_span()) {
+                (Some((_, class)), _) => Some(size_class::bytes(class)),
+                (_, Some(len)) => Some((len.0 as usize) << GRANULE_SHIFT),
+                _ => None,
+            },
+        };
+        match bytes {
+            Some(bytes) => bytes,
+            None => fatal::invalid_free(c"realloc(): invalid pointer"),
+        }
+    }
+
+    /// Changes a block's size without copying it, where its class, span or mapping allows. None where
+    /// it must be moved by a copy.
+    ///
+    /// # Safety
+    /// `block` is a live block of this allocator, not null; where it succeeds the caller uses the
+    /// result in its stead.
+    pub unsafe fn resize(&self, block: *mut u8, size: usize) -> Option<*mut u8> {
+        let Some((granule, entry)) = self.entry_of(block) else {
+            // A mapping stays one while it is at least half the threshold: below, it is worth moving.
+            if size < self.tunables.mmap_threshold() / 2 {
+                return None;
+            }
+            // SAFETY: as the caller vouches.
+            return unsafe { self.large.realloc(&self.arena, block, size) };
+        };
+        if let Some((_, class)) = entry.as_slab() {
+            // Only its own class keeps a block: the Rust front finds the class by the size.
+            return (size <= size_class::CLASS_MAX && size_class::of(size) == class).then_some(block);
+        }
+        let len = entry.as_span()?;
+        if size <= size_class::CLASS_MAX || size >= self.tunables.mmap_threshold() {
+            return None;
+        }
+        let want = Granules(size.div_ceil(GRANULE) as u32);
+        if want < len {
+            return None;
+        }
+        let more = Granules(want.0 - len.0);
+        if more.0 > 0 {
+            if !self.arena.extend_run(granule, len, more) {
+                return None;
+            }
+            let geometry = self.arena.started();
+            // SAFETY: the granules were gained for this span a moment ago.
+            unsafe {
+                for added in granule.0 + len.0..granule.0 + want.0 {
+                    geometry.map.set(added as usize, Entry::SPAN_BODY);
+                }
+                geometry.map.set(granule.0 as usize, Entry::span(want));
+            }
+        }
+        Some(block)
+    }
+
+    /// The heap of the calling thread, claimed where it has none. None in a thread whose exit hook ran,
+    /// and where there is no memory for a heap.
+    pub fn attach<W: ThreadWord>(&self, on_new: impl FnOnce(&Heap)) -> Option<&Heap> {
+        let word: *const Heap = W::get().cast();
+        if core::ptr::eq(word, &EXITED) {
+            return None;
+        }
+        if !core::ptr::eq(word, &EMPTY) {
+            // SAFETY: a thread's word is EMPTY, EXITED or its heap, and heaps are never unmade.
+            return Some(unsafe { &*word });
+        }
+        let heap = self.registry.claim(&self.arena)?;
+        // Before anything that may allocate.
+        W::set(core::ptr::from_ref(heap).cast::<c_void>().cast_mut());
+        on_new(heap);
+        Some(heap)
+    }
+
+    /// Ends the calling thread's use of its heap.
+    ///
+    /// # Safety
+    /// `heap` is the calling thread's, which does not use it again.
+    pub unsafe fn detach<W: ThreadWord>(&self, heap: &Heap) {
+        W::set(core::ptr::from_ref(&EXITED).cast::<c_void>().cast_mut());
+        heap.give_back(&self.arena, &self.registry);
+        // SAFETY: as the caller vouches.
+        unsafe { self.registry.park(heap) };
+    }
+
+    /// Serves a thread without a heap: with one that is claimed for this call only.
+    pub fn with_guest<R>(&self, f: impl FnOnce(&Heap) -> R) -> Option<R> {
+        let heap = self.registry.claim(&self.arena)?;
+        let result = f(heap);
+        heap.send_outbox(&self.arena, &self.registry);
+        // SAFETY: claimed above, and not used again.
+        unsafe { self.registry.park(heap) };
+        Some(result)
+    }
+
+    /// Gives back all that can be: `malloc_trim`.
+    pub fn trim(&self, own: Option<&Heap>) {
+        if let Some(heap) = own {
+            heap.give_back(&self.arena, &self.registry);
+        }
+        self.registry.for_each(|heap| heap.trim_shared(&self.arena));
+        self.large.shrink_cache(&self.arena, 0);
+        self.arena.purge_all();
+    }
+
+    /// In the child of a fork: takes everything up as the only thread.
+    ///
+    /// # Safety
+    /// The calling thread is the process's only one, its heap is `heap`, and it is inside no call of the
+    /// allocator.
+    pub unsafe fn repair_after_fork(&self, heap: &Heap) {
+        // SAFETY: as the caller vouches. The arena first: the heaps ask it for their slabs.
+        unsafe {
+            self.arena.repair_after_fork();
+            self.large.repair_after_fork();
+            self.registry.repair_after_fork(&self.arena, heap.id());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

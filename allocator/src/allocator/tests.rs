@@ -1,0 +1,420 @@
+//! The core over the simulated system: every route, refusals at every call, threads, fork's repair.
+
+use super::*;
+use crate::arena::BreakMode;
+use crate::os::BreakOwner;
+use crate::os::sim::{Call, Sim};
+use proptest::prelude::*;
+
+/// The two halves of an allocator with one heap for the test's thread.
+struct Harness {
+    allocator: Allocator<Sim>,
+}
+
+/// A live block: where, how long, how aligned, and the byte it is filled with.
+#[derive(Clone, Copy)]
+struct Held {
+    at: *mut u8,
+    size: usize,
+    fill: u8,
+}
+
+impl Harness {
+    fn new(os: Sim) -> Self {
+        Harness { allocator: Allocator::new(os) }
+    }
+
+    fn heap(&self) -> &Heap {
+        self.allocator.registry.claim(&self.allocator.arena).expect("memory for a heap")
+    }
+
+    fn alloc(&self, heap: &Heap, size: usize, align: usize) -> Option<*mut u8> {
+        let block = match size_class::of_aligned(size, align) {
+            Some(class) => {
+                let block = heap.pop(class);
+                if block.is_null() { self.allocator.alloc_class(heap, class)?.block } else { block }
+            }
+            None => self.allocator.alloc_big(size, align)?.block,
+        };
+        assert_eq!(block.addr() % align, 0, "{size} bytes at {align}");
+        Some(block)
+    }
+
+    fn free(&self, heap: &Heap, block: *mut u8) {
+        let map = self.allocator.arena.map_from_zero();
+        // SAFETY: the tests free what they hold, once.
+        unsafe {
+            if !heap.push(map, block, |class| self.allocator.flush(heap, class)) {
+                self.allocator.free_slow(heap, block);
+            }
+        }
+    }
+
+    fn hold(&self, heap: &Heap, size: usize, align: usize, fill: u8) -> Option<Held> {
+        let at = self.alloc(heap, size, align)?;
+        // SAFETY: a fresh block of at least `size` bytes.
+        unsafe { at.write_bytes(fill, size) };
+        Some(Held { at, size, fill })
+    }
+
+    fn check_and_free(&self, heap: &Heap, held: Held) {
+        // SAFETY: a live block of `size` bytes that `hold` filled.
+        let bytes = unsafe { core::slice::from_raw_parts(held.at, held.size) };
+        assert!(
+            bytes.iter().step_by(STEP).all(|&byte| byte == held.fill),
+            "a block of {} bytes was overwritten",
+            held.size
+        );
+        self.free(heap, held.at);
+    }
+}
+
+/// Looking at every byte of a large block takes Miri minutes: it looks at some.
+const STEP: usize = if cfg!(miri) { 509 } else { 1 };
+
+const SIZES: [usize; 9] = [0, 1, 16, 100, 1024, 1025, 32 * 1024, 70_000, 200_000];
+
+#[test]
+fn every_route_serves_and_takes_back() {
+    let harness = Harness::new(Sim::new());
+    let heap = harness.heap();
+    for round in 0..3 {
+        let held: Vec<_> =
+            SIZES.iter().map(|&size| harness.hold(heap, size, 16, round + 1).expect("memory")).collect();
+        for one in held {
+            harness.check_and_free(heap, one);
+        }
+    }
+}
+
+#[test]
+fn every_alignment_up_to_beyond_a_granule_is_kept() {
+    let harness = Harness::new(Sim::new());
+    let heap = harness.heap();
+    for shift in 0..=18 {
+        for size in [1, 24, 5000, 40_000] {
+            let held = harness.hold(heap, size, 1 << shift, 7).expect("memory");
+            harness.check_and_free(heap, held);
+        }
+    }
+}
+
+#[test]
+fn small_requests_move_the_break_and_large_ones_do_not() {
+    let harness = Harness::new(Sim::new());
+    let heap = harness.heap();
+    let small = harness.alloc(heap, 10, 16).unwrap();
+    assert_eq!(harness.allocator.arena.figures().unwrap().mode, BreakMode::Owned);
+    let (grown, mapped) =
+        (harness.allocator.arena.os.calls(Call::GrowBreak), harness.allocator.arena.os.calls(Call::Map));
+    assert_eq!(grown, 1);
+    let large = harness.alloc(heap, 128 * 1024, 16).unwrap();
+    assert_eq!(harness.allocator.arena.os.calls(Call::GrowBreak), grown);
+    assert!(harness.allocator.arena.os.calls(Call::Map) > mapped);
+    let below = harness.alloc(heap, 128 * 1024 - 1, 16).unwrap();
+    let maps = harness.allocator.arena.os.calls(Call::Map);
+    assert_eq!(harness.allocator.large.figures().live, 1);
+    for block in [small, large, below] {
+        harness.free(heap, block);
+    }
+    assert_eq!(harness.allocator.arena.os.calls(Call::Map), maps);
+}
+
+#[test]
+fn the_fence_is_opened_while_alone_and_committed_with_threads() {
+    let mut os = Sim::with_owner(BreakOwner::Shared);
+    os.alone = true;
+    let mut harness = Harness::new(os);
+    let brk = harness.allocator.arena.os.brk_bytes();
+    let heap = harness.heap();
+    harness.alloc(heap, 10, 16).unwrap();
+    assert!(harness.allocator.arena.os.brk_bytes() > brk, "the first step is the break's");
+    assert_eq!(harness.allocator.arena.figures().unwrap().mode, BreakMode::Fenced);
+    let held: Vec<_> = (0..30).map(|k| harness.hold(heap, 60_000, 16, k).unwrap()).collect();
+    assert!(harness.allocator.arena.os.calls(Call::GrowBreak) > 1, "growth opened the fence");
+    let base = harness.allocator.arena.started().base;
+    harness.allocator.arena.os.alone = false;
+    let heap = harness.heap();
+    let more: Vec<_> = (0..30).map(|k| harness.hold(heap, 60_000, 16, k).unwrap()).collect();
+    assert_eq!(harness.allocator.arena.figures().unwrap().mode, BreakMode::Committed);
+    assert_eq!(harness.allocator.arena.started().base, base);
+    for one in held.into_iter().chain(more) {
+        harness.check_and_free(heap, one);
+    }
+}
+
+#[test]
+fn without_a_break_a_reservation_serves() {
+    let harness = Harness::new(Sim::with_owner(BreakOwner::Foreign));
+    let heap = harness.heap();
+    let held = harness.hold(heap, 10, 16, 1).unwrap();
+    assert_eq!(harness.allocator.arena.figures().unwrap().mode, BreakMode::Reserved);
+    harness.check_and_free(heap, held);
+}
+
+#[test]
+fn a_refused_break_is_carried_on_above_it_and_tried_again() {
+    let harness = Harness::new(Sim::new());
+    let heap = harness.heap();
+    harness.allocator.arena.os.refuse(Call::GrowBreak, 0, 2);
+    let held = harness.hold(heap, 10, 16, 1).expect("a mapping in the break's stead");
+    assert_eq!(harness.allocator.arena.figures().unwrap().mode, BreakMode::Scattered);
+    harness.check_and_free(heap, held);
+}
+
+#[test]
+fn a_foreign_sbrk_leaves_a_gap_that_is_never_ours() {
+    let harness = Harness::new(Sim::new());
+    let heap = harness.heap();
+    let mut held = Vec::new();
+    for k in 0..20u8 {
+        held.push(harness.hold(heap, 60_000, 16, k).unwrap());
+    }
+    let os = &harness.allocator.arena.os;
+    let foreign = os.current_break();
+    os.foreign_sbrk(100_000);
+    // SAFETY: inside the simulated range, and just taken from the break by its other user.
+    unsafe { foreign.write_bytes(0xF0, 100_000) };
+    for k in 0..20u8 {
+        held.push(harness.hold(heap, 60_000, 16, k).unwrap());
+    }
+    // SAFETY: as above.
+    let bytes = unsafe { core::slice::from_raw_parts(foreign, 100_000) };
+    assert!(bytes.iter().step_by(STEP).all(|&byte| byte == 0xF0), "the other user's memory was used");
+    for one in held {
+        harness.check_and_free(heap, one);
+    }
+}
+
+#[test]
+fn any_single_refusal_is_survived_and_forgotten() {
+    let calls =
+        [Call::GrowBreak, Call::Reserve, Call::Commit, Call::Map, Call::MapAt, Call::Unmap, Call::Purge];
+    for call in calls {
+        for nth in 0..if cfg!(miri) { 2 } else { 8 } {
+            let os = Sim::new();
+            os.refuse(call, nth, 1);
+            let harness = Harness::new(os);
+            let mut served = 0;
+            for _ in 0..3 {
+                let Some(heap) = harness.allocator.registry.claim(&harness.allocator.arena) else { continue };
+                let held: Vec<_> = SIZES.iter().filter_map(|&size| harness.hold(heap, size, 16, 9)).collect();
+                served += held.len();
+                for one in held {
+                    harness.check_and_free(heap, one);
+                }
+            }
+            assert!(served >= SIZES.len() * 2 - 2, "{call:?} number {nth}: only {served} served");
+        }
+    }
+}
+
+#[test]
+fn with_everything_refused_requests_fail_and_later_ones_do_not() {
+    let harness = Harness::new(Sim::new());
+    let heap = harness.heap();
+    harness.allocator.arena.os.refuse_everything(true);
+    assert!(harness.alloc(heap, 10, 16).is_none());
+    assert!(harness.alloc(heap, 1 << 20, 16).is_none());
+    harness.allocator.arena.os.refuse_everything(false);
+    for size in [10, 1 << 20] {
+        let held = harness.hold(heap, size, 16, 3).expect("the fault is gone");
+        harness.check_and_free(heap, held);
+    }
+}
+
+#[test]
+fn blocks_freed_by_another_heap_come_home() {
+    let harness = Harness::new(Sim::new());
+    let (owner, other) = (harness.heap(), harness.heap());
+    assert!(owner.id() != other.id());
+    let rounds = if cfg!(miri) { 3 } else { 50 };
+    let mut arena_bytes = 0;
+    for round in 0..rounds {
+        let held: Vec<_> = (0..200).map(|k| harness.hold(owner, 64, 16, k as u8).unwrap()).collect();
+        for one in held {
+            harness.check_and_free(other, one);
+        }
+        other.send_outbox(&harness.allocator.arena, &harness.allocator.registry);
+        let gained = harness.allocator.arena.figures().unwrap().in_use.0;
+        assert!(round < 2 || gained <= arena_bytes, "blocks did not come home: {gained} after {arena_bytes}");
+        arena_bytes = gained;
+    }
+}
+
+#[test]
+fn a_parked_heap_is_adopted_with_what_it_has() {
+    let harness = Harness::new(Sim::new());
+    let first = harness.heap();
+    let held = harness.hold(first, 64, 16, 5).unwrap();
+    let id = first.id();
+    first.give_back(&harness.allocator.arena, &harness.allocator.registry);
+    // SAFETY: this thread runs the heap and uses it no more.
+    unsafe { harness.allocator.registry.park(first) };
+    let again = harness.heap();
+    assert_eq!(again.id(), id);
+    harness.check_and_free(again, held);
+}
+
+#[test]
+fn what_is_freed_goes_back_to_the_system() {
+    let harness = Harness::new(Sim::new());
+    let heap = harness.heap();
+    let count = if cfg!(miri) { 300 } else { 3000 };
+    let mut held: Vec<_> =
+        (0..count).map(|k| harness.hold(heap, 16 + k % 1000, 16, k as u8).unwrap()).collect();
+    let mut seed = 7usize;
+    while !held.is_empty() {
+        seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        let one = held.swap_remove((seed >> 33) % held.len());
+        harness.check_and_free(heap, one);
+    }
+    harness.allocator.trim(Some(heap));
+    let figures = harness.allocator.arena.figures().unwrap();
+    assert_eq!((figures.in_use.0, figures.dirty.0), (0, 0));
+}
+
+#[test]
+fn zeroed_memory_is_told_from_soiled() {
+    let harness = Harness::new(Sim::new());
+    let fresh = harness.allocator.alloc_big(70_000, 16).unwrap();
+    assert_eq!(fresh.soiled, Soiled::Nothing);
+    // SAFETY: a fresh block of 70,000 bytes.
+    unsafe { fresh.block.write_bytes(1, 70_000) };
+    let heap = harness.heap();
+    harness.free(heap, fresh.block);
+    assert_eq!(harness.allocator.alloc_big(70_000, 16).unwrap().soiled, Soiled::Everything);
+    harness.allocator.arena.purge_all();
+    let large = harness.allocator.alloc_big(1 << 20, 16).unwrap();
+    assert_eq!(large.soiled, Soiled::Nothing);
+}
+
+#[test]
+fn a_large_block_keeps_its_bytes_when_it_is_resized() {
+    let harness = Harness::new(Sim::new());
+    let heap = harness.heap();
+    let held = harness.hold(heap, 200_000, 16, 9).unwrap();
+    // SAFETY: a live block, followed to where it moves.
+    let grown = unsafe { harness.allocator.resize(held.at, 900_000) }.expect("mremap");
+    harness.check_and_free(heap, Held { at: grown, ..held });
+    let span = harness.hold(heap, 40_000, 16, 8).unwrap();
+    // SAFETY: as above.
+    let same = unsafe { harness.allocator.resize(span.at, 100_000) }.expect("the next granule is free");
+    assert_eq!(same, span.at);
+    harness.check_and_free(heap, span);
+}
+
+#[test]
+fn the_child_of_a_fork_can_free_what_it_inherits_whatever_lock_was_held() {
+    let harness = Harness::new(Sim::new());
+    let (mine, theirs) = (harness.heap(), harness.heap());
+    let mut held: Vec<_> = (0..300).map(|k| harness.hold(theirs, 48, 16, k as u8).unwrap()).collect();
+    held.extend((0..300).map(|k| harness.hold(mine, 48, 16, k as u8).unwrap()));
+    // What a fork would copy while another thread is at work: every lock taken, its holder gone.
+    harness.allocator.leak_every_lock();
+    // SAFETY: one thread, inside no call; the guards were forgotten.
+    unsafe { harness.allocator.repair_after_fork(mine) };
+    for one in held {
+        harness.check_and_free(mine, one);
+    }
+    let fresh: Vec<_> = SIZES.iter().map(|&size| harness.hold(mine, size, 16, 4).expect("memory")).collect();
+    for one in fresh {
+        harness.check_and_free(mine, one);
+    }
+    let adopted = harness.heap();
+    assert_eq!(adopted.id(), theirs.id(), "the other thread's heap is there to adopt");
+}
+
+impl Allocator<Sim> {
+    fn leak_every_lock(&self) {
+        core::mem::forget(self.arena.hold_lock());
+        core::mem::forget(self.large.hold_lock());
+        self.registry.for_each(|heap| core::mem::forget(heap.shared.hold_lock()));
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Op {
+    Alloc { heap: usize, size: usize, align: u32 },
+    Free { heap: usize, which: prop::sample::Index },
+    Resize { which: prop::sample::Index, size: usize },
+    Zeroed { heap: usize, size: usize },
+    Refuse(Call),
+    Trim,
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let size = || prop_oneof![4 => 0usize..600, 2 => 600usize..40_000, 1 => 40_000usize..300_000];
+    prop_oneof![
+        8 => (0usize..2, size(), 0u32..14).prop_map(|(heap, size, align)| Op::Alloc { heap, size, align }),
+        6 => (0usize..2, any::<prop::sample::Index>()).prop_map(|(heap, which)| Op::Free { heap, which }),
+        2 => (any::<prop::sample::Index>(), size()).prop_map(|(which, size)| Op::Resize { which, size }),
+        2 => (0usize..2, size()).prop_map(|(heap, size)| Op::Zeroed { heap, size }),
+        1 => prop_oneof![Just(Call::GrowBreak), Just(Call::Map), Just(Call::Purge), Just(Call::Remap), Just(Call::Unmap)]
+            .prop_map(Op::Refuse),
+        1 => Just(Op::Trim),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: if cfg!(miri) { 3 } else { 200 }, failure_persistence: None,
+        ..ProptestConfig::default() })]
+
+    /// Blocks never overlap, keep their contents and alignment, are zero where zero was asked, and what
+    /// one heap got another may free, whatever the system refuses.
+    #[test]
+    fn any_sequence_of_operations_agrees_with_a_shadow(ops in prop::collection::vec(op(), 1..if cfg!(miri) { 40 } else { 300 })) {
+        let harness = Harness::new(Sim::new());
+        let heaps = [harness.heap(), harness.heap()];
+        let mut held: Vec<Held> = Vec::new();
+        let mut fill = 0u8;
+        for op in ops {
+            fill = fill.wrapping_add(1);
+            match op {
+                Op::Alloc { heap, size, align } => held.extend(harness.hold(heaps[heap], size, 1 << align, fill)),
+                Op::Free { heap, which } if !held.is_empty() => {
+                    let one = held.swap_remove(which.index(held.len()));
+                    harness.check_and_free(heaps[heap], one);
+                }
+                Op::Resize { which, size } if !held.is_empty() => {
+                    let at = which.index(held.len());
+                    let one = &mut held[at];
+                    // SAFETY: a live block, followed to where it moves.
+                    if let Some(at) = unsafe { harness.allocator.resize(one.at, size) } {
+                        one.at = at;
+                        one.size = one.size.min(size);
+                    }
+                }
+                Op::Zeroed { heap, size } => {
+                    let got = match size_class::of_aligned(size, 1) {
+                        Some(class) => harness.allocator.alloc_class_or_pop(heaps[heap], class),
+                        None => harness.allocator.alloc_big(size, 1),
+                    };
+                    let at = crate::global::zeroed(got, size);
+                    if !at.is_null() {
+                        // SAFETY: a block of at least `size` bytes.
+                        let bytes = unsafe { core::slice::from_raw_parts(at, size) };
+                        prop_assert!(bytes.iter().step_by(STEP).all(|&byte| byte == 0), "{} bytes were not all zero", size);
+                        held.push(Held { at, size, fill: 0 });
+                    }
+                }
+                Op::Refuse(call) => harness.allocator.arena.os.refuse(call, 0, 2),
+                Op::Trim => harness.allocator.trim(None),
+                _ => {}
+            }
+        }
+        for one in held {
+            harness.check_and_free(heaps[0], one);
+        }
+    }
+}
+
+impl Allocator<Sim> {
+    fn alloc_class_or_pop(&self, heap: &Heap, class: SizeClass) -> Option<Allocated> {
+        let block = heap.pop(class);
+        if block.is_null() {
+            return self.alloc_class(heap, class);
+        }
+        Some(Allocated { block, soiled: Soiled::Everything })
+    }
+}

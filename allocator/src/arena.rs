@@ -1,0 +1,517 @@
+//! The arena: one window of addresses, handed out as runs of granules.
+//!
+//! ```text
+//!   base                                                      end            base + window
+//!    │ slab │ slab │ span, 2 granules │ free run │ slab │ free │ not yet gained … │
+//!    page map: a word each   nodes: free runs   records: for whoever holds the granule
+//! ```
+//!
+//! Invariants:
+//! 1. A granule is in exactly one of: a free run, a `Run` or what its holder made of it, or not gained.
+//! 2. Its page-map entry is not FREE only while a slab or span holds it.
+//! 3. The tables are writable for every granule that was gained, and the page map is readable for the
+//!    whole window.
+//!
+//! Lock order: a heap's lock, then this one. Purging runs without it: the run is taken out first.
+
+pub mod page_map;
+mod purge;
+mod runs;
+mod tables;
+mod top;
+
+use crate::config::{GRANULE, GRANULE_SHIFT, TRIM_MIN, WINDOW, WINDOW_MIN};
+use crate::fatal;
+use crate::os::Os;
+use crate::sync::lock::Lock;
+use crate::units::{Bytes, GranuleIdx, Granules, Run};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, Ordering};
+use page_map::{Entry, PageMap};
+use runs::{Node, Runs};
+use tables::Tables;
+pub use top::BreakMode;
+use top::{Gain, Top};
+
+/// Bytes of a granule's record: what the layer above keeps for a granule it holds.
+pub const RECORD: usize = 32;
+
+/// Where things are. Set once; copied into every heap.
+#[derive(Clone, Copy)]
+pub struct Geometry {
+    pub base: *mut u8,
+    pub window: usize,
+    pub map: PageMap,
+    pub records: *mut u8,
+}
+
+/// Stretches that the arena was given; they are few because growth is contiguous.
+const STRETCHES: usize = 64;
+
+struct State {
+    top: Top,
+    runs: Runs,
+    nodes: *mut Node,
+    /// Granules described by writable tables, counted from the base.
+    tables_end: u32,
+    stretches: [(u32, u32); STRETCHES],
+    stretch_count: usize,
+    in_use: u32,
+    peak: u32,
+    /// Runs that are out of the tree while their pages go back.
+    purging: u32,
+    page: usize,
+}
+
+// SAFETY: the pointers lead to the arena's own memory, which State's lock guards.
+unsafe impl Send for State {}
+
+pub struct Arena<O: Os> {
+    pub os: O,
+    state: Lock<Option<State>>,
+    published: Published,
+    /// Bytes live, and bytes cached, outside the window: the large mappings.
+    outside_live: AtomicUsize,
+    outside_cached: AtomicUsize,
+    /// Dirty memory is above its bound, and none of it is the arena's to purge.
+    pressed: AtomicBool,
+}
+
+/// The geometry as every thread reads it, on cache lines that are never written again.
+#[repr(align(64))]
+struct Published {
+    /// Null until the rest is set. Edge START: stored Release, loaded Acquire.
+    base: AtomicPtr<u8>,
+    window: AtomicUsize,
+    map: AtomicPtr<AtomicU32>,
+    /// The map as seen from address 0.
+    map_from_zero: AtomicPtr<AtomicU32>,
+    records: AtomicPtr<u8>,
+}
+
+/// A glance at the arena.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ArenaFigures {
+    pub mode: BreakMode,
+    pub gained: Bytes,
+    pub in_use: Bytes,
+    pub peak_in_use: Bytes,
+    pub free: Bytes,
+    pub dirty: Bytes,
+    pub free_at_top: Bytes,
+}
+
+impl<O: Os> Arena<O> {
+    pub const fn new(os: O) -> Self {
+        Arena {
+            os,
+            state: Lock::new(None),
+            published: Published {
+                base: AtomicPtr::new(core::ptr::null_mut()),
+                window: AtomicUsize::new(0),
+                map: AtomicPtr::new(core::ptr::null_mut()),
+                map_from_zero: AtomicPtr::new(core::ptr::null_mut()),
+                records: AtomicPtr::new(core::ptr::null_mut()),
+            },
+            outside_live: AtomicUsize::new(0),
+            outside_cached: AtomicUsize::new(0),
+            pressed: AtomicBool::new(false),
+        }
+    }
+
+    /// None until the arena has started.
+    pub fn geometry(&self) -> Option<Geometry> {
+        // START (Acquire); the loads behind it may be Relaxed.
+        let base = self.published.base.load(Ordering::Acquire);
+        (!base.is_null()).then(|| Geometry {
+            base,
+            window: self.published.window.load(Ordering::Relaxed),
+            map: PageMap::at(self.published.map.load(Ordering::Relaxed)),
+            records: self.published.records.load(Ordering::Relaxed),
+        })
+    }
+
+    /// The page map from address 0, for a pointer that is known to be the arena's: then it has started,
+    /// and whatever handed the pointer over orders the load.
+    #[inline(always)]
+    pub fn map_from_zero(&self) -> PageMap {
+        PageMap::at(self.published.map_from_zero.load(Ordering::Relaxed))
+    }
+
+    /// The geometry of an arena that has started, for those who hold something of it.
+    #[inline]
+    pub fn started(&self) -> Geometry {
+        match self.geometry() {
+            Some(geometry) => geometry,
+            None => fatal::unreachable_state(c"a heap without an arena"),
+        }
+    }
+
+    /// Starts the arena where it has not. None where the system gives no memory; a later call tries
+    /// again.
+    pub fn start(&self) -> Option<Geometry> {
+        if let Some(geometry) = self.geometry() {
+            return Some(geometry);
+        }
+        let mut state = self.state.lock();
+        if state.is_none() {
+            *state = Some(self.build()?);
+        }
+        drop(state);
+        self.geometry()
+    }
+
+    /// Reserves the tables, chooses the top, publishes the geometry.
+    fn build(&self) -> Option<State> {
+        let page = self.os.page();
+        let limit = self.os.address_limit();
+        // The tables take a thousandth of the window.
+        let mut window =
+            if limit == usize::MAX { WINDOW } else { limit.next_power_of_two().clamp(WINDOW_MIN, WINDOW) };
+        let tables = loop {
+            match Tables::reserve(&self.os, window, page) {
+                Some(tables) => break tables,
+                None if window > WINDOW_MIN => window /= 2,
+                None => return None,
+            }
+        };
+        let Some((top, gain)) = Top::start(&self.os, window) else {
+            // SAFETY: reserved above, and nobody knows of it.
+            unsafe { self.os.unmap(tables.map.cast(), tables.len) };
+            return None;
+        };
+        let mut state = State {
+            top,
+            runs: Runs::new(),
+            nodes: tables.nodes,
+            tables_end: 0,
+            stretches: [(0, 0); STRETCHES],
+            stretch_count: 0,
+            in_use: 0,
+            peak: 0,
+            purging: 0,
+            page,
+        };
+        self.published.window.store(window, Ordering::Relaxed);
+        self.published.map.store(tables.map, Ordering::Relaxed);
+        self.published.records.store(tables.records, Ordering::Relaxed);
+        let from_zero = PageMap::at(tables.map).from_zero(state.top.base());
+        self.published.map_from_zero.store(from_zero.words().cast_mut(), Ordering::Relaxed);
+        // START (Release).
+        self.published.base.store(state.top.base(), Ordering::Release);
+        if let Some(gain) = gain {
+            self.accept(&mut state, gain);
+        }
+        Some(state)
+    }
+
+    /// A run of `len` granules at a multiple of `align` granules.
+    pub fn alloc_run(&self, len: Granules, align: Granules) -> Option<Run> {
+        self.start()?;
+        let mut guard = self.state.lock();
+        let state = guard.as_mut()?;
+        let head = loop {
+            if let Some(head) = state.take(len, align) {
+                break head;
+            }
+            let want = Granules(len.0.checked_add(align.0 - 1)?);
+            let gain = state.top.grow(&self.os, want)?;
+            if !self.accept(state, gain) {
+                return None;
+            }
+        };
+        state.in_use += len.0;
+        state.peak = state.peak.max(state.in_use);
+        let zeroed = runs::dirty_pages(state.nodes(), head, len) == 0;
+        Some(Run { head, len, zeroed })
+    }
+
+    /// Grows a run in place by `by` granules, if those behind it are free. Whether the added granules
+    /// read as zero is not known.
+    pub fn extend_run(&self, head: GranuleIdx, len: Granules, by: Granules) -> bool {
+        let mut guard = self.state.lock();
+        let Some(state) = guard.as_mut() else { return false };
+        let (nodes, runs) = state.parts();
+        let done = runs.take_at(nodes, GranuleIdx(head.0 + len.0), by);
+        if done {
+            state.in_use += by.0;
+            state.peak = state.peak.max(state.in_use);
+        }
+        done
+    }
+
+    /// Takes a run back. Each of its granules has at most `touched` bytes from its start that were
+    /// written since it was handed out.
+    pub fn free_run(&self, run: Run, touched: Bytes) {
+        let over = {
+            let mut guard = self.state.lock();
+            let Some(state) = guard.as_mut() else { return };
+            let pages = touched.0.min(GRANULE).div_ceil(state.page) as u16;
+            state.in_use -= run.len.0;
+            let (nodes, runs) = state.parts();
+            runs::soil(nodes, run.head, run.len, pages);
+            runs.insert(nodes, run.head, run.len);
+            self.excess(state).is_some()
+        };
+        if over {
+            self.enforce_bound();
+        }
+    }
+
+    /// Counts a large mapping in (or out) as live; as cached.
+    pub fn count_outside(&self, live: isize, cached: isize) {
+        // Relaxed: statistics that a policy reads; nothing is published by them.
+        self.outside_live.fetch_add(live as usize, Ordering::Relaxed);
+        self.outside_cached.fetch_add(cached as usize, Ordering::Relaxed);
+    }
+
+    /// Bytes that may be cached outside the window, at the present live size.
+    pub fn cache_bound(&self) -> usize {
+        let guard = self.state.lock();
+        let (in_use, dirty) = guard.as_ref().map_or((0, 0), |state| {
+            ((state.in_use as usize) << GRANULE_SHIFT, state.runs.dirty() as usize * state.page)
+        });
+        let live = in_use + self.outside_live.load(Ordering::Relaxed);
+        purge::bound(live).saturating_sub(dirty)
+    }
+
+    /// Dirty pages beyond what the purge should leave, if the bound is passed.
+    fn excess(&self, state: &State) -> Option<u32> {
+        let live = ((state.in_use as usize) << GRANULE_SHIFT) + self.outside_live.load(Ordering::Relaxed);
+        let bound = purge::bound(live);
+        let dirty = state.runs.dirty() as usize * state.page + self.outside_cached.load(Ordering::Relaxed);
+        (dirty > bound).then(|| ((dirty - purge::target(bound)) / state.page) as u32)
+    }
+
+    /// Purges until dirty memory is inside its bound.
+    pub fn enforce_bound(&self) {
+        while let Some(pages) = self.with_state(|state| self.excess(state)).flatten() {
+            if !self.purge_some(pages) {
+                // Relaxed: a hint for whoever frees next.
+                self.pressed.store(true, Ordering::Relaxed);
+                return;
+            }
+        }
+        self.pressed.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether the last purge ended above the bound, so that what is cached elsewhere should go.
+    #[inline]
+    pub fn is_pressed(&self) -> bool {
+        self.pressed.load(Ordering::Relaxed)
+    }
+
+    /// Purges every free run and lowers the break as far as it goes.
+    pub fn purge_all(&self) {
+        while self.purge_some(u32::MAX) {}
+        self.with_state(|state| self.trim(state));
+    }
+
+    fn with_state<R>(&self, f: impl FnOnce(&mut State) -> R) -> Option<R> {
+        self.state.lock().as_mut().map(f)
+    }
+
+    /// Purges the highest dirty run, or its upper part that holds `pages` dirty pages. False where
+    /// there is none, or where the kernel refuses (locked pages do).
+    fn purge_some(&self, pages: u32) -> bool {
+        let taken = self.with_state(|state| {
+            let (nodes, runs) = state.parts();
+            let taken = runs.take_dirty(nodes, pages)?;
+            state.purging += 1;
+            Some(taken)
+        });
+        let Some((head, len)) = taken.flatten() else { return false };
+        let at = self.published.base.load(Ordering::Relaxed).wrapping_add((head.0 as usize) << GRANULE_SHIFT);
+        // SAFETY: the granules are in no free run and nobody's (Invariant 1): this thread took them out.
+        let done = unsafe { self.os.purge(at, (len.0 as usize) << GRANULE_SHIFT) };
+        self.with_state(|state| {
+            state.purging -= 1;
+            let (nodes, runs) = state.parts();
+            if done {
+                runs::clean(nodes, head, len);
+            }
+            runs.insert(nodes, head, len);
+            self.trim(state);
+        });
+        done
+    }
+
+    /// Lowers an owned break by what is free and clean below it.
+    fn trim(&self, state: &mut State) {
+        let end = state.top.end().0;
+        let (nodes, runs) = state.parts();
+        let min = Granules((TRIM_MIN >> GRANULE_SHIFT) as u32);
+        let Some((head, len)) = runs.take_clean_end(nodes, end, min) else { return };
+        // SAFETY: the granules are free, and out of the tree now.
+        if unsafe { state.top.shrink(&self.os, len) } {
+            state.forget_above(head.0);
+        } else {
+            let (nodes, runs) = state.parts();
+            runs.insert(nodes, head, len);
+        }
+    }
+
+    /// Adds gained granules to the free runs. False where the tables cannot follow: the granules are
+    /// then given back or lost, never used.
+    fn accept(&self, state: &mut State, gain: Gain) -> bool {
+        let (from, to) = (gain.head.0, gain.head.0 + gain.len.0);
+        let tables = Tables {
+            map: self.published.map.load(Ordering::Relaxed),
+            nodes: state.nodes,
+            records: self.published.records.load(Ordering::Relaxed),
+            len: 0,
+        };
+        let window = Granules((self.published.window.load(Ordering::Relaxed) >> GRANULE_SHIFT) as u32);
+        let Some(ready) = tables.make_ready(&self.os, state.page, window, state.tables_end, from, to) else {
+            // SAFETY: gained a moment ago, handed to nobody.
+            unsafe { state.top.shrink(&self.os, gain.len) };
+            return false;
+        };
+        state.tables_end = state.tables_end.max(ready);
+        if !state.note_stretch(from, to) {
+            return false;
+        }
+        let (nodes, runs) = state.parts();
+        runs.insert(nodes, gain.head, gain.len);
+        true
+    }
+
+    pub fn figures(&self) -> Option<ArenaFigures> {
+        let bytes = |granules: u32| Bytes((granules as usize) << GRANULE_SHIFT);
+        self.with_state(|state| {
+            let free_at_top = state.runs.last(state.nodes(), state.top.end().0).map_or(0, |(_, len)| len.0);
+            ArenaFigures {
+                mode: state.top.mode(),
+                gained: bytes(state.in_use + state.runs.free().0),
+                in_use: bytes(state.in_use),
+                peak_in_use: bytes(state.peak),
+                free: bytes(state.runs.free().0),
+                dirty: Bytes(state.runs.dirty() as usize * state.page),
+                free_at_top: bytes(free_at_top),
+            }
+        })
+    }
+
+    #[cfg(test)]
+    pub fn hold_lock(&self) -> impl Sized + '_ {
+        self.state.lock()
+    }
+
+    /// Calls `f` with every granule the arena was given, and its entry.
+    pub fn for_each_granule(&self, mut f: impl FnMut(GranuleIdx, Entry)) {
+        let Some(geometry) = self.geometry() else { return };
+        let stretches = self.with_state(|state| state.stretches).unwrap_or([(0, 0); STRETCHES]);
+        for (from, to) in stretches {
+            for granule in from..to {
+                // SAFETY: stretches are inside the window.
+                f(GranuleIdx(granule), unsafe { geometry.map.get(granule as usize) });
+            }
+        }
+    }
+
+    /// Runs `f` with the lock of the break held: nobody grows the arena meanwhile. `f` gets the
+    /// address behind the arena's last byte.
+    pub fn with_break_held<R>(&self, f: impl FnOnce(*mut u8) -> R) -> R {
+        let guard = self.state.lock();
+        let end = guard.as_ref().map_or(core::ptr::null_mut(), |state| {
+            state.top.base().wrapping_add((state.top.end().0 as usize) << GRANULE_SHIFT)
+        });
+        f(end)
+    }
+
+    /// In the child of a fork: makes the free runs right again, whatever another thread was doing to
+    /// them. The page map is the truth: what has no entry is free.
+    ///
+    /// # Safety
+    /// The calling thread is the only one of the process and holds no lock of this arena.
+    pub unsafe fn repair_after_fork(&self) {
+        let torn = self.state.is_locked();
+        if torn {
+            // SAFETY: the holder was a thread of the parent; no other thread exists here.
+            unsafe { self.state.force_unlock() };
+        }
+        self.with_state(|state| {
+            if !torn && state.purging == 0 {
+                return;
+            }
+            state.purging = 0;
+            self.rebuild(state);
+        });
+    }
+
+    fn rebuild(&self, state: &mut State) {
+        let map = PageMap::at(self.published.map.load(Ordering::Relaxed));
+        let pages = (GRANULE / state.page) as u16;
+        let stretches = state.stretches;
+        let (nodes, runs) = state.parts();
+        *runs = Runs::new();
+        let mut used = 0;
+        for &(from, to) in &stretches[..] {
+            runs::forget(&mut nodes[from as usize..to as usize]);
+            let mut start = from;
+            for granule in from..=to {
+                // SAFETY: below `to`, so inside a stretch and the window.
+                if granule < to && unsafe { map.get(granule as usize) } == Entry::FREE {
+                    continue;
+                }
+                if granule > start {
+                    let (head, len) = (GranuleIdx(start), Granules(granule - start));
+                    runs::soil(nodes, head, len, pages);
+                    runs.insert(nodes, head, len);
+                }
+                start = granule + 1;
+                used += (granule < to) as u32;
+            }
+        }
+        state.in_use = used;
+    }
+}
+
+impl State {
+    /// The nodes of every granule whose tables are writable.
+    fn nodes(&self) -> &[Node] {
+        // SAFETY: the nodes are this arena's, initialised (zero is a node), writable up to the end of the
+        // tables (Invariant 3), and guarded by the lock that made this reference possible.
+        unsafe { core::slice::from_raw_parts(self.nodes, self.tables_end as usize) }
+    }
+
+    fn parts(&mut self) -> (&mut [Node], &mut Runs) {
+        // SAFETY: as in `nodes`; the borrow of self keeps it exclusive.
+        let nodes = unsafe { core::slice::from_raw_parts_mut(self.nodes, self.tables_end as usize) };
+        (nodes, &mut self.runs)
+    }
+
+    fn take(&mut self, len: Granules, align: Granules) -> Option<GranuleIdx> {
+        // Alignment counts from address 0, indices from the base.
+        let phase = (self.top.base().addr() >> GRANULE_SHIFT) % align.0 as usize;
+        let (nodes, runs) = self.parts();
+        runs.take_first(nodes, len, align, phase as u32)
+    }
+
+    fn note_stretch(&mut self, from: u32, to: u32) -> bool {
+        if let Some(last) = self.stretch_count.checked_sub(1)
+            && self.stretches[last].1 == from
+        {
+            self.stretches[last].1 = to;
+            return true;
+        }
+        if self.stretch_count == STRETCHES {
+            return false;
+        }
+        self.stretches[self.stretch_count] = (from, to);
+        self.stretch_count += 1;
+        true
+    }
+
+    /// The arena now ends at `end`.
+    fn forget_above(&mut self, end: u32) {
+        while let Some(last) = self.stretch_count.checked_sub(1) {
+            let stretch = &mut self.stretches[last];
+            stretch.1 = stretch.1.min(end);
+            if stretch.0 < stretch.1 {
+                return;
+            }
+            *stretch = (0, 0);
+            self.stretch_count = last;
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! The page map: one word per granule that says whose it is. It is what makes a block header-less.
+//!
+//! ```text
+//!   bit 31  30 ……………… 8  7 …… 0
+//!     0       heap id     class      a slab of that heap
+//!     1       granules      0        the first granule of a span; 0 granules: a later one
+//!     all zeros                      free, or outside what the arena has
+//! ```
+//!
+//! The low byte of every entry is below the number of classes: the fast path of free indexes by it
+//! before it compares the rest.
+//!
+//! Edge MAP: none of its own. An entry is written before the first block of its granule is handed out
+//! and stays until the last came back, so who holds a block reads the entry behind whatever made the
+//! program hand it the block. All accesses are Relaxed for that reason.
+
+use crate::config::GRANULE_SHIFT;
+use crate::units::{Granules, HeapId, SizeClass};
+use core::sync::atomic::{AtomicU32, Ordering};
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(transparent)]
+pub struct Entry(pub u32);
+
+const SPAN: u32 = 1 << 31;
+
+impl Entry {
+    pub const FREE: Entry = Entry(0);
+    /// A granule of a span that is not its first.
+    pub const SPAN_BODY: Entry = Entry(SPAN);
+
+    #[inline(always)]
+    pub const fn slab(heap: HeapId, class: SizeClass) -> Entry {
+        Entry(heap.0 << 8 | class.0 as u32)
+    }
+
+    pub const fn span(len: Granules) -> Entry {
+        Entry(SPAN | len.0 << 8)
+    }
+
+    #[inline(always)]
+    pub fn as_slab(self) -> Option<(HeapId, SizeClass)> {
+        (self.0 != 0 && self.0 & SPAN == 0).then_some((HeapId(self.0 >> 8), SizeClass(self.0 as u8)))
+    }
+
+    /// The length of the span that starts here.
+    pub fn as_span(self) -> Option<Granules> {
+        (self.0 & SPAN != 0 && self != Self::SPAN_BODY).then_some(Granules((self.0 & !SPAN) >> 8))
+    }
+}
+
+/// A copy of where the map is; the words themselves are shared.
+#[derive(Clone, Copy)]
+pub struct PageMap {
+    words: *const AtomicU32,
+}
+
+impl PageMap {
+    pub const fn at(words: *const AtomicU32) -> Self {
+        PageMap { words }
+    }
+
+    pub fn words(self) -> *const AtomicU32 {
+        self.words
+    }
+
+    /// The map as seen from address 0: indexed by an address's granule instead of the window's. It
+    /// saves the fast path of free a subtraction.
+    pub fn from_zero(self, base: *mut u8) -> PageMap {
+        PageMap { words: self.words.wrapping_sub(base.addr() >> GRANULE_SHIFT) }
+    }
+
+    /// # Safety
+    /// The map is `from_zero`, and `address` is in its window.
+    #[inline(always)]
+    pub unsafe fn at_address(self, address: usize) -> Entry {
+        // SAFETY: the offset that `from_zero` took away is in the address again, so the word is the
+        // one of the address's granule, which the caller vouches for. Edge MAP.
+        Entry(unsafe { &*self.words.wrapping_add(address >> GRANULE_SHIFT) }.load(Ordering::Relaxed))
+    }
+
+    /// # Safety
+    /// `granule` is in the window that the map was made for.
+    #[inline(always)]
+    pub unsafe fn get(self, granule: usize) -> Entry {
+        // SAFETY: the map has a readable word for every granule of its window (caller). Edge MAP.
+        Entry(unsafe { &*self.words.add(granule) }.load(Ordering::Relaxed))
+    }
+
+    /// # Safety
+    /// `granule` is below the arena's end (its word is writable), and the caller holds the granule.
+    pub unsafe fn set(self, granule: usize, entry: Entry) {
+        // SAFETY: as the caller vouches. Edge MAP.
+        unsafe { &*self.words.add(granule) }.store(entry.0, Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_of_entry_is_told_from_the_others() {
+        let slab = Entry::slab(HeapId(7), SizeClass(84));
+        assert_eq!(slab.as_slab(), Some((HeapId(7), SizeClass(84))));
+        assert_eq!(slab.as_span(), None);
+        let span = Entry::span(Granules(2));
+        assert_eq!((span.as_slab(), span.as_span()), (None, Some(Granules(2))));
+        for entry in [Entry::FREE, Entry::SPAN_BODY] {
+            assert_eq!((entry.as_slab(), entry.as_span()), (None, None));
+        }
+    }
+}

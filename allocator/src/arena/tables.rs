@@ -1,0 +1,81 @@
+//! The arena's tables: reserved for the whole window at once, made writable as the arena grows.
+//!
+//! ```text
+//!   one reservation:  │ page map, 4 B │ nodes, 32 B │ records, 32 B │   per granule of the window
+//! ```
+
+use super::RECORD;
+use super::runs::Node;
+use crate::config::GRANULE_SHIFT;
+use crate::os::Os;
+use crate::units::{Granules, round_down, round_up};
+use core::sync::atomic::AtomicU32;
+
+pub struct Tables {
+    pub map: *mut AtomicU32,
+    pub nodes: *mut Node,
+    pub records: *mut u8,
+    /// Bytes reserved in all.
+    pub len: usize,
+}
+
+const MAP_WORD: usize = size_of::<AtomicU32>();
+const NODE: usize = size_of::<Node>();
+const _: () = assert!(NODE == 32 && RECORD % 32 == 0);
+
+impl Tables {
+    /// Reserves the tables of a window and makes the page map readable: it shows zeros, "not ours".
+    pub fn reserve<O: Os>(os: &O, window: usize, page: usize) -> Option<Tables> {
+        let granules = window >> GRANULE_SHIFT;
+        let map_len = round_up(granules * MAP_WORD, page)?;
+        let node_len = round_up(granules * NODE, page)?;
+        let record_len = round_up(granules * RECORD, page)?;
+        let len = map_len + node_len + record_len;
+        let start = os.reserve(len, c"brkmap: tables")?;
+        // SAFETY: reserved a moment ago.
+        if !unsafe { os.show_zeros(start, map_len) } {
+            // SAFETY: as above.
+            unsafe { os.unmap(start, len) };
+            return None;
+        }
+        Some(Tables {
+            map: start.cast(),
+            nodes: start.wrapping_add(map_len).cast(),
+            records: start.wrapping_add(map_len + node_len),
+            len,
+        })
+    }
+
+    /// Makes the tables writable for granules `from..to`, where those below `end` are already. Works in
+    /// steps of as many granules as one page of the map describes, and reaches one granule to each
+    /// side, because joining free runs looks at the neighbours. The new end.
+    pub fn make_ready<O: Os>(
+        &self,
+        os: &O,
+        page: usize,
+        window: Granules,
+        end: u32,
+        from: u32,
+        to: u32,
+    ) -> Option<u32> {
+        let step = page / MAP_WORD;
+        let first = round_down(from.saturating_sub(1) as usize, step);
+        let first = if from <= end { first.max(end as usize) } else { first };
+        let last = round_up(to as usize + 1, step)?.min(window.0 as usize);
+        if last <= first {
+            return Some(end);
+        }
+        for (table, width) in
+            [(self.map.cast::<u8>(), MAP_WORD), (self.nodes.cast::<u8>(), NODE), (self.records, RECORD)]
+        {
+            let len = (last - first) * width;
+            // The window may end inside a page of the map, whose rest belongs to the map too.
+            let len = round_up(len, page)?;
+            // SAFETY: a part of the reservation: `last` is at most the window's end.
+            if !unsafe { os.commit(table.wrapping_add(first * width), len) } {
+                return None;
+            }
+        }
+        Some(last as u32)
+    }
+}

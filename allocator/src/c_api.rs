@@ -1,0 +1,237 @@
+//! The C front: malloc's family with glibc's semantics.
+//!
+//! Generic over the thread's word; `export_c_api!` makes the symbols, for the preload library and for
+//! the `override` feature alike. NULL always means errno ENOMEM (but `posix_memalign` returns its
+//! error and leaves errno alone); free and what it calls leave errno as it was.
+
+mod brk;
+mod export;
+mod report;
+
+pub use brk::{brk, sbrk};
+pub use report::{MallInfo2, mallinfo2, malloc_stats};
+
+use crate::allocator::{Allocated, SIZE_MAX};
+use crate::global::zeroed;
+use crate::os::thread::ThreadWord;
+use crate::process::{self, ALLOCATOR};
+use crate::size_class::{self, STEP_MAX};
+use crate::stats::Stats;
+use core::ffi::{c_int, c_void};
+use core::ptr::null_mut;
+
+/// Says that these functions are the process's malloc, so that the break is theirs too.
+fn claim_break() {
+    ALLOCATOR.arena.os.claim_break();
+}
+
+#[inline(always)]
+pub fn malloc<W: ThreadWord>(size: usize) -> *mut c_void {
+    if size <= STEP_MAX {
+        let class = size_class::of_step(size);
+        let block = process::current::<W>().pop(class);
+        if !block.is_null() {
+            return block.cast();
+        }
+    }
+    malloc_slow::<W>(size)
+}
+
+/// What the fast path did not serve: an empty bin, or a larger request.
+#[inline(never)]
+fn malloc_slow<W: ThreadWord>(size: usize) -> *mut c_void {
+    give(allocate::<W>(size, 1))
+}
+
+/// A request by the C front's rules: from the threshold on, each is a mapping, whatever the classes
+/// could serve.
+fn allocate<W: ThreadWord>(size: usize, align: usize) -> Option<Allocated> {
+    if process::current::<W>().is_none() {
+        claim_break();
+    }
+    if size > SIZE_MAX {
+        return None;
+    }
+    if size > STEP_MAX && size >= ALLOCATOR.tunables.mmap_threshold() {
+        return process::alloc_big::<W>(size, align);
+    }
+    process::alloc::<W>(size, align)
+}
+
+fn give(allocated: Option<Allocated>) -> *mut c_void {
+    match allocated {
+        Some(allocated) => allocated.block.cast(),
+        None => fail(libc::ENOMEM),
+    }
+}
+
+/// NULL, and errno says why.
+#[cold]
+fn fail(errno: c_int) -> *mut c_void {
+    // SAFETY: the location is this thread's own errno.
+    unsafe { *libc::__errno_location() = errno };
+    null_mut()
+}
+
+/// # Safety
+/// `block` is NULL or a live block of this allocator, and is not used again.
+#[inline(always)]
+pub unsafe fn free<W: ThreadWord>(block: *mut c_void) {
+    let heap = process::current::<W>();
+    let map = ALLOCATOR.arena.map_from_zero();
+    // SAFETY: as the caller vouches.
+    unsafe {
+        if !heap.push(map, block.cast(), |class| process::flush(heap, class)) {
+            process::free_slow::<W>(block.cast());
+        }
+    }
+}
+
+/// C23: the size is the caller's promise, and not needed here.
+///
+/// # Safety
+/// As for `free`.
+pub unsafe fn free_sized<W: ThreadWord>(block: *mut c_void, _size: usize) {
+    // SAFETY: as the caller vouches.
+    unsafe { free::<W>(block) }
+}
+
+/// C23, as `free_sized`.
+///
+/// # Safety
+/// As for `free`.
+pub unsafe fn free_aligned_sized<W: ThreadWord>(block: *mut c_void, _align: usize, _size: usize) {
+    // SAFETY: as the caller vouches.
+    unsafe { free::<W>(block) }
+}
+
+pub fn calloc<W: ThreadWord>(count: usize, size: usize) -> *mut c_void {
+    let Some(bytes) = count.checked_mul(size) else { return fail(libc::ENOMEM) };
+    if bytes <= STEP_MAX {
+        let block = process::current::<W>().pop(size_class::of_step(bytes));
+        if !block.is_null() {
+            // SAFETY: a block of this class has at least `bytes` bytes.
+            unsafe { block.write_bytes(0, bytes) };
+            return block.cast();
+        }
+    }
+    let block = zeroed(allocate::<W>(bytes, 1), bytes);
+    if block.is_null() { fail(libc::ENOMEM) } else { block.cast() }
+}
+
+/// # Safety
+/// As for `free`; where the result is not NULL, `block` is not used again.
+pub unsafe fn realloc<W: ThreadWord>(block: *mut c_void, size: usize) -> *mut c_void {
+    if block.is_null() {
+        return malloc::<W>(size);
+    }
+    if size == 0 {
+        // glibc's answer: freed, and NULL.
+        // SAFETY: as the caller vouches.
+        unsafe { free::<W>(block) };
+        return null_mut();
+    }
+    if size > SIZE_MAX {
+        return fail(libc::ENOMEM);
+    }
+    // SAFETY: as the caller vouches.
+    if let Some(same) = unsafe { ALLOCATOR.resize(block.cast(), size) } {
+        return same.cast();
+    }
+    let new = malloc::<W>(size);
+    if !new.is_null() {
+        // SAFETY: two live blocks, each at least as long as the smaller of the two; the old one is the
+        // caller's to give up.
+        unsafe {
+            let old = ALLOCATOR.usable(block.cast());
+            new.cast::<u8>().copy_from_nonoverlapping(block.cast(), old.min(size));
+            free::<W>(block);
+        }
+    }
+    new
+}
+
+/// # Safety
+/// As for `realloc`.
+pub unsafe fn reallocarray<W: ThreadWord>(block: *mut c_void, count: usize, size: usize) -> *mut c_void {
+    match count.checked_mul(size) {
+        // SAFETY: as the caller vouches.
+        Some(bytes) => unsafe { realloc::<W>(block, bytes) },
+        None => fail(libc::ENOMEM),
+    }
+}
+
+/// # Safety
+/// `out` is writable.
+pub unsafe fn posix_memalign<W: ThreadWord>(out: *mut *mut c_void, align: usize, size: usize) -> c_int {
+    if !align.is_power_of_two() || align % size_of::<*mut c_void>() != 0 {
+        return libc::EINVAL;
+    }
+    match allocate::<W>(size, align) {
+        Some(allocated) => {
+            // SAFETY: as the caller vouches.
+            unsafe { *out = allocated.block.cast() };
+            0
+        }
+        None => libc::ENOMEM,
+    }
+}
+
+/// As glibc 2.38 has it, and C17: an alignment that is no power of two is refused.
+pub fn aligned_alloc<W: ThreadWord>(align: usize, size: usize) -> *mut c_void {
+    if align.is_power_of_two() { give(allocate::<W>(size, align)) } else { fail(libc::EINVAL) }
+}
+
+/// glibc's memalign rounds an alignment up to the next power of two.
+pub fn memalign<W: ThreadWord>(align: usize, size: usize) -> *mut c_void {
+    match align.checked_next_power_of_two() {
+        Some(align) if align <= SIZE_MAX / 2 => give(allocate::<W>(size, align)),
+        _ => fail(libc::EINVAL),
+    }
+}
+
+pub fn valloc<W: ThreadWord>(size: usize) -> *mut c_void {
+    give(allocate::<W>(size, page()))
+}
+
+pub fn pvalloc<W: ThreadWord>(size: usize) -> *mut c_void {
+    match size.checked_next_multiple_of(page()) {
+        Some(pages) => give(allocate::<W>(pages, page())),
+        None => fail(libc::ENOMEM),
+    }
+}
+
+fn page() -> usize {
+    use crate::os::Os;
+    ALLOCATOR.arena.os.page()
+}
+
+/// # Safety
+/// `block` is NULL or a live block of this allocator.
+pub unsafe fn malloc_usable_size<W>(block: *mut c_void) -> usize {
+    if block.is_null() {
+        return 0;
+    }
+    // SAFETY: as the caller vouches.
+    unsafe { ALLOCATOR.usable(block.cast()) }
+}
+
+/// `M_MMAP_THRESHOLD` is taken, the rest of glibc's parameters are accepted and mean nothing here; 0
+/// where the value is out of range or the parameter is none.
+pub fn mallopt<W>(parameter: c_int, value: c_int) -> c_int {
+    const M_ARENA_MAX: c_int = -8;
+    match (parameter, usize::try_from(value)) {
+        (libc::M_MMAP_THRESHOLD, Ok(bytes)) => ALLOCATOR.tunables.set_mmap_threshold(bytes) as c_int,
+        (libc::M_MMAP_THRESHOLD, Err(_)) => 0,
+        (M_ARENA_MAX..=-1 | 1, _) => 1,
+        _ => 0,
+    }
+}
+
+/// Gives back what is not in use. 1 where any memory was free to be given back.
+pub fn malloc_trim<W: ThreadWord>(_keep: usize) -> c_int {
+    let before = Stats::read();
+    let heap = process::current::<W>();
+    ALLOCATOR.trim((!heap.is_none()).then_some(heap));
+    (Stats::read().dirty_bytes < before.dirty_bytes) as c_int
+}

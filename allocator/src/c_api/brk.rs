@@ -1,0 +1,40 @@
+//! `brk` and `sbrk` where this allocator is the process's malloc: others may go on moving the break,
+//! above what is ours, and under the lock that our own moves take.
+
+use super::{claim_break, fail};
+use crate::os::Os;
+use crate::process::ALLOCATOR;
+use core::ffi::{c_int, c_void};
+
+const FAILED: *mut c_void = usize::MAX as *mut c_void;
+
+/// Moves the break. Below what this allocator has it cannot go: ENOMEM.
+pub fn sbrk<W>(increment: libc::intptr_t) -> *mut c_void {
+    claim_break();
+    let os = &ALLOCATOR.arena.os;
+    ALLOCATOR.arena.with_break_held(|ours| {
+        let brk = os.current_break();
+        let moved = match increment {
+            0 => true,
+            1.. => return os.grow_break(increment as usize).map_or_else(no_memory, |before| before.cast()),
+            _ => {
+                let by = increment.unsigned_abs();
+                // SAFETY: what lies above the arena's end is the callers' of sbrk.
+                brk.addr().checked_sub(by).is_some_and(|to| to >= ours.addr())
+                    && unsafe { os.shrink_break(by) }
+            }
+        };
+        if moved { brk.cast() } else { no_memory() }
+    })
+}
+
+/// Sets the break. Below what this allocator has it cannot go: ENOMEM.
+pub fn brk<W>(to: *mut c_void) -> c_int {
+    let by = to.addr().wrapping_sub(ALLOCATOR.arena.os.current_break().addr()) as libc::intptr_t;
+    if sbrk::<W>(by) == FAILED { -1 } else { 0 }
+}
+
+fn no_memory() -> *mut c_void {
+    fail(libc::ENOMEM);
+    FAILED
+}

@@ -1,0 +1,189 @@
+//! The Rust front: `#[global_allocator] static GLOBAL: brkmap::BrkMap = brkmap::BrkMap::new();`
+//!
+//! Everything up to the empty bin is inlined into the program; with a constant Layout the class is
+//! folded, and what is left is a load of the thread's word, a load, a test, a load and two stores.
+
+use crate::allocator::{Allocated, Soiled};
+use crate::heap::{EMPTY, Heap};
+use crate::os::thread::ThreadWord;
+use crate::process::{self, ALLOCATOR};
+use crate::size_class;
+use crate::units::SizeClass;
+use core::alloc::{GlobalAlloc, Layout};
+use core::cell::Cell;
+use core::ffi::c_void;
+use core::ptr::null_mut;
+
+/// brkmap as the allocator of a Rust program.
+///
+/// ```
+/// #[global_allocator]
+/// static GLOBAL: brkmap::BrkMap = brkmap::BrkMap::new();
+///
+/// fn main() {
+///     let numbers: Vec<u64> = (0..1000).collect();
+///     assert_eq!(numbers.iter().sum::<u64>(), 499_500);
+/// }
+/// ```
+///
+/// Requests of up to 32 KiB come from size classes, below the mmap threshold (128 KiB) from spans of
+/// the same brk-style arena; from the threshold on each is one anonymous mapping.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct BrkMap {
+    _private: (),
+}
+
+impl BrkMap {
+    pub const fn new() -> Self {
+        BrkMap { _private: () }
+    }
+
+    /// Gives back all memory that is not in use: what the calling thread caches, what is free in the
+    /// heaps of all threads, and the free top of the break.
+    pub fn trim(&self) {
+        let heap = process::current::<StdWord>();
+        ALLOCATOR.trim((!heap.is_none()).then_some(heap));
+    }
+}
+
+/// A thread-local of the program or library that the crate is linked into: const and without a
+/// destructor, so that reading it is one instruction in an executable and never allocates.
+pub struct StdWord;
+
+std::thread_local! {
+    static WORD: Cell<*const Heap> = const { Cell::new(&raw const EMPTY) };
+}
+
+impl ThreadWord for StdWord {
+    #[inline(always)]
+    fn get() -> *mut c_void {
+        WORD.with(|word| word.get().cast_mut().cast())
+    }
+
+    #[inline(always)]
+    fn set(word: *mut c_void) {
+        WORD.with(|cell| cell.set(word.cast()));
+    }
+}
+
+fn block_of(allocated: Option<Allocated>) -> *mut u8 {
+    allocated.map_or(null_mut(), |allocated| allocated.block)
+}
+
+// SAFETY: blocks come from the allocator, which hands each out once, at least as long and as aligned as
+// the layout asks, and keeps it until it is freed.
+unsafe impl GlobalAlloc for BrkMap {
+    #[inline]
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        match size_class::of_aligned(layout.size(), layout.align()) {
+            Some(class) => {
+                let block = process::current::<StdWord>().pop(class);
+                if block.is_null() { alloc_slow(class) } else { block }
+            }
+            None => alloc_big(layout.size(), layout.align()),
+        }
+    }
+
+    #[inline]
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        if let Some(class) = size_class::of_aligned(layout.size(), layout.align()) {
+            let heap = process::current::<StdWord>();
+            let map = ALLOCATOR.arena.map_from_zero();
+            // SAFETY: a block of a class is the arena's, and the caller gives it up.
+            if unsafe { heap.push_class(map, class, block, || process::flush(heap, class)) } {
+                return;
+            }
+        }
+        // SAFETY: as the caller vouches.
+        unsafe { process::free_slow::<StdWord>(block) }
+    }
+
+    #[inline]
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        if let Some(class) = size_class::of_aligned(layout.size(), layout.align()) {
+            let block = process::current::<StdWord>().pop(class);
+            if !block.is_null() {
+                // SAFETY: a block of this class is at least as long as the layout.
+                unsafe { block.write_bytes(0, layout.size()) };
+                return block;
+            }
+        }
+        zeroed_slow(layout.size(), layout.align())
+    }
+
+    #[inline]
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        let align = layout.align();
+        match (size_class::of_aligned(layout.size(), align), size_class::of_aligned(size, align)) {
+            (Some(old), Some(new)) if old == new => block,
+            // SAFETY: as the caller vouches.
+            (Some(_), _) => unsafe { move_block(block, layout, size) },
+            // SAFETY: as the caller vouches.
+            (None, _) => unsafe { resize_big(block, layout, size) },
+        }
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn alloc_slow(class: SizeClass) -> *mut u8 {
+    block_of(process::alloc_class::<StdWord>(class))
+}
+
+#[cold]
+#[inline(never)]
+fn alloc_big(size: usize, align: usize) -> *mut u8 {
+    block_of(process::alloc_big::<StdWord>(size, align))
+}
+
+#[inline(never)]
+fn zeroed_slow(size: usize, align: usize) -> *mut u8 {
+    zeroed(process::alloc::<StdWord>(size, align), size)
+}
+
+/// Zeroes what is not known to be zero.
+pub(crate) fn zeroed(allocated: Option<Allocated>, size: usize) -> *mut u8 {
+    let Some(Allocated { block, soiled }) = allocated else { return null_mut() };
+    let dirty = match soiled {
+        Soiled::Nothing => 0,
+        Soiled::FirstWord => size.min(size_of::<usize>()),
+        Soiled::Everything => size,
+    };
+    // SAFETY: the block is at least `size` bytes, and this call's alone.
+    unsafe { block.write_bytes(0, dirty) };
+    block
+}
+
+/// Moves a block by copying it.
+///
+/// # Safety
+/// As for `GlobalAlloc::realloc`.
+#[inline(never)]
+unsafe fn move_block(block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+    let allocator = BrkMap::new();
+    // SAFETY: the layout is valid: the caller's alignment, and its promise about the size. The old block
+    // is live and the new one is another.
+    unsafe {
+        let new = allocator.alloc(Layout::from_size_align_unchecked(size, layout.align()));
+        if !new.is_null() {
+            new.copy_from_nonoverlapping(block, layout.size().min(size));
+            allocator.dealloc(block, layout);
+        }
+        new
+    }
+}
+
+/// # Safety
+/// As for `GlobalAlloc::realloc`; the block is not of a class.
+#[inline(never)]
+unsafe fn resize_big(block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+    // A mapping that moves keeps the alignment of a page only.
+    if size_class::of_aligned(size, layout.align()).is_none() && layout.align() <= 4096 {
+        // SAFETY: as the caller vouches.
+        if let Some(block) = unsafe { ALLOCATOR.resize(block, size) } {
+            return block;
+        }
+    }
+    // SAFETY: as the caller vouches.
+    unsafe { move_block(block, layout, size) }
+}

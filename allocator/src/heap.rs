@@ -1,0 +1,212 @@
+//! A thread heap: magazines that its thread alone touches, and a shared half that anybody may.
+//!
+//! ```text
+//!   owner's half   geometry, bins, spares, outbox         no lock, no atomics
+//!   shared half    inbox ── other threads push            lock-free
+//!                  central ─ slabs, depot                 under the heap's lock
+//!                  state, park link                       see the registry
+//! ```
+//!
+//! A block's way:  program → bin → spare → depot → slab → arena, and back by refills.
+//! Another's block: program → outbox → its heap's inbox → that heap's spare or depot.
+//!
+//! Lock order: a heap's lock, then the arena's. Never two heaps' locks at once.
+
+pub mod magazine;
+mod outbox;
+mod owner;
+pub mod registry;
+mod remote;
+
+use crate::arena::page_map::{Entry, PageMap};
+use crate::arena::{Arena, Geometry};
+use crate::os::Os;
+use crate::size_class::CLASSES;
+use crate::slab::central::{Central, Site};
+use crate::slab::free_list::Link;
+use crate::sync::inbox::Inbox;
+use crate::sync::lock::Lock;
+use crate::units::{HeapId, SizeClass};
+use core::cell::Cell;
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use magazine::{Bin, Spare};
+use outbox::Outbox;
+
+/// Laid out so that the fast paths of malloc and free touch this head and one bin.
+#[repr(C, align(64))]
+pub struct Heap {
+    base: Cell<*mut u8>,
+    window: Cell<usize>,
+    id: HeapId,
+    bins: [Bin; CLASSES],
+    owned: Owned,
+    pub shared: Shared,
+}
+
+/// What only the heap's own thread touches, off the fast paths.
+struct Owned {
+    spares: [Spare; CLASSES],
+    outbox: Outbox,
+    /// Set while the thread changes its lists in ways that a fork's copy could tear.
+    busy: Cell<bool>,
+    /// Used bytes at the last sweep of a sparse heap; see `flush`.
+    swept_at: Cell<usize>,
+    /// How often the exit hook ran for this thread.
+    exits: Cell<u32>,
+}
+
+/// What every thread may touch.
+#[repr(C, align(64))]
+pub struct Shared {
+    inbox: Inbox,
+    state: AtomicU32,
+    /// The parked heap below this one.
+    park_link: AtomicU32,
+    /// The slabs are mostly free: senders should not wait. A hint.
+    sparse: AtomicBool,
+    central: Lock<Central>,
+}
+
+// SAFETY: `Owned`, the bins and the geometry are touched by one thread at a time: the one whose word
+// points here (or that popped the heap from the parked stack, edge PARK). Everything else is Sync.
+unsafe impl Sync for Heap {}
+
+/// The heap of threads that have none: nothing in it, nothing belongs to it. Never written to.
+pub static EMPTY: Heap = Heap::vacant(HeapId(0));
+
+/// The heap of threads whose exit hook ran: the same, told apart by its address.
+pub static EXITED: Heap = Heap::vacant(HeapId(0));
+
+const RUNNING: u32 = 1;
+const PARKED: u32 = 2;
+
+impl Heap {
+    const fn vacant(id: HeapId) -> Self {
+        Heap {
+            base: Cell::new(core::ptr::null_mut()),
+            window: Cell::new(0),
+            id,
+            bins: [const { Bin::none() }; CLASSES],
+            owned: Owned {
+                spares: [const { Spare::new() }; CLASSES],
+                outbox: Outbox::new(),
+                busy: Cell::new(false),
+                swept_at: Cell::new(usize::MAX),
+                exits: Cell::new(0),
+            },
+            shared: Shared {
+                inbox: Inbox::new(),
+                state: AtomicU32::new(0),
+                park_link: AtomicU32::new(0),
+                sparse: AtomicBool::new(false),
+                central: Lock::new(Central::new()),
+            },
+        }
+    }
+
+    /// Writes a fresh heap at `at`.
+    ///
+    /// # Safety
+    /// `at` is writable, aligned for a Heap, and nobody uses it.
+    unsafe fn create(at: *mut Heap, id: HeapId, geometry: &Geometry) {
+        // SAFETY: as the caller vouches.
+        unsafe { at.write(Heap::vacant(id)) };
+        // SAFETY: written a moment ago, and still this thread's alone.
+        let heap = unsafe { &*at };
+        heap.base.set(geometry.base);
+        heap.window.set(geometry.window);
+        for (class, bin) in heap.bins.iter().enumerate() {
+            bin.assign(Entry::slab(id, SizeClass(class as u8)));
+        }
+    }
+
+    pub fn id(&self) -> HeapId {
+        self.id
+    }
+
+    /// True of `EMPTY` and `EXITED`.
+    pub fn is_none(&self) -> bool {
+        self.id.0 == 0
+    }
+
+    /// The fast path of malloc: a block of the class, or null where the slow path must run.
+    #[inline(always)]
+    pub fn pop(&self, class: SizeClass) -> *mut u8 {
+        self.bin(class).pop().cast()
+    }
+
+    /// The fast path of free for a block whose class is known, and that surely is the arena's. False
+    /// where it must go another way, and nothing was done; `over` is called where the bin is over-full.
+    ///
+    /// # Safety
+    /// `block` is a live block of the arena, given up by the caller; `map` is the arena's, from zero.
+    #[inline(always)]
+    pub unsafe fn push_class(
+        &self,
+        map: PageMap,
+        class: SizeClass,
+        block: *mut u8,
+        over: impl FnOnce(),
+    ) -> bool {
+        let bin = self.bin(class);
+        // SAFETY: the block is the arena's, so it is in the window.
+        let entry = unsafe { map.at_address(block.addr()) };
+        if !bin.owns(entry) {
+            return false;
+        }
+        // SAFETY: the entry says the block is this heap's and of this class; the caller gives it up.
+        if unsafe { bin.push(as_link(block)) } {
+            over();
+        }
+        true
+    }
+
+    /// The fast path of free for any pointer: as `push_class`, with the class from the page map.
+    ///
+    /// # Safety
+    /// `block` is null or a live block, given up by the caller; `map` is the arena's, from zero.
+    #[inline(always)]
+    pub unsafe fn push(&self, map: PageMap, block: *mut u8, over: impl FnOnce(SizeClass)) -> bool {
+        let offset = block.addr().wrapping_sub(self.base.get().addr());
+        // Null and large mappings lie outside, and so does everything for the empty heap.
+        if offset >= self.window.get() {
+            return false;
+        }
+        // SAFETY: inside the window, as just tested.
+        let entry = unsafe { map.at_address(block.addr()) };
+        let class = SizeClass(entry.0 as u8);
+        let bin = self.bin(class);
+        if !bin.owns(entry) {
+            return false;
+        }
+        // SAFETY: as in `push_class`.
+        if unsafe { bin.push(as_link(block)) } {
+            over(class);
+        }
+        true
+    }
+
+    #[inline(always)]
+    fn bin(&self, class: SizeClass) -> &Bin {
+        debug_assert!((class.0 as usize) < CLASSES);
+        // SAFETY: a SizeClass is below CLASSES, and so is the low byte of every page-map entry.
+        unsafe { self.bins.get_unchecked(class.0 as usize) }
+    }
+
+    /// Where this heap's slabs are.
+    pub(crate) fn site<'a, O: Os>(&self, arena: &'a Arena<O>) -> Site<'a, O> {
+        Site { arena, geometry: arena.started(), heap: self.id }
+    }
+
+    fn is_parked(&self) -> bool {
+        // Relaxed: only chooses how soon a sender sorts for the owner.
+        self.shared.state.load(Ordering::Relaxed) == PARKED
+    }
+}
+
+/// The caller's pointer, re-made with the provenance that the arena's memory was exposed with: a
+/// `Box<u8>` may write one byte through its own.
+#[inline(always)]
+fn as_link(block: *mut u8) -> *mut Link {
+    core::ptr::with_exposed_provenance_mut(block.addr())
+}

@@ -1,0 +1,102 @@
+//! What other threads do to a heap: send chains to it, sort them where the owner does not, repair it
+//! after a fork.
+
+use super::owner::is_sparse;
+use super::{Heap, Shared};
+use crate::arena::Arena;
+use crate::config::INBOX_STEAL;
+use crate::os::Os;
+use crate::size_class;
+use crate::slab::central::Site;
+use crate::slab::free_list::{Chain, Link};
+use crate::sync::inbox::Packed;
+use crate::units::SizeClass;
+use core::sync::atomic::Ordering;
+
+/// An inbox weighs its chains in units of the smallest block.
+const UNIT: usize = 16;
+
+impl Heap {
+    /// Receives a chain of this heap's blocks, all of `class`. True where its slabs are mostly free.
+    pub fn receive<O: Os>(&self, arena: &Arena<O>, class: SizeClass, chain: Chain) -> bool {
+        let site = self.site(arena);
+        let units = chain.count as usize * size_class::bytes(class) / UNIT;
+        let waiting = self.shared.inbox.push(site.link(chain.head), units as u64, |next| {
+            // SAFETY: the chain is this thread's until the push succeeds; the PUBLISH edge hands it over.
+            unsafe { Link::set_chain(chain.head, Packed::new(next, chain.count as u64)) };
+        });
+        // Relaxed: a hint, see `sort`.
+        let sparse = self.shared.sparse.load(Ordering::Relaxed);
+        let limit = if sparse || self.is_parked() { 0 } else { INBOX_STEAL / UNIT };
+        if waiting as usize > limit {
+            return self.sort(&site);
+        }
+        sparse
+    }
+
+    /// Sorts what waits for an owner that may be asleep, unless somebody is at the slabs already: then
+    /// that one, or a later sender, does it. True where the slabs are mostly free.
+    fn sort<O: Os>(&self, site: &Site<O>) -> bool {
+        let Some(mut central) = self.shared.central.try_lock() else { return false };
+        let sparse = is_sparse(&central);
+        self.shared.take_inbox(site, |class, chain| match sparse {
+            true => central.release(site, chain),
+            false => central.deposit(site, class, chain),
+        });
+        if sparse {
+            central.empty_depot(site);
+        }
+        // Relaxed: it only says whether the next sender should be quick.
+        self.shared.sparse.store(sparse, Ordering::Relaxed);
+        sparse
+    }
+
+    /// Returns what can be returned of a heap that another thread runs: all but its magazines.
+    pub fn trim_shared<O: Os>(&self, arena: &Arena<O>) {
+        let site = self.site(arena);
+        let mut central = self.shared.central.lock();
+        self.shared.take_inbox(&site, |_, chain| central.release(&site, chain));
+        central.empty_depot(&site);
+        central.retire_empty(&site);
+    }
+
+    /// Bytes of this heap's slabs, and of their blocks that are out.
+    pub fn slab_figures(&self) -> (usize, usize) {
+        let central = self.shared.central.lock();
+        (central.slab_bytes(), central.used_bytes())
+    }
+
+    /// In a fork's child: where another thread held the lock, its half-done work is put right.
+    ///
+    /// # Safety
+    /// The calling thread is the process's only one, and holds no lock of this heap.
+    pub(super) unsafe fn repair_shared<O: Os>(&self, arena: &Arena<O>) {
+        if self.shared.central.is_locked() {
+            // SAFETY: the holder was a thread of the parent.
+            unsafe { self.shared.central.force_unlock() };
+            self.shared.central.lock().rebuild(&self.site(arena));
+        }
+    }
+}
+
+impl Shared {
+    #[cfg(test)]
+    pub fn hold_lock(&self) -> impl Sized + '_ {
+        self.central.lock()
+    }
+
+    /// Takes everything out of the inbox.
+    pub(super) fn take_inbox<O: Os>(&self, site: &Site<O>, mut each: impl FnMut(SizeClass, Chain)) {
+        let mut link = self.inbox.take_all();
+        while link != 0 {
+            let head = site.block(link);
+            // SAFETY: taken chains are the taker's (edge PUBLISH), and carry the word of `receive`.
+            let packed = unsafe { Link::chain(head) };
+            // SAFETY: a block of the arena: its granule is in the window.
+            let entry = unsafe { site.geometry.map.get(site.granule_of(head).0 as usize) };
+            let class = SizeClass(entry.0 as u8);
+            each(class, Chain { head, count: packed.count() as u32 });
+            link = packed.link();
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! What the allocator asks of the kernel and of libc, as one checked interface.
+//!
+//! Memory is in one of three states, and each call names its transition:
+//!
+//! ```text
+//!   none ──reserve──► reserved ──commit──► ready ──purge──► ready (reads as zero)
+//!   none ───map─────────────────────────► ready ──unmap──► none
+//!   break: grow_break turns none into ready, shrink_break back
+//! ```
+//!
+//! Two systems implement it: the running Linux, and a simulated one for the tests (scripted
+//! failures, and it runs under Miri).
+
+pub mod linux;
+#[cfg(test)]
+pub mod sim;
+pub mod thread;
+
+/// Whether this allocator may move the process's break.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum BreakOwner {
+    /// This allocator is the process's malloc: nobody else moves the break unseen.
+    Ours,
+    /// libc's malloc lives beside us: only while the process has one thread, and behind a fence.
+    Shared,
+    /// Not at all.
+    Foreign,
+}
+
+/// One operating system. Every call may fail, `None` or `false` says so, and nothing has changed
+/// then; none of them allocates, and none touches errno.
+///
+/// # Safety
+/// Memory handed out is readable and writable where the state says *ready*, reads as zero, is not
+/// aliased by anything else, and stays so until it is given back by a call of this trait.
+pub unsafe trait Os: Sync {
+    /// Bytes of a page, a power of two.
+    fn page(&self) -> usize;
+
+    /// Bytes of address space that the process may have in all (RLIMIT_AS).
+    fn address_limit(&self) -> usize;
+
+    fn break_owner(&self) -> BreakOwner;
+
+    /// True only while the process surely has one thread.
+    fn single_threaded(&self) -> bool;
+
+    fn current_break(&self) -> *mut u8;
+
+    /// none → ready. The address of the first new byte: the break as it was.
+    fn grow_break(&self, by: usize) -> Option<*mut u8>;
+
+    /// ready → none, from the top.
+    ///
+    /// # Safety
+    /// The `by` bytes below the break are the caller's, and nothing uses them any more.
+    unsafe fn shrink_break(&self, by: usize) -> bool;
+
+    /// none → reserved, wherever there is room.
+    fn reserve(&self, len: usize, name: &'static core::ffi::CStr) -> Option<*mut u8>;
+
+    /// none → reserved at `at`, failing where anything is in the way.
+    fn reserve_at(&self, at: *mut u8, len: usize) -> bool;
+
+    /// reserved → ready.
+    ///
+    /// # Safety
+    /// The range is reserved, and the caller's.
+    unsafe fn commit(&self, at: *mut u8, len: usize) -> bool;
+
+    /// reserved → readable as zeros, not writable; `commit` may follow.
+    ///
+    /// # Safety
+    /// The range is reserved, and the caller's.
+    unsafe fn show_zeros(&self, at: *mut u8, len: usize) -> bool;
+
+    /// ready → ready, reading as zero again; the pages go back to the kernel.
+    ///
+    /// # Safety
+    /// The range is ready, the caller's, and nothing in it is needed.
+    unsafe fn purge(&self, at: *mut u8, len: usize) -> bool;
+
+    /// none → ready, wherever there is room: one anonymous mapping.
+    fn map(&self, len: usize) -> Option<*mut u8>;
+
+    /// none → ready at `at`, failing where anything is in the way.
+    fn map_at(&self, at: *mut u8, len: usize) -> bool;
+
+    /// ready or reserved → none.
+    ///
+    /// # Safety
+    /// The range is mapped, the caller's, and nothing uses it any more.
+    unsafe fn unmap(&self, at: *mut u8, len: usize) -> bool;
+
+    /// Changes the length of a mapping, moving it where it must. Its pages keep their contents.
+    ///
+    /// # Safety
+    /// `at` and `old` are a mapping from `map` (or a page-aligned part of one), the caller's; where it
+    /// succeeds nothing uses the old address any more.
+    unsafe fn remap(&self, at: *mut u8, old: usize, new: usize) -> Option<*mut u8>;
+}

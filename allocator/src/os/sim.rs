@@ -1,0 +1,302 @@
+//! A simulated system for the tests: memory from the test's own allocator, a break that moves inside
+//! it, and refusals by script. It runs under Miri, which a real brk does not.
+//!
+//! ```text
+//!   [ break's range │ fence's and reservations' ranges │ mappings, each an allocation of its own ]
+//! ```
+//!
+//! It checks what the kernel would forgive or punish later: commits of what is not reserved, purges
+//! and unmaps of what is not mapped. Unmapped ranges of an arena stay allocated until the system is
+//! dropped, so that a late access shows as a wrong value, not as a crash of the test.
+
+use super::{BreakOwner, Os};
+use crate::config::GRANULE;
+use std::alloc::Layout;
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord)]
+pub enum Call {
+    GrowBreak,
+    ShrinkBreak,
+    Reserve,
+    ReserveAt,
+    Commit,
+    Purge,
+    Map,
+    MapAt,
+    Unmap,
+    Remap,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Mapped {
+    Reserved,
+    Ready,
+}
+
+struct State {
+    /// The break's range: start, the break as an offset, and how far it may go.
+    heap: *mut u8,
+    brk: usize,
+    brk_limit: usize,
+    /// Every mapping: start address → (length, state). Adjacent ones are not merged.
+    maps: BTreeMap<usize, (usize, Mapped)>,
+    blocks: Vec<(*mut u8, Layout)>,
+    calls: BTreeMap<Call, usize>,
+    refuse_all: bool,
+    /// Refuse the calls of these kinds from the n-th on, that many.
+    refusals: Vec<(Call, usize, usize)>,
+}
+
+pub struct Sim {
+    state: Mutex<State>,
+    pub owner: BreakOwner,
+    pub alone: bool,
+    pub limit: usize,
+}
+
+// SAFETY: the pointers are the system's own allocations, used under the mutex.
+unsafe impl Send for State {}
+
+/// Bytes of the break's range and what lies above it in one allocation.
+pub const RANGE: usize = if cfg!(miri) { 6 << 20 } else { 64 << 20 };
+
+impl Sim {
+    pub fn new() -> Self {
+        Self::with_owner(BreakOwner::Ours)
+    }
+
+    pub fn with_owner(owner: BreakOwner) -> Self {
+        let layout = Layout::from_size_align(RANGE, GRANULE).unwrap();
+        // SAFETY: the layout is not empty.
+        let heap = unsafe { std::alloc::alloc_zeroed(layout) };
+        assert!(!heap.is_null());
+        let _ = heap.expose_provenance();
+        let state = State {
+            heap,
+            // Not at a granule, as on a real system.
+            brk: 4096 * 3,
+            brk_limit: RANGE,
+            maps: BTreeMap::new(),
+            blocks: vec![(heap, layout)],
+            calls: BTreeMap::new(),
+            refuse_all: false,
+            refusals: Vec::new(),
+        };
+        // The limit keeps the window, and so the tables, small enough for a test.
+        Sim { state: Mutex::new(state), owner, alone: true, limit: RANGE }
+    }
+
+    pub fn refuse_everything(&self, refuse: bool) {
+        self.state.lock().unwrap().refuse_all = refuse;
+    }
+
+    /// Refuses `count` calls of a kind after `after` more of them.
+    pub fn refuse(&self, call: Call, after: usize, count: usize) {
+        let mut state = self.state.lock().unwrap();
+        let seen = state.calls.get(&call).copied().unwrap_or(0);
+        state.refusals.push((call, seen + after, seen + after + count));
+    }
+
+    pub fn calls(&self, call: Call) -> usize {
+        self.state.lock().unwrap().calls.get(&call).copied().unwrap_or(0)
+    }
+
+    /// The break's bytes in use.
+    pub fn brk_bytes(&self) -> usize {
+        self.state.lock().unwrap().brk
+    }
+
+    /// Somebody else moves the break.
+    pub fn foreign_sbrk(&self, by: usize) {
+        self.state.lock().unwrap().brk += by;
+    }
+
+    fn enter(&self, call: Call) -> Option<std::sync::MutexGuard<'_, State>> {
+        let mut state = self.state.lock().unwrap();
+        let number = state.calls.entry(call).or_insert(0);
+        let at = *number;
+        *number += 1;
+        let refused = state.refuse_all
+            || state.refusals.iter().any(|&(kind, from, to)| kind == call && (from..to).contains(&at));
+        (!refused).then_some(state)
+    }
+}
+
+impl State {
+    fn allocate(&mut self, len: usize) -> *mut u8 {
+        let layout = Layout::from_size_align(len, 4096).unwrap();
+        // SAFETY: the layout is not empty.
+        let at = unsafe { std::alloc::alloc_zeroed(layout) };
+        assert!(!at.is_null());
+        let _ = at.expose_provenance();
+        self.blocks.push((at, layout));
+        at
+    }
+
+    /// Whether [at, at + len) lies inside mappings of one state each.
+    fn covered(&self, at: usize, len: usize) -> bool {
+        let mut from = at;
+        while from < at + len {
+            match self.maps.range(..=from).next_back() {
+                Some((&start, &(length, _))) if start + length > from => from = start + length,
+                _ => return false,
+            }
+        }
+        true
+    }
+
+    fn in_heap(&self, at: usize, len: usize) -> bool {
+        at >= self.heap.addr() && at + len <= self.heap.addr() + self.brk
+    }
+
+    /// Cuts mappings so that [at, at + len) is made of whole ones, and removes those.
+    fn carve(&mut self, at: usize, len: usize) {
+        for edge in [at, at + len] {
+            if let Some((&start, &(length, state))) = self.maps.range(..edge).next_back()
+                && start + length > edge
+            {
+                self.maps.insert(start, (edge - start, state));
+                self.maps.insert(edge, (start + length - edge, state));
+            }
+        }
+        self.maps.retain(|&start, _| start < at || start >= at + len);
+    }
+}
+
+impl Drop for State {
+    fn drop(&mut self) {
+        for &(at, layout) in &self.blocks {
+            // SAFETY: allocated with this layout, freed once.
+            unsafe { std::alloc::dealloc(at, layout) };
+        }
+    }
+}
+
+// SAFETY: ready memory is inside allocations of this system, each range handed out once until it comes
+// back.
+unsafe impl Os for Sim {
+    fn page(&self) -> usize {
+        4096
+    }
+
+    fn address_limit(&self) -> usize {
+        self.limit
+    }
+
+    fn break_owner(&self) -> BreakOwner {
+        self.owner
+    }
+
+    fn single_threaded(&self) -> bool {
+        self.alone
+    }
+
+    fn current_break(&self) -> *mut u8 {
+        let state = self.state.lock().unwrap();
+        state.heap.wrapping_add(state.brk)
+    }
+
+    fn grow_break(&self, by: usize) -> Option<*mut u8> {
+        let mut state = self.enter(Call::GrowBreak)?;
+        let (start, end) = (state.heap.addr() + state.brk, state.heap.addr() + state.brk + by);
+        let in_the_way = state.maps.iter().any(|(&at, &(len, _))| at < end + 4096 && at + len > start);
+        if state.brk + by > state.brk_limit || in_the_way {
+            return None;
+        }
+        let before = state.heap.wrapping_add(state.brk);
+        // SAFETY: inside the range's allocation, above the break: nobody's.
+        unsafe { before.write_bytes(0, by) };
+        state.brk += by;
+        Some(before)
+    }
+
+    unsafe fn shrink_break(&self, by: usize) -> bool {
+        let Some(mut state) = self.enter(Call::ShrinkBreak) else { return false };
+        assert!(by <= state.brk, "the break was lowered below its start");
+        state.brk -= by;
+        true
+    }
+
+    fn reserve(&self, len: usize, _name: &'static core::ffi::CStr) -> Option<*mut u8> {
+        let mut state = self.enter(Call::Reserve)?;
+        let at = state.allocate(len);
+        state.maps.insert(at.addr(), (len, Mapped::Reserved));
+        Some(at)
+    }
+
+    fn reserve_at(&self, at: *mut u8, len: usize) -> bool {
+        let Some(mut state) = self.enter(Call::ReserveAt) else { return false };
+        let inside = at.addr() >= state.heap.addr() && at.addr() + len <= state.heap.addr() + RANGE;
+        if !inside || state.covered(at.addr(), 1) {
+            return false;
+        }
+        state.maps.insert(at.addr(), (len, Mapped::Reserved));
+        true
+    }
+
+    unsafe fn commit(&self, at: *mut u8, len: usize) -> bool {
+        let Some(mut state) = self.enter(Call::Commit) else { return false };
+        assert!(state.covered(at.addr(), len), "commit of what is not reserved");
+        state.carve(at.addr(), len);
+        state.maps.insert(at.addr(), (len, Mapped::Ready));
+        true
+    }
+
+    unsafe fn show_zeros(&self, at: *mut u8, len: usize) -> bool {
+        let Some(state) = self.enter(Call::Commit) else { return false };
+        assert!(state.covered(at.addr(), len), "show_zeros of what is not reserved");
+        true
+    }
+
+    unsafe fn purge(&self, at: *mut u8, len: usize) -> bool {
+        let Some(state) = self.enter(Call::Purge) else { return false };
+        assert!(
+            state.in_heap(at.addr(), len) || state.covered(at.addr(), len),
+            "purge of what is not mapped"
+        );
+        // SAFETY: ready memory of the caller, which needs nothing in it.
+        unsafe { at.write_bytes(0, len) };
+        true
+    }
+
+    fn map(&self, len: usize) -> Option<*mut u8> {
+        let mut state = self.enter(Call::Map)?;
+        let at = state.allocate(len);
+        state.maps.insert(at.addr(), (len, Mapped::Ready));
+        Some(at)
+    }
+
+    fn map_at(&self, at: *mut u8, len: usize) -> bool {
+        let Some(mut state) = self.enter(Call::MapAt) else { return false };
+        let inside =
+            at.addr() >= state.heap.addr() + state.brk && at.addr() + len <= state.heap.addr() + RANGE;
+        let end = at.addr() + len;
+        if !inside
+            || state.maps.iter().any(|(&start, &(length, _))| start < end && start + length > at.addr())
+        {
+            return false;
+        }
+        state.maps.insert(at.addr(), (len, Mapped::Ready));
+        true
+    }
+
+    unsafe fn unmap(&self, at: *mut u8, len: usize) -> bool {
+        let Some(mut state) = self.enter(Call::Unmap) else { return false };
+        assert!(state.covered(at.addr(), len), "unmap of what is not mapped");
+        state.carve(at.addr(), len);
+        true
+    }
+
+    unsafe fn remap(&self, at: *mut u8, old: usize, new: usize) -> Option<*mut u8> {
+        let mut state = self.enter(Call::Remap)?;
+        assert!(state.covered(at.addr(), old), "remap of what is not mapped");
+        state.carve(at.addr(), old);
+        let moved = state.allocate(new);
+        // SAFETY: two allocations, the old one at least as long as what is copied.
+        unsafe { moved.copy_from_nonoverlapping(at, old.min(new)) };
+        state.maps.insert(moved.addr(), (new, Mapped::Ready));
+        Some(moved)
+    }
+}

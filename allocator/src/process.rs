@@ -1,0 +1,170 @@
+//! The process's one allocator, and what ties it to the process: the first call, the end of a thread,
+//! the child of a fork, the environment.
+
+use crate::allocator::{Allocated, Allocator, Soiled};
+use crate::config::parse_bytes;
+use crate::heap::Heap;
+use crate::os::linux::{Linux, environment};
+use crate::os::thread::{ThreadWord, arm_exit, at_fork_child, exit_key};
+use crate::size_class;
+use crate::sync::lock::Lock;
+use crate::units::SizeClass;
+use core::ffi::c_void;
+
+/// One for each program or library that the crate is linked into.
+pub static ALLOCATOR: Allocator<Linux> = Allocator::new(Linux::new());
+
+/// The key of the exit hook, once the first thread came.
+static EXIT_KEY: Lock<Option<libc::pthread_key_t>> = Lock::new(None);
+
+/// libc calls a thread's exit hook again as long as it is armed, four times at least
+/// (PTHREAD_DESTRUCTOR_ITERATIONS): parking in the third round serves the destructors of the earlier
+/// ones from the thread's own heap.
+const EXIT_ROUNDS: u32 = 3;
+
+/// The calling thread's heap for the fast paths; `EMPTY` or `EXITED` where it has none.
+#[inline(always)]
+pub fn current<W: ThreadWord>() -> &'static Heap {
+    // SAFETY: a thread's word is EMPTY, EXITED or a heap, and heaps are never unmade.
+    unsafe { &*W::get().cast::<Heap>() }
+}
+
+/// Runs `f` with a heap for the calling thread, whatever state the thread is in.
+fn with_heap<W: ThreadWord, R>(f: impl FnOnce(&Heap) -> R) -> Option<R> {
+    match ALLOCATOR.attach::<W>(on_new_heap::<W>) {
+        Some(heap) => Some(f(heap)),
+        None => ALLOCATOR.with_guest(f),
+    }
+}
+
+/// A block of a class, by the slow path.
+#[cold]
+#[inline(never)]
+pub fn alloc_class<W: ThreadWord>(class: SizeClass) -> Option<Allocated> {
+    with_heap::<W, _>(|heap| {
+        let block = heap.pop(class);
+        if !block.is_null() {
+            return Some(Allocated { block, soiled: Soiled::Everything });
+        }
+        ALLOCATOR.alloc_class(heap, class).or_else(|| {
+            ALLOCATOR.large.shrink_cache(&ALLOCATOR.arena, 0);
+            ALLOCATOR.alloc_class(heap, class)
+        })
+    })?
+}
+
+/// A block of any size and alignment.
+pub fn alloc<W: ThreadWord>(size: usize, align: usize) -> Option<Allocated> {
+    if let Some(class) = size_class::of_aligned(size, align) {
+        let block = current::<W>().pop(class);
+        if !block.is_null() {
+            return Some(Allocated { block, soiled: Soiled::Everything });
+        }
+        return alloc_class::<W>(class);
+    }
+    alloc_big::<W>(size, align)
+}
+
+/// A block that no class serves.
+#[cold]
+#[inline(never)]
+pub fn alloc_big<W: ThreadWord>(size: usize, align: usize) -> Option<Allocated> {
+    // The first request of a process sets it up, whatever its size.
+    if current::<W>().is_none() {
+        ALLOCATOR.attach::<W>(on_new_heap::<W>);
+    }
+    ALLOCATOR.alloc_big(size, align).or_else(|| {
+        ALLOCATOR.large.shrink_cache(&ALLOCATOR.arena, 0);
+        ALLOCATOR.alloc_big(size, align)
+    })
+}
+
+/// Frees what the fast path refused.
+///
+/// # Safety
+/// `block` is null or a live block of this allocator, given up by the caller.
+#[cold]
+#[inline(never)]
+pub unsafe fn free_slow<W: ThreadWord>(block: *mut u8) {
+    if block.is_null() {
+        return;
+    }
+    let freed = with_heap::<W, _>(|heap| {
+        // SAFETY: as the caller vouches. A heap that was claimed a moment ago may be the block's.
+        unsafe {
+            if !heap.push(ALLOCATOR.arena.map_from_zero(), block, |class| ALLOCATOR.flush(heap, class)) {
+                ALLOCATOR.free_slow(heap, block);
+            }
+        }
+    });
+    // No memory for a heap: the block is lost, which is all that can be done about it.
+    let _ = freed;
+}
+
+/// Empties an over-full bin of the calling thread's heap.
+#[cold]
+#[inline(never)]
+pub fn flush(heap: &Heap, class: SizeClass) {
+    ALLOCATOR.flush(heap, class);
+}
+
+/// A thread has its first heap, or one again.
+#[cold]
+fn on_new_heap<W: ThreadWord>(heap: &Heap) {
+    let mut first = false;
+    let key = {
+        let mut key = EXIT_KEY.lock();
+        if key.is_none() {
+            first = true;
+            *key = exit_key(on_thread_exit::<W>);
+        }
+        *key
+    };
+    if first {
+        // Both may allocate, so outside of the lock.
+        read_environment();
+        at_fork_child(in_fork_child::<W>);
+    }
+    if let Some(key) = key {
+        arm_exit(key, core::ptr::from_ref(heap).cast::<c_void>().cast_mut());
+    }
+}
+
+unsafe extern "C" fn on_thread_exit<W: ThreadWord>(word: *mut c_void) {
+    // SAFETY: the hook was armed with the thread's heap.
+    let heap = unsafe { &*word.cast::<Heap>() };
+    if heap.count_exit() < EXIT_ROUNDS
+        && let Some(key) = *EXIT_KEY.lock()
+    {
+        return arm_exit(key, word);
+    }
+    // SAFETY: this is the thread, and its word changes with this call.
+    unsafe { ALLOCATOR.detach::<W>(heap) };
+}
+
+unsafe extern "C" fn in_fork_child<W: ThreadWord>() {
+    // SAFETY: only this thread exists in a fork's child. A lock of a thread that is not there is opened;
+    // the key behind it is one word.
+    unsafe {
+        if EXIT_KEY.is_locked() {
+            EXIT_KEY.force_unlock();
+        }
+        ALLOCATOR.repair_after_fork(current::<W>());
+    }
+}
+
+/// `BRKMAP_MMAP_THRESHOLD` and glibc's `MALLOC_MMAP_THRESHOLD_`: ours wins. A value that is none is
+/// said to be so and left alone.
+fn read_environment() {
+    for name in [&b"BRKMAP_MMAP_THRESHOLD"[..], b"MALLOC_MMAP_THRESHOLD_"] {
+        let Some(text) = environment(name) else { continue };
+        if parse_bytes(text).is_some_and(|bytes| ALLOCATOR.tunables.set_mmap_threshold(bytes)) {
+            return;
+        }
+        if name.starts_with(b"BRKMAP") {
+            crate::fatal::warn(
+                c"BRKMAP_MMAP_THRESHOLD is not a count of bytes up to 33554432 (decimal, or 0x and hexadecimal): ignored",
+            );
+        }
+    }
+}

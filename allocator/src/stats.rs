@@ -1,0 +1,72 @@
+//! Figures: what is live, what is dirty, what is mapped, and where the break stands.
+
+use crate::arena::BreakMode;
+use crate::process::ALLOCATOR;
+
+/// Memory of the process's brkmap, in bytes. A glance: other threads go on meanwhile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stats {
+    /// How the break-style arena grows at present; None before the first request.
+    pub break_mode: Option<BreakMode>,
+    /// The arena's bytes, free ones included.
+    pub arena_bytes: usize,
+    /// Bytes of the arena's slabs and spans.
+    pub arena_used_bytes: usize,
+    /// The most they have been.
+    pub arena_peak_bytes: usize,
+    /// Bytes of blocks of size classes that are with the program or in a thread's magazines.
+    pub small_bytes: usize,
+    /// Bytes of slabs.
+    pub slab_bytes: usize,
+    /// Large blocks, and their bytes.
+    pub large_blocks: usize,
+    pub large_bytes: usize,
+    /// Freed mappings kept for reuse, and their bytes.
+    pub cached_blocks: usize,
+    pub cached_bytes: usize,
+    /// Free bytes that still have pages behind them: free runs of the arena and cached mappings. An
+    /// upper bound.
+    pub dirty_bytes: usize,
+    /// Free bytes at the arena's top.
+    pub top_bytes: usize,
+    /// Thread heaps made so far, parked ones included.
+    pub heaps: u32,
+    /// Requests of this many bytes or more are mappings.
+    pub mmap_threshold: usize,
+}
+
+impl Stats {
+    pub fn read() -> Stats {
+        let arena = ALLOCATOR.arena.figures();
+        let large = ALLOCATOR.large.figures();
+        let (mut slab_bytes, mut small_bytes) = (0, 0);
+        ALLOCATOR.registry.for_each(|heap| {
+            let (slabs, used) = heap.slab_figures();
+            slab_bytes += slabs;
+            small_bytes += used;
+        });
+        Stats {
+            break_mode: arena.map(|arena| arena.mode),
+            arena_bytes: arena.map_or(0, |arena| arena.gained.0),
+            arena_used_bytes: arena.map_or(0, |arena| arena.in_use.0),
+            arena_peak_bytes: arena.map_or(0, |arena| arena.peak_in_use.0),
+            small_bytes,
+            slab_bytes,
+            large_blocks: large.live,
+            large_bytes: large.live_bytes,
+            cached_blocks: large.cached,
+            cached_bytes: large.cached_bytes,
+            dirty_bytes: arena.map_or(0, |arena| arena.dirty.0) + large.cached_bytes,
+            top_bytes: arena.map_or(0, |arena| arena.free_at_top.0),
+            heaps: ALLOCATOR.registry.count(),
+            mmap_threshold: ALLOCATOR.tunables.mmap_threshold(),
+        }
+    }
+
+    /// Bytes with the program: an upper bound, threads' magazines count as in use.
+    pub fn live_bytes(&self) -> usize {
+        self.small_bytes
+            + (self.arena_used_bytes - self.slab_bytes.min(self.arena_used_bytes))
+            + self.large_bytes
+    }
+}

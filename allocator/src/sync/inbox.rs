@@ -1,0 +1,234 @@
+//! The inbox of a heap: other threads push chains of blocks, the owner takes all of them at once.
+//!
+//! ```text
+//!   head ──► chain C ──► chain B ──► chain A          each chain: blocks of one class, linked
+//!   (units waiting)      (its length) (its length)    by their first word; the word behind links
+//!                                                     the chains and carries the chain's length
+//! ```
+//!
+//! One word, replaced whole: it is consistent at every instant, so a fork can copy it in any state.
+//! ABA is no danger: nobody pops one element, `take_all` leaves nothing behind.
+//!
+//! Edge PUBLISH: push's CAS (Release) → take_all's swap (Acquire): the owner sees every link that the
+//! sender wrote into the chain. CASes of other senders in between are read-modify-writes, so they
+//! continue the release sequence of each earlier one: one swap acquires from all senders.
+
+use super::{AtomicU64, Ordering};
+
+const LINK_BITS: u32 = 37;
+const LINK_MASK: u64 = (1 << LINK_BITS) - 1;
+const COUNT_MAX: u64 = (1 << (64 - LINK_BITS)) - 1;
+
+/// A link (0: none) and a count in one word: 37 and 27 bits.
+///
+/// The link is an offset from the arena's base in 16-byte units, plus one: 2^36 units are the 1 TiB
+/// of the largest window.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(transparent)]
+pub struct Packed(pub u64);
+
+impl Packed {
+    pub const NONE: Packed = Packed(0);
+
+    /// A count that does not fit is held at the largest that does.
+    #[inline]
+    pub fn new(link: u64, count: u64) -> Packed {
+        debug_assert!(link <= LINK_MASK);
+        Packed(link | count.min(COUNT_MAX) << LINK_BITS)
+    }
+
+    #[inline]
+    pub fn link(self) -> u64 {
+        self.0 & LINK_MASK
+    }
+
+    #[inline]
+    pub fn count(self) -> u64 {
+        self.0 >> LINK_BITS
+    }
+}
+
+/// The orderings of an inbox, so that a model can weaken one and see it fail.
+pub trait Orderings {
+    const PUSH: Ordering;
+    const TAKE: Ordering;
+}
+
+pub struct Strong;
+impl Orderings for Strong {
+    const PUSH: Ordering = Ordering::Release;
+    const TAKE: Ordering = Ordering::Acquire;
+}
+
+pub struct Inbox<O = Strong> {
+    head: AtomicU64,
+    orderings: core::marker::PhantomData<O>,
+}
+
+impl<O: Orderings> Inbox<O> {
+    #[cfg(not(loom))]
+    pub const fn new() -> Self {
+        Inbox { head: AtomicU64::new(0), orderings: core::marker::PhantomData }
+    }
+
+    #[cfg(loom)]
+    pub fn new() -> Self {
+        Inbox { head: AtomicU64::new(0), orderings: core::marker::PhantomData }
+    }
+
+    /// Pushes the chain at `link`, weighing `units`. `set_next` is called, maybe more than once, with
+    /// the link that this chain is to carry to the one behind it. Returns the units now waiting.
+    #[inline]
+    pub fn push(&self, link: u64, units: u64, mut set_next: impl FnMut(u64)) -> u64 {
+        // Relaxed: the value is only a guess for the CAS, which checks it.
+        let mut old = Packed(self.head.load(Ordering::Relaxed));
+        loop {
+            set_next(old.link());
+            let new = Packed::new(link, old.count() + units);
+            // PUBLISH (Release); on failure the value is again only a guess.
+            match self.head.compare_exchange_weak(old.0, new.0, O::PUSH, Ordering::Relaxed) {
+                Ok(_) => return new.count(),
+                Err(now) => old = Packed(now),
+            }
+        }
+    }
+
+    /// The link of the newest chain, 0 where nothing waits. The inbox is empty then.
+    #[inline]
+    pub fn take_all(&self) -> u64 {
+        // Relaxed: only spares the swap where there is nothing; what is missed now is taken next time.
+        if self.head.load(Ordering::Relaxed) == 0 {
+            return 0;
+        }
+        // PUBLISH (Acquire).
+        Packed(self.head.swap(0, O::TAKE)).link()
+    }
+
+    /// Units that wait; a glance only.
+    pub fn waiting(&self) -> u64 {
+        Packed(self.head.load(Ordering::Relaxed)).count()
+    }
+}
+
+#[cfg(all(test, loom))]
+mod loom_models {
+    use super::*;
+    use loom::cell::UnsafeCell;
+    use loom::sync::Arc;
+    use loom::thread;
+    use std::sync::atomic::{AtomicUsize, Ordering as Plain};
+
+    const SENDERS: usize = 2;
+
+    struct Model<O> {
+        inbox: Inbox<O>,
+        next: [UnsafeCell<u64>; SENDERS],
+    }
+
+    impl<O: Orderings> Model<O> {
+        fn send(&self, item: usize) {
+            // SAFETY: until it is pushed, the item is this thread's; loom checks the claim.
+            self.inbox
+                .push(item as u64 + 1, 1, |next| self.next[item].with_mut(|cell| unsafe { *cell = next }));
+        }
+
+        /// Takes all and walks it; how many items there were.
+        fn drain(&self) -> usize {
+            let mut link = self.inbox.take_all();
+            let mut items = 0;
+            while link != 0 {
+                items += 1;
+                // SAFETY: taken items are the owner's; loom checks the claim.
+                link = self.next[link as usize - 1].with(|cell| unsafe { *cell });
+            }
+            items
+        }
+    }
+
+    /// Two senders against an owner that drains while they run. Returns in how many executions a
+    /// drain before the join met a push.
+    fn explore<O: Orderings + Send + Sync + 'static>() -> usize {
+        let met = std::sync::Arc::new(AtomicUsize::new(0));
+        let seen = met.clone();
+        loom::model(move || {
+            let model =
+                Arc::new(Model::<O> { inbox: Inbox::new(), next: [UnsafeCell::new(0), UnsafeCell::new(0)] });
+            let senders: Vec<_> = (0..SENDERS)
+                .map(|item| {
+                    let model = model.clone();
+                    thread::spawn(move || model.send(item))
+                })
+                .collect();
+            let mut items = 0;
+            for _ in 0..2 {
+                items += model.drain();
+                thread::yield_now();
+            }
+            if items > 0 {
+                seen.fetch_add(1, Plain::Relaxed);
+            }
+            for sender in senders {
+                sender.join().unwrap();
+            }
+            items += model.drain();
+            assert_eq!(items, SENDERS, "a chain was lost or seen twice");
+        });
+        met.load(Plain::Relaxed)
+    }
+
+    #[test]
+    fn loom_every_chain_is_taken_once_with_its_links() {
+        let met = explore::<Strong>();
+        assert!(met > 100, "only {met} executions drained while a sender ran: the model shows nothing");
+    }
+
+    struct WeakPush;
+    impl Orderings for WeakPush {
+        const PUSH: Ordering = Ordering::Relaxed;
+        const TAKE: Ordering = Ordering::Acquire;
+    }
+
+    #[test]
+    #[should_panic]
+    fn loom_a_relaxed_push_is_caught() {
+        explore::<WeakPush>();
+    }
+
+    struct WeakTake;
+    impl Orderings for WeakTake {
+        const PUSH: Ordering = Ordering::Release;
+        const TAKE: Ordering = Ordering::Relaxed;
+    }
+
+    #[test]
+    #[should_panic]
+    fn loom_a_relaxed_take_is_caught() {
+        explore::<WeakTake>();
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packing_keeps_link_and_count_apart() {
+        let packed = Packed::new(LINK_MASK, 5);
+        assert_eq!((packed.link(), packed.count()), (LINK_MASK, 5));
+        assert_eq!(Packed::new(1, u64::MAX).count(), COUNT_MAX);
+        assert_eq!(Packed::new(1, u64::MAX).link(), 1);
+    }
+
+    #[test]
+    fn taken_newest_first_and_then_empty() {
+        let inbox = Inbox::<Strong>::new();
+        let mut next = [0u64; 3];
+        for item in 1..=3u64 {
+            let waiting = inbox.push(item, 10, |link| next[item as usize - 1] = link);
+            assert_eq!(waiting, item * 10);
+        }
+        assert_eq!(inbox.take_all(), 3);
+        assert_eq!(next, [0, 1, 2]);
+        assert_eq!(inbox.take_all(), 0);
+    }
+}

@@ -1,0 +1,55 @@
+//! The words the allocator is written in: no bare `usize` crosses a module with a unit left to guess.
+
+/// Index of a granule from the base of the arena's window.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[repr(transparent)]
+pub struct GranuleIdx(pub u32);
+
+/// A count of granules.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+#[repr(transparent)]
+pub struct Granules(pub u32);
+
+/// A count of bytes.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+#[repr(transparent)]
+pub struct Bytes(pub usize);
+
+/// Names a thread heap. 0 names none; see `HEAP_LIMIT` for the largest.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(transparent)]
+pub struct HeapId(pub u32);
+
+/// Index of a size class; see the `size_class` module.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[repr(transparent)]
+pub struct SizeClass(pub u8);
+
+/// `n` rounded up to a multiple of `unit`, a power of two. None on overflow.
+#[inline]
+pub const fn round_up(n: usize, unit: usize) -> Option<usize> {
+    debug_assert!(unit.is_power_of_two());
+    match n.checked_add(unit - 1) {
+        Some(sum) => Some(sum & !(unit - 1)),
+        None => None,
+    }
+}
+
+/// `n` rounded down to a multiple of `unit`, a power of two.
+#[inline]
+pub const fn round_down(n: usize, unit: usize) -> usize {
+    debug_assert!(unit.is_power_of_two());
+    n & !(unit - 1)
+}
+
+/// A run of granules that nobody else holds: minted by the arena, given back to it.
+///
+/// Neither Copy nor Clone, so that it cannot be given back twice.
+#[must_use = "a run that is dropped is lost to the arena"]
+#[derive(Debug)]
+pub struct Run {
+    pub head: GranuleIdx,
+    pub len: Granules,
+    /// Every page of it is known to read as zero.
+    pub zeroed: bool,
+}

@@ -1,0 +1,133 @@
+//! Steps told as they happen, claims with their evidence, and the verdict at the end.
+//!
+//! As text the report appears line by line; with `--json` it is one object printed at the end:
+//! `{"schema":1,"program":…,"steps":[…],"facts":{…},"claims":[…],"holds":true}`. A claim's `holds`
+//! is true, false, or null when it was skipped; `why` is the evidence, or the reason for the skip.
+
+use std::process::ExitCode;
+
+use owo_colors::OwoColorize;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::trouble::EXIT_BROKEN;
+
+/// Raised when a field of the JSON changes its meaning or goes away.
+pub const SCHEMA: u32 = 1;
+
+/// What the shared `--json` switch chose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    Text,
+    Json,
+}
+
+impl Form {
+    pub fn of(json: bool) -> Form {
+        if json { Form::Json } else { Form::Text }
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct Claim {
+    claim: String,
+    holds: Option<bool>,
+    why: String,
+}
+
+#[derive(Debug, Serialize)]
+pub struct Report {
+    schema: u32,
+    program: &'static str,
+    steps: Vec<String>,
+    facts: Map<String, Value>,
+    claims: Vec<Claim>,
+    holds: bool,
+    #[serde(skip)]
+    form: Form,
+}
+
+impl Report {
+    pub fn new(program: &'static str, form: Form) -> Report {
+        Report {
+            schema: SCHEMA,
+            program,
+            steps: Vec::new(),
+            facts: Map::new(),
+            claims: Vec::new(),
+            holds: true,
+            form,
+        }
+    }
+
+    pub fn form(&self) -> Form {
+        self.form
+    }
+
+    /// What happens next.
+    pub fn step(&mut self, text: impl Into<String>) {
+        let text = text.into();
+        self.say(format!("\n{}", text.bold()));
+        self.steps.push(text);
+    }
+
+    /// Text only: a table, a map line, anything the JSON has in another shape.
+    pub fn note(&self, text: impl AsRef<str>) {
+        for line in text.as_ref().lines() {
+            self.say(format!("  {line}"));
+        }
+    }
+
+    /// JSON only: a value for whoever reads the report by program.
+    pub fn fact(&mut self, key: &str, value: impl Serialize) {
+        let value = serde_json::to_value(value).unwrap_or(Value::Null);
+        self.facts.insert(key.to_owned(), value);
+    }
+
+    /// A statement, whether it holds, and what says so.
+    pub fn claim(&mut self, holds: bool, claim: impl Into<String>, why: impl Into<String>) {
+        let (claim, why) = (claim.into(), why.into());
+        let mark = if holds { "holds".green().to_string() } else { "DOES NOT HOLD".red().to_string() };
+        self.say(format!("  {mark}  {claim}\n         {}", why.dimmed()));
+        self.holds &= holds;
+        self.claims.push(Claim { claim, holds: Some(holds), why });
+    }
+
+    /// A statement that cannot be proved here, and why not.
+    pub fn skip(&mut self, claim: impl Into<String>, reason: impl Into<String>) {
+        let (claim, why) = (claim.into(), reason.into());
+        self.say(format!("  {}  {claim}\n         skipped: {}", "?    ".yellow(), why.dimmed()));
+        self.claims.push(Claim { claim, holds: None, why });
+    }
+
+    /// A claim when the witness could be asked, a skip with its reason when not.
+    pub fn claim_or_skip(&mut self, claim: impl Into<String>, seen: Result<(bool, String), String>) {
+        match seen {
+            Ok((holds, why)) => self.claim(holds, claim, why),
+            Err(reason) => self.skip(claim, reason),
+        }
+    }
+
+    /// The verdict, and the exit code that says the same.
+    pub fn finish(self) -> ExitCode {
+        let skipped = self.claims.iter().filter(|claim| claim.holds.is_none()).count();
+        let broken = self.claims.iter().filter(|claim| claim.holds == Some(false)).count();
+        let held = self.claims.len() - skipped - broken;
+        match self.form {
+            Form::Text => {
+                self.say(format!("\n{held} claims hold, {broken} do not, {skipped} skipped"));
+            }
+            Form::Json => {
+                let text = serde_json::to_string_pretty(&self).expect("strings and numbers only");
+                anstream::println!("{text}");
+            }
+        }
+        if self.holds { ExitCode::SUCCESS } else { ExitCode::from(EXIT_BROKEN) }
+    }
+
+    fn say(&self, line: String) {
+        if self.form == Form::Text {
+            anstream::println!("{line}");
+        }
+    }
+}

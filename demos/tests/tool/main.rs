@@ -1,0 +1,8 @@
+//! The `brkmap` command, run as a user runs it.
+
+mod commands;
+mod compare;
+mod strace;
+mod support;
+mod sweep;
+mod trace;
