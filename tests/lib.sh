@@ -20,7 +20,7 @@ step() {
   if "$@"; then echo "ok $name"; else echo "not ok $name"; step_failed=1; fi
 }
 
-# cargo_test ARGS… [-- TEST ARGS…]: shows what passing tests print, so that their SKIP lines can be counted.
+# cargo_test ARGS… [-- TEST ARGS…]: shows what passing tests print, so that their SKIP lines count.
 cargo_test() {
   local ours=() theirs=() seen=0 word
   for word in "$@"; do

@@ -57,7 +57,8 @@ pub fn main<A: GlobalAlloc + Sync>(alloc: &'static A) {
         ["exit-time"] => anywhere::exit_time(alloc),
         ["small-stack"] => anywhere::small_stack(alloc),
         ["signals"] => anywhere::signals(alloc),
-        ["c-api", case] => c_api::run(case),
+        ["c-api", case] => c_api::run(case, None),
+        ["c-api", case, "but", other] => c_api::run(case, Some(other)),
         _ => panic!("no scenario {words:?}"),
     }
 }

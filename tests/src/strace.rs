@@ -59,9 +59,11 @@ impl Call {
         self.name == "brk" && self.arguments[0] != "NULL"
     }
 
-    /// Turns reserved address space into memory, as the fenced break does once there are threads.
-    pub fn opens_reserve(&self) -> bool {
-        self.name == "mprotect" && !self.failed() && self.has(2, "PROT_WRITE")
+    /// Grows the allocator's own range without the break, as the fenced one does once there are threads: reserved
+    /// address space becomes memory, and what lay free between break and fence is mapped at its place.
+    pub fn grows_range(&self) -> bool {
+        !self.failed() && self.name == "mprotect" && self.has(2, "PROT_WRITE")
+            || self.maps_memory() && self.has(3, "MAP_FIXED_NOREPLACE")
     }
 
     /// The length of an mmap, munmap or madvise; the new length of an mremap.

@@ -38,7 +38,8 @@ fn a_rust_program_with_the_feature_override_keeps_them_all() {
     assert!(built.success(), "exercise-override does not build");
     let program = target.join("debug/exercise-override");
     let mut all = std::process::Command::new(&program);
-    all.args(["c-api", "all"]);
+    // A function libc does not know cannot be found in a program by name, only in a library.
+    all.args(["c-api", "all", "but", "sized_frees_free"]);
     program::run(all).expect_success("the C functions in a program with `override`");
     let mut storm = std::process::Command::new(&program);
     storm.args(["storm", "4", "20000", "9"]);

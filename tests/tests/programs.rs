@@ -176,7 +176,8 @@ done
 /usr/bin/git blame file7 | /usr/bin/git hash-object --stdin
 /usr/bin/git gc -q && /usr/bin/git fsck --full --strict
 /usr/bin/git clone -q . ../clone && cd ../clone && /usr/bin/git grep -c 17 | sort | head
-/usr/bin/git checkout -q -b side HEAD~2 && echo x >new && /usr/bin/git add new && /usr/bin/git commit -q -m side
+/usr/bin/git checkout -q -b side HEAD~2 && echo x >new
+/usr/bin/git add new && /usr/bin/git commit -q -m side
 /usr/bin/git merge -q main -m merged && /usr/bin/git rev-parse HEAD
 "#;
     if skip::tool("/usr/bin/git").is_some() {
@@ -197,7 +198,8 @@ select substr(name, 1, 6) as head, count(*), max(size), group_concat(id % 10, ''
   group by head order by 2 desc, head limit 40;
 update t set name = replace(name, '1', 'one') where id % 3 = 0;
 delete from t where id % 5 = 0;
-select a.id, b.name from t a join t b on a.id = b.id + 1 where a.name like '%one%' order by b.name, a.id limit 100;
+select a.id, b.name from t a join t b on a.id = b.id + 1 where a.name like '%one%'
+  order by b.name, a.id limit 100;
 vacuum;
 pragma integrity_check;
 ";
@@ -227,7 +229,10 @@ print join(" ", (sort { $a <=> $b } @a)[0 .. 20]), "\n";
 my $big = "x" x 20_000_000;
 $big =~ tr/x/y/;
 print length($big . $big), "\n";
-if (my $child = fork) { waitpid $child, 0; print "child: ", $? >> 8, "\n" } else { exit scalar(keys %h) % 200 }
+my $child = fork;
+exit scalar(keys %h) % 200 unless $child;
+waitpid $child, 0;
+print "child: ", $? >> 8, "\n";
 "#;
     assert_same(&Case {
         command: &["/usr/bin/perl", "work.pl"],
@@ -266,8 +271,9 @@ fn c_source() -> String {
     for n in 0..400 {
         text += &format!(
             "static int f{n}(int a, char *s) {{ int i, t = {n}; struct {{ int x[{m}]; double y; }} v; \
-             memset(&v, a, sizeof v); for (i = 0; i < a % {m}; i++) {{ switch ((i ^ {n}) % 7) {{ case 0: t += s[i]; \
-             break; case 1: t ^= v.x[i % {m}]; break; case 2: t -= (int)sin(v.y + i); break; default: t *= 3; }} }} \
+             memset(&v, a, sizeof v); for (i = 0; i < a % {m}; i++) {{ switch ((i ^ {n}) % 7) {{ \
+             case 0: t += s[i]; break; case 1: t ^= v.x[i % {m}]; break; \
+             case 2: t -= (int)sin(v.y + i); break; default: t *= 3; }} }} \
              return t; }}\n",
             m = n % 37 + 2
         );
@@ -322,7 +328,8 @@ int main() {
     auto wide = std::make_unique<Wide[]>(5);
     if ((unsigned long)wide.get() % 256) return 1;
     try { throw std::string(10000, 'x'); } catch (std::string &s) { std::cout << s.size() << '\n'; }
-    std::cout << words.size() << ' ' << words.begin()->second.size() << ' ' << sums[3] << ' ' << match[4] << '\n';
+    std::cout << words.size() << ' ' << words.begin()->second.size() << '\n';
+    std::cout << sums[3] << ' ' << match[4] << '\n';
 }
 "#;
     let script = "/usr/bin/g++ -O1 -std=c++17 -pthread work.cc -o work && ./work";
@@ -343,7 +350,8 @@ fn redis() {
     let text = r#"
 set -e
 here=$PWD
-/usr/bin/redis-server --port 0 --unixsocket "$here/socket" --save '' --dir "$here" --loglevel warning >log 2>&1 &
+/usr/bin/redis-server --port 0 --unixsocket "$here/socket" --save '' --dir "$here" \
+  --loglevel warning >log 2>&1 &
 server=$!
 trap 'kill $server 2>/dev/null; cat log >&2' ERR
 ask() { /usr/bin/redis-cli -s "$here/socket" "$@"; }
@@ -351,7 +359,10 @@ for try in $(seq 200); do ask ping >/dev/null 2>&1 && break; sleep 0.05; done
 ask ping
 /usr/bin/redis-benchmark -s "$here/socket" -n 20000 -c 20 -P 8 -q -d 100 -r 5000 \
   -t set,get,incr,lpush,rpop,sadd,hset,zadd,lrange_100,mset >times 2>&1
-for n in $(seq 300); do echo "set key$n $(printf "%0$((n * 20))d" "$n")"; echo "lpush list $n"; done | ask >/dev/null
+for n in $(seq 300); do
+  echo "set key$n $(printf "%0$((n * 20))d" "$n")"
+  echo "lpush list $n"
+done | ask >/dev/null
 ask debug object key1 >/dev/null || true
 ask sort list limit 0 10
 ask strlen key299

@@ -6,10 +6,7 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-#[cfg(feature = "rust-front")]
 static ALLOC: brkmap::BrkMap = brkmap::BrkMap::new();
-#[cfg(not(feature = "rust-front"))]
-static ALLOC: std::alloc::System = std::alloc::System;
 
 /// One step; `which` picks a live block, whatever there is by then.
 #[derive(Clone, Debug)]
@@ -43,8 +40,10 @@ fn size() -> impl Strategy<Value = usize> {
 
 fn step() -> impl Strategy<Value = Step> {
     let align = prop_oneof![6 => 0_u32..5, 1 => 5_u32..17].prop_map(|bits| 1 << bits);
+    let get = (size(), align, any::<bool>());
+    let get = get.prop_map(|(size, align, zeroed)| Step::Get { size, align, zeroed });
     prop_oneof![
-        10 => (size(), align, any::<bool>()).prop_map(|(size, align, zeroed)| Step::Get { size, align, zeroed }),
+        10 => get,
         4 => (any::<usize>(), size()).prop_map(|(which, size)| Step::Resize { which, size }),
         6 => any::<usize>().prop_map(|which| Step::Free { which }),
         1 => Just(Step::FreeHalf),

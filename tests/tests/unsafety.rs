@@ -35,7 +35,9 @@ fn unsafe_has_homes() {
                 shown(&file.path)
             ));
         }
-        if (by_head || by_parent) && !uses && !file.code.contains("mod ") {
+        // A macro may bring the unsafe code.
+        let calls_macro = file.code.contains("!(");
+        if (by_head || by_parent) && !uses && !calls_macro && !file.code.contains("mod ") {
             found.push(format!("{}: allows unsafe and has none", shown(&file.path)));
         }
     }
