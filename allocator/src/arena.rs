@@ -341,8 +341,9 @@ impl<O: Os> Arena<O> {
         let (nodes, runs) = state.parts();
         let min = Granules((TRIM_MIN >> GRANULE_SHIFT) as u32);
         let Some((head, len)) = runs.take_clean_end(nodes, end, min) else { return };
-        // SAFETY: the granules are free, and out of the tree now.
-        if unsafe { state.top.shrink(&self.os, len) } {
+        let below = state.end_below(head.0);
+        // SAFETY: the granules are free, clean, and out of the tree now.
+        if unsafe { state.top.shrink(&self.os, len, below) } {
             state.forget_above(head.0);
         } else {
             let (nodes, runs) = state.parts();
@@ -363,7 +364,7 @@ impl<O: Os> Arena<O> {
         let window = Granules((self.published.window.load(Ordering::Relaxed) >> GRANULE_SHIFT) as u32);
         let Some(ready) = tables.make_ready(&self.os, state.page, window, state.tables_end, from, to) else {
             // SAFETY: gained a moment ago, handed to nobody.
-            unsafe { state.top.shrink(&self.os, gain.len) };
+            unsafe { state.top.shrink(&self.os, gain.len, gain.head.into()) };
             return false;
         };
         state.tables_end = state.tables_end.max(ready);
@@ -500,6 +501,16 @@ impl State {
         self.stretches[self.stretch_count] = (from, to);
         self.stretch_count += 1;
         true
+    }
+
+    /// Where the arena ends once everything from `start` on is given back: at `start`, or where the
+    /// stretch before ends if it is the first granule of its own.
+    fn end_below(&self, start: u32) -> Granules {
+        let stretches = &self.stretches[..self.stretch_count];
+        match stretches {
+            [.., (_, before), (first, _)] if *first == start => Granules(*before),
+            _ => Granules(start),
+        }
     }
 
     /// The arena now ends at `end`.

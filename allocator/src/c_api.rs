@@ -13,6 +13,7 @@ pub use report::{MallInfo2, mallinfo2, malloc_stats};
 
 use crate::allocator::{Allocated, SIZE_MAX};
 use crate::global::zeroed;
+use crate::os::linux::set_errno;
 use crate::os::thread::ThreadWord;
 use crate::process::{self, ALLOCATOR};
 use crate::size_class::{self, STEP_MAX};
@@ -68,8 +69,7 @@ fn give(allocated: Option<Allocated>) -> *mut c_void {
 /// NULL, and errno says why.
 #[cold]
 fn fail(errno: c_int) -> *mut c_void {
-    // SAFETY: the location is this thread's own errno.
-    unsafe { *libc::__errno_location() = errno };
+    set_errno(errno);
     null_mut()
 }
 

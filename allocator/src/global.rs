@@ -5,6 +5,7 @@
 
 use crate::allocator::{Allocated, Soiled};
 use crate::heap::{EMPTY, Heap};
+use crate::os::linux::set_errno;
 use crate::os::thread::ThreadWord;
 use crate::process::{self, ALLOCATOR};
 use crate::size_class;
@@ -66,8 +67,18 @@ impl ThreadWord for StdWord {
     }
 }
 
+/// Null where there is none, with errno ENOMEM as std's System allocator leaves it.
 fn block_of(allocated: Option<Allocated>) -> *mut u8 {
-    allocated.map_or(null_mut(), |allocated| allocated.block)
+    match allocated {
+        Some(allocated) => allocated.block,
+        None => no_memory(),
+    }
+}
+
+#[cold]
+fn no_memory() -> *mut u8 {
+    set_errno(libc::ENOMEM);
+    null_mut()
 }
 
 // SAFETY: blocks come from the allocator, which hands each out once, at least as long and as aligned as
@@ -138,7 +149,8 @@ fn alloc_big(size: usize, align: usize) -> *mut u8 {
 
 #[inline(never)]
 fn zeroed_slow(size: usize, align: usize) -> *mut u8 {
-    zeroed(process::alloc::<StdWord>(size, align), size)
+    let block = zeroed(process::alloc::<StdWord>(size, align), size);
+    if block.is_null() { no_memory() } else { block }
 }
 
 /// Zeroes what is not known to be zero.

@@ -3,7 +3,7 @@
 //! Memory is in one of three states, and each call names its transition:
 //!
 //! ```text
-//!   none ──reserve──► reserved ──commit──► ready ──purge──► ready (reads as zero)
+//!   none ──reserve──► reserved ◄──(un)commit──► ready ──purge──► ready (reads as zero)
 //!   none ───map─────────────────────────► ready ──unmap──► none
 //!   break: grow_break turns none into ready, shrink_break back
 //! ```
@@ -67,6 +67,12 @@ pub unsafe trait Os: Sync {
     /// # Safety
     /// The range is reserved, and the caller's.
     unsafe fn commit(&self, at: *mut u8, len: usize) -> bool;
+
+    /// ready → reserved.
+    ///
+    /// # Safety
+    /// The range was committed, is the caller's, and nothing in it is needed.
+    unsafe fn uncommit(&self, at: *mut u8, len: usize) -> bool;
 
     /// reserved → readable as zeros, not writable; `commit` may follow.
     ///

@@ -47,7 +47,8 @@ pub fn alloc_class<W: ThreadWord>(class: SizeClass) -> Option<Allocated> {
             return Some(Allocated { block, soiled: Soiled::Everything });
         }
         ALLOCATOR.alloc_class(heap, class).or_else(|| {
-            ALLOCATOR.large.shrink_cache(&ALLOCATOR.arena, 0);
+            // What is free but kept may be what is missing, as pages or as address space.
+            ALLOCATOR.trim(Some(heap));
             ALLOCATOR.alloc_class(heap, class)
         })
     })?
@@ -74,7 +75,8 @@ pub fn alloc_big<W: ThreadWord>(size: usize, align: usize) -> Option<Allocated> 
         ALLOCATOR.attach::<W>(on_new_heap::<W>);
     }
     ALLOCATOR.alloc_big(size, align).or_else(|| {
-        ALLOCATOR.large.shrink_cache(&ALLOCATOR.arena, 0);
+        let heap = current::<W>();
+        ALLOCATOR.trim((!heap.is_none()).then_some(heap));
         ALLOCATOR.alloc_big(size, align)
     })
 }

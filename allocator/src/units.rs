@@ -15,6 +15,13 @@ pub struct Granules(pub u32);
 #[repr(transparent)]
 pub struct Bytes(pub usize);
 
+impl From<GranuleIdx> for Granules {
+    /// The granules below an index.
+    fn from(index: GranuleIdx) -> Granules {
+        Granules(index.0)
+    }
+}
+
 /// Names a thread heap. 0 names none; see `HEAP_LIMIT` for the largest.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(transparent)]

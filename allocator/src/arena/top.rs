@@ -237,20 +237,33 @@ impl Top {
         }
     }
 
-    /// Lowers the break by `len`, whose granules are free, clean and the last. None of the other ways
-    /// gives addresses back: their pages are purged like any others.
+    /// Gives the last `len` granules back: the break is lowered, a fence or a reservation moves down over
+    /// them, a mapping goes. `below` is where the arena ends then, holes left out.
     ///
     /// # Safety
-    /// Nothing uses the last `len` granules.
-    pub unsafe fn shrink<O: Os>(&mut self, os: &O, len: Granules) -> bool {
+    /// Nothing uses the granules, whose pages were purged.
+    pub unsafe fn shrink<O: Os>(&mut self, os: &O, len: Granules, below: Granules) -> bool {
         let by = (len.0 as usize) << GRANULE_SHIFT;
-        if self.mode != BreakMode::Owned || os.current_break().addr() != self.base.addr() + self.end {
-            return false;
-        }
-        // SAFETY: the break ends where the arena ends, so these bytes are the arena's own, and free.
-        let done = unsafe { os.shrink_break(by) };
+        let at = self.base.wrapping_add(self.end - by);
+        // SAFETY: the bytes are the arena's own and free, whichever way they were gained: mapped ones are
+        // told by the arena's end lying above the break, or beyond the fence.
+        let done = unsafe {
+            match self.mode {
+                BreakMode::Owned if os.current_break() == at.wrapping_add(by) => os.shrink_break(by),
+                BreakMode::Owned | BreakMode::Scattered => {
+                    at.addr() >= self.fence.0.addr() && os.unmap(at, by)
+                }
+                BreakMode::Committed | BreakMode::Reserved if self.fence.0 == at.wrapping_add(by) => {
+                    os.uncommit(at, by)
+                }
+                _ => false,
+            }
+        };
         if done {
-            self.end -= by;
+            self.end = (below.0 as usize) << GRANULE_SHIFT;
+            if matches!(self.mode, BreakMode::Committed | BreakMode::Reserved) {
+                self.fence = (at, self.fence.1 + by);
+            }
             self.step = GROW_FIRST;
         }
         done

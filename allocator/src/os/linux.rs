@@ -104,6 +104,11 @@ unsafe impl Os for Linux {
         unsafe { mm::mprotect(at.cast(), len, MprotectFlags::READ | MprotectFlags::WRITE).is_ok() }
     }
 
+    unsafe fn uncommit(&self, at: *mut u8, len: usize) -> bool {
+        // SAFETY: the caller needs nothing in the range. Its pages go first: unreadable ones would stay.
+        unsafe { self.purge(at, len) && mm::mprotect(at.cast(), len, MprotectFlags::empty()).is_ok() }
+    }
+
     unsafe fn show_zeros(&self, at: *mut u8, len: usize) -> bool {
         // SAFETY: as for commit.
         unsafe { mm::mprotect(at.cast(), len, MprotectFlags::READ).is_ok() }
@@ -185,6 +190,12 @@ pub fn keep_errno<T>(call: impl FnOnce() -> T) -> T {
     // SAFETY: as above.
     unsafe { *errno = before };
     result
+}
+
+/// Says why a call of the C front failed.
+pub fn set_errno(errno: core::ffi::c_int) {
+    // SAFETY: the location is this thread's own errno.
+    unsafe { *libc::__errno_location() = errno };
 }
 
 /// The value of an environment variable, unless the program runs with raised privileges (AT_SECURE).

@@ -244,6 +244,16 @@ unsafe impl Os for Sim {
         true
     }
 
+    unsafe fn uncommit(&self, at: *mut u8, len: usize) -> bool {
+        let Some(mut state) = self.enter(Call::Commit) else { return false };
+        assert!(state.covered(at.addr(), len), "uncommit of what is not mapped");
+        // SAFETY: ready memory of the caller, which needs nothing in it.
+        unsafe { at.write_bytes(0, len) };
+        state.carve(at.addr(), len);
+        state.maps.insert(at.addr(), (len, Mapped::Reserved));
+        true
+    }
+
     unsafe fn show_zeros(&self, at: *mut u8, len: usize) -> bool {
         let Some(state) = self.enter(Call::Commit) else { return false };
         assert!(state.covered(at.addr(), len), "show_zeros of what is not reserved");

@@ -103,11 +103,6 @@ impl<O: Orderings> Inbox<O> {
         // PUBLISH (Acquire).
         Packed(self.head.swap(0, O::TAKE)).link()
     }
-
-    /// Units that wait; a glance only.
-    pub fn waiting(&self) -> u64 {
-        Packed(self.head.load(Ordering::Relaxed)).count()
-    }
 }
 
 #[cfg(all(test, loom))]

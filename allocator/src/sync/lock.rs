@@ -6,7 +6,7 @@
 //! Edge RELEASE: unlock (Release) → lock (Acquire): what one section wrote, the next one sees.
 
 #[cfg(not(loom))]
-pub use real::{Guard, Lock};
+pub use real::Lock;
 
 #[cfg(not(loom))]
 mod real {
