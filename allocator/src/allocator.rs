@@ -14,7 +14,7 @@ use crate::config::{GRANULE, GRANULE_SHIFT, Tunables};
 use crate::fatal;
 use crate::heap::registry::Registry;
 use crate::heap::{EMPTY, EXITED, Heap};
-use crate::large::Large;
+use crate::large::{Large, LargeBlock};
 use crate::os::Os;
 use crate::os::thread::ThreadWord;
 use crate::size_class;
@@ -68,15 +68,26 @@ impl<O: Os> Allocator<O> {
         if size > SIZE_MAX {
             return None;
         }
-        if size >= self.tunables.mmap_threshold() || align > GRANULE * 16 {
-            let large = self.large.alloc(&self.arena, size, align)?;
-            let soiled = if large.zeroed { Soiled::Nothing } else { Soiled::Everything };
-            return Some(Allocated { block: large.block, soiled });
+        if size < self.tunables.mmap_threshold() && align <= GRANULE * 16 {
+            return self.alloc_span(size, align);
+        }
+        match self.large.alloc(&self.arena, size, align) {
+            Some(LargeBlock { block, zeroed }) => {
+                Some(Allocated { block, soiled: if zeroed { Soiled::Nothing } else { Soiled::Everything } })
+            }
+            // A limit may refuse new mappings where the arena has free addresses enough.
+            None => self.alloc_span(size, align),
+        }
+    }
+
+    fn alloc_span(&self, size: usize, align: usize) -> Option<Allocated> {
+        let geometry = self.arena.start()?;
+        if size.max(align) > geometry.window / 2 {
+            return None;
         }
         let len = Granules(size.max(1).div_ceil(GRANULE) as u32);
         let align = Granules(align.div_ceil(GRANULE) as u32);
         let run = self.arena.alloc_run(len, align)?;
-        let geometry = self.arena.started();
         for granule in run.head.0..run.head.0 + run.len.0 {
             let entry = if granule == run.head.0 { Entry::span(run.len) } else { Entry::SPAN_BODY };
             // SAFETY: the run is this thread's, and inside the arena.
@@ -277,6 +288,19 @@ impl<O: Os> Allocator<O> {
             self.registry.repair_after_fork(&self.arena, heap.id());
         }
     }
+}
+
+/// Zeroes what is not known to be zero.
+pub fn zeroed(allocated: Option<Allocated>, size: usize) -> *mut u8 {
+    let Some(Allocated { block, soiled }) = allocated else { return core::ptr::null_mut() };
+    let dirty = match soiled {
+        Soiled::Nothing => 0,
+        Soiled::FirstWord => size.min(size_of::<usize>()),
+        Soiled::Everything => size,
+    };
+    // SAFETY: the block is at least `size` bytes, and this call's alone.
+    unsafe { block.write_bytes(0, dirty) };
+    block
 }
 
 #[cfg(test)]

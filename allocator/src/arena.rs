@@ -16,7 +16,9 @@
 
 pub mod page_map;
 mod purge;
+mod repair;
 mod runs;
+mod state;
 mod tables;
 mod top;
 
@@ -27,7 +29,8 @@ use crate::sync::lock::Lock;
 use crate::units::{Bytes, GranuleIdx, Granules, Run};
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, Ordering};
 use page_map::{Entry, PageMap};
-use runs::{Node, Runs};
+use runs::Runs;
+use state::{STRETCHES, State};
 use tables::Tables;
 pub use top::BreakMode;
 use top::{Gain, Top};
@@ -43,27 +46,6 @@ pub struct Geometry {
     pub map: PageMap,
     pub records: *mut u8,
 }
-
-/// Stretches that the arena was given; they are few because growth is contiguous.
-const STRETCHES: usize = 64;
-
-struct State {
-    top: Top,
-    runs: Runs,
-    nodes: *mut Node,
-    /// Granules described by writable tables, counted from the base.
-    tables_end: u32,
-    stretches: [(u32, u32); STRETCHES],
-    stretch_count: usize,
-    in_use: u32,
-    peak: u32,
-    /// Runs that are out of the tree while their pages go back.
-    purging: u32,
-    page: usize,
-}
-
-// SAFETY: the pointers lead to the arena's own memory, which State's lock guards.
-unsafe impl Send for State {}
 
 pub struct Arena<O: Os> {
     pub os: O,
@@ -417,112 +399,5 @@ impl<O: Os> Arena<O> {
             state.top.base().wrapping_add((state.top.end().0 as usize) << GRANULE_SHIFT)
         });
         f(end)
-    }
-
-    /// In the child of a fork: makes the free runs right again, whatever another thread was doing to
-    /// them. The page map is the truth: what has no entry is free.
-    ///
-    /// # Safety
-    /// The calling thread is the only one of the process and holds no lock of this arena.
-    pub unsafe fn repair_after_fork(&self) {
-        let torn = self.state.is_locked();
-        if torn {
-            // SAFETY: the holder was a thread of the parent; no other thread exists here.
-            unsafe { self.state.force_unlock() };
-        }
-        self.with_state(|state| {
-            if !torn && state.purging == 0 {
-                return;
-            }
-            state.purging = 0;
-            self.rebuild(state);
-        });
-    }
-
-    fn rebuild(&self, state: &mut State) {
-        let map = PageMap::at(self.published.map.load(Ordering::Relaxed));
-        let pages = (GRANULE / state.page) as u16;
-        let stretches = state.stretches;
-        let (nodes, runs) = state.parts();
-        *runs = Runs::new();
-        let mut used = 0;
-        for &(from, to) in &stretches[..] {
-            runs::forget(&mut nodes[from as usize..to as usize]);
-            let mut start = from;
-            for granule in from..=to {
-                // SAFETY: below `to`, so inside a stretch and the window.
-                if granule < to && unsafe { map.get(granule as usize) } == Entry::FREE {
-                    continue;
-                }
-                if granule > start {
-                    let (head, len) = (GranuleIdx(start), Granules(granule - start));
-                    runs::soil(nodes, head, len, pages);
-                    runs.insert(nodes, head, len);
-                }
-                start = granule + 1;
-                used += (granule < to) as u32;
-            }
-        }
-        state.in_use = used;
-    }
-}
-
-impl State {
-    /// The nodes of every granule whose tables are writable.
-    fn nodes(&self) -> &[Node] {
-        // SAFETY: the nodes are this arena's, initialised (zero is a node), writable up to the end of the
-        // tables (Invariant 3), and guarded by the lock that made this reference possible.
-        unsafe { core::slice::from_raw_parts(self.nodes, self.tables_end as usize) }
-    }
-
-    fn parts(&mut self) -> (&mut [Node], &mut Runs) {
-        // SAFETY: as in `nodes`; the borrow of self keeps it exclusive.
-        let nodes = unsafe { core::slice::from_raw_parts_mut(self.nodes, self.tables_end as usize) };
-        (nodes, &mut self.runs)
-    }
-
-    fn take(&mut self, len: Granules, align: Granules) -> Option<GranuleIdx> {
-        // Alignment counts from address 0, indices from the base.
-        let phase = (self.top.base().addr() >> GRANULE_SHIFT) % align.0 as usize;
-        let (nodes, runs) = self.parts();
-        runs.take_first(nodes, len, align, phase as u32)
-    }
-
-    fn note_stretch(&mut self, from: u32, to: u32) -> bool {
-        if let Some(last) = self.stretch_count.checked_sub(1)
-            && self.stretches[last].1 == from
-        {
-            self.stretches[last].1 = to;
-            return true;
-        }
-        if self.stretch_count == STRETCHES {
-            return false;
-        }
-        self.stretches[self.stretch_count] = (from, to);
-        self.stretch_count += 1;
-        true
-    }
-
-    /// Where the arena ends once everything from `start` on is given back: at `start`, or where the
-    /// stretch before ends if it is the first granule of its own.
-    fn end_below(&self, start: u32) -> Granules {
-        let stretches = &self.stretches[..self.stretch_count];
-        match stretches {
-            [.., (_, before), (first, _)] if *first == start => Granules(*before),
-            _ => Granules(start),
-        }
-    }
-
-    /// The arena now ends at `end`.
-    fn forget_above(&mut self, end: u32) {
-        while let Some(last) = self.stretch_count.checked_sub(1) {
-            let stretch = &mut self.stretches[last];
-            stretch.1 = stretch.1.min(end);
-            if stretch.0 < stretch.1 {
-                return;
-            }
-            *stretch = (0, 0);
-            self.stretch_count = last;
-        }
     }
 }

@@ -11,8 +11,7 @@ mod report;
 pub use brk::{brk, sbrk};
 pub use report::{MallInfo2, mallinfo2, malloc_stats};
 
-use crate::allocator::{Allocated, SIZE_MAX};
-use crate::global::zeroed;
+use crate::allocator::{Allocated, SIZE_MAX, zeroed};
 use crate::os::linux::set_errno;
 use crate::os::thread::ThreadWord;
 use crate::process::{self, ALLOCATOR};

@@ -3,7 +3,7 @@
 //! Everything up to the empty bin is inlined into the program; with a constant Layout the class is
 //! folded, and what is left is a load of the thread's word, a load, a test, a load and two stores.
 
-use crate::allocator::{Allocated, Soiled};
+use crate::allocator::{Allocated, zeroed};
 use crate::heap::{EMPTY, Heap};
 use crate::os::linux::set_errno;
 use crate::os::thread::ThreadWord;
@@ -151,19 +151,6 @@ fn alloc_big(size: usize, align: usize) -> *mut u8 {
 fn zeroed_slow(size: usize, align: usize) -> *mut u8 {
     let block = zeroed(process::alloc::<StdWord>(size, align), size);
     if block.is_null() { no_memory() } else { block }
-}
-
-/// Zeroes what is not known to be zero.
-pub(crate) fn zeroed(allocated: Option<Allocated>, size: usize) -> *mut u8 {
-    let Some(Allocated { block, soiled }) = allocated else { return null_mut() };
-    let dirty = match soiled {
-        Soiled::Nothing => 0,
-        Soiled::FirstWord => size.min(size_of::<usize>()),
-        Soiled::Everything => size,
-    };
-    // SAFETY: the block is at least `size` bytes, and this call's alone.
-    unsafe { block.write_bytes(0, dirty) };
-    block
 }
 
 /// Moves a block by copying it.

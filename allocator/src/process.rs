@@ -165,7 +165,7 @@ fn read_environment() {
         }
         if name.starts_with(b"BRKMAP") {
             crate::fatal::warn(
-                c"BRKMAP_MMAP_THRESHOLD is not a count of bytes up to 33554432 (decimal, or 0x and hexadecimal): ignored",
+                c"BRKMAP_MMAP_THRESHOLD is ignored: not a count of bytes up to 33554432 (decimal, or 0x…)",
             );
         }
     }

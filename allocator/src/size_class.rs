@@ -126,7 +126,7 @@ mod tests {
             for size in (0..=CLASS_MAX).step_by(7) {
                 if let Some(class) = of_aligned(size, align) {
                     assert!(bytes(class) >= size);
-                    assert!(align <= 16 || bytes(class) % align == 0, "{size} at {align}");
+                    assert!(align <= 16 || bytes(class).is_multiple_of(align), "{size} at {align}");
                 } else {
                     assert!(size.next_multiple_of(align) > CLASS_MAX);
                 }

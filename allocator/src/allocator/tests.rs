@@ -1,3 +1,4 @@
+// long: one harness, and one test for each promise of the core; apart they would each need its copy.
 //! The core over the simulated system: every route, refusals at every call, threads, fork's repair.
 
 use super::*;
@@ -350,20 +351,25 @@ fn op() -> impl Strategy<Value = Op> {
         6 => (0usize..2, any::<prop::sample::Index>()).prop_map(|(heap, which)| Op::Free { heap, which }),
         2 => (any::<prop::sample::Index>(), size()).prop_map(|(which, size)| Op::Resize { which, size }),
         2 => (0usize..2, size()).prop_map(|(heap, size)| Op::Zeroed { heap, size }),
-        1 => prop_oneof![Just(Call::GrowBreak), Just(Call::Map), Just(Call::Purge), Just(Call::Remap), Just(Call::Unmap)]
+        1 => prop::sample::select(vec![Call::GrowBreak, Call::Map, Call::Purge, Call::Remap, Call::Unmap])
             .prop_map(Op::Refuse),
         1 => Just(Op::Trim),
     ]
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: if cfg!(miri) { 3 } else { 200 }, failure_persistence: None,
-        ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: if cfg!(miri) { 3 } else { 200 },
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     /// Blocks never overlap, keep their contents and alignment, are zero where zero was asked, and what
     /// one heap got another may free, whatever the system refuses.
     #[test]
-    fn any_sequence_of_operations_agrees_with_a_shadow(ops in prop::collection::vec(op(), 1..if cfg!(miri) { 40 } else { 300 })) {
+    fn any_sequence_of_operations_agrees_with_a_shadow(
+        ops in prop::collection::vec(op(), 1..if cfg!(miri) { 40 } else { 300 }),
+    ) {
         let harness = Harness::new(Sim::new());
         let heaps = [harness.heap(), harness.heap()];
         let mut held: Vec<Held> = Vec::new();
@@ -371,7 +377,9 @@ proptest! {
         for op in ops {
             fill = fill.wrapping_add(1);
             match op {
-                Op::Alloc { heap, size, align } => held.extend(harness.hold(heaps[heap], size, 1 << align, fill)),
+                Op::Alloc { heap, size, align } => {
+                    held.extend(harness.hold(heaps[heap], size, 1 << align, fill));
+                }
                 Op::Free { heap, which } if !held.is_empty() => {
                     let one = held.swap_remove(which.index(held.len()));
                     harness.check_and_free(heaps[heap], one);
@@ -390,7 +398,7 @@ proptest! {
                         Some(class) => harness.allocator.alloc_class_or_pop(heaps[heap], class),
                         None => harness.allocator.alloc_big(size, 1),
                     };
-                    let at = crate::global::zeroed(got, size);
+                    let at = zeroed(got, size);
                     if !at.is_null() {
                         // SAFETY: a block of at least `size` bytes.
                         let bytes = unsafe { core::slice::from_raw_parts(at, size) };

@@ -1,4 +1,5 @@
-//! The figures in the ways of malloc's family: `mallinfo2` as a struct, `malloc_stats` as text on standard error, from a buffer on the stack.
+//! The figures in the ways of malloc's family: `mallinfo2` as a struct, `malloc_stats` as text on standard
+//! error, from a buffer on the stack.
 
 use crate::stats::Stats;
 use core::fmt::{self, Write};

@@ -70,11 +70,16 @@ impl Shadow {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: if cfg!(miri) { 4 } else { 256 }, failure_persistence: None,
-        ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: if cfg!(miri) { 4 } else { 256 },
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
-    fn any_sequence_agrees_with_a_bitmap(ops in prop::collection::vec((0u8..4, 1u32..9, any::<prop::sample::Index>()), 1..120)) {
+    fn any_sequence_agrees_with_a_bitmap(
+        ops in prop::collection::vec((0u8..4, 1u32..9, any::<prop::sample::Index>()), 1..120),
+    ) {
         const COUNT: usize = 96;
         let (mut runs, mut nodes) = fresh(COUNT);
         let mut shadow = Shadow { free: vec![true; COUNT], dirty: vec![0; COUNT] };

@@ -1,0 +1,59 @@
+//! The arena in the child of a fork that caught other threads at work.
+
+use super::Arena;
+use super::page_map::{Entry, PageMap};
+use super::runs::{self, Runs};
+use super::state::State;
+use crate::config::GRANULE;
+use crate::os::Os;
+use crate::units::{GranuleIdx, Granules};
+use core::sync::atomic::Ordering;
+
+impl<O: Os> Arena<O> {
+    /// In the child of a fork: makes the free runs right again, whatever another thread was doing to
+    /// them. The page map is the truth: what has no entry is free.
+    ///
+    /// # Safety
+    /// The calling thread is the only one of the process and holds no lock of this arena.
+    pub unsafe fn repair_after_fork(&self) {
+        let torn = self.state.is_locked();
+        if torn {
+            // SAFETY: the holder was a thread of the parent; no other thread exists here.
+            unsafe { self.state.force_unlock() };
+        }
+        self.with_state(|state| {
+            if !torn && state.purging == 0 {
+                return;
+            }
+            state.purging = 0;
+            self.rebuild(state);
+        });
+    }
+
+    fn rebuild(&self, state: &mut State) {
+        let map = PageMap::at(self.published.map.load(Ordering::Relaxed));
+        let pages = (GRANULE / state.page) as u16;
+        let stretches = state.stretches;
+        let (nodes, runs) = state.parts();
+        *runs = Runs::new();
+        let mut used = 0;
+        for &(from, to) in &stretches[..] {
+            runs::forget(&mut nodes[from as usize..to as usize]);
+            let mut start = from;
+            for granule in from..=to {
+                // SAFETY: below `to`, so inside a stretch and the window.
+                if granule < to && unsafe { map.get(granule as usize) } == Entry::FREE {
+                    continue;
+                }
+                if granule > start {
+                    let (head, len) = (GranuleIdx(start), Granules(granule - start));
+                    runs::soil(nodes, head, len, pages);
+                    runs.insert(nodes, head, len);
+                }
+                start = granule + 1;
+                used += (granule < to) as u32;
+            }
+        }
+        state.in_use = used;
+    }
+}
