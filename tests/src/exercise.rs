@@ -55,7 +55,7 @@ pub fn main<A: GlobalAlloc + Sync>(alloc: &'static A) {
         ["fork-storm", "from-thread"] => fork::storm(alloc, true),
         ["tls-destructors"] => anywhere::tls_destructors(alloc),
         ["exit-time"] => anywhere::exit_time(alloc),
-        ["small-stack"] => anywhere::small_stack(alloc),
+        ["small-stack", times] => anywhere::small_stack(alloc, number(times)),
         ["signals"] => anywhere::signals(alloc),
         ["c-api", case] => c_api::run(case, None),
         ["c-api", case, "but", other] => c_api::run(case, Some(other)),
