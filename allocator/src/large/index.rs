@@ -18,9 +18,12 @@ const VACANT: usize = 0;
 /// Was a block: a search goes on behind it. No block has this address.
 const GONE: usize = 1;
 
-const FIRST_SLOTS: usize = 256;
+/// Slots that need no mapping: so a program's first large block is one mapping, its own.
+const FIRST_SLOTS: usize = 128;
 
 pub struct Index {
+    first: [Slot; FIRST_SLOTS],
+    /// The table, once it has outgrown `first`.
     slots: *mut Slot,
     capacity: usize,
     live: usize,
@@ -33,7 +36,13 @@ unsafe impl Send for Index {}
 
 impl Index {
     pub const fn new() -> Self {
-        Index { slots: core::ptr::null_mut(), capacity: 0, live: 0, taken: 0 }
+        Index {
+            first: [Slot { key: VACANT, len: 0 }; FIRST_SLOTS],
+            slots: core::ptr::null_mut(),
+            capacity: FIRST_SLOTS,
+            live: 0,
+            taken: 0,
+        }
     }
 
     /// Makes room for one more. False where there is no memory for it.
@@ -41,27 +50,39 @@ impl Index {
         if (self.taken + 1) * 2 <= self.capacity {
             return true;
         }
-        let capacity = ((self.live + 1) * 4).next_power_of_two().max(FIRST_SLOTS);
+        let capacity = ((self.live + 1) * 4).next_power_of_two();
         let Some(bytes) = (capacity * size_of::<Slot>()).checked_next_multiple_of(os.page()) else {
             return false;
         };
         let Some(memory) = os.map(bytes) else { return false };
-        let mut new = Index { slots: memory.cast(), capacity, live: 0, taken: 0 };
-        for slot in self.slots().iter().filter(|slot| slot.key > GONE) {
-            new.insert(slot.key, slot.len);
+        // The new table is whole before it replaces the old one.
+        let new: *mut Slot = memory.cast();
+        let mut copied = 0;
+        for &slot in self.slots().iter().filter(|slot| slot.key > GONE) {
+            let mut at = home(slot.key, capacity);
+            // SAFETY: inside the new table, which is zeroed and this thread's alone.
+            unsafe {
+                while (*new.add(at)).key != VACANT {
+                    at = (at + 1) & (capacity - 1);
+                }
+                *new.add(at) = slot;
+            }
+            copied += 1;
         }
-        core::mem::swap(self, &mut new);
-        if !new.slots.is_null() {
-            let bytes = (new.capacity * size_of::<Slot>()).next_multiple_of(os.page());
+        let (old, old_capacity) = (self.slots, self.capacity);
+        (self.slots, self.capacity) = (new, capacity);
+        (self.live, self.taken) = (copied, copied);
+        if !old.is_null() {
+            let bytes = (old_capacity * size_of::<Slot>()).next_multiple_of(os.page());
             // SAFETY: the old table's mapping, copied and out of use.
-            unsafe { os.unmap(new.slots.cast(), bytes) };
+            unsafe { os.unmap(old.cast(), bytes) };
         }
         true
     }
 
     /// Adds a block; `reserve` made room for it.
     pub fn insert(&mut self, key: usize, len: usize) {
-        let mut at = self.home(key);
+        let mut at = home(key, self.capacity);
         while self.slots()[at].key > GONE {
             at = (at + 1) & (self.capacity - 1);
         }
@@ -98,10 +119,10 @@ impl Index {
     }
 
     fn find(&self, key: usize) -> Option<usize> {
-        if self.capacity == 0 || key <= GONE {
+        if key <= GONE {
             return None;
         }
-        let mut at = self.home(key);
+        let mut at = home(key, self.capacity);
         loop {
             match self.slots()[at].key {
                 VACANT => return None,
@@ -111,15 +132,9 @@ impl Index {
         }
     }
 
-    /// Mappings differ in their page numbers: the low bits say nothing.
-    fn home(&self, key: usize) -> usize {
-        let hash = (key >> 12).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        (hash >> 32) & (self.capacity - 1)
-    }
-
     fn slots(&self) -> &[Slot] {
         if self.slots.is_null() {
-            return &[];
+            return &self.first;
         }
         // SAFETY: `capacity` slots in a mapping that is this index's alone, zeroed by the kernel.
         unsafe { core::slice::from_raw_parts(self.slots, self.capacity) }
@@ -127,11 +142,17 @@ impl Index {
 
     fn slots_mut(&mut self) -> &mut [Slot] {
         if self.slots.is_null() {
-            return &mut [];
+            return &mut self.first;
         }
         // SAFETY: as in `slots`; the borrow of self is exclusive.
         unsafe { core::slice::from_raw_parts_mut(self.slots, self.capacity) }
     }
+}
+
+/// Where the search for a key starts. Mappings differ in their page numbers: the low bits say nothing.
+fn home(key: usize, capacity: usize) -> usize {
+    let hash = (key >> 12).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    (hash >> 32) & (capacity - 1)
 }
 
 #[cfg(test)]
@@ -169,10 +190,15 @@ mod tests {
         let os = Sim::new();
         let mut index = Index::new();
         os.refuse_everything(true);
-        assert!(!index.reserve(&os));
+        let mut count = 0;
+        while index.reserve(&os) {
+            count += 1;
+            index.insert(count << 12, count);
+        }
+        assert_eq!(count, FIRST_SLOTS / 2, "the first table needs no memory");
         os.refuse_everything(false);
         assert!(index.reserve(&os));
-        index.insert(4096, 7);
-        assert_eq!(index.get(4096), Some(7));
+        index.insert(count + 1 << 12, 7);
+        assert!((1..=count).all(|key| index.get(key << 12) == Some(key)));
     }
 }

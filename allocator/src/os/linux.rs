@@ -65,12 +65,12 @@ unsafe impl Os for Linux {
     }
 
     fn current_break(&self) -> *mut u8 {
-        keep_errno(|| libc_glue::sbrk(0)).unwrap_or(null_mut())
+        keep_errno(|| libc_glue::sbrk(0)).filter(is_address).unwrap_or(null_mut())
     }
 
     fn grow_break(&self, by: usize) -> Option<*mut u8> {
         let by = isize::try_from(by).ok()?;
-        keep_errno(|| libc_glue::sbrk(by))
+        keep_errno(|| libc_glue::sbrk(by)).filter(is_address)
     }
 
     unsafe fn shrink_break(&self, by: usize) -> bool {
@@ -135,6 +135,12 @@ unsafe impl Os for Linux {
         let moved = unsafe { mm::mremap(at.cast(), old, new, MremapFlags::MAYMOVE) };
         moved.ok().map(|at| at.cast())
     }
+}
+
+/// Where brk is refused by a seccomp filter, libc takes the error for the break: an address of the
+/// upper half, or null.
+fn is_address(brk: &*mut u8) -> bool {
+    (1..isize::MAX as usize).contains(&brk.addr())
 }
 
 /// Maps at exactly `at` or not at all. Kernels before 4.17 take MAP_FIXED_NOREPLACE for a hint.
