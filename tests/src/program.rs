@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crate::strace::{self, Call};
 
 /// No measure of speed: what takes this long hangs.
-pub const DEADLINE: Duration = Duration::from_secs(240);
+pub const DEADLINE: Duration = Duration::from_secs(120);
 
 /// The two ways to be a program's allocator.
 #[derive(Clone, Copy, Debug, PartialEq)]

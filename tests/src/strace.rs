@@ -59,8 +59,9 @@ impl Call {
         self.name == "brk" && self.arguments[0] != "NULL"
     }
 
-    /// Grows the allocator's own range without the break, as the fenced one does once there are threads: reserved
-    /// address space becomes memory, and what lay free between break and fence is mapped at its place.
+    /// Grows the allocator's own range without the break, as the fenced one does once there are threads:
+    /// reserved address space becomes memory, and what lay free between break and fence is mapped at its
+    /// place.
     pub fn grows_range(&self) -> bool {
         !self.failed() && self.name == "mprotect" && self.has(2, "PROT_WRITE")
             || self.maps_memory() && self.has(3, "MAP_FIXED_NOREPLACE")

@@ -10,4 +10,4 @@ for file in demos/tests/*.rs; do
   name=$(basename "$file" .rs)
   [ "$name" = tool ] || targets+=(--test "$name")
 done
-cargo_test -p brkmap-demos --lib --bins ${targets[@]+"${targets[@]}"}
+cargo_test -p brkmap-demos --lib ${targets[@]+"${targets[@]}"}

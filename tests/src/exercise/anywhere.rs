@@ -106,8 +106,8 @@ pub fn exit_time<A: GlobalAlloc + Sync>(alloc: &'static A) {
     assert_eq!(unsafe { libc::atexit(last) }, 0);
 }
 
-/// All sizes on the smallest stack libc gives a thread.
-pub fn small_stack<A: GlobalAlloc + Sync>(alloc: &'static A) {
+/// All sizes on the smallest stack libc gives a thread, or so many times that.
+pub fn small_stack<A: GlobalAlloc + Sync>(alloc: &'static A, times: usize) {
     extern "C" fn body<A: GlobalAlloc + 'static>(alloc: *mut libc::c_void) -> *mut libc::c_void {
         // SAFETY: the reference handed to pthread_create, which is 'static.
         let alloc: &'static A = unsafe { &*alloc.cast::<A>() };
@@ -127,7 +127,7 @@ pub fn small_stack<A: GlobalAlloc + Sync>(alloc: &'static A) {
         assert_eq!(libc::pthread_attr_init(&mut attributes), 0);
         let least =
             usize::try_from(libc::sysconf(libc::_SC_THREAD_STACK_MIN)).unwrap_or(libc::PTHREAD_STACK_MIN);
-        assert_eq!(libc::pthread_attr_setstacksize(&mut attributes, least), 0);
+        assert_eq!(libc::pthread_attr_setstacksize(&mut attributes, times * least), 0);
         let mut thread = std::mem::zeroed();
         let alloc: *const A = alloc;
         let made = libc::pthread_create(&mut thread, &attributes, body::<A>, alloc.cast_mut().cast());

@@ -94,7 +94,7 @@ fn symbol(name: &std::ffi::CStr) -> *mut c_void {
 
 macro_rules! functions {
     ($($name:ident($($argument:ident: $type:ty),*) $(-> $result:ty)?;)*) => {
-        $(unsafe fn $name($($argument: $type),*) $(-> $result)? {
+        $(pub(super) unsafe fn $name($($argument: $type),*) $(-> $result)? {
             let name = std::ffi::CStr::from_bytes_with_nul(concat!(stringify!($name), "\0").as_bytes());
             let found = symbol(name.expect("a C string"));
             type Function = unsafe extern "C" fn($($type),*) $(-> $result)?;
@@ -125,6 +125,12 @@ functions! {
     mallinfo2() -> Mallinfo2;
     malloc_stats();
 }
+
+// glibc's numbers: other libcs have no mallopt, and the programs are built for those too.
+pub(super) const M_MMAP_THRESHOLD: c_int = -3;
+const M_TRIM_THRESHOLD: c_int = -1;
+const M_TOP_PAD: c_int = -2;
+const M_ARENA_MAX: c_int = -8;
 
 const TOO_MUCH: usize = isize::MAX as usize + 1;
 /// Sizes of every kind: classes, spans, mappings, and their borders.
@@ -491,11 +497,11 @@ fn sized_frees_free() {
 
 fn mallopt_accepts_what_it_knows() {
     unsafe {
-        assert_eq!(mallopt(libc::M_MMAP_THRESHOLD, 256 * 1024), 1);
-        assert_eq!(mallopt(libc::M_MMAP_THRESHOLD, 128 * 1024), 1);
-        assert_eq!(mallopt(libc::M_TRIM_THRESHOLD, 128 * 1024), 1);
-        assert_eq!(mallopt(libc::M_TOP_PAD, 0), 1);
-        assert_eq!(mallopt(libc::M_ARENA_MAX, 1), 1);
+        assert_eq!(mallopt(M_MMAP_THRESHOLD, 256 * 1024), 1);
+        assert_eq!(mallopt(M_MMAP_THRESHOLD, 128 * 1024), 1);
+        assert_eq!(mallopt(M_TRIM_THRESHOLD, 128 * 1024), 1);
+        assert_eq!(mallopt(M_TOP_PAD, 0), 1);
+        assert_eq!(mallopt(M_ARENA_MAX, 1), 1);
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::alloc::GlobalAlloc;
 
+use nix::sys::resource::{Resource, setrlimit};
+
 use super::{KIB, MIB, get, put, touch};
 use crate::measure;
 use crate::shadow;
@@ -12,12 +14,10 @@ const LEFT: usize = 64 * MIB;
 
 /// Runs into a limit with blocks of one size, then gives them all back. Twice, so that the second time
 /// shows that everything works again.
-pub fn refused<A: GlobalAlloc + Sync>(alloc: &'static A, resource: libc::__rlimit_resource_t) {
-    let used = if resource == libc::RLIMIT_AS { measure::address_space() } else { measure::data() };
+pub fn refused<A: GlobalAlloc + Sync>(alloc: &'static A, resource: Resource) {
+    let used = if resource == Resource::RLIMIT_AS { measure::address_space() } else { measure::data() };
     let limit = (used + LEFT) as libc::rlim_t;
-    let limit = libc::rlimit { rlim_cur: limit, rlim_max: limit };
-    // SAFETY: reads the limit given.
-    assert_eq!(unsafe { libc::setrlimit(resource, &limit) }, 0);
+    setrlimit(resource, limit, limit).expect("a lower limit is always allowed");
     for size in [10 * MIB, MIB, 40 * KIB, KIB, 16] {
         for _ in 0..2 {
             let got = fill(alloc, size);

@@ -2,7 +2,7 @@
 
 use std::alloc::GlobalAlloc;
 
-use super::{KIB, MIB, get, layout, put, touch};
+use super::{KIB, MIB, c_api, get, layout, put, touch};
 use crate::measure;
 use crate::strace::{begin, end};
 
@@ -81,7 +81,7 @@ pub fn threshold<A: GlobalAlloc>(alloc: &A, bytes: usize) {
 /// The same after M_MMAP_THRESHOLD was set.
 pub fn mallopt<A: GlobalAlloc>(alloc: &A, bytes: usize) {
     // SAFETY: sets a number.
-    let accepted = unsafe { libc::mallopt(libc::M_MMAP_THRESHOLD, bytes as i32) };
+    let accepted = unsafe { c_api::mallopt(c_api::M_MMAP_THRESHOLD, bytes as i32) };
     assert_eq!(accepted, 1, "mallopt refused a threshold of {bytes}");
     threshold(alloc, bytes);
 }
