@@ -9,7 +9,6 @@ mod refusals;
 mod sharing;
 mod table;
 
-use crate::klog;
 use crate::module::{self, Unloads};
 use crate::report::Report;
 use crate::sys::{FAULT, REMAP};
@@ -30,9 +29,8 @@ pub const DEVICES: [Device; 2] = [
 
 /// Runs everything; the exit status says whether all of it holds.
 pub fn all() -> i32 {
-    let mut log = klog::Reader::from_now().expect("/dev/kmsg can be read");
     let unloads = Unloads::new();
-    let mut report = Report::default();
+    let mut report = Report::start().expect("/dev/kmsg can be read");
 
     report.check("devices-absent-before-load", lifetime::devices_absent);
     if let Err(error) = module::load() {
@@ -89,7 +87,7 @@ pub fn all() -> i32 {
     report.check("concurrent-first-touch-makes-one-page", || lifetime::concurrent_first_touch(&unloads));
     report.check("load-unload-100-times-leaks-no-page", || lifetime::hundred_times(&unloads));
 
-    let records = log.records();
+    let records = std::mem::take(&mut report.records);
     report.check("kernel-log-free-of-warnings", || log::free_of_warnings(&records));
     report.check("every-page-freed-at-every-unload", || log::every_page_freed(&records, unloads.count()));
     i32::from(report.failed > 0)

@@ -23,15 +23,16 @@ impl Reader {
         Ok(Reader(file))
     }
 
-    /// Everything logged since. An error means that records were lost.
-    pub fn records(&mut self) -> Result<Vec<Record>, String> {
+    /// Everything logged since the last call. Where the kernel had to drop records, one that says so.
+    pub fn records(&mut self) -> Vec<Record> {
         let mut records = Vec::new();
         let mut buffer = [0; 8192];
         loop {
             match self.0.read(&mut buffer) {
                 Ok(len) => records.push(parse(&String::from_utf8_lossy(&buffer[..len]))),
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return Ok(records),
-                Err(error) => return Err(format!("/dev/kmsg: {error}")),
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return records,
+                // EPIPE, once; the next read goes on with the oldest record that is left.
+                Err(error) => records.push(Record { level: 3, text: format!("records were lost: {error}") }),
             }
         }
     }

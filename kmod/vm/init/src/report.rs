@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! One line a check: `ok NAME`, `not ok NAME - reason`.
 
+use crate::klog::{self, Record};
 use crate::process::{self, Ended};
 
 /// What a check says: nothing if it holds, the reason if not.
@@ -20,13 +21,19 @@ impl From<i32> for Fail {
     }
 }
 
-/// Counts what was reported, and reports it.
-#[derive(Default)]
+/// Reports, counts what failed, and keeps what the kernel logged meanwhile.
 pub struct Report {
     pub failed: i32,
+    log: klog::Reader,
+    pub records: Vec<Record>,
 }
 
 impl Report {
+    /// The kernel's log is read from here on.
+    pub fn start() -> std::io::Result<Report> {
+        Ok(Report { failed: 0, log: klog::Reader::from_now()?, records: Vec::new() })
+    }
+
     /// Runs the check in a process of its own: whatever it maps goes with it, and it may crash.
     pub fn check(&mut self, name: &str, check: impl FnOnce() -> Outcome) {
         let ended = process::run(|| match check() {
@@ -39,6 +46,8 @@ impl Report {
                 1
             }
         });
+        // Now, not at the end: the kernel keeps a limited number of records.
+        self.records.extend(self.log.records());
         match ended {
             Ended::Exited(0) => {}
             Ended::Exited(1) => self.failed += 1,
