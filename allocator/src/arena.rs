@@ -14,6 +14,7 @@
 //!
 //! Lock order: a heap's lock, then this one. Purging runs without it: the run is taken out first.
 
+mod figures;
 pub mod page_map;
 mod purge;
 mod repair;
@@ -28,6 +29,7 @@ use crate::os::Os;
 use crate::sync::lock::Lock;
 use crate::units::{Bytes, GranuleIdx, Granules, Run};
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, Ordering};
+pub use figures::ArenaFigures;
 use page_map::{Entry, PageMap};
 use runs::Runs;
 use state::{STRETCHES, State};
@@ -68,18 +70,6 @@ struct Published {
     /// The map as seen from address 0.
     map_from_zero: AtomicPtr<AtomicU32>,
     records: AtomicPtr<u8>,
-}
-
-/// A glance at the arena.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ArenaFigures {
-    pub mode: BreakMode,
-    pub gained: Bytes,
-    pub in_use: Bytes,
-    pub peak_in_use: Bytes,
-    pub free: Bytes,
-    pub dirty: Bytes,
-    pub free_at_top: Bytes,
 }
 
 impl<O: Os> Arena<O> {
@@ -356,22 +346,6 @@ impl<O: Os> Arena<O> {
         let (nodes, runs) = state.parts();
         runs.insert(nodes, gain.head, gain.len);
         true
-    }
-
-    pub fn figures(&self) -> Option<ArenaFigures> {
-        let bytes = |granules: u32| Bytes((granules as usize) << GRANULE_SHIFT);
-        self.with_state(|state| {
-            let free_at_top = state.runs.last(state.nodes(), state.top.end().0).map_or(0, |(_, len)| len.0);
-            ArenaFigures {
-                mode: state.top.live_mode(),
-                gained: bytes(state.in_use + state.runs.free().0),
-                in_use: bytes(state.in_use),
-                peak_in_use: bytes(state.peak),
-                free: bytes(state.runs.free().0),
-                dirty: Bytes(state.runs.dirty() as usize * state.page),
-                free_at_top: bytes(free_at_top),
-            }
-        })
     }
 
     #[cfg(test)]

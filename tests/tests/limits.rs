@@ -7,7 +7,8 @@ use brkmap_tests::program::{self, Front};
 
 #[test]
 fn rlimit_as_gives_null_and_enomem_and_then_memory_again() {
-    Front::BOTH.iter().for_each(|front| front.check(&["limit", "as"]));
+    // Behind its fence the Rust front has its addresses before any limit that the program sets itself.
+    Front::Preload.check(&["limit", "as"]);
 }
 
 #[test]

@@ -402,7 +402,8 @@ proptest! {
                     if !at.is_null() {
                         // SAFETY: a block of at least `size` bytes.
                         let bytes = unsafe { core::slice::from_raw_parts(at, size) };
-                        prop_assert!(bytes.iter().step_by(STEP).all(|&byte| byte == 0), "{} bytes were not all zero", size);
+                        let zero = bytes.iter().step_by(STEP).all(|&byte| byte == 0);
+                        prop_assert!(zero, "{} bytes were not all zero", size);
                         held.push(Held { at, size, fill: 0 });
                     }
                 }
