@@ -29,7 +29,6 @@ use crate::os::Os;
 use crate::sync::lock::Lock;
 use crate::units::{Bytes, GranuleIdx, Granules, Run};
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, Ordering};
-pub use figures::ArenaFigures;
 use page_map::{Entry, PageMap};
 use runs::Runs;
 use state::{STRETCHES, State};

@@ -35,10 +35,11 @@ use outbox::Outbox;
 /// Laid out so that the fast paths of malloc and free touch this head and one bin.
 #[repr(C, align(64))]
 pub struct Heap {
+    /// First, so that a bin is at its class's multiple of 16 from the heap: no offset to add.
+    bins: [Bin; CLASSES],
     base: Cell<*mut u8>,
     window: Cell<usize>,
     id: HeapId,
-    bins: [Bin; CLASSES],
     owned: Owned,
     pub shared: Shared,
 }
