@@ -70,7 +70,7 @@ pub fn run(case: &str, out: Option<&str>) {
 
 /// `mallinfo2`'s result: the libc crate has the type, but not for every libc.
 #[repr(C)]
-struct Mallinfo2 {
+pub(super) struct Mallinfo2 {
     arena: size_t,
     ordblks: size_t,
     smblks: size_t,
