@@ -139,6 +139,8 @@ pub fn run(mut command: Command) -> Ended {
     let mut stdout = tempfile::tempfile().expect("a file for stdout");
     let mut stderr = tempfile::tempfile().expect("a file for stderr");
     let mut child = command
+        // A backtrace takes memory, and a program that found a limit has none: it would hang in its own report.
+        .env("RUST_BACKTRACE", "0")
         .stdin(Stdio::null())
         .stdout(stdout.try_clone().expect("stdout"))
         .stderr(stderr.try_clone().expect("stderr"))
