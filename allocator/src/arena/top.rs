@@ -54,6 +54,8 @@ pub struct Top {
     window: usize,
     /// Offset behind the last granule the arena was given.
     end: usize,
+    /// Offset from which on the arena's end is made of mappings of its own; beyond `end` if it is not.
+    mapped_from: usize,
     /// What is left of the fence or the reservation: address and bytes.
     fence: (*mut u8, usize),
     step: usize,
@@ -75,6 +77,7 @@ impl Top {
             base,
             window,
             end,
+            mapped_from: usize::MAX,
             fence,
             step: GROW_FIRST,
         };
@@ -164,6 +167,7 @@ impl Top {
             return None;
         }
         self.end = to;
+        self.mapped_from = usize::MAX;
         Some(gain(from, to))
     }
 
@@ -230,6 +234,9 @@ impl Top {
             }
             if os.map_at(self.base.wrapping_add(from), len) {
                 self.live = BreakMode::Scattered;
+                if skip > 0 || self.mapped_from > self.end {
+                    self.mapped_from = from;
+                }
                 self.end = to;
                 return Some(gain(from, to));
             }
@@ -245,8 +252,8 @@ impl Top {
     pub unsafe fn shrink<O: Os>(&mut self, os: &O, len: Granules, below: Granules) -> bool {
         let by = (len.0 as usize) << GRANULE_SHIFT;
         let at = self.base.wrapping_add(self.end - by);
-        // SAFETY: the bytes are the arena's own and free, whichever way they were gained: mapped ones are
-        // told by the arena's end lying above the break, or beyond the fence.
+        // SAFETY: the bytes are the arena's own and free, and given back the way they were gained: by the
+        // break only where it ends with them, by unmapping only what was mapped.
         let done = unsafe {
             match self.mode {
                 BreakMode::Owned if os.current_break() == at.wrapping_add(by) => os.shrink_break(by),
