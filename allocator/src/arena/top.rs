@@ -258,7 +258,7 @@ impl Top {
             match self.mode {
                 BreakMode::Owned if os.current_break() == at.wrapping_add(by) => os.shrink_break(by),
                 BreakMode::Owned | BreakMode::Scattered => {
-                    at.addr() >= self.fence.0.addr() && os.unmap(at, by)
+                    self.end - by >= self.mapped_from && os.unmap(at, by)
                 }
                 BreakMode::Committed | BreakMode::Reserved if self.fence.0 == at.wrapping_add(by) => {
                     os.uncommit(at, by)
