@@ -86,6 +86,9 @@ impl<O: Os> Allocator<O> {
             return None;
         }
         let len = Granules(size.max(1).div_ceil(GRANULE) as u32);
+        if len > Entry::SPAN_MAX {
+            return None;
+        }
         let align = Granules(align.div_ceil(GRANULE) as u32);
         let run = self.arena.alloc_run(len, align)?;
         for granule in run.head.0..run.head.0 + run.len.0 {

@@ -15,7 +15,7 @@ use crate::allocator::{Allocated, SIZE_MAX, zeroed};
 use crate::os::linux::set_errno;
 use crate::os::thread::ThreadWord;
 use crate::process::{self, ALLOCATOR};
-use crate::size_class::{self, STEP_MAX};
+use crate::size_class::{self, CLASS_MAX, STEP_MAX};
 use crate::stats::Stats;
 use core::ffi::{c_int, c_void};
 use core::ptr::null_mut;
@@ -37,9 +37,21 @@ pub fn malloc<W: ThreadWord>(size: usize) -> *mut c_void {
     malloc_slow::<W>(size)
 }
 
-/// What the fast path did not serve: an empty bin, or a larger request.
+/// What the fast path did not serve: a larger class, an empty bin, or a request that no class serves.
 #[inline(never)]
 fn malloc_slow<W: ThreadWord>(size: usize) -> *mut c_void {
+    if size <= CLASS_MAX && size < ALLOCATOR.tunables.mmap_threshold() {
+        let block = process::current::<W>().pop(size_class::of(size));
+        if !block.is_null() {
+            return block.cast();
+        }
+    }
+    malloc_cold::<W>(size)
+}
+
+#[cold]
+#[inline(never)]
+fn malloc_cold<W: ThreadWord>(size: usize) -> *mut c_void {
     give(allocate::<W>(size, 1))
 }
 
@@ -77,10 +89,9 @@ fn fail(errno: c_int) -> *mut c_void {
 #[inline(always)]
 pub unsafe fn free<W: ThreadWord>(block: *mut c_void) {
     let heap = process::current::<W>();
-    let map = ALLOCATOR.arena.map_from_zero();
     // SAFETY: as the caller vouches.
     unsafe {
-        if !heap.push(map, block.cast(), |class| process::flush(heap, class)) {
+        if !heap.push(block.cast(), |entry| process::flush_entry(heap, entry)) {
             process::free_slow::<W>(block.cast());
         }
     }

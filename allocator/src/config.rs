@@ -81,7 +81,6 @@ pub const MAGAZINE_CAP: [u16; CLASSES] = {
 
 const _: () = assert!(GROW_FIRST.is_multiple_of(GRANULE) && GROW_MAX.is_multiple_of(GRANULE));
 const _: () = assert!(WINDOW_MIN >= GROW_FIRST);
-const _: () = assert!(HEAP_LIMIT < 1 << 23, "a table entry holds a heap id in 23 bits");
 const _: () = assert!(size_class::CLASS_MAX <= GRANULE);
 const _: () = assert!(OUTBOX_SLOTS.is_power_of_two());
 

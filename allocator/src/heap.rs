@@ -20,6 +20,7 @@ mod remote;
 
 use crate::arena::page_map::{Entry, PageMap};
 use crate::arena::{Arena, Geometry};
+use crate::config::GRANULE_SHIFT;
 use crate::os::Os;
 use crate::size_class::CLASSES;
 use crate::slab::central::{Central, Site};
@@ -38,7 +39,9 @@ pub struct Heap {
     /// First, so that a bin is at its class's multiple of 16 from the heap: no offset to add.
     bins: [Bin; CLASSES],
     base: Cell<*mut u8>,
+    /// In granules; none for the heap of threads without one.
     window: Cell<usize>,
+    map: Cell<PageMap>,
     id: HeapId,
     owned: Owned,
     pub shared: Shared,
@@ -86,6 +89,7 @@ impl Heap {
         Heap {
             base: Cell::new(core::ptr::null_mut()),
             window: Cell::new(0),
+            map: Cell::new(PageMap::at(core::ptr::null())),
             id,
             bins: [const { Bin::none() }; CLASSES],
             owned: Owned {
@@ -115,7 +119,8 @@ impl Heap {
         // SAFETY: written a moment ago, and still this thread's alone.
         let heap = unsafe { &*at };
         heap.base.set(geometry.base);
-        heap.window.set(geometry.window);
+        heap.window.set(geometry.window >> GRANULE_SHIFT);
+        heap.map.set(geometry.map);
         for (class, bin) in heap.bins.iter().enumerate() {
             bin.assign(Entry::slab(id, SizeClass(class as u8)));
         }
@@ -162,27 +167,28 @@ impl Heap {
         true
     }
 
-    /// The fast path of free for any pointer: as `push_class`, with the class from the page map.
+    /// The fast path of free for any pointer: as `push_class`, with the class from the page map. `over`
+    /// gets the entry of the bin that is over-full.
     ///
     /// # Safety
-    /// `block` is null or a live block, given up by the caller; `map` is the arena's, from zero.
+    /// `block` is null or a live block, given up by the caller.
     #[inline(always)]
-    pub unsafe fn push(&self, map: PageMap, block: *mut u8, over: impl FnOnce(SizeClass)) -> bool {
-        let offset = block.addr().wrapping_sub(self.base.get().addr());
+    pub unsafe fn push(&self, block: *mut u8, over: impl FnOnce(Entry)) -> bool {
+        let granule = block.addr().wrapping_sub(self.base.get().addr()) >> GRANULE_SHIFT;
         // Null and large mappings lie outside, and so does everything for the empty heap.
-        if offset >= self.window.get() {
+        if granule >= self.window.get() {
             return false;
         }
         // SAFETY: inside the window, as just tested.
-        let entry = unsafe { map.at_address(block.addr()) };
-        let class = SizeClass(entry.0 as u8);
-        let bin = self.bin(class);
+        let entry = unsafe { self.map.get().get(granule) };
+        // SAFETY: the low half of every entry is a multiple of a bin's size, below that of all bins.
+        let bin = unsafe { &*self.bins.as_ptr().byte_add(entry.bin_offset()) };
         if !bin.owns(entry) {
             return false;
         }
         // SAFETY: as in `push_class`.
         if unsafe { bin.push(as_link(block)) } {
-            over(class);
+            over(entry);
         }
         true
     }
@@ -190,7 +196,7 @@ impl Heap {
     #[inline(always)]
     fn bin(&self, class: SizeClass) -> &Bin {
         debug_assert!((class.0 as usize) < CLASSES);
-        // SAFETY: a SizeClass is below CLASSES, and so is the low byte of every page-map entry.
+        // SAFETY: a SizeClass is below CLASSES.
         unsafe { self.bins.get_unchecked(class.0 as usize) }
     }
 

@@ -2,6 +2,7 @@
 //! the child of a fork, the environment.
 
 use crate::allocator::{Allocated, Allocator, Soiled};
+use crate::arena::page_map::Entry;
 use crate::config::parse_bytes;
 use crate::heap::Heap;
 use crate::os::linux::{Linux, environment};
@@ -94,7 +95,7 @@ pub unsafe fn free_slow<W: ThreadWord>(block: *mut u8) {
     let freed = with_heap::<W, _>(|heap| {
         // SAFETY: as the caller vouches. A heap that was claimed a moment ago may be the block's.
         unsafe {
-            if !heap.push(ALLOCATOR.arena.map_from_zero(), block, |class| ALLOCATOR.flush(heap, class)) {
+            if !heap.push(block, |entry| ALLOCATOR.flush(heap, entry.class())) {
                 ALLOCATOR.free_slow(heap, block);
             }
         }
@@ -108,6 +109,13 @@ pub unsafe fn free_slow<W: ThreadWord>(block: *mut u8) {
 #[inline(never)]
 pub fn flush(heap: &Heap, class: SizeClass) {
     ALLOCATOR.flush(heap, class);
+}
+
+/// The same, for the bin of a page-map entry.
+#[cold]
+#[inline(never)]
+pub fn flush_entry(heap: &Heap, entry: Entry) {
+    ALLOCATOR.flush(heap, entry.class());
 }
 
 /// A thread has its first heap, or one again.

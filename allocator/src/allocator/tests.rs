@@ -42,10 +42,9 @@ impl Harness {
     }
 
     fn free(&self, heap: &Heap, block: *mut u8) {
-        let map = self.allocator.arena.map_from_zero();
         // SAFETY: the tests free what they hold, once.
         unsafe {
-            if !heap.push(map, block, |class| self.allocator.flush(heap, class)) {
+            if !heap.push(block, |entry| self.allocator.flush(heap, entry.class())) {
                 self.allocator.free_slow(heap, block);
             }
         }

@@ -1,20 +1,21 @@
 //! The page map: one word per granule that says whose it is. It is what makes a block header-less.
 //!
 //! ```text
-//!   bit 31  30 ……………… 8  7 …… 0
-//!     0       heap id     class      a slab of that heap
-//!     1       granules      0        the first granule of a span; 0 granules: a later one
+//!   bit 31  30 …… 16   15 …… 0
+//!     0     heap id    class × 16    a slab of that heap
+//!     1     granules        0        the first granule of a span; 0 granules: a later one
 //!     all zeros                      free, or outside what the arena has
 //! ```
 //!
-//! The low byte of every entry is below the number of classes: the fast path of free indexes by it
-//! before it compares the rest.
+//! The low half of every entry is where the class's bin stands in a heap (a bin is 16 bytes): the fast
+//! path of free goes there before it compares the rest, and pays nothing for the way.
 //!
 //! Edge MAP: none of its own. An entry is written before the first block of its granule is handed out
 //! and stays until the last came back, so who holds a block reads the entry behind whatever made the
 //! program hand it the block. All accesses are Relaxed for that reason.
 
-use crate::config::GRANULE_SHIFT;
+use crate::config::{GRANULE_SHIFT, HEAP_LIMIT};
+use crate::size_class::CLASSES;
 use crate::units::{Granules, HeapId, SizeClass};
 use core::sync::atomic::{AtomicU32, Ordering};
 
@@ -24,28 +25,49 @@ pub struct Entry(pub u32);
 
 const SPAN: u32 = 1 << 31;
 
+/// The unit of an entry's low half: what one class takes in a heap's row of bins.
+pub const BIN: usize = 16;
+
+const _: () = assert!(CLASSES * BIN < 1 << 16);
+const _: () = assert!(HEAP_LIMIT < 1 << 15, "an entry holds a heap id in 15 bits");
+
 impl Entry {
     pub const FREE: Entry = Entry(0);
     /// A granule of a span that is not its first.
     pub const SPAN_BODY: Entry = Entry(SPAN);
+    /// The longest span that an entry can tell: 2 GiB less a granule.
+    pub const SPAN_MAX: Granules = Granules((1 << 15) - 1);
 
     #[inline(always)]
     pub const fn slab(heap: HeapId, class: SizeClass) -> Entry {
-        Entry(heap.0 << 8 | class.0 as u32)
+        Entry(heap.0 << 16 | class.0 as u32 * BIN as u32)
     }
 
     pub const fn span(len: Granules) -> Entry {
-        Entry(SPAN | len.0 << 8)
+        debug_assert!(len.0 <= Self::SPAN_MAX.0);
+        Entry(SPAN | len.0 << 16)
     }
 
     #[inline(always)]
     pub fn as_slab(self) -> Option<(HeapId, SizeClass)> {
-        (self.0 != 0 && self.0 & SPAN == 0).then_some((HeapId(self.0 >> 8), SizeClass(self.0 as u8)))
+        (self.0 != 0 && self.0 & SPAN == 0).then_some((HeapId(self.0 >> 16), self.class()))
+    }
+
+    /// The class of a slab's entry.
+    #[inline(always)]
+    pub fn class(self) -> SizeClass {
+        SizeClass((self.bin_offset() / BIN) as u8)
+    }
+
+    /// Bytes from a heap's first bin to the one of this entry's class; the first for what is no slab.
+    #[inline(always)]
+    pub fn bin_offset(self) -> usize {
+        self.0 as u16 as usize
     }
 
     /// The length of the span that starts here.
     pub fn as_span(self) -> Option<Granules> {
-        (self.0 & SPAN != 0 && self != Self::SPAN_BODY).then_some(Granules((self.0 & !SPAN) >> 8))
+        (self.0 & SPAN != 0 && self != Self::SPAN_BODY).then_some(Granules((self.0 & !SPAN) >> 16))
     }
 }
 

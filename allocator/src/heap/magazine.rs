@@ -11,7 +11,7 @@
 //! Each list is right after every single store, in program order (a fork may copy it between any two):
 //! a list is emptied before its blocks go elsewhere, so blocks can be lost in the child, never doubled.
 
-use crate::arena::page_map::Entry;
+use crate::arena::page_map::{BIN, Entry};
 use crate::slab::free_list::{Chain, Link};
 use core::cell::Cell;
 use core::sync::atomic::{Ordering, compiler_fence};
@@ -24,6 +24,8 @@ pub struct Bin {
     /// The page-map entry of the blocks that belong here: this heap's, of this class.
     mine: Cell<u32>,
 }
+
+const _: () = assert!(size_of::<Bin>() == BIN);
 
 impl Bin {
     /// A bin that is empty and that no block belongs to.

@@ -94,8 +94,7 @@ impl Shared {
             let packed = unsafe { Link::chain(head) };
             // SAFETY: a block of the arena: its granule is in the window.
             let entry = unsafe { site.geometry.map.get(site.granule_of(head).0 as usize) };
-            let class = SizeClass(entry.0 as u8);
-            each(class, Chain { head, count: packed.count() as u32 });
+            each(entry.class(), Chain { head, count: packed.count() as u32 });
             link = packed.link();
         }
     }
