@@ -43,6 +43,14 @@ pub enum Soiled {
     Everything,
 }
 
+/// What became of a resize.
+pub enum Resized {
+    /// The block has its new size, here.
+    To(*mut u8),
+    /// It is as it was, with this many usable bytes: a copy must be made.
+    Copy { usable: usize },
+}
+
 /// Sizes above this are refused: no object may be larger (C, and Rust's Layout).
 pub const SIZE_MAX: usize = isize::MAX as usize;
 
@@ -181,52 +189,76 @@ impl<O: Os> Allocator<O> {
         };
         match bytes {
             Some(bytes) => bytes,
-            None => fatal::invalid_free(c"realloc(): invalid pointer"),
+            None => fatal::invalid_free(c"malloc_usable_size(): invalid pointer"),
         }
     }
 
-    /// Changes a block's size without copying it, where its class, span or mapping allows. None where
-    /// it must be moved by a copy.
+    /// Changes a block's size without copying it, where its class, span or mapping allows.
     ///
     /// # Safety
-    /// `block` is a live block of this allocator, not null; where it succeeds the caller uses the
+    /// `block` is a live block of this allocator, not null; where it was resized the caller uses the
     /// result in its stead.
-    pub unsafe fn resize(&self, block: *mut u8, size: usize) -> Option<*mut u8> {
+    pub unsafe fn resize(&self, block: *mut u8, size: usize) -> Resized {
         let Some((granule, entry)) = self.entry_of(block) else {
-            // A mapping stays one while it is at least half the threshold: below, it is worth moving.
-            if size < self.tunables.mmap_threshold() / 2 {
-                return None;
-            }
             // SAFETY: as the caller vouches.
-            return unsafe { self.large.realloc(&self.arena, block, size) };
+            return unsafe { self.resize_large(block, size) };
         };
         if let Some((_, class)) = entry.as_slab() {
-            // Only its own class keeps a block: the Rust front finds the class by the size.
-            return (size <= size_class::CLASS_MAX && size_class::of(size) == class).then_some(block);
+            let usable = size_class::bytes(class);
+            // A block that stays at least half used is not worth a copy.
+            let keep = size <= usable && size * 2 >= usable;
+            return if keep { Resized::To(block) } else { Resized::Copy { usable } };
         }
-        let len = entry.as_span()?;
+        let Some(len) = entry.as_span() else { invalid_realloc() };
+        let copy = Resized::Copy { usable: (len.0 as usize) << GRANULE_SHIFT };
         if size <= size_class::CLASS_MAX || size >= self.tunables.mmap_threshold() {
-            return None;
+            return copy;
         }
         let want = Granules(size.div_ceil(GRANULE) as u32);
         if want < len {
-            return None;
+            self.cut_span(granule, len, want);
+        } else if want > len && !self.extend_span(granule, len, want) {
+            return copy;
         }
-        let more = Granules(want.0 - len.0);
-        if more.0 > 0 {
-            if !self.arena.extend_run(granule, len, more) {
-                return None;
-            }
-            let geometry = self.arena.started();
-            // SAFETY: the granules were gained for this span a moment ago.
-            unsafe {
-                for added in granule.0 + len.0..granule.0 + want.0 {
-                    geometry.map.set(added as usize, Entry::SPAN_BODY);
-                }
-                geometry.map.set(granule.0 as usize, Entry::span(want));
+        Resized::To(block)
+    }
+
+    unsafe fn resize_large(&self, block: *mut u8, size: usize) -> Resized {
+        // A mapping stays one while it is at least half the threshold: below, it is worth moving.
+        if size >= self.tunables.mmap_threshold() / 2 {
+            // SAFETY: as the caller vouches.
+            if let Some(resized) = unsafe { self.large.realloc(&self.arena, block, size) } {
+                return Resized::To(resized);
             }
         }
-        Some(block)
+        match self.large.usable(block) {
+            Some(usable) => Resized::Copy { usable },
+            None => invalid_realloc(),
+        }
+    }
+
+    /// Makes a span longer in place; false where what lies behind it is not free.
+    fn extend_span(&self, head: GranuleIdx, len: Granules, want: Granules) -> bool {
+        if !self.arena.extend_run(head, len, Granules(want.0 - len.0)) {
+            return false;
+        }
+        let geometry = self.arena.started();
+        // SAFETY: the granules were gained for this span a moment ago.
+        unsafe {
+            for added in head.0 + len.0..head.0 + want.0 {
+                geometry.map.set(added as usize, Entry::SPAN_BODY);
+            }
+            geometry.map.set(head.0 as usize, Entry::span(want));
+        }
+        true
+    }
+
+    /// Gives the end of a span back.
+    fn cut_span(&self, head: GranuleIdx, len: Granules, want: Granules) {
+        let geometry = self.arena.started();
+        // SAFETY: the span's granules; the block's owner is resizing it, so nobody else reads the entry.
+        unsafe { geometry.map.set(head.0 as usize, Entry::span(want)) };
+        self.free_span(Run { head: GranuleIdx(head.0 + want.0), len: Granules(len.0 - want.0), zeroed: false });
     }
 
     /// The heap of the calling thread, claimed where it has none. None in a thread whose exit hook ran,
@@ -291,6 +323,11 @@ impl<O: Os> Allocator<O> {
             self.registry.repair_after_fork(&self.arena, heap.id());
         }
     }
+}
+
+#[cold]
+fn invalid_realloc() -> ! {
+    fatal::invalid_free(c"realloc(): invalid pointer")
 }
 
 /// Zeroes what is not known to be zero.

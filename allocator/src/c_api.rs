@@ -11,7 +11,7 @@ mod report;
 pub use brk::{brk, sbrk};
 pub use report::{MallInfo2, mallinfo2, malloc_stats};
 
-use crate::allocator::{Allocated, SIZE_MAX, zeroed};
+use crate::allocator::{Allocated, Resized, SIZE_MAX, zeroed};
 use crate::os::linux::set_errno;
 use crate::os::thread::ThreadWord;
 use crate::process::{self, ALLOCATOR};
@@ -145,16 +145,16 @@ pub unsafe fn realloc<W: ThreadWord>(block: *mut c_void, size: usize) -> *mut c_
         return fail(libc::ENOMEM);
     }
     // SAFETY: as the caller vouches.
-    if let Some(same) = unsafe { ALLOCATOR.resize(block.cast(), size) } {
-        return same.cast();
-    }
+    let usable = match unsafe { ALLOCATOR.resize(block.cast(), size) } {
+        Resized::To(same) => return same.cast(),
+        Resized::Copy { usable } => usable,
+    };
     let new = malloc::<W>(size);
     if !new.is_null() {
         // SAFETY: two live blocks, each at least as long as the smaller of the two; the old one is the
         // caller's to give up.
         unsafe {
-            let old = ALLOCATOR.usable(block.cast());
-            new.cast::<u8>().copy_from_nonoverlapping(block.cast(), old.min(size));
+            new.cast::<u8>().copy_from_nonoverlapping(block.cast(), usable.min(size));
             free::<W>(block);
         }
     }

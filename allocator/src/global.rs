@@ -3,7 +3,7 @@
 //! Everything up to the empty bin is inlined into the program; with a constant Layout the class is
 //! folded, and what is left is a load of the thread's word, a load, a test, a load and two stores.
 
-use crate::allocator::{Allocated, zeroed};
+use crate::allocator::{Allocated, Resized, zeroed};
 use crate::heap::{EMPTY, Heap};
 use crate::os::linux::set_errno;
 use crate::os::thread::ThreadWord;
@@ -179,7 +179,7 @@ unsafe fn resize_big(block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
     // A mapping that moves keeps the alignment of a page only.
     if size_class::of_aligned(size, layout.align()).is_none() && layout.align() <= 4096 {
         // SAFETY: as the caller vouches.
-        if let Some(block) = unsafe { ALLOCATOR.resize(block, size) } {
+        if let Resized::To(block) = unsafe { ALLOCATOR.resize(block, size) } {
             return block;
         }
     }

@@ -92,6 +92,19 @@ pub unsafe fn free_slow<W: ThreadWord>(block: *mut u8) {
     if block.is_null() {
         return;
     }
+    let heap = current::<W>();
+    if !heap.is_none() {
+        // SAFETY: as the caller vouches.
+        return unsafe { ALLOCATOR.free_slow(heap, block) };
+    }
+    // SAFETY: as the caller vouches.
+    unsafe { free_without_heap::<W>(block) }
+}
+
+/// # Safety
+/// As for `free_slow`.
+#[cold]
+unsafe fn free_without_heap<W: ThreadWord>(block: *mut u8) {
     let freed = with_heap::<W, _>(|heap| {
         // SAFETY: as the caller vouches. A heap that was claimed a moment ago may be the block's.
         unsafe {

@@ -50,6 +50,14 @@ impl Harness {
         }
     }
 
+    fn resize(&self, block: *mut u8, size: usize) -> Option<*mut u8> {
+        // SAFETY: a live block, which the tests follow to where it moves.
+        match unsafe { self.allocator.resize(block, size) } {
+            Resized::To(block) => Some(block),
+            Resized::Copy { .. } => None,
+        }
+    }
+
     fn hold(&self, heap: &Heap, size: usize, align: usize, fill: u8) -> Option<Held> {
         let at = self.alloc(heap, size, align)?;
         // SAFETY: a fresh block of at least `size` bytes.
@@ -294,14 +302,26 @@ fn a_large_block_keeps_its_bytes_when_it_is_resized() {
     let harness = Harness::new(Sim::new());
     let heap = harness.heap();
     let held = harness.hold(heap, 200_000, 16, 9).unwrap();
-    // SAFETY: a live block, followed to where it moves.
-    let grown = unsafe { harness.allocator.resize(held.at, 900_000) }.expect("mremap");
+    let grown = harness.resize(held.at, 900_000).expect("mremap");
     harness.check_and_free(heap, Held { at: grown, ..held });
     let span = harness.hold(heap, 40_000, 16, 8).unwrap();
-    // SAFETY: as above.
-    let same = unsafe { harness.allocator.resize(span.at, 100_000) }.expect("the next granule is free");
-    assert_eq!(same, span.at);
+    assert_eq!(harness.resize(span.at, 100_000), Some(span.at), "the next granule is free");
+    let before = harness.allocator.arena.figures().unwrap().in_use;
+    assert_eq!(harness.resize(span.at, 50_000), Some(span.at));
+    let after = harness.allocator.arena.figures().unwrap().in_use;
+    assert_eq!(before.0 - after.0, GRANULE, "the end of the span went back");
     harness.check_and_free(heap, span);
+}
+
+#[test]
+fn a_block_of_a_class_stays_where_it_is_while_half_of_it_is_used() {
+    let harness = Harness::new(Sim::new());
+    let heap = harness.heap();
+    let held = harness.hold(heap, 1024, 16, 7).unwrap();
+    assert_eq!(harness.resize(held.at, 512), Some(held.at));
+    assert_eq!(harness.resize(held.at, 511), None);
+    assert_eq!(harness.resize(held.at, 1025), None);
+    harness.check_and_free(heap, held);
 }
 
 #[test]
@@ -387,8 +407,7 @@ proptest! {
                 Op::Resize { which, size } if !held.is_empty() => {
                     let at = which.index(held.len());
                     let one = &mut held[at];
-                    // SAFETY: a live block, followed to where it moves.
-                    if let Some(at) = unsafe { harness.allocator.resize(one.at, size) } {
+                    if let Some(at) = harness.resize(one.at, size) {
                         one.at = at;
                         one.size = one.size.min(size);
                     }
