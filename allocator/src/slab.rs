@@ -10,14 +10,14 @@
 //! block out; kept, or retired to the arena). A block counts as used while it is anywhere but in its
 //! slab: with the program, in a magazine, in a depot, on its way in an inbox.
 //!
-//! Invariant: `used + free_count == carved`, and the free list holds `free_count` blocks.
+//! Invariant: the free list holds `carved - used` blocks.
 
 pub mod central;
 pub mod free_list;
 
 use crate::arena::{Geometry, RECORD};
 use crate::config::{GRANULE, GRANULE_SHIFT};
-use crate::size_class;
+use crate::size_class::{self, CLASSES};
 use crate::units::{GranuleIdx, SizeClass};
 use free_list::Link;
 
@@ -28,7 +28,6 @@ pub struct Slab {
     /// Neighbours in the list of the class's partial slabs: granule index plus one, or 0.
     pub next: u32,
     pub prev: u32,
-    pub free_count: u16,
     pub used: u16,
     pub carved: u16,
     pub class: SizeClass,
@@ -46,7 +45,6 @@ impl Slab {
             free: core::ptr::null_mut(),
             next: 0,
             prev: 0,
-            free_count: 0,
             used: 0,
             carved: 0,
             class,
@@ -55,15 +53,31 @@ impl Slab {
         }
     }
 
+    /// Blocks in the free list.
+    pub fn free_count(&self) -> u32 {
+        (self.carved - self.used) as u32
+    }
+
+    /// No block is out, though there are some.
+    pub fn is_empty(&self) -> bool {
+        self.used == 0 && self.carved > 0
+    }
+
     pub fn exhausted(&self) -> bool {
-        self.free_count == 0 && self.carved as usize == capacity(self.class)
+        self.used == CAPACITY[self.class.0 as usize]
     }
 }
 
-/// Blocks of a slab of this class.
-pub fn capacity(class: SizeClass) -> usize {
-    GRANULE / size_class::bytes(class)
-}
+/// Blocks of a slab, by class.
+pub const CAPACITY: [u16; CLASSES] = {
+    let mut capacity = [0; CLASSES];
+    let mut class = 0;
+    while class < CLASSES {
+        capacity[class] = (GRANULE / size_class::bytes(SizeClass(class as u8))) as u16;
+        class += 1;
+    }
+    capacity
+};
 
 /// The record of a granule.
 ///

@@ -9,7 +9,7 @@
 //! by bytes over all classes; beyond, blocks go back to their slabs one by one.
 
 use super::free_list::{Chain, Link};
-use super::{Slab, capacity, record, start};
+use super::{CAPACITY, Slab, record, start};
 use crate::arena::page_map::Entry;
 use crate::arena::{Arena, Geometry};
 use crate::config::{DEPOT_BYTES, EMPTY_SLABS_KEPT, GRANULE, GRANULE_SHIFT};
@@ -114,10 +114,10 @@ impl Central {
             };
             // SAFETY: listed slabs are this heap's, and `&mut self` is its lock held; one at a time.
             let slab = unsafe { site.slab(first) };
-            if slab.used == 0 && slab.free_count > 0 {
+            if slab.is_empty() {
                 self.empty_kept -= 1;
             }
-            if slab.free_count > 0 {
+            if slab.free_count() > 0 {
                 // SAFETY: the lists of the slab are well formed (Slab's invariant).
                 chain = unsafe { take_free(slab, chain, want) };
             } else if chain.is_empty() {
@@ -178,26 +178,32 @@ impl Central {
     pub fn release<O: Os>(&mut self, site: &Site<O>, chain: Chain) {
         let mut block = chain.head;
         while !block.is_null() {
-            // SAFETY: the chain's blocks are free and linked; the word is read before it is reused.
-            let next = unsafe { Link::next(block) };
             let granule = site.granule_of(block);
             // SAFETY: the block is of this heap, so its granule is one of its slabs, and the lock is
             // held; one record at a time.
             let slab = unsafe { site.slab(granule) };
-            // SAFETY: the block is free and now the slab's.
-            unsafe { Link::set_next(block, slab.free) };
-            slab.free = block;
-            slab.free_count += 1;
-            slab.used -= 1;
+            // Blocks of one slab often come one behind the other: its record is written once for all.
+            let (mut free, mut count) = (slab.free, 0);
+            loop {
+                // SAFETY: the chain's blocks are free and linked; the word is read before it is reused.
+                let next = unsafe { Link::next(block) };
+                // SAFETY: the block is free and now the slab's.
+                unsafe { Link::set_next(block, free) };
+                (free, block, count) = (block, next, count + 1);
+                if block.is_null() || site.granule_of(block) != granule {
+                    break;
+                }
+            }
+            slab.free = free;
+            slab.used -= count;
             let (class, used, listed) = (slab.class, slab.used, slab.listed);
-            self.used_bytes -= size_class::bytes(class);
+            self.used_bytes -= count as usize * size_class::bytes(class);
             if !listed {
                 self.append(site, class, granule);
             }
             if used == 0 {
                 self.on_empty(site, class, granule);
             }
-            block = next;
         }
     }
 
@@ -209,7 +215,7 @@ impl Central {
                 // SAFETY: listed slabs are this heap's; the lock is held; one at a time.
                 let slab = unsafe { site.slab(GranuleIdx(granule)) };
                 at = slab.next;
-                if slab.used == 0 && slab.free_count > 0 {
+                if slab.is_empty() {
                     self.empty_kept -= 1;
                     self.retire(site, SizeClass(class as u8), GranuleIdx(granule));
                 }
@@ -229,7 +235,7 @@ impl Central {
             // SAFETY: a slab of this heap by its entry; the only thread of the process is this one.
             let slab = unsafe { site.slab(granule) };
             *slab = Slab::new(class);
-            slab.carved = capacity(class) as u16;
+            slab.carved = CAPACITY[class.0 as usize];
             slab.used = slab.carved;
             self.slabs += 1;
             self.used_bytes += slab.used as usize * size_class::bytes(class);
@@ -319,8 +325,8 @@ impl Central {
 /// The slab's lists are well formed and the caller holds its heap's lock.
 unsafe fn take_free(slab: &mut Slab, chain: Chain, want: u32) -> Chain {
     let room = want - chain.count.min(want);
-    let taken = if slab.free_count as u32 <= room {
-        let all = Chain { head: slab.free, count: slab.free_count as u32 };
+    let taken = if slab.free_count() <= room {
+        let all = Chain { head: slab.free, count: slab.free_count() };
         slab.free = core::ptr::null_mut();
         all
     } else {
@@ -336,7 +342,6 @@ unsafe fn take_free(slab: &mut Slab, chain: Chain, want: u32) -> Chain {
         unsafe { Link::set_next(last, core::ptr::null_mut()) };
         Chain { head, count: room.max(1) }
     };
-    slab.free_count -= taken.count as u16;
     slab.used += taken.count as u16;
     if chain.is_empty() {
         return taken;
@@ -358,7 +363,7 @@ unsafe fn take_free(slab: &mut Slab, chain: Chain, want: u32) -> Chain {
 /// The slab has blocks left to carve, and the caller holds its heap's lock.
 unsafe fn carve<O: Os>(site: &Site<O>, slab: &mut Slab, granule: GranuleIdx, want: u32) -> (Chain, bool) {
     let size = size_class::bytes(slab.class);
-    let left = (capacity(slab.class) - slab.carved as usize) as u32;
+    let left = (CAPACITY[slab.class.0 as usize] - slab.carved) as u32;
     let count = want.min(left).max(1);
     let head = start(&site.geometry, granule).wrapping_add(slab.carved as usize * size);
     for k in 0..count as usize {
