@@ -143,6 +143,8 @@ impl<O: Os> Arena<O> {
             in_use: 0,
             peak: 0,
             purging: 0,
+            purge_skips: 0,
+            purge_pause: 0,
             page,
         };
         if let Some(gain) = gain {
@@ -233,7 +235,8 @@ impl<O: Os> Arena<O> {
 
     /// Purges until dirty memory is inside its bound.
     pub fn enforce_bound(&self) {
-        while let Some(pages) = self.with_state(|state| self.excess(state)).flatten() {
+        let wanted = |state: &mut State| self.excess(state).filter(|_| state.may_purge());
+        while let Some(pages) = self.with_state(wanted).flatten() {
             if !self.purge_some(pages) {
                 // Relaxed: a hint for whoever frees next.
                 self.pressed.store(true, Ordering::Relaxed);
@@ -274,6 +277,7 @@ impl<O: Os> Arena<O> {
         let done = unsafe { self.os.purge(at, (len.0 as usize) << GRANULE_SHIFT) };
         self.with_state(|state| {
             state.purging -= 1;
+            state.note_purge(done);
             let (nodes, runs) = state.parts();
             if done {
                 runs::clean(nodes, head, len);
@@ -311,15 +315,22 @@ impl<O: Os> Arena<O> {
             len: 0,
         };
         let window = Granules((geometry.window >> GRANULE_SHIFT) as u32);
-        let Some(ready) = tables.make_ready(&self.os, state.page, window, state.tables_end, from, to) else {
+        let described = state.hole_to_fill(from).and_then(|hole| {
+            let end = state.tables_end;
+            let ready = tables.make_ready(&self.os, state.page, window, end, hole.start, to)?;
+            Some((hole, ready))
+        });
+        let Some((hole, ready)) = described else {
             // SAFETY: gained a moment ago, handed to nobody.
             unsafe { state.top.shrink(&self.os, gain.len, gain.head.into()) };
             return false;
         };
         state.tables_end = state.tables_end.max(ready);
-        if !state.note_stretch(from, to) {
-            return false;
+        for granule in hole {
+            // SAFETY: described a moment ago, and nobody's.
+            unsafe { geometry.map.set(granule as usize, Entry::HOLE) };
         }
+        state.note_stretch(from, to);
         let (nodes, runs) = state.parts();
         runs.insert(nodes, gain.head, gain.len);
         true

@@ -37,8 +37,13 @@ impl<O: Os> Arena<O> {
             runs::forget(&mut nodes[from as usize..to as usize]);
             let mut start = from;
             for granule in from..=to {
-                // SAFETY: below `to`, so inside a stretch and the window.
-                if granule < to && unsafe { geometry.map.get(granule as usize) } == Entry::FREE {
+                // What ends the stretch ends a run too.
+                let entry = match granule < to {
+                    // SAFETY: inside a stretch, and so the window.
+                    true => unsafe { geometry.map.get(granule as usize) },
+                    false => Entry::HOLE,
+                };
+                if entry == Entry::FREE {
                     continue;
                 }
                 if granule > start {
@@ -47,7 +52,7 @@ impl<O: Os> Arena<O> {
                     runs.insert(nodes, head, len);
                 }
                 start = granule + 1;
-                used += (granule < to) as u32;
+                used += (entry != Entry::HOLE) as u32;
             }
         }
         state.in_use = used;
