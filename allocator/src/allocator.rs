@@ -258,7 +258,11 @@ impl<O: Os> Allocator<O> {
         let geometry = self.arena.started();
         // SAFETY: the span's granules; the block's owner is resizing it, so nobody else reads the entry.
         unsafe { geometry.map.set(head.0 as usize, Entry::span(want)) };
-        self.free_span(Run { head: GranuleIdx(head.0 + want.0), len: Granules(len.0 - want.0), zeroed: false });
+        self.free_span(Run {
+            head: GranuleIdx(head.0 + want.0),
+            len: Granules(len.0 - want.0),
+            zeroed: false,
+        });
     }
 
     /// The heap of the calling thread, claimed where it has none. None in a thread whose exit hook ran,

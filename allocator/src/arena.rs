@@ -26,7 +26,7 @@ mod top;
 use crate::config::{GRANULE, GRANULE_SHIFT, HUGE_FROM, HUGE_PAGE, TRIM_MIN, WINDOW, WINDOW_MIN};
 use crate::fatal;
 use crate::os::Os;
-use crate::sync::lock::Lock;
+use crate::sync::started::Started;
 use crate::units::{Bytes, GranuleIdx, Granules, Run, round_down, round_up};
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, Ordering};
 use page_map::{Entry, PageMap};
@@ -48,10 +48,17 @@ pub struct Geometry {
     pub records: *mut u8,
 }
 
+// SAFETY: the pointers lead to the arena's own memory: the map's words are atomics, a record belongs to
+// whoever holds its granule.
+unsafe impl Send for Geometry {}
+// SAFETY: as above.
+unsafe impl Sync for Geometry {}
+
 pub struct Arena<O: Os> {
     pub os: O,
-    state: Lock<Option<State>>,
-    published: Published,
+    /// The geometry for all, and what the arena's lock guards. Edge START.
+    started: Started<State, Geometry>,
+    map_from_zero: FromZero,
     /// Bytes live, and bytes cached, outside the window: the large mappings.
     outside_live: AtomicUsize,
     outside_cached: AtomicUsize,
@@ -59,30 +66,16 @@ pub struct Arena<O: Os> {
     pressed: AtomicBool,
 }
 
-/// The geometry as every thread reads it, on cache lines that are never written again.
+/// The page map as seen from address 0, on a cache line that is never written again: each free reads it.
 #[repr(align(64))]
-struct Published {
-    /// Null until the rest is set. Edge START: stored Release, loaded Acquire.
-    base: AtomicPtr<u8>,
-    window: AtomicUsize,
-    map: AtomicPtr<AtomicU32>,
-    /// The map as seen from address 0.
-    map_from_zero: AtomicPtr<AtomicU32>,
-    records: AtomicPtr<u8>,
-}
+struct FromZero(AtomicPtr<AtomicU32>);
 
 impl<O: Os> Arena<O> {
     pub const fn new(os: O) -> Self {
         Arena {
             os,
-            state: Lock::new(None),
-            published: Published {
-                base: AtomicPtr::new(core::ptr::null_mut()),
-                window: AtomicUsize::new(0),
-                map: AtomicPtr::new(core::ptr::null_mut()),
-                map_from_zero: AtomicPtr::new(core::ptr::null_mut()),
-                records: AtomicPtr::new(core::ptr::null_mut()),
-            },
+            started: Started::nothing(),
+            map_from_zero: FromZero(AtomicPtr::new(core::ptr::null_mut())),
             outside_live: AtomicUsize::new(0),
             outside_cached: AtomicUsize::new(0),
             pressed: AtomicBool::new(false),
@@ -90,22 +83,17 @@ impl<O: Os> Arena<O> {
     }
 
     /// None until the arena has started.
+    #[inline]
     pub fn geometry(&self) -> Option<Geometry> {
-        // START (Acquire); the loads behind it may be Relaxed.
-        let base = self.published.base.load(Ordering::Acquire);
-        (!base.is_null()).then(|| Geometry {
-            base,
-            window: self.published.window.load(Ordering::Relaxed),
-            map: PageMap::at(self.published.map.load(Ordering::Relaxed)),
-            records: self.published.records.load(Ordering::Relaxed),
-        })
+        self.started.get()
     }
 
     /// The page map from address 0, for a pointer that is known to be the arena's: then it has started,
     /// and whatever handed the pointer over orders the load.
     #[inline(always)]
     pub fn map_from_zero(&self) -> PageMap {
-        PageMap::at(self.published.map_from_zero.load(Ordering::Relaxed))
+        // Relaxed: see above.
+        PageMap::at(self.map_from_zero.0.load(Ordering::Relaxed))
     }
 
     /// The geometry of an arena that has started, for those who hold something of it.
@@ -120,19 +108,11 @@ impl<O: Os> Arena<O> {
     /// Starts the arena where it has not. None where the system gives no memory; a later call tries
     /// again.
     pub fn start(&self) -> Option<Geometry> {
-        if let Some(geometry) = self.geometry() {
-            return Some(geometry);
-        }
-        let mut state = self.state.lock();
-        if state.is_none() {
-            *state = Some(self.build()?);
-        }
-        drop(state);
-        self.geometry()
+        self.started.start(|| self.build())
     }
 
-    /// Reserves the tables, chooses the top, publishes the geometry.
-    fn build(&self) -> Option<State> {
+    /// Reserves the tables and chooses the top.
+    fn build(&self) -> Option<(State, Geometry)> {
         let page = self.os.page();
         let limit = self.os.address_limit();
         // The tables take a thousandth of the window.
@@ -150,6 +130,9 @@ impl<O: Os> Arena<O> {
             unsafe { self.os.unmap(tables.map.cast(), tables.len) };
             return None;
         };
+        let base = top.base();
+        let map = PageMap::at(tables.map);
+        let geometry = Geometry { base, window, map, records: tables.records };
         let mut state = State {
             top,
             runs: Runs::new(),
@@ -160,25 +143,22 @@ impl<O: Os> Arena<O> {
             in_use: 0,
             peak: 0,
             purging: 0,
+            purge_skips: 0,
+            purge_pause: 0,
             page,
         };
-        self.published.window.store(window, Ordering::Relaxed);
-        self.published.map.store(tables.map, Ordering::Relaxed);
-        self.published.records.store(tables.records, Ordering::Relaxed);
-        let from_zero = PageMap::at(tables.map).seen_from_zero(state.top.base());
-        self.published.map_from_zero.store(from_zero.words().cast_mut(), Ordering::Relaxed);
-        // START (Release).
-        self.published.base.store(state.top.base(), Ordering::Release);
         if let Some(gain) = gain {
-            self.accept(&mut state, gain);
+            self.accept(&geometry, &mut state, gain);
         }
-        Some(state)
+        // Relaxed: START publishes it with the geometry.
+        self.map_from_zero.0.store(map.seen_from_zero(base).words().cast_mut(), Ordering::Relaxed);
+        Some((state, geometry))
     }
 
     /// A run of `len` granules at a multiple of `align` granules.
     pub fn alloc_run(&self, len: Granules, align: Granules) -> Option<Run> {
-        self.start()?;
-        let mut guard = self.state.lock();
+        let geometry = self.start()?;
+        let mut guard = self.started.lock();
         let state = guard.as_mut()?;
         let head = loop {
             if let Some(head) = state.take(len, align) {
@@ -186,7 +166,7 @@ impl<O: Os> Arena<O> {
             }
             let want = Granules(len.0.checked_add(align.0 - 1)?);
             let gain = state.top.grow(&self.os, want)?;
-            if !self.accept(state, gain) {
+            if !self.accept(&geometry, state, gain) {
                 return None;
             }
         };
@@ -199,7 +179,7 @@ impl<O: Os> Arena<O> {
     /// Grows a run in place by `by` granules, if those behind it are free. Whether the added granules
     /// read as zero is not known.
     pub fn extend_run(&self, head: GranuleIdx, len: Granules, by: Granules) -> bool {
-        let mut guard = self.state.lock();
+        let mut guard = self.started.lock();
         let Some(state) = guard.as_mut() else { return false };
         let (nodes, runs) = state.parts();
         let done = runs.take_at(nodes, GranuleIdx(head.0 + len.0), by);
@@ -214,7 +194,7 @@ impl<O: Os> Arena<O> {
     /// written since it was handed out.
     pub fn free_run(&self, run: Run, touched: Bytes) {
         let over = {
-            let mut guard = self.state.lock();
+            let mut guard = self.started.lock();
             let Some(state) = guard.as_mut() else { return };
             let pages = touched.0.min(GRANULE).div_ceil(state.page) as u16;
             state.in_use -= run.len.0;
@@ -237,7 +217,7 @@ impl<O: Os> Arena<O> {
 
     /// Bytes that may be cached outside the window, at the present live size.
     pub fn cache_bound(&self) -> usize {
-        let guard = self.state.lock();
+        let guard = self.started.lock();
         let (in_use, dirty) = guard.as_ref().map_or((0, 0), |state| {
             ((state.in_use as usize) << GRANULE_SHIFT, state.runs.dirty() as usize * state.page)
         });
@@ -263,7 +243,8 @@ impl<O: Os> Arena<O> {
 
     /// Purges until dirty memory is inside its bound.
     pub fn enforce_bound(&self) {
-        while let Some(pages) = self.with_state(|state| self.excess(state)).flatten() {
+        let wanted = |state: &mut State| self.excess(state).filter(|_| state.may_purge());
+        while let Some(pages) = self.with_state(wanted).flatten() {
             if !self.purge_some(pages) {
                 // Relaxed: a hint for whoever frees next.
                 self.pressed.store(true, Ordering::Relaxed);
@@ -290,7 +271,7 @@ impl<O: Os> Arena<O> {
     }
 
     fn with_state<R>(&self, f: impl FnOnce(&mut State) -> R) -> Option<R> {
-        self.state.lock().as_mut().map(f)
+        self.started.lock().as_mut().map(f)
     }
 
     /// Purges the highest dirty run, or its upper part that holds `pages` dirty pages. False where
@@ -303,11 +284,12 @@ impl<O: Os> Arena<O> {
             Some(taken)
         });
         let Some((head, len)) = taken.flatten() else { return false };
-        let at = self.published.base.load(Ordering::Relaxed).wrapping_add((head.0 as usize) << GRANULE_SHIFT);
+        let at = self.started().base.wrapping_add((head.0 as usize) << GRANULE_SHIFT);
         // SAFETY: the granules are in no free run and nobody's (Invariant 1): this thread took them out.
         let done = unsafe { self.os.purge(at, (len.0 as usize) << GRANULE_SHIFT) };
         self.with_state(|state| {
             state.purging -= 1;
+            state.note_purge(done);
             let (nodes, runs) = state.parts();
             if done {
                 runs::clean(nodes, head, len);
@@ -336,24 +318,31 @@ impl<O: Os> Arena<O> {
 
     /// Adds gained granules to the free runs. False where the tables cannot follow: the granules are
     /// then given back or lost, never used.
-    fn accept(&self, state: &mut State, gain: Gain) -> bool {
+    fn accept(&self, geometry: &Geometry, state: &mut State, gain: Gain) -> bool {
         let (from, to) = (gain.head.0, gain.head.0 + gain.len.0);
         let tables = Tables {
-            map: self.published.map.load(Ordering::Relaxed),
+            map: geometry.map.words().cast_mut(),
             nodes: state.nodes,
-            records: self.published.records.load(Ordering::Relaxed),
+            records: geometry.records,
             len: 0,
         };
-        let window = Granules((self.published.window.load(Ordering::Relaxed) >> GRANULE_SHIFT) as u32);
-        let Some(ready) = tables.make_ready(&self.os, state.page, window, state.tables_end, from, to) else {
+        let window = Granules((geometry.window >> GRANULE_SHIFT) as u32);
+        let described = state.hole_to_fill(from).and_then(|hole| {
+            let end = state.tables_end;
+            let ready = tables.make_ready(&self.os, state.page, window, end, hole.start, to)?;
+            Some((hole, ready))
+        });
+        let Some((hole, ready)) = described else {
             // SAFETY: gained a moment ago, handed to nobody.
             unsafe { state.top.shrink(&self.os, gain.len, gain.head.into()) };
             return false;
         };
         state.tables_end = state.tables_end.max(ready);
-        if !state.note_stretch(from, to) {
-            return false;
+        for granule in hole {
+            // SAFETY: described a moment ago, and nobody's.
+            unsafe { geometry.map.set(granule as usize, Entry::HOLE) };
         }
+        state.note_stretch(from, to);
         self.advise_huge(state, from, to);
         let (nodes, runs) = state.parts();
         runs.insert(nodes, gain.head, gain.len);
@@ -381,7 +370,7 @@ impl<O: Os> Arena<O> {
 
     #[cfg(test)]
     pub fn hold_lock(&self) -> impl Sized + '_ {
-        self.state.lock()
+        self.started.lock()
     }
 
     /// Calls `f` with every granule the arena was given, and its entry.
@@ -399,7 +388,7 @@ impl<O: Os> Arena<O> {
     /// Runs `f` with the lock of the break held: nobody grows the arena meanwhile. `f` gets the
     /// address behind the arena's last byte.
     pub fn with_break_held<R>(&self, f: impl FnOnce(*mut u8) -> R) -> R {
-        let guard = self.state.lock();
+        let guard = self.started.lock();
         let end = guard.as_ref().map_or(core::ptr::null_mut(), |state| {
             state.top.base().wrapping_add((state.top.end().0 as usize) << GRANULE_SHIFT)
         });

@@ -10,12 +10,14 @@
 //! kernel may hand the address to another thread at once.
 
 mod index;
+mod stuck;
 
 use crate::arena::Arena;
 use crate::os::Os;
 use crate::sync::lock::Lock;
 use crate::units::round_up;
 use index::Index;
+use stuck::Stuck;
 
 /// Mappings the cache holds at most: it is searched from end to end.
 const CACHED_MAX: usize = 32;
@@ -33,6 +35,7 @@ struct State {
     cached: usize,
     cached_bytes: usize,
     live_bytes: usize,
+    stuck: Stuck,
 }
 
 // SAFETY: the mappings are the cache's own.
@@ -66,6 +69,7 @@ impl Large {
                 cached: 0,
                 cached_bytes: 0,
                 live_bytes: 0,
+                stuck: Stuck::new(),
             }),
         }
     }
@@ -82,7 +86,7 @@ impl Large {
         if !state.index.reserve(&arena.os) {
             drop(state);
             // SAFETY: mapped above, handed to nobody.
-            unsafe { arena.os.unmap(mapping.at, mapping.len) };
+            unsafe { self.unmap(&arena.os, mapping) };
             return None;
         }
         state.index.insert(mapping.at.addr(), mapping.len);
@@ -110,7 +114,7 @@ impl Large {
         let mapping = Mapping { at: core::ptr::with_exposed_provenance_mut(block.addr()), len };
         if len > arena.cache_bound() || !self.keep(arena, mapping) {
             // SAFETY: it left the index, so it is this thread's alone.
-            unsafe { arena.os.unmap(mapping.at, mapping.len) };
+            unsafe { self.unmap(&arena.os, mapping) };
         }
         self.shrink_cache(arena, arena.cache_bound());
         true
@@ -141,7 +145,8 @@ impl Large {
         state.live_bytes = state.live_bytes - old + len;
         drop(state);
         arena.count_outside(len as isize - old as isize, 0);
-        moved
+        // Where it could not be cut it is long enough as it is.
+        moved.or((new < old).then_some(at))
     }
 
     /// Unmaps cached mappings, the oldest first, until they hold `bound` bytes at most.
@@ -155,7 +160,33 @@ impl Large {
             drop(state);
             arena.count_outside(0, -(oldest.len as isize));
             // SAFETY: it left the cache, so it is this thread's alone.
-            unsafe { arena.os.unmap(oldest.at, oldest.len) };
+            unsafe { self.unmap(&arena.os, oldest) };
+        }
+    }
+
+    /// Unmaps a mapping for good. Where the kernel refuses (its count of mappings is full) the pages go and
+    /// the addresses wait: for a large request that fits, or for the next mapping that is unmapped.
+    ///
+    /// # Safety
+    /// The mapping is this thread's alone, and nothing in it is needed.
+    unsafe fn unmap<O: Os>(&self, os: &O, mapping: Mapping) {
+        let mut next = Some(mapping);
+        // One that waits goes with each that went, and then another: so they become fewer.
+        for _ in 0..3 {
+            let Some(mapping) = next else { return };
+            // SAFETY: as the caller vouches; what waits is this allocator's alone.
+            if !unsafe { os.unmap(mapping.at, mapping.len) } {
+                // SAFETY: as above. Where this is refused too, the pages stay.
+                unsafe { os.purge(mapping.at, mapping.len) };
+                // SAFETY: as above.
+                unsafe { self.state.lock().stuck.push(mapping) };
+                return;
+            }
+            next = self.state.lock().stuck.pop(0, 1);
+        }
+        if let Some(mapping) = next {
+            // SAFETY: taken from there a moment ago.
+            unsafe { self.state.lock().stuck.push(mapping) };
         }
     }
 
@@ -182,6 +213,7 @@ impl Large {
             // Whether the cache is whole is not known: its mappings stay, unused.
             state.cached = 0;
             state.cached_bytes = 0;
+            state.stuck = Stuck::new();
         }
     }
 
@@ -207,6 +239,9 @@ impl Large {
     /// A cached mapping made to fit: the smallest that is long enough, cut; else the longest, grown.
     fn reuse<O: Os>(&self, arena: &Arena<O>, len: usize, align: usize) -> Option<Mapping> {
         let mut state = self.state.lock();
+        if let Some(mapping) = state.stuck.pop(len, align) {
+            return Some(mapping);
+        }
         let fits = |mapping: &Mapping| mapping.at.addr().is_multiple_of(align);
         let cache = &state.cache[..state.cached];
         let at = (0..cache.len())
@@ -232,7 +267,7 @@ impl Large {
             Some(at) => Some(Mapping { at, len }),
             None => {
                 // SAFETY: as above.
-                unsafe { arena.os.unmap(found.at, found.len) };
+                unsafe { self.unmap(&arena.os, found) };
                 None
             }
         }

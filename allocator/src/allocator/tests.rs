@@ -4,8 +4,10 @@
 use super::*;
 use crate::arena::BreakMode;
 use crate::os::BreakOwner;
-use crate::os::sim::{Call, Sim};
+use crate::os::sim::{Call, RANGE, Sim};
 use proptest::prelude::*;
+
+mod refusals;
 
 /// The two halves of an allocator with one heap for the test's thread.
 struct Harness {

@@ -4,6 +4,7 @@
 //!   bit 31  30 …… 16   15 …… 0
 //!     0     heap id    class × 16    a slab of that heap
 //!     1     granules        0        the first granule of a span; 0 granules: a later one
+//!     1        0           16        a hole: not the arena's, but below its end
 //!     all zeros                      free, or outside what the arena has
 //! ```
 //!
@@ -35,6 +36,8 @@ impl Entry {
     pub const FREE: Entry = Entry(0);
     /// A granule of a span that is not its first.
     pub const SPAN_BODY: Entry = Entry(SPAN);
+    /// A granule inside what the arena has that is somebody else's.
+    pub const HOLE: Entry = Entry(SPAN | BIN as u32);
     /// The longest span that an entry can tell: 2 GiB less a granule.
     pub const SPAN_MAX: Granules = Granules((1 << 15) - 1);
 
@@ -67,7 +70,8 @@ impl Entry {
 
     /// The length of the span that starts here.
     pub fn as_span(self) -> Option<Granules> {
-        (self.0 & SPAN != 0 && self != Self::SPAN_BODY).then_some(Granules((self.0 & !SPAN) >> 16))
+        let len = Granules((self.0 & !SPAN) >> 16);
+        (self.0 & SPAN != 0 && len.0 > 0).then_some(len)
     }
 }
 
@@ -128,7 +132,7 @@ mod tests {
         assert_eq!(slab.as_span(), None);
         let span = Entry::span(Granules(2));
         assert_eq!((span.as_slab(), span.as_span()), (None, Some(Granules(2))));
-        for entry in [Entry::FREE, Entry::SPAN_BODY] {
+        for entry in [Entry::FREE, Entry::SPAN_BODY, Entry::HOLE] {
             assert_eq!((entry.as_slab(), entry.as_span()), (None, None));
         }
     }

@@ -1,13 +1,12 @@
 //! The arena in the child of a fork that caught other threads at work.
 
 use super::Arena;
-use super::page_map::{Entry, PageMap};
+use super::page_map::Entry;
 use super::runs;
 use super::state::State;
 use crate::config::GRANULE;
 use crate::os::Os;
 use crate::units::{GranuleIdx, Granules};
-use core::sync::atomic::Ordering;
 
 impl<O: Os> Arena<O> {
     /// In the child of a fork: makes the free runs right again, whatever another thread was doing to
@@ -16,11 +15,8 @@ impl<O: Os> Arena<O> {
     /// # Safety
     /// The calling thread is the only one of the process and holds no lock of this arena.
     pub unsafe fn repair_after_fork(&self) {
-        let torn = self.state.is_locked();
-        if torn {
-            // SAFETY: the holder was a thread of the parent; no other thread exists here.
-            unsafe { self.state.force_unlock() };
-        }
+        // SAFETY: as the caller vouches.
+        let torn = unsafe { self.started.reopen() };
         self.with_state(|state| {
             if !torn && state.purging == 0 {
                 return;
@@ -31,7 +27,7 @@ impl<O: Os> Arena<O> {
     }
 
     fn rebuild(&self, state: &mut State) {
-        let map = PageMap::at(self.published.map.load(Ordering::Relaxed));
+        let Some(geometry) = self.geometry() else { return };
         let pages = (GRANULE / state.page) as u16;
         let stretches = state.stretches;
         let (nodes, runs) = state.parts();
@@ -41,8 +37,13 @@ impl<O: Os> Arena<O> {
             runs::forget(&mut nodes[from as usize..to as usize]);
             let mut start = from;
             for granule in from..=to {
-                // SAFETY: below `to`, so inside a stretch and the window.
-                if granule < to && unsafe { map.get(granule as usize) } == Entry::FREE {
+                // What ends the stretch ends a run too.
+                let entry = match granule < to {
+                    // SAFETY: inside a stretch, and so the window.
+                    true => unsafe { geometry.map.get(granule as usize) },
+                    false => Entry::HOLE,
+                };
+                if entry == Entry::FREE {
                     continue;
                 }
                 if granule > start {
@@ -51,7 +52,7 @@ impl<O: Os> Arena<O> {
                     runs.insert(nodes, head, len);
                 }
                 start = granule + 1;
-                used += (granule < to) as u32;
+                used += (entry != Entry::HOLE) as u32;
             }
         }
         state.in_use = used;

@@ -4,9 +4,16 @@ use super::runs::{Node, Runs};
 use super::top::Top;
 use crate::config::GRANULE_SHIFT;
 use crate::units::{GranuleIdx, Granules};
+use core::ops::Range;
 
 /// Stretches that the arena was given; they are few because growth is contiguous.
 pub const STRETCHES: usize = 64;
+
+/// Granules of a hole that may be described as one: their entries are written.
+const HOLE_MAX: u32 = 1 << 14;
+
+/// Frees above the bound for which a purge is left out at most.
+const PURGE_PAUSE_MAX: u32 = 256;
 
 pub struct State {
     pub top: Top,
@@ -20,6 +27,9 @@ pub struct State {
     pub peak: u32,
     /// Runs that are out of the tree while their pages go back.
     pub purging: u32,
+    /// How often the next purge is still left out, and how often it was this time.
+    pub purge_skips: u32,
+    pub purge_pause: u32,
     pub page: usize,
 }
 
@@ -47,19 +57,39 @@ impl State {
         runs.take_first(nodes, len, align, phase as u32)
     }
 
-    pub fn note_stretch(&mut self, from: u32, to: u32) -> bool {
-        if let Some(last) = self.stretch_count.checked_sub(1)
-            && self.stretches[last].1 == from
-        {
-            self.stretches[last].1 = to;
-            return true;
+    /// The hole below `from` that must become a part of the last stretch, because there is no place for
+    /// one more: empty where there is place, None where it is too large to be described.
+    pub fn hole_to_fill(&self, from: u32) -> Option<Range<u32>> {
+        match self.stretches {
+            [.., (_, to)] if self.stretch_count == STRETCHES => (from - to <= HOLE_MAX).then_some(to..from),
+            _ => Some(from..from),
         }
-        if self.stretch_count == STRETCHES {
-            return false;
+    }
+
+    /// Notes granules that were gained; the hole below them was filled where it had to be.
+    pub fn note_stretch(&mut self, from: u32, to: u32) {
+        match self.stretch_count.checked_sub(1) {
+            Some(last) if self.stretches[last].1 == from || self.stretch_count == STRETCHES => {
+                self.stretches[last].1 = to;
+            }
+            _ => {
+                self.stretches[self.stretch_count] = (from, to);
+                self.stretch_count += 1;
+            }
         }
-        self.stretches[self.stretch_count] = (from, to);
-        self.stretch_count += 1;
-        true
+    }
+
+    /// Whether a purge is worth a try: after a refusal it is left out for a while, each time longer, because
+    /// what refuses (locked pages) goes on refusing.
+    pub fn may_purge(&mut self) -> bool {
+        let due = self.purge_skips == 0;
+        self.purge_skips = self.purge_skips.saturating_sub(1);
+        due
+    }
+
+    pub fn note_purge(&mut self, done: bool) {
+        self.purge_pause = if done { 0 } else { (self.purge_pause * 2).clamp(1, PURGE_PAUSE_MAX) };
+        self.purge_skips = self.purge_pause;
     }
 
     /// Where the arena ends once everything from `start` on is given back: at `start`, or where the

@@ -10,7 +10,7 @@
 //! Heaps lie side by side in one reservation, so an id leads to its heap without a table.
 
 use super::outbox::Parcel;
-use super::{Heap, PARKED, RUNNING};
+use super::{Heap, PARKED};
 use crate::arena::Arena;
 use crate::config::HEAP_LIMIT;
 use crate::os::Os;
@@ -55,16 +55,20 @@ impl Registry {
     /// for it.
     pub fn claim<O: Os>(&self, arena: &Arena<O>) -> Option<&Heap> {
         arena.start()?;
-        let adopted = self.parked.pop(|id| {
-            // Relaxed: edge LINK of the stack orders it.
-            self.heap(HeapId(id)).shared.park_link.load(Ordering::Relaxed)
-        });
-        let heap = match adopted {
-            Some(id) => self.heap(HeapId(id)),
+        let heap = match self.pop_parked() {
+            Some(heap) => heap,
             None => self.make(arena)?,
         };
         heap.start_running();
         Some(heap)
+    }
+
+    fn pop_parked(&self) -> Option<&Heap> {
+        let id = self.parked.pop(|id| {
+            // Relaxed: edge LINK of the stack orders it.
+            self.heap(HeapId(id)).shared.park_link.load(Ordering::Relaxed)
+        })?;
+        Some(self.heap(HeapId(id)))
     }
 
     /// Leaves a heap to the next thread that claims one.
@@ -146,6 +150,17 @@ impl Registry {
         }
     }
 
+    /// What a fork's copy has of a thread that is about to park its heap, and of one that adopts one.
+    #[cfg(test)]
+    pub unsafe fn park_without_push(&self, heap: &Heap) {
+        heap.shared.state.store(PARKED, Ordering::Relaxed);
+    }
+
+    #[cfg(test)]
+    pub fn pop_without_mark(&self) -> Option<&Heap> {
+        self.pop_parked()
+    }
+
     /// In the child of a fork: heaps of threads that are not there any more are parked, and what a
     /// thread was caught changing is repaired.
     ///
@@ -157,11 +172,12 @@ impl Registry {
             // SAFETY: the holder was a thread of the parent. Half a heap is written again by `make`.
             unsafe { self.growth.force_unlock() };
         }
+        // All are parked anew: a thread may have been between its mark and the stack.
+        while self.pop_parked().is_some() {}
         self.for_each(|heap| {
             // SAFETY: as the caller vouches.
             unsafe { heap.repair_shared(arena) };
-            // Relaxed: one thread.
-            if heap.id != mine && heap.shared.state.load(Ordering::Relaxed) == RUNNING {
+            if heap.id != mine {
                 heap.forget_if_busy();
                 // SAFETY: its thread is gone, so this one may park it.
                 unsafe { self.park(heap) };

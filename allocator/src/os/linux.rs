@@ -69,15 +69,11 @@ unsafe impl Os for Linux {
     }
 
     fn grow_break(&self, by: usize) -> Option<*mut u8> {
-        let by = isize::try_from(by).ok()?;
-        keep_errno(|| libc_glue::sbrk(by)).filter(is_address)
+        move_break(isize::try_from(by).ok()?)
     }
 
     unsafe fn shrink_break(&self, by: usize) -> bool {
-        match isize::try_from(by) {
-            Ok(by) => keep_errno(|| libc_glue::sbrk(-by)).is_some(),
-            Err(_) => false,
-        }
+        isize::try_from(by).is_ok_and(|by| move_break(-by).is_some())
     }
 
     fn reserve(&self, len: usize, name: &'static CStr) -> Option<*mut u8> {
@@ -145,6 +141,25 @@ unsafe impl Os for Linux {
         let moved = unsafe { mm::mremap(at.cast(), old, new, MremapFlags::MAYMOVE) };
         moved.ok().map(|at| at.cast())
     }
+}
+
+/// Moves the break by exactly `by`: the break as it was. libc compares what the kernel answers only with
+/// what was asked for, so it takes two refusals for success: an error instead of an address (a seccomp
+/// filter), and the old break where that is the higher one.
+fn move_break(by: isize) -> Option<*mut u8> {
+    keep_errno(|| {
+        let before = libc_glue::sbrk(by).filter(is_address)?;
+        // libc's copy, which is what the kernel answered: no system call.
+        let after = libc_glue::sbrk(0)?;
+        if !is_address(&after) {
+            // Another move, to where the break still is, puts the copy right.
+            let _ = libc_glue::sbrk(before.addr().wrapping_sub(after.addr()) as isize);
+            return None;
+        }
+        // Higher than asked for: somebody else has moved it since.
+        let wanted = before.addr().checked_add_signed(by)?;
+        (after.addr() == wanted || by > 0 && after.addr() > wanted).then_some(before)
+    })
 }
 
 /// Where brk is refused by a seccomp filter, libc takes the error for the break: an address of the

@@ -100,8 +100,18 @@ impl Sim {
         state.refusals.push((call, seen + after, seen + after + count));
     }
 
+    /// Takes every refusal back.
+    pub fn forgive(&self) {
+        self.state.lock().unwrap().refusals.clear();
+    }
+
     pub fn calls(&self, call: Call) -> usize {
         self.state.lock().unwrap().calls.get(&call).copied().unwrap_or(0)
+    }
+
+    /// Bytes of all mappings, reserved ones included.
+    pub fn mapped_bytes(&self) -> usize {
+        self.state.lock().unwrap().maps.values().map(|&(len, _)| len).sum()
     }
 
     /// The break's bytes in use.

@@ -5,8 +5,10 @@
 //!
 //! Edge RELEASE: unlock (Release) → lock (Acquire): what one section wrote, the next one sees.
 
+#[cfg(loom)]
+pub use model::{Guard, Lock};
 #[cfg(not(loom))]
-pub use real::Lock;
+pub use real::{Guard, Lock};
 
 #[cfg(not(loom))]
 mod real {
@@ -74,77 +76,136 @@ mod real {
     }
 }
 
-#[cfg(all(test, loom))]
-mod loom_models {
-    //! spin's algorithm re-stated over loom's atomics: a compare-exchange in, a store out. The
-    //! allocator's sections are of one shape: read the end of something, move it, hand out what is
-    //! between. The model is that section, for two threads growing the break at once.
+/// spin's algorithm re-stated over loom's atomics: a compare-exchange in, a store out.
+#[cfg(loom)]
+mod model {
+    use super::super::{AtomicBool, Ordering, UnsafeCell};
+    use loom::cell::MutPtr;
+    use std::sync::atomic::{AtomicUsize, Ordering as Plain};
 
-    use loom::cell::UnsafeCell;
-    use loom::sync::Arc;
-    use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-    use loom::thread;
-
-    struct Model {
-        locked: AtomicBool,
-        unlock: Ordering,
-        end: UnsafeCell<usize>,
-        contended: AtomicUsize,
+    /// The ordering of the unlock, so that a model can weaken it and see it fail.
+    pub trait Unlock {
+        const UNLOCK: Ordering;
     }
 
-    impl Model {
-        fn grow(&self, by: usize) -> usize {
-            while self.locked.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).is_err() {
-                self.contended.fetch_add(1, Ordering::Relaxed);
-                thread::yield_now();
+    pub struct Strong;
+    impl Unlock for Strong {
+        const UNLOCK: Ordering = Ordering::Release;
+    }
+
+    pub struct Lock<T, U: Unlock = Strong> {
+        locked: AtomicBool,
+        value: UnsafeCell<T>,
+        /// How often a thread found it locked; not loom's, so that it adds no interleavings.
+        pub contended: AtomicUsize,
+        unlock: std::marker::PhantomData<U>,
+    }
+
+    pub struct Guard<'a, T, U: Unlock = Strong> {
+        /// None while it is dropped: the access ends before the lock opens.
+        value: Option<MutPtr<T>>,
+        lock: &'a Lock<T, U>,
+    }
+
+    // SAFETY: the value is reached by guards only, of which there is one at a time; loom checks that.
+    unsafe impl<T: Send, U: Unlock> Sync for Lock<T, U> {}
+
+    impl<T, U: Unlock> Lock<T, U> {
+        pub fn new(value: T) -> Self {
+            Lock {
+                locked: AtomicBool::new(false),
+                value: UnsafeCell::new(value),
+                contended: AtomicUsize::new(0),
+                unlock: std::marker::PhantomData,
             }
-            let start = self.end.with_mut(|end| {
-                // SAFETY: the flag is held, so this thread alone touches the cell; loom checks it.
-                unsafe {
-                    let start = *end;
-                    *end = start + by;
-                    start
-                }
-            });
-            self.locked.store(false, self.unlock);
-            start
+        }
+
+        pub fn lock(&self) -> Guard<'_, T, U> {
+            // RELEASE (Acquire).
+            while self.locked.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).is_err() {
+                self.contended.fetch_add(1, Plain::Relaxed);
+                loom::thread::yield_now();
+            }
+            Guard { value: Some(self.value.get_mut()), lock: self }
         }
     }
 
+    impl<T, U: Unlock> std::ops::Deref for Guard<'_, T, U> {
+        type Target = T;
+        fn deref(&self) -> &T {
+            // SAFETY: the lock is held, so nobody else has the value; loom checks it.
+            unsafe { self.value.as_ref().unwrap().deref() }
+        }
+    }
+
+    impl<T, U: Unlock> std::ops::DerefMut for Guard<'_, T, U> {
+        fn deref_mut(&mut self) -> &mut T {
+            // SAFETY: as in `deref`.
+            unsafe { self.value.as_ref().unwrap().deref() }
+        }
+    }
+
+    impl<T, U: Unlock> Drop for Guard<'_, T, U> {
+        fn drop(&mut self) {
+            self.value = None;
+            // RELEASE (Release).
+            self.lock.locked.store(false, U::UNLOCK);
+        }
+    }
+}
+
+#[cfg(all(test, loom))]
+mod loom_models {
+    //! The allocator's sections are of one shape: read the end of something, move it, hand out what is
+    //! between. The model is that section, for two threads at once.
+
+    use super::super::Ordering;
+    use super::model::{Lock, Strong, Unlock};
+    use loom::sync::Arc;
+    use loom::thread;
+    use std::sync::atomic::{AtomicUsize, Ordering as Plain};
+
+    fn take<U: Unlock>(end: &Lock<usize, U>, by: usize) -> usize {
+        let mut end = end.lock();
+        let start = *end;
+        *end = start + by;
+        start
+    }
+
     /// How many explored executions met the lock held by the other thread.
-    fn explore(unlock: Ordering) -> usize {
-        let met = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    fn explore<U: Unlock + Send + 'static>() -> usize {
+        let met = std::sync::Arc::new(AtomicUsize::new(0));
         let seen = met.clone();
         loom::model(move || {
-            let model = Arc::new(Model {
-                locked: AtomicBool::new(false),
-                unlock,
-                end: UnsafeCell::new(0),
-                contended: AtomicUsize::new(0),
-            });
-            let other = model.clone();
-            let thread = thread::spawn(move || other.grow(2));
-            let mine = model.grow(3);
+            let end = Arc::new(Lock::<usize, U>::new(0));
+            let other = end.clone();
+            let thread = thread::spawn(move || take(&other, 2));
+            let mine = take(&end, 3);
             let theirs = thread.join().unwrap();
             assert!(
                 (mine, theirs) == (0, 3) || (mine, theirs) == (2, 0),
-                "the two grew over each other: {mine} {theirs}"
+                "the two took the same: {mine} {theirs}"
             );
-            if model.contended.load(Ordering::Relaxed) > 0 {
-                seen.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            if end.contended.load(Plain::Relaxed) > 0 {
+                seen.fetch_add(1, Plain::Relaxed);
             }
         });
-        met.load(std::sync::atomic::Ordering::Relaxed)
+        met.load(Plain::Relaxed)
     }
 
     #[test]
-    fn loom_two_threads_grow_the_break_without_overlap() {
-        assert!(explore(Ordering::Release) > 0, "no execution was contended: the model shows nothing");
+    fn loom_one_section_sees_what_the_other_wrote() {
+        assert!(explore::<Strong>() > 0, "no execution was contended: the model shows nothing");
+    }
+
+    struct Weak;
+    impl Unlock for Weak {
+        const UNLOCK: Ordering = Ordering::Relaxed;
     }
 
     #[test]
     #[should_panic]
     fn loom_a_relaxed_unlock_is_caught() {
-        explore(Ordering::Relaxed);
+        explore::<Weak>();
     }
 }

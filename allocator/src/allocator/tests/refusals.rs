@@ -1,0 +1,118 @@
+//! What the core does where the system refuses, beyond serving the next request: nothing is lost for good,
+//! and nothing is asked again and again.
+
+use super::*;
+
+#[test]
+fn a_mapping_that_cannot_be_unmapped_is_used_again_or_goes_later() {
+    let harness = Harness::new(Sim::new());
+    let heap = harness.heap();
+    // Larger than the cache may be, so that each free unmaps.
+    let size = 5 << 20;
+    let os = &harness.allocator.arena.os;
+    let before = os.mapped_bytes();
+    let held: Vec<_> = (0..3).map(|k| harness.alloc(heap, size, 16).map(|at| (at, k)).unwrap()).collect();
+    os.refuse(Call::Unmap, 0, 3);
+    held.into_iter().for_each(|(at, _)| harness.free(heap, at));
+    assert_eq!(os.mapped_bytes(), before + 3 * size, "all three were refused");
+    let maps = os.calls(Call::Map);
+    let (again, other) = (harness.alloc(heap, size, 16).unwrap(), harness.alloc(heap, size, 16).unwrap());
+    assert_eq!(os.calls(Call::Map), maps, "addresses that waited serve");
+    harness.free(heap, again);
+    harness.free(heap, other);
+    assert_eq!(os.mapped_bytes(), before, "what waited went with the next");
+}
+
+#[test]
+fn a_large_block_that_cannot_be_cut_stays_as_it_is() {
+    let harness = Harness::new(Sim::new());
+    let heap = harness.heap();
+    let held = harness.hold(heap, 4 << 20, 16, 9).unwrap();
+    harness.allocator.arena.os.refuse(Call::Remap, 0, 1);
+    // SAFETY: a live block, followed to where it moves.
+    let same = unsafe { harness.allocator.resize(held.at, 1 << 20) };
+    assert!(matches!(same, Resized::To(at) if at == held.at));
+    harness.check_and_free(heap, held);
+}
+
+#[test]
+fn a_break_that_others_move_between_any_two_steps_is_followed_for_good() {
+    let harness = Harness::new(Sim::new());
+    let heap = harness.heap();
+    let mut held = Vec::new();
+    let os = &harness.allocator.arena.os;
+    // So near to the end of the simulated break that growth is by a granule; more often than the arena can
+    // note stretches for.
+    os.foreign_sbrk(RANGE / 4);
+    let rounds = if cfg!(miri) { 3 } else { 75 };
+    for round in 0..rounds {
+        os.foreign_sbrk(5000);
+        let brk = os.brk_bytes();
+        while os.brk_bytes() == brk {
+            let at = harness.alloc(heap, 60_000, 16).unwrap_or_else(|| panic!("no memory in round {round}"));
+            // SAFETY: a fresh block of this size.
+            unsafe { at.write_bytes(round as u8, 16) };
+            held.push((at, round as u8));
+        }
+    }
+    // What is free now must be free in the child of a fork too, and the holes must not.
+    core::mem::forget(harness.allocator.arena.hold_lock());
+    // SAFETY: one thread, inside no call; the guard was forgotten.
+    unsafe { harness.allocator.repair_after_fork(heap) };
+    for (at, fill) in held {
+        // SAFETY: live, and filled above.
+        assert_eq!(unsafe { at.add(15).read() }, fill);
+        harness.free(heap, at);
+    }
+    harness.allocator.trim(Some(heap));
+    assert_eq!(harness.allocator.arena.figures().unwrap().in_use.0, 0);
+}
+
+#[test]
+fn a_refused_purge_is_not_repeated_at_every_free() {
+    let harness = Harness::new(Sim::new());
+    let heap = harness.heap();
+    let os = &harness.allocator.arena.os;
+    // Pages locked in memory refuse to go for as long as they are.
+    os.refuse(Call::Purge, 0, usize::MAX / 2);
+    let fill = |count: usize| -> Vec<_> {
+        (0..count).map(|k| harness.hold(heap, 60_000, 16, k as u8).unwrap()).collect()
+    };
+    let count = if cfg!(miri) { 75 } else { 400 };
+    for one in fill(count) {
+        harness.check_and_free(heap, one);
+    }
+    let purges = os.calls(Call::Purge);
+    assert!(purges > 0, "the bound was never passed: the test shows nothing");
+    assert!(purges <= 20, "{purges} refused purges for {count} frees");
+    os.forgive();
+    // Not at the next free, but soon.
+    for one in fill(count) {
+        harness.check_and_free(heap, one);
+    }
+    for one in fill(count) {
+        harness.check_and_free(heap, one);
+    }
+    let dirty = harness.allocator.arena.figures().unwrap().dirty.0;
+    assert!(dirty <= 4 << 20, "{dirty} dirty bytes after the locked pages were let go");
+}
+
+#[test]
+fn heaps_caught_between_a_thread_and_the_parked_stack_are_parked_in_the_child() {
+    let harness = Harness::new(Sim::new());
+    let (mine, ending, starting) = (harness.heap(), harness.heap(), harness.heap());
+    let registry = &harness.allocator.registry;
+    // One whose thread had marked it and not pushed it yet, one that was popped and not marked.
+    // SAFETY: this thread runs both and uses them no more.
+    unsafe {
+        registry.park_without_push(ending);
+        registry.park(starting);
+    }
+    assert!(registry.pop_without_mark().is_some_and(|heap| heap.id() == starting.id()));
+    // SAFETY: one thread, inside no call.
+    unsafe { harness.allocator.repair_after_fork(mine) };
+    let mut adopted = [harness.heap().id().0, harness.heap().id().0];
+    adopted.sort();
+    assert_eq!(adopted, [ending.id().0, starting.id().0]);
+    assert_eq!(harness.heap().id().0, starting.id().0.max(ending.id().0) + 1, "each is there once");
+}
