@@ -39,6 +39,9 @@ use top::{Gain, Top};
 /// Bytes of a granule's record: what the layer above keeps for a granule it holds.
 pub const RECORD: usize = 32;
 
+/// Granules that left the arena whose tables are worth giving back: 64 MiB, 32 KiB of each table.
+const TABLES_TRIM: u32 = 1024;
+
 /// Where things are. Set once; copied into every heap.
 #[derive(Clone, Copy)]
 pub struct Geometry {
@@ -138,6 +141,7 @@ impl<O: Os> Arena<O> {
             runs: Runs::new(),
             nodes: tables.nodes,
             tables_end: 0,
+            tables_used: 0,
             stretches: [(0, 0); STRETCHES],
             stretch_count: 0,
             in_use: 0,
@@ -302,6 +306,7 @@ impl<O: Os> Arena<O> {
 
     /// Lowers an owned break by what is free and clean below it.
     fn trim(&self, state: &mut State) {
+        let geometry = self.started();
         let end = state.top.end().0;
         let (nodes, runs) = state.parts();
         let min = Granules((TRIM_MIN >> GRANULE_SHIFT) as u32);
@@ -310,9 +315,22 @@ impl<O: Os> Arena<O> {
         // SAFETY: the granules are free, clean, and out of the tree now.
         if unsafe { state.top.shrink(&self.os, len, below) } {
             state.forget_above(head.0);
+            if state.tables_used - head.0 >= TABLES_TRIM {
+                self.tables(geometry, state).purge(&self.os, state.page, head.0, state.tables_used);
+                state.tables_used = head.0;
+            }
         } else {
             let (nodes, runs) = state.parts();
             runs.insert(nodes, head, len);
+        }
+    }
+
+    fn tables(&self, geometry: Geometry, state: &State) -> Tables {
+        Tables {
+            map: geometry.map.words().cast_mut(),
+            nodes: state.nodes,
+            records: geometry.records,
+            len: 0,
         }
     }
 
@@ -320,12 +338,7 @@ impl<O: Os> Arena<O> {
     /// then given back or lost, never used.
     fn accept(&self, geometry: &Geometry, state: &mut State, gain: Gain) -> bool {
         let (from, to) = (gain.head.0, gain.head.0 + gain.len.0);
-        let tables = Tables {
-            map: geometry.map.words().cast_mut(),
-            nodes: state.nodes,
-            records: geometry.records,
-            len: 0,
-        };
+        let tables = self.tables(*geometry, state);
         let window = Granules((geometry.window >> GRANULE_SHIFT) as u32);
         let described = state.hole_to_fill(from).and_then(|hole| {
             let end = state.tables_end;
@@ -342,6 +355,7 @@ impl<O: Os> Arena<O> {
             // SAFETY: described a moment ago, and nobody's.
             unsafe { geometry.map.set(granule as usize, Entry::HOLE) };
         }
+        state.tables_used = state.tables_used.max(to);
         state.note_stretch(from, to);
         self.advise_huge(state, from, to);
         let (nodes, runs) = state.parts();

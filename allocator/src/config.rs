@@ -31,7 +31,7 @@ pub const MMAP_THRESHOLD_MAX: usize = 32 << 20;
 
 /// Dirty memory that is always allowed to stay, and the share of live memory beyond it (a shift:
 /// 3 is 12.5 %).
-pub const DIRTY_FLOOR: usize = 6 << 20;
+pub const DIRTY_FLOOR: usize = 5 << 20;
 pub const DIRTY_SHIFT: u32 = 3;
 
 /// From this size of the arena on what it gains is to stand on huge pages: a fault costs 0.46 us for 4 KiB

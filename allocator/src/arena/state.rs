@@ -21,6 +21,8 @@ pub struct State {
     pub nodes: *mut Node,
     /// Granules described by writable tables, counted from the base.
     pub tables_end: u32,
+    /// Granules whose tables may have pages: where the arena's end was highest since they went back.
+    pub tables_used: u32,
     pub stretches: [(u32, u32); STRETCHES],
     pub stretch_count: usize,
     pub in_use: u32,
