@@ -326,12 +326,7 @@ impl<O: Os> Arena<O> {
     }
 
     fn tables(&self, geometry: Geometry, state: &State) -> Tables {
-        Tables {
-            map: geometry.map.words().cast_mut(),
-            nodes: state.nodes,
-            records: geometry.records,
-            len: 0,
-        }
+        Tables { map: geometry.map.words().cast_mut(), nodes: state.nodes, records: geometry.records, len: 0 }
     }
 
     /// Adds gained granules to the free runs. False where the tables cannot follow: the granules are

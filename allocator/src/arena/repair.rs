@@ -34,7 +34,7 @@ impl<O: Os> Arena<O> {
         runs.reset();
         let mut used = 0;
         for &(from, to) in &stretches[..] {
-            runs::forget(&mut nodes[from as usize..to as usize]);
+            runs::forget(nodes, from, to);
             let mut start = from;
             for granule in from..=to {
                 // What ends the stretch ends a run too.

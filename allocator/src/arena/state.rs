@@ -1,6 +1,6 @@
 //! What the arena's lock guards.
 
-use super::runs::{Node, Runs};
+use super::runs::{Node, Nodes, Runs};
 use super::top::Top;
 use crate::config::GRANULE_SHIFT;
 use crate::units::{GranuleIdx, Granules};
@@ -40,16 +40,16 @@ unsafe impl Send for State {}
 
 impl State {
     /// The nodes of every granule whose tables are writable.
-    pub fn nodes(&self) -> &[Node] {
-        // SAFETY: the nodes are this arena's, initialised (zero is a node), writable up to the end of the
-        // tables (Invariant 3), and guarded by the lock that made this reference possible.
-        unsafe { core::slice::from_raw_parts(self.nodes, self.tables_end as usize) }
+    pub fn nodes(&mut self) -> &mut Nodes {
+        self.parts().0
     }
 
-    pub fn parts(&mut self) -> (&mut [Node], &mut Runs) {
-        // SAFETY: as in `nodes`; the borrow of self keeps it exclusive.
+    pub fn parts(&mut self) -> (&mut Nodes, &mut Runs) {
+        // SAFETY: the nodes are this arena's, initialised (zero is a node), writable up to the end of the
+        // tables (Invariant 3), and guarded by the lock that made this reference possible, which is
+        // exclusive.
         let nodes = unsafe { core::slice::from_raw_parts_mut(self.nodes, self.tables_end as usize) };
-        (nodes, &mut self.runs)
+        (Nodes::new(nodes), &mut self.runs)
     }
 
     pub fn take(&mut self, len: Granules, align: Granules) -> Option<GranuleIdx> {
