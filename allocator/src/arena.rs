@@ -26,8 +26,9 @@ mod top;
 use crate::config::{GRANULE, GRANULE_SHIFT, HUGE_FROM, HUGE_PAGE, TRIM_MIN, WINDOW, WINDOW_MIN};
 use crate::fatal;
 use crate::os::Os;
+use crate::row::Row;
 use crate::sync::started::Started;
-use crate::units::{Bytes, GranuleIdx, Granules, Run, round_down, round_up};
+use crate::units::{Bytes, GranuleIdx, Granules, Run, div_up, round_down, round_up};
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, Ordering};
 use page_map::{Entry, PageMap};
 use runs::Runs;
@@ -142,7 +143,7 @@ impl<O: Os> Arena<O> {
             nodes: tables.nodes,
             tables_end: 0,
             tables_used: 0,
-            stretches: [(0, 0); STRETCHES],
+            stretches: Row([(0, 0); STRETCHES]),
             stretch_count: 0,
             in_use: 0,
             peak: 0,
@@ -200,7 +201,7 @@ impl<O: Os> Arena<O> {
         let over = {
             let mut guard = self.started.lock();
             let Some(state) = guard.as_mut() else { return };
-            let pages = touched.0.min(GRANULE).div_ceil(state.page) as u16;
+            let pages = div_up(touched.0.min(GRANULE), state.page) as u16;
             state.in_use -= run.len.0;
             let (nodes, runs) = state.parts();
             runs::soil(nodes, run.head, run.len, pages);
@@ -242,7 +243,7 @@ impl<O: Os> Arena<O> {
             runs.break_units(nodes);
             dirty = runs.dirty() as usize * page + cached;
         }
-        (dirty > bound).then(|| ((dirty - purge::target(bound)) / page) as u32)
+        (dirty > bound).then(|| div_up(dirty - purge::target(bound), page) as u32)
     }
 
     /// Purges until dirty memory is inside its bound.
@@ -385,8 +386,8 @@ impl<O: Os> Arena<O> {
     /// Calls `f` with every granule the arena was given, and its entry.
     pub fn for_each_granule(&self, mut f: impl FnMut(GranuleIdx, Entry)) {
         let Some(geometry) = self.geometry() else { return };
-        let stretches = self.with_state(|state| state.stretches).unwrap_or([(0, 0); STRETCHES]);
-        for (from, to) in stretches {
+        let stretches = self.with_state(|state| state.stretches).unwrap_or(Row([(0, 0); STRETCHES]));
+        for (from, to) in stretches.0 {
             for granule in from..to {
                 // SAFETY: stretches are inside the window.
                 f(GranuleIdx(granule), unsafe { geometry.map.get(granule as usize) });

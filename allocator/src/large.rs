@@ -18,6 +18,7 @@ mod stuck;
 use crate::arena::Arena;
 use crate::config::HUGE_PAGE;
 use crate::os::Os;
+use crate::row::Row;
 use crate::sync::lock::Lock;
 use crate::units::round_up;
 use index::Index;
@@ -39,7 +40,7 @@ struct Mapping {
 struct State {
     index: Index,
     /// Oldest first.
-    cache: [Mapping; CACHED_MAX],
+    cache: Row<Mapping, CACHED_MAX>,
     cached: usize,
     cached_bytes: usize,
     live_bytes: usize,
@@ -73,7 +74,7 @@ impl Large {
         Large {
             state: Lock::new(State {
                 index: Index::new(),
-                cache: [Mapping { at: core::ptr::null_mut(), len: 0 }; CACHED_MAX],
+                cache: Row([Mapping { at: core::ptr::null_mut(), len: 0 }; CACHED_MAX]),
                 cached: 0,
                 cached_bytes: 0,
                 live_bytes: 0,
@@ -244,14 +245,15 @@ impl Large {
         if let Some(mapping) = state.stuck.pop(len, align) {
             return Some(mapping);
         }
-        let fits = |mapping: &Mapping| mapping.at.addr().is_multiple_of(align);
-        let cache = &state.cache[..state.cached];
-        let at = (0..cache.len())
-            .filter(|&at| fits(&cache[at]) && cache[at].len >= len)
-            .min_by_key(|&at| cache[at].len)
+        let cache = state.cache.first(state.cached);
+        let long_enough = |mapping: &Mapping| mapping.at.addr().is_multiple_of(align) && mapping.len >= len;
+        let (at, _) = (cache.iter().enumerate())
+            .filter(|(_, mapping)| long_enough(mapping))
+            .min_by_key(|(_, mapping)| mapping.len)
             .or_else(|| {
                 // Growing may move the mapping, to a multiple of a page only.
-                (0..cache.len()).filter(|_| align <= arena.os.page()).max_by_key(|&at| cache[at].len)
+                let may_grow = align <= arena.os.page();
+                cache.iter().enumerate().filter(|_| may_grow).max_by_key(|(_, mapping)| mapping.len)
             })?;
         let found = state.take(at);
         drop(state);
@@ -314,8 +316,10 @@ impl State {
 
     fn take(&mut self, at: usize) -> Mapping {
         let mapping = self.cache[at];
-        self.cache.copy_within(at + 1..self.cached, at);
         self.cached -= 1;
+        for at in at..self.cached {
+            self.cache[at] = self.cache[at + 1];
+        }
         self.cached_bytes -= mapping.len;
         mapping
     }
@@ -329,7 +333,7 @@ fn map_aligned<O: Os>(os: &O, len: usize, align: usize) -> Option<Mapping> {
     }
     let long = len.checked_add(align - page)?;
     let start = os.map(long)?;
-    let skip = start.addr().next_multiple_of(align) - start.addr();
+    let skip = round_up(start.addr(), align)? - start.addr();
     let (at, behind) = (start.wrapping_add(skip), long - skip - len);
     // SAFETY: both ends are parts of the mapping made above. Where the kernel refuses to cut (its count
     // of mappings is full), the end stays mapped and untouched: address space, no memory.

@@ -108,7 +108,7 @@ impl Runs {
         // A run this long holds an aligned part wherever it starts.
         let fit = len.0.checked_add(align.0 - 1)?;
         let head = lowest_fit(nodes, self.root, fit)?;
-        let start = (head + phase).next_multiple_of(align.0) - phase;
+        let start = ((head + phase + align.0 - 1) & !(align.0 - 1)) - phase;
         self.take(nodes, GranuleIdx(start), len, head);
         Some(GranuleIdx(start))
     }

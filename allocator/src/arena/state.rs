@@ -3,6 +3,7 @@
 use super::runs::{Node, Nodes, Runs};
 use super::top::Top;
 use crate::config::GRANULE_SHIFT;
+use crate::row::Row;
 use crate::units::{GranuleIdx, Granules};
 use core::ops::Range;
 
@@ -23,7 +24,7 @@ pub struct State {
     pub tables_end: u32,
     /// Granules whose tables may have pages: where the arena's end was highest since they went back.
     pub tables_used: u32,
-    pub stretches: [(u32, u32); STRETCHES],
+    pub stretches: Row<(u32, u32), STRETCHES>,
     pub stretch_count: usize,
     pub in_use: u32,
     pub peak: u32,
@@ -54,7 +55,7 @@ impl State {
 
     pub fn take(&mut self, len: Granules, align: Granules) -> Option<GranuleIdx> {
         // Alignment counts from address 0, indices from the base.
-        let phase = (self.top.base().addr() >> GRANULE_SHIFT) % align.0 as usize;
+        let phase = (self.top.base().addr() >> GRANULE_SHIFT) & (align.0 as usize - 1);
         let (nodes, runs) = self.parts();
         runs.take_first(nodes, len, align, phase as u32)
     }
@@ -62,7 +63,7 @@ impl State {
     /// The hole below `from` that must become a part of the last stretch, because there is no place for
     /// one more: empty where there is place, None where it is too large to be described.
     pub fn hole_to_fill(&self, from: u32) -> Option<Range<u32>> {
-        match self.stretches {
+        match self.stretches.0 {
             [.., (_, to)] if self.stretch_count == STRETCHES => (from - to <= HOLE_MAX).then_some(to..from),
             _ => Some(from..from),
         }
@@ -97,7 +98,7 @@ impl State {
     /// Where the arena ends once everything from `start` on is given back: at `start`, or where the
     /// stretch before ends if it is the first granule of its own.
     pub fn end_below(&self, start: u32) -> Granules {
-        let stretches = &self.stretches[..self.stretch_count];
+        let stretches = self.stretches.first(self.stretch_count);
         match stretches {
             [.., (_, before), (first, _)] if *first == start => Granules(*before),
             _ => Granules(start),
