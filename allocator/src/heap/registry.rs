@@ -151,6 +151,9 @@ impl Registry {
     }
 
     /// What a fork's copy has of a thread that is about to park its heap, and of one that adopts one.
+    ///
+    /// # Safety
+    /// As for `park`.
     #[cfg(test)]
     pub unsafe fn park_without_push(&self, heap: &Heap) {
         heap.shared.state.store(PARKED, Ordering::Relaxed);
