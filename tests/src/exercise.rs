@@ -9,6 +9,7 @@ use crate::shadow;
 
 pub mod anywhere;
 pub mod c_api;
+pub mod faults;
 pub mod fork;
 pub mod give_back;
 pub mod limits;
@@ -50,6 +51,8 @@ pub fn main<A: GlobalAlloc + Sync>(alloc: &'static A) {
         ["limit", "data"] => limits::refused(alloc, nix::sys::resource::Resource::RLIMIT_DATA),
         ["foreign-sbrk"] => limits::foreign_sbrk(alloc),
         ["above-break"] => limits::above_break(alloc),
+        ["faults", call] => faults::single(alloc, call),
+        ["faults-threads"] => faults::threads(alloc),
         ["work"] => limits::work(alloc),
         ["fork-storm"] => fork::storm(alloc, false),
         ["fork-storm", "from-thread"] => fork::storm(alloc, true),

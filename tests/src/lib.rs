@@ -12,10 +12,12 @@
 //!
 //! - [`exercise`]: the scenarios, by name
 //! - [`shadow`]: blocks whose whole content is known, and the storm of threads over them
+//! - [`fault`]: memory calls that fail
 //! - [`measure`]: resident size, the break, page faults
 //! - [`table`]: an array that no allocator under test ever sees
 
 pub mod exercise;
+pub mod fault;
 pub mod measure;
 pub mod program;
 pub mod random;

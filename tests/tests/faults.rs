@@ -1,0 +1,56 @@
+//! Every kind of memory call fails in turn, on the real kernel: no crash, no corruption, NULL means ENOMEM,
+//! and everything works once the fault is gone.
+
+use brkmap_tests::program::{self, Front};
+
+/// Calls that failed.
+fn failed(front: Front, arguments: &[&str]) -> usize {
+    let ended = program::run(front.exercise(arguments));
+    ended.expect_success(&format!("{arguments:?} on {front:?}"));
+    String::from_utf8_lossy(&ended.stdout).trim().parse().expect("a number")
+}
+
+fn check(front: Front, call: &str) {
+    let failed = failed(front, &["faults", call]);
+    println!("{call} on {front:?}: {failed} calls failed");
+    assert!(failed > 0, "no {call} failed on {front:?}: this shows nothing");
+}
+
+#[test]
+fn any_brk_may_fail() {
+    // The thread that answers is a second one: behind its fence the Rust front makes no brk then.
+    check(Front::Preload, "brk");
+}
+
+#[test]
+fn any_mmap_may_fail() {
+    Front::BOTH.iter().for_each(|front| check(*front, "mmap"));
+}
+
+#[test]
+fn any_munmap_may_fail() {
+    Front::BOTH.iter().for_each(|front| check(*front, "munmap"));
+}
+
+#[test]
+fn any_mremap_may_fail() {
+    Front::BOTH.iter().for_each(|front| check(*front, "mremap"));
+}
+
+#[test]
+fn any_madvise_may_fail() {
+    Front::BOTH.iter().for_each(|front| check(*front, "madvise"));
+}
+
+#[test]
+fn any_mprotect_may_fail() {
+    Front::BOTH.iter().for_each(|front| check(*front, "mprotect"));
+}
+
+#[test]
+fn faults_may_come_and_go_under_several_threads() {
+    for front in Front::BOTH {
+        let failed = failed(front, &["faults-threads"]);
+        assert!(failed > 50, "only {failed} calls failed on {front:?}");
+    }
+}
