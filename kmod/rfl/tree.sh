@@ -26,7 +26,7 @@ rust_kernel() {
   KREL=${headers#linux-headers-}
   home=$WORK/rfl/$KREL ROOT=$WORK/rfl/$KREL/root TREE=$WORK/rfl/$KREL/root/linux
   # One kernel at a time: each takes gigabytes.
-  find "$WORK/rfl" -mindepth 1 -maxdepth 1 ! -name "$KREL" -exec rm -rf {} + 2>/dev/null
+  find "$WORK/rfl" -mindepth 1 -maxdepth 1 -type d ! -name "$KREL" -exec rm -rf {} + 2>/dev/null
   mkdir -p "$home/packages"
   fetch "$home/packages" "$headers" "linux-binary-$KREL" -- "${APT[@]}" || return 1
   VMLINUZ=$home/packages/usr/lib/modules/$KREL/vmlinuz
