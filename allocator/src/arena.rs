@@ -23,11 +23,11 @@ mod state;
 mod tables;
 mod top;
 
-use crate::config::{GRANULE, GRANULE_SHIFT, TRIM_MIN, WINDOW, WINDOW_MIN};
+use crate::config::{GRANULE, GRANULE_SHIFT, HUGE_FROM, HUGE_PAGE, TRIM_MIN, WINDOW, WINDOW_MIN};
 use crate::fatal;
 use crate::os::Os;
 use crate::sync::started::Started;
-use crate::units::{Bytes, GranuleIdx, Granules, Run};
+use crate::units::{Bytes, GranuleIdx, Granules, Run, round_down, round_up};
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, Ordering};
 use page_map::{Entry, PageMap};
 use runs::Runs;
@@ -225,12 +225,20 @@ impl<O: Os> Arena<O> {
         purge::bound(live).saturating_sub(dirty)
     }
 
-    /// Dirty pages beyond what the purge should leave, if the bound is passed.
-    fn excess(&self, state: &State) -> Option<u32> {
+    /// Dirty pages beyond what the purge should leave, if the bound is passed. What is pinned in huge pages
+    /// has half the bound more.
+    fn excess(&self, state: &mut State) -> Option<u32> {
         let live = ((state.in_use as usize) << GRANULE_SHIFT) + self.outside_live.load(Ordering::Relaxed);
         let bound = purge::bound(live);
-        let dirty = state.runs.dirty() as usize * state.page + self.outside_cached.load(Ordering::Relaxed);
-        (dirty > bound).then(|| ((dirty - purge::target(bound)) / state.page) as u32)
+        let page = state.page;
+        let (nodes, runs) = state.parts();
+        let cached = self.outside_cached.load(Ordering::Relaxed);
+        let mut dirty = runs.dirty() as usize * page + cached;
+        if dirty + runs.pinned() as usize * page > bound + bound / 2 {
+            runs.break_units(nodes);
+            dirty = runs.dirty() as usize * page + cached;
+        }
+        (dirty > bound).then(|| ((dirty - purge::target(bound)) / page) as u32)
     }
 
     /// Purges until dirty memory is inside its bound.
@@ -254,6 +262,10 @@ impl<O: Os> Arena<O> {
 
     /// Purges every free run and lowers the break as far as it goes.
     pub fn purge_all(&self) {
+        self.with_state(|state| {
+            let (nodes, runs) = state.parts();
+            runs.break_units(nodes);
+        });
         while self.purge_some(u32::MAX) {}
         self.with_state(|state| self.trim(state));
     }
@@ -331,9 +343,29 @@ impl<O: Os> Arena<O> {
             unsafe { geometry.map.set(granule as usize, Entry::HOLE) };
         }
         state.note_stretch(from, to);
+        self.advise_huge(state, from, to);
         let (nodes, runs) = state.parts();
         runs.insert(nodes, gain.head, gain.len);
         true
+    }
+
+    /// Asks for huge pages under what was gained of a large arena.
+    fn advise_huge(&self, state: &mut State, from: u32, to: u32) {
+        let base = state.top.base().addr();
+        let end = base + ((to as usize) << GRANULE_SHIFT);
+        let large = round_up(base + HUGE_FROM, HUGE_PAGE);
+        // The unit that the gain begins in was asked for with the gain before it, if it is of the same.
+        let start = round_down(base + ((from as usize) << GRANULE_SHIFT), HUGE_PAGE);
+        let Some(start) = large.map(|large| start.max(large)) else { return };
+        // A kernel with other pages has other huge ones too.
+        if state.page != 4096 || start >= end {
+            return;
+        }
+        let at = state.top.base().wrapping_add(start - base);
+        // SAFETY: gained a moment ago, or before.
+        if unsafe { self.os.advise_huge(at, end - start) } {
+            state.runs.start_units(GranuleIdx(((start - base) >> GRANULE_SHIFT) as u32));
+        }
     }
 
     #[cfg(test)]

@@ -86,6 +86,13 @@ pub unsafe trait Os: Sync {
     /// The range is ready, the caller's, and nothing in it is needed.
     unsafe fn purge(&self, at: *mut u8, len: usize) -> bool;
 
+    /// ready → ready: the range may be backed by huge pages, if the kernel has them to be asked for. Changes
+    /// nothing that can be seen but the cost of the next faults.
+    ///
+    /// # Safety
+    /// The range is ready, and the caller's.
+    unsafe fn advise_huge(&self, at: *mut u8, len: usize) -> bool;
+
     /// none → ready, wherever there is room: one anonymous mapping.
     fn map(&self, len: usize) -> Option<*mut u8>;
 

@@ -28,7 +28,7 @@ impl<O: Os> Arena<O> {
                 in_use: bytes(state.in_use),
                 peak_in_use: bytes(state.peak),
                 free: bytes(state.runs.free().0),
-                dirty: Bytes(state.runs.dirty() as usize * state.page),
+                dirty: Bytes((state.runs.dirty() + state.runs.pinned()) as usize * state.page),
                 free_at_top: bytes(free_at_top),
             }
         })

@@ -14,7 +14,7 @@ pub fn bound(live: usize) -> usize {
 /// Down to where a purge goes, once the bound is passed: a quarter below, so that the next frees do
 /// not each pay a system call.
 pub fn target(bound: usize) -> usize {
-    bound - bound / 4
+    bound - bound / 8
 }
 
 #[cfg(test)]

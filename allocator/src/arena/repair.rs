@@ -2,7 +2,7 @@
 
 use super::Arena;
 use super::page_map::Entry;
-use super::runs::{self, Runs};
+use super::runs;
 use super::state::State;
 use crate::config::GRANULE;
 use crate::os::Os;
@@ -31,7 +31,7 @@ impl<O: Os> Arena<O> {
         let pages = (GRANULE / state.page) as u16;
         let stretches = state.stretches;
         let (nodes, runs) = state.parts();
-        *runs = Runs::new();
+        runs.reset();
         let mut used = 0;
         for &(from, to) in &stretches[..] {
             runs::forget(&mut nodes[from as usize..to as usize]);

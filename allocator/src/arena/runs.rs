@@ -10,13 +10,21 @@
 //! address, and each node knows the longest run and the dirtiest run below it. Neighbours are found
 //! through the nodes beside a run, so freed runs join at once.
 //!
+//! From `units_from` on the arena stands on huge pages, which are only worth purging whole: there a unit
+//! of 32 granules counts as purgeable when all of it is free (as 512 pages, at one of its granules, since
+//! a huge page is resident as one), and what is free beside something in use is *pinned*.
+//!
 //! Invariants:
 //! 1. No two free runs touch: `insert` joins them.
 //! 2. A granule's `dirty` is an upper bound of its pages that may hold anything but zeros; it is kept
 //!    while the granule is in use.
 //! 3. `tail_of` of a free run's last granule names its head; in used granules `len` and `tail_of` are 0.
+//! 4. `run_dirty` is the sum of a run's `purgeable`. Below the units that is each granule's `dirty`; of
+//!    a whole unit one granule has 512 if any is dirty; elsewhere it is 0, or `dirty` once
+//!    `break_units` gave the huge page up, and `pinned` counts the `dirty` of those that have 0.
 
 use crate::units::{GranuleIdx, Granules};
+use core::ops::Range;
 
 /// No node: the end of a link.
 const NIL: u32 = u32::MAX;
@@ -39,12 +47,28 @@ pub struct Node {
     dirtiest: u32,
     /// Dirty pages of this granule.
     dirty: u16,
+    /// Pages that a purge of this free granule is to bring; see invariant 4.
+    purgeable: u16,
 }
+
+impl Node {
+    /// Pages of this granule that are pinned, if it is free beside a used one of its huge page.
+    fn pinned(&self) -> u32 {
+        if self.purgeable == 0 { self.dirty as u32 } else { 0 }
+    }
+}
+
+/// Granules of a huge page, and its pages. Only 4 KiB pages have huge ones of this size.
+pub const UNIT: u32 = 32;
+const UNIT_PAGES: u16 = 512;
 
 pub struct Runs {
     root: u32,
     free: u32,
     dirty: u32,
+    pinned: u32,
+    /// The first granule that stands on huge pages: the start of one.
+    units_from: u32,
 }
 
 /// The order of the heap: a hash, so that no pattern of addresses makes the tree deep.
@@ -55,7 +79,17 @@ fn priority(node: u32) -> u32 {
 
 impl Runs {
     pub const fn new() -> Self {
-        Runs { root: NIL, free: 0, dirty: 0 }
+        Runs { root: NIL, free: 0, dirty: 0, pinned: 0, units_from: NIL }
+    }
+
+    /// Forgets all runs, of which nothing is left in the nodes.
+    pub fn reset(&mut self) {
+        *self = Runs { units_from: self.units_from, ..Runs::new() };
+    }
+
+    /// Says that from this granule on, the start of a huge page, there are huge pages.
+    pub fn start_units(&mut self, from: GranuleIdx) {
+        self.units_from = self.units_from.min(from.0);
     }
 
     /// Free granules in all.
@@ -63,19 +97,22 @@ impl Runs {
         Granules(self.free)
     }
 
-    /// Dirty pages in free runs.
+    /// Dirty pages in free runs that a purge may take.
     pub fn dirty(&self) -> u32 {
         self.dirty
     }
 
+    /// Dirty pages of free granules beside used ones of the same huge page.
+    pub fn pinned(&self) -> u32 {
+        self.pinned
+    }
+
     /// Adds a run; where it touches another, they become one. The granules keep their `dirty`.
     pub fn insert(&mut self, nodes: &mut [Node], head: GranuleIdx, len: Granules) {
+        let (start, end) = (head.0, head.0 + len.0);
         let (mut head, mut len) = (head.0, len.0);
         self.free += len;
-        let added: u32 =
-            nodes[head as usize..(head + len) as usize].iter().map(|node| node.dirty as u32).sum();
-        self.dirty += added;
-        let mut run_dirty = added;
+        let mut run_dirty = 0;
         if head > 0 && nodes[head as usize - 1].tail_of != 0 {
             let before = nodes[head as usize - 1].tail_of - 1;
             run_dirty += self.unlink(nodes, before);
@@ -88,6 +125,10 @@ impl Runs {
             run_dirty += self.unlink(nodes, behind);
             len += more;
         }
+        self.dirty -= run_dirty;
+        let (more, fewer) = self.count_in(nodes, start..end, head..head + len);
+        let run_dirty = run_dirty + more - fewer;
+        self.dirty += run_dirty;
         self.link(nodes, head, len, run_dirty);
     }
 
@@ -120,22 +161,57 @@ impl Runs {
     }
 
     /// Takes the upper dirty part of the highest dirty run: as much of it as holds `pages` dirty pages, or
-    /// all; not what is clean above it.
+    /// all; not what is clean above it. Huge pages are taken whole.
     pub fn take_dirty(&mut self, nodes: &mut [Node], pages: u32) -> Option<(GranuleIdx, Granules)> {
         let head = self.highest_dirty(nodes)?;
-        let mut end = head + nodes[head as usize].len;
-        while nodes[end as usize - 1].dirty == 0 {
-            end -= 1;
+        let run_end = head + nodes[head as usize].len;
+        let mut at = run_end;
+        while nodes[at as usize - 1].purgeable == 0 {
+            at -= 1;
         }
-        let mut start = end;
-        let mut sum = 0;
-        while start > head && sum < pages {
-            start -= 1;
-            sum += nodes[start as usize].dirty as u32;
+        let end = self.unit_within(at - 1, head, run_end).map_or(at, |unit| unit + UNIT);
+        let (mut start, mut sum) = (at, 0);
+        while at > head && sum < pages {
+            at -= 1;
+            if nodes[at as usize].purgeable > 0 {
+                sum += nodes[at as usize].purgeable as u32;
+                start = self.unit_within(at, head, run_end).unwrap_or(at);
+            }
         }
         let (start, len) = (GranuleIdx(start), Granules(end - start));
         self.take(nodes, start, len, head);
         Some((start, len))
+    }
+
+    /// Gives up the huge pages that are free in part: their free granules may be purged one by one.
+    pub fn break_units(&mut self, nodes: &mut [Node]) {
+        self.break_below(nodes, self.root);
+    }
+
+    fn break_below(&mut self, nodes: &mut [Node], at: u32) {
+        if at == NIL {
+            return;
+        }
+        let node = nodes[at as usize];
+        self.break_below(nodes, node.left);
+        self.break_below(nodes, node.right);
+        let end = at + node.len;
+        // Only the first and the last unit of a run can be free in part.
+        for edge in [at, end - 1] {
+            let Some(unit) = self.unit_of(edge) else { continue };
+            if self.unit_within(edge, at, end).is_some() {
+                continue;
+            }
+            for one in unit.max(at)..(unit + UNIT).min(end) {
+                let node = &mut nodes[one as usize];
+                let freed = node.pinned();
+                node.purgeable += freed as u16;
+                self.pinned -= freed;
+                self.dirty += freed;
+                nodes[at as usize].run_dirty += freed;
+            }
+        }
+        update(nodes, at);
     }
 
     /// The free run that ends at `end`.
@@ -152,7 +228,13 @@ impl Runs {
         min: Granules,
     ) -> Option<(GranuleIdx, Granules)> {
         let (head, len) = self.last(nodes, end)?;
-        let clean = (0..len.0).take_while(|&k| nodes[(end - 1 - k) as usize].dirty == 0).count() as u32;
+        let mut clean = (0..len.0).take_while(|&k| nodes[(end - 1 - k) as usize].dirty == 0).count() as u32;
+        // A huge page is not cut.
+        if let Some(unit) = self.unit_of(end - clean)
+            && unit < end - clean
+        {
+            clean = clean.saturating_sub(unit + UNIT - (end - clean));
+        }
         if clean < min.0.max(1) {
             return None;
         }
@@ -163,11 +245,13 @@ impl Runs {
 
     fn take(&mut self, nodes: &mut [Node], start: GranuleIdx, len: Granules, head: u32) {
         let run_len = nodes[head as usize].len;
-        let run_dirty = self.unlink(nodes, head);
+        let mut run_dirty = self.unlink(nodes, head);
         let (start, end) = (start.0, start.0 + len.0);
         let run_end = head + run_len;
+        self.dirty -= run_dirty;
+        run_dirty -= self.count_out(nodes, start..end, head..run_end);
         let sum = |nodes: &[Node], from: u32, to: u32| -> u32 {
-            nodes[from as usize..to as usize].iter().map(|node| node.dirty as u32).sum()
+            nodes[from as usize..to as usize].iter().map(|node| node.purgeable as u32).sum()
         };
         let taken = sum(nodes, start, end);
         // Both sides may be long: the shorter one is summed, the other gets the rest.
@@ -185,7 +269,82 @@ impl Runs {
             self.link(nodes, end, run_end - end, behind);
         }
         self.free -= len.0;
-        self.dirty -= taken;
+        self.dirty += run_dirty - taken;
+    }
+
+    /// The start of the huge page that a granule is of, if it is of one.
+    fn unit_of(&self, granule: u32) -> Option<u32> {
+        (granule >= self.units_from).then(|| granule - (granule - self.units_from) % UNIT)
+    }
+
+    /// The same, if all of the huge page lies in `head..end`.
+    fn unit_within(&self, granule: u32, head: u32, end: u32) -> Option<u32> {
+        self.unit_of(granule).filter(|&unit| unit >= head && unit + UNIT <= end)
+    }
+
+    /// Counts granules in that have joined the free run `run`. By how many pages more, and fewer, the run
+    /// is purgeable now.
+    fn count_in(&mut self, nodes: &mut [Node], joined: Range<u32>, run: Range<u32>) -> (u32, u32) {
+        let (mut more, mut fewer) = (0, 0);
+        let mut at = joined.start;
+        while at < joined.end {
+            let Some(unit) = self.unit_of(at) else {
+                let node = &mut nodes[at as usize];
+                node.purgeable = node.dirty;
+                more += node.dirty as u32;
+                at += 1;
+                continue;
+            };
+            let part = at..joined.end.min(unit + UNIT);
+            at = part.end;
+            if self.unit_within(unit, run.start, run.end).is_none() {
+                for one in part {
+                    let node = &mut nodes[one as usize];
+                    node.purgeable = 0;
+                    self.pinned += node.dirty as u32;
+                }
+                continue;
+            }
+            // All of it is free now: what counted on its own before counts as one.
+            let mut soiled = false;
+            for one in unit..unit + UNIT {
+                let node = &mut nodes[one as usize];
+                soiled |= node.dirty > 0;
+                if !part.contains(&one) {
+                    fewer += node.purgeable as u32;
+                    self.pinned -= node.pinned();
+                }
+                node.purgeable = 0;
+            }
+            if soiled {
+                nodes[part.end as usize - 1].purgeable = UNIT_PAGES;
+                more += UNIT_PAGES as u32;
+            }
+        }
+        (more, fewer)
+    }
+
+    /// Before `taken` leaves the free run `run`: huge pages that stay in it in part count no more as whole.
+    /// By how many pages the run is less purgeable, what is in `taken` left aside.
+    fn count_out(&mut self, nodes: &mut [Node], taken: Range<u32>, run: Range<u32>) -> u32 {
+        let mut fewer = 0;
+        let mut at = taken.start.max(self.units_from);
+        while at < taken.end {
+            let Some(unit) = self.unit_of(at) else { break };
+            let part = at..taken.end.min(unit + UNIT);
+            at = part.end;
+            if self.unit_within(unit, run.start, run.end).is_none() {
+                self.pinned -= part.map(|one| nodes[one as usize].pinned()).sum::<u32>();
+                continue;
+            }
+            for one in (unit..unit + UNIT).filter(|one| !part.contains(one)) {
+                let node = &mut nodes[one as usize];
+                fewer += node.purgeable as u32;
+                node.purgeable = 0;
+                self.pinned += node.dirty as u32;
+            }
+        }
+        fewer
     }
 
     fn link(&mut self, nodes: &mut [Node], head: u32, len: u32, run_dirty: u32) {
@@ -267,7 +426,7 @@ pub fn forget(nodes: &mut [Node]) {
 /// Marks a run's granules as reading zero.
 pub fn clean(nodes: &mut [Node], head: GranuleIdx, len: Granules) {
     for node in &mut nodes[head.0 as usize..(head.0 + len.0) as usize] {
-        node.dirty = 0;
+        (node.dirty, node.purgeable) = (0, 0);
     }
 }
 

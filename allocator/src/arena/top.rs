@@ -9,12 +9,9 @@
 //! scattered … ▒▒▒▒    ▒▒▒▒→                               everything else was refused: mappings
 //! ```
 
-use crate::config::{GRANULE, GRANULE_SHIFT, GROW_FIRST, GROW_MAX, WINDOW_MIN};
+use crate::config::{GRANULE, GRANULE_SHIFT, GROW_FIRST, GROW_MAX, HUGE_FROM, HUGE_PAGE, WINDOW_MIN};
 use crate::os::{BreakOwner, Os};
 use crate::units::{GranuleIdx, Granules, round_down, round_up};
-
-/// From this step on the arena's end is kept at a multiple of it, so that huge pages can cover it.
-const HUGE_PAGE: usize = 2 << 20;
 
 /// How the arena grows at present.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -271,7 +268,7 @@ impl Top {
             if matches!(self.mode, BreakMode::Committed | BreakMode::Reserved) {
                 self.fence = (at, self.fence.1 + by);
             }
-            self.step = GROW_FIRST;
+            self.step = if self.end < HUGE_FROM { GROW_FIRST } else { HUGE_PAGE };
         }
         done
     }

@@ -115,6 +115,11 @@ unsafe impl Os for Linux {
         unsafe { mm::madvise(at.cast(), len, Advice::LinuxDontNeed).is_ok() }
     }
 
+    unsafe fn advise_huge(&self, at: *mut u8, len: usize) -> bool {
+        // SAFETY: the advice leaves the contents as they are.
+        unsafe { mm::madvise(at.cast(), len, Advice::LinuxHugepage).is_ok() }
+    }
+
     fn map(&self, len: usize) -> Option<*mut u8> {
         let protection = ProtFlags::READ | ProtFlags::WRITE;
         // SAFETY: a new mapping at an address of the kernel's choice.

@@ -23,6 +23,7 @@ pub enum Call {
     ReserveAt,
     Commit,
     Purge,
+    AdviseHuge,
     Map,
     MapAt,
     Unmap,
@@ -269,6 +270,12 @@ unsafe impl Os for Sim {
     unsafe fn show_zeros(&self, at: *mut u8, len: usize) -> bool {
         let Some(state) = self.enter(Call::Commit) else { return false };
         assert!(state.covered(at.addr(), len), "show_zeros of what is not reserved");
+        true
+    }
+
+    unsafe fn advise_huge(&self, at: *mut u8, len: usize) -> bool {
+        let Some(state) = self.enter(Call::AdviseHuge) else { return false };
+        assert!(state.covered(at.addr(), len), "advice about what is not mapped");
         true
     }
 

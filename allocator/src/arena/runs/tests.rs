@@ -57,71 +57,160 @@ fn the_highest_dirty_part_is_purged_first() {
     assert!(runs.take_dirty(&mut nodes, 1).is_none());
 }
 
+#[test]
+fn a_huge_page_is_purged_whole_once_all_of_it_is_free() {
+    let (mut runs, mut nodes) = fresh(96);
+    runs.start_units(GranuleIdx(32));
+    let unit = Granules(UNIT);
+    assert_eq!(runs.take_first(&mut nodes, Granules(96), ONE, 0), Some(GranuleIdx(0)));
+    soil(&mut nodes, GranuleIdx(32), unit, 1);
+    runs.insert(&mut nodes, GranuleIdx(32), Granules(31));
+    assert_eq!((runs.dirty(), runs.pinned()), (0, 31), "one granule is in use");
+    assert!(runs.take_dirty(&mut nodes, 1).is_none());
+    runs.insert(&mut nodes, GranuleIdx(63), ONE);
+    assert_eq!((runs.dirty(), runs.pinned()), (512, 0));
+    assert_eq!(runs.take_dirty(&mut nodes, 1), Some((GranuleIdx(32), unit)));
+}
+
+#[test]
+fn a_huge_page_that_is_given_up_is_purged_in_part() {
+    let (mut runs, mut nodes) = fresh(96);
+    runs.start_units(GranuleIdx(32));
+    assert!(runs.take_at(&mut nodes, GranuleIdx(0), Granules(96)));
+    soil(&mut nodes, GranuleIdx(40), Granules(2), 16);
+    runs.insert(&mut nodes, GranuleIdx(40), Granules(4));
+    runs.break_units(&mut nodes);
+    assert_eq!((runs.dirty(), runs.pinned()), (32, 0));
+    assert_eq!(runs.take_dirty(&mut nodes, 99), Some((GranuleIdx(40), Granules(2))));
+}
+
 /// The same operations on a plain bitmap.
 struct Shadow {
     free: Vec<bool>,
     dirty: Vec<u16>,
+    /// Free granules of huge pages that were given up.
+    broken: Vec<bool>,
+    units_from: usize,
 }
 
 impl Shadow {
     fn first_fit(&self, len: usize) -> Option<usize> {
         (0..=self.free.len().checked_sub(len)?).find(|&at| self.free[at..at + len].iter().all(|&f| f))
     }
+
+    fn unit(&self, at: usize) -> Option<std::ops::Range<usize>> {
+        let start = at.checked_sub((at.checked_sub(self.units_from)?) % UNIT as usize)?;
+        Some(start..start + UNIT as usize)
+    }
+
+    fn is_whole(&self, at: usize) -> bool {
+        self.unit(at).is_some_and(|unit| unit.end <= self.free.len() && self.free[unit].iter().all(|&f| f))
+    }
+
+    fn set_free(&mut self, range: std::ops::Range<usize>, free: bool) {
+        let whole: Vec<bool> = (0..self.free.len()).map(|at| self.is_whole(at)).collect();
+        for at in range {
+            self.free[at] = free;
+            self.broken[at] = false;
+        }
+        for (at, whole) in whole.into_iter().enumerate() {
+            if whole || self.is_whole(at) {
+                self.broken[at] = false;
+            }
+        }
+    }
+
+    fn break_units(&mut self) {
+        for at in self.units_from..self.free.len() {
+            self.broken[at] |= self.free[at] && !self.is_whole(at) && self.dirty[at] > 0;
+        }
+    }
+
+    /// Purgeable pages, and pinned ones.
+    fn pages(&self) -> (u32, u32) {
+        let (mut purgeable, mut pinned) = (0, 0);
+        for at in (0..self.free.len()).filter(|&at| self.free[at]) {
+            let dirty = self.dirty[at] as u32;
+            match self.unit(at) {
+                Some(unit) if self.is_whole(at) => {
+                    let soiled = self.dirty[unit.clone()].iter().any(|&d| d > 0);
+                    purgeable += if at == unit.start && soiled { UNIT_PAGES as u32 } else { 0 };
+                }
+                Some(_) if !self.broken[at] => pinned += dirty,
+                _ => purgeable += dirty,
+            }
+        }
+        (purgeable, pinned)
+    }
 }
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: if cfg!(miri) { 4 } else { 256 },
+        cases: if cfg!(miri) { 4 } else { 512 },
         failure_persistence: None,
         ..ProptestConfig::default()
     })]
 
     #[test]
     fn any_sequence_agrees_with_a_bitmap(
-        ops in prop::collection::vec((0u8..4, 1u32..9, any::<prop::sample::Index>()), 1..120),
+        units_from in prop::sample::select(vec![0usize, 8, 40, 96]),
+        ops in prop::collection::vec((0u8..6, 1u32..9, any::<prop::sample::Index>()), 1..160),
     ) {
         const COUNT: usize = 96;
         let (mut runs, mut nodes) = fresh(COUNT);
-        let mut shadow = Shadow { free: vec![true; COUNT], dirty: vec![0; COUNT] };
+        if units_from < COUNT {
+            runs.start_units(GranuleIdx(units_from as u32));
+        }
+        let free = vec![true; COUNT];
+        let mut shadow = Shadow { free, dirty: vec![0; COUNT], broken: vec![false; COUNT], units_from };
         let mut held: Vec<(u32, u32)> = Vec::new();
         for (op, len, index) in ops {
             match op {
                 0 | 1 => {
+                    let len = if op == 1 { len * 4 } else { len };
                     let got = runs.take_first(&mut nodes, Granules(len), ONE, 0).map(|head| head.0 as usize);
                     prop_assert_eq!(got, shadow.first_fit(len as usize));
                     if let Some(at) = got {
-                        shadow.free[at..at + len as usize].fill(false);
+                        shadow.set_free(at..at + len as usize, false);
                         held.push((at as u32, len));
                     }
                 }
-                2 if !held.is_empty() => {
+                2 | 3 if !held.is_empty() => {
                     let (head, len) = held.swap_remove(index.index(held.len()));
                     let pages = (len % 3) as u16 * 8;
                     soil(&mut nodes, GranuleIdx(head), Granules(len), pages);
                     runs.insert(&mut nodes, GranuleIdx(head), Granules(len));
-                    for at in head as usize..(head + len) as usize {
-                        shadow.free[at] = true;
+                    let range = head as usize..(head + len) as usize;
+                    for at in range.clone() {
                         shadow.dirty[at] = shadow.dirty[at].max(pages);
                     }
+                    shadow.set_free(range, true);
                 }
-                3 => {
+                4 => {
+                    let (purgeable, _) = shadow.pages();
                     if let Some((head, len)) = runs.take_dirty(&mut nodes, 8) {
                         let range = head.0 as usize..(head.0 + len.0) as usize;
                         prop_assert!(shadow.free[range.clone()].iter().all(|&f| f));
-                        prop_assert!(shadow.dirty[range.clone()].iter().any(|&d| d > 0));
+                        shadow.set_free(range.clone(), false);
+                        let (left, _) = shadow.pages();
+                        prop_assert!(left < purgeable);
                         clean(&mut nodes, head, len);
-                        shadow.dirty[range].fill(0);
+                        shadow.dirty[range.clone()].fill(0);
                         runs.insert(&mut nodes, head, len);
+                        shadow.set_free(range, true);
                     } else {
-                        prop_assert!(!(0..COUNT).any(|at| shadow.free[at] && shadow.dirty[at] > 0));
+                        prop_assert_eq!(purgeable, 0);
                     }
+                }
+                5 if len == 1 => {
+                    runs.break_units(&mut nodes);
+                    shadow.break_units();
                 }
                 _ => {}
             }
             let free = shadow.free.iter().filter(|&&f| f).count() as u32;
-            let dirty: u32 = (0..COUNT).filter(|&at| shadow.free[at]).map(|at| shadow.dirty[at] as u32).sum();
             prop_assert_eq!(runs.free(), Granules(free));
-            prop_assert_eq!(runs.dirty(), dirty);
+            prop_assert_eq!((runs.dirty(), runs.pinned()), shadow.pages());
         }
     }
 }
