@@ -23,7 +23,7 @@ mod tests {
 
     #[test]
     fn an_idle_heap_keeps_the_floor_and_a_large_one_an_eighth() {
-        assert_eq!(bound(0), 4 << 20);
+        assert_eq!(bound(0), DIRTY_FLOOR);
         assert_eq!(bound(1 << 30), 128 << 20);
         assert!(target(bound(0)) < bound(0));
     }
