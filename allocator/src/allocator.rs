@@ -223,6 +223,8 @@ impl<O: Os> Allocator<O> {
         Resized::To(block)
     }
 
+    /// # Safety
+    /// As for `resize`.
     unsafe fn resize_large(&self, block: *mut u8, size: usize) -> Resized {
         // A mapping stays one while it is at least half the threshold: below, it is worth moving.
         if size >= self.tunables.mmap_threshold() / 2 {

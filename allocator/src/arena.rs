@@ -15,6 +15,7 @@
 //! Lock order: a heap's lock, then this one. Purging runs without it: the run is taken out first.
 
 mod figures;
+mod growth;
 pub mod page_map;
 mod purge;
 mod repair;
@@ -23,18 +24,19 @@ mod state;
 mod tables;
 mod top;
 
-use crate::config::{GRANULE, GRANULE_SHIFT, HUGE_FROM, HUGE_PAGE, TRIM_MIN, WINDOW, WINDOW_MIN};
+use crate::config::{GRANULE, GRANULE_SHIFT, WINDOW, WINDOW_MIN};
 use crate::fatal;
 use crate::os::Os;
+use crate::row::Row;
 use crate::sync::started::Started;
-use crate::units::{Bytes, GranuleIdx, Granules, Run, round_down, round_up};
+use crate::units::{Bytes, GranuleIdx, Granules, Run, div_up};
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, Ordering};
 use page_map::{Entry, PageMap};
 use runs::Runs;
 use state::{STRETCHES, State};
 use tables::Tables;
 pub use top::BreakMode;
-use top::{Gain, Top};
+use top::Top;
 
 /// Bytes of a granule's record: what the layer above keeps for a granule it holds.
 pub const RECORD: usize = 32;
@@ -138,7 +140,8 @@ impl<O: Os> Arena<O> {
             runs: Runs::new(),
             nodes: tables.nodes,
             tables_end: 0,
-            stretches: [(0, 0); STRETCHES],
+            tables_used: 0,
+            stretches: Row([(0, 0); STRETCHES]),
             stretch_count: 0,
             in_use: 0,
             peak: 0,
@@ -196,7 +199,7 @@ impl<O: Os> Arena<O> {
         let over = {
             let mut guard = self.started.lock();
             let Some(state) = guard.as_mut() else { return };
-            let pages = touched.0.min(GRANULE).div_ceil(state.page) as u16;
+            let pages = div_up(touched.0.min(GRANULE), state.page) as u16;
             state.in_use -= run.len.0;
             let (nodes, runs) = state.parts();
             runs::soil(nodes, run.head, run.len, pages);
@@ -238,7 +241,7 @@ impl<O: Os> Arena<O> {
             runs.break_units(nodes);
             dirty = runs.dirty() as usize * page + cached;
         }
-        (dirty > bound).then(|| ((dirty - purge::target(bound)) / page) as u32)
+        (dirty > bound).then(|| div_up(dirty - purge::target(bound), page) as u32)
     }
 
     /// Purges until dirty memory is inside its bound.
@@ -300,74 +303,6 @@ impl<O: Os> Arena<O> {
         done
     }
 
-    /// Lowers an owned break by what is free and clean below it.
-    fn trim(&self, state: &mut State) {
-        let end = state.top.end().0;
-        let (nodes, runs) = state.parts();
-        let min = Granules((TRIM_MIN >> GRANULE_SHIFT) as u32);
-        let Some((head, len)) = runs.take_clean_end(nodes, end, min) else { return };
-        let below = state.end_below(head.0);
-        // SAFETY: the granules are free, clean, and out of the tree now.
-        if unsafe { state.top.shrink(&self.os, len, below) } {
-            state.forget_above(head.0);
-        } else {
-            let (nodes, runs) = state.parts();
-            runs.insert(nodes, head, len);
-        }
-    }
-
-    /// Adds gained granules to the free runs. False where the tables cannot follow: the granules are
-    /// then given back or lost, never used.
-    fn accept(&self, geometry: &Geometry, state: &mut State, gain: Gain) -> bool {
-        let (from, to) = (gain.head.0, gain.head.0 + gain.len.0);
-        let tables = Tables {
-            map: geometry.map.words().cast_mut(),
-            nodes: state.nodes,
-            records: geometry.records,
-            len: 0,
-        };
-        let window = Granules((geometry.window >> GRANULE_SHIFT) as u32);
-        let described = state.hole_to_fill(from).and_then(|hole| {
-            let end = state.tables_end;
-            let ready = tables.make_ready(&self.os, state.page, window, end, hole.start, to)?;
-            Some((hole, ready))
-        });
-        let Some((hole, ready)) = described else {
-            // SAFETY: gained a moment ago, handed to nobody.
-            unsafe { state.top.shrink(&self.os, gain.len, gain.head.into()) };
-            return false;
-        };
-        state.tables_end = state.tables_end.max(ready);
-        for granule in hole {
-            // SAFETY: described a moment ago, and nobody's.
-            unsafe { geometry.map.set(granule as usize, Entry::HOLE) };
-        }
-        state.note_stretch(from, to);
-        self.advise_huge(state, from, to);
-        let (nodes, runs) = state.parts();
-        runs.insert(nodes, gain.head, gain.len);
-        true
-    }
-
-    /// Asks for huge pages under what was gained of a large arena.
-    fn advise_huge(&self, state: &mut State, from: u32, to: u32) {
-        let base = state.top.base().addr();
-        let end = base + ((to as usize) << GRANULE_SHIFT);
-        let large = round_up(base + HUGE_FROM, HUGE_PAGE);
-        // The unit that the gain begins in was asked for with the gain before it, if it is of the same.
-        let start = round_down(base + ((from as usize) << GRANULE_SHIFT), HUGE_PAGE);
-        let Some(start) = large.map(|large| start.max(large)) else { return };
-        // A kernel with other pages has other huge ones too.
-        if state.page != 4096 || start >= end {
-            return;
-        }
-        let at = state.top.base().wrapping_add(start - base);
-        // SAFETY: gained a moment ago, or before.
-        if unsafe { self.os.advise_huge(at, end - start) } {
-            state.runs.start_units(GranuleIdx(((start - base) >> GRANULE_SHIFT) as u32));
-        }
-    }
-
     #[cfg(test)]
     pub fn hold_lock(&self) -> impl Sized + '_ {
         self.started.lock()
@@ -376,8 +311,8 @@ impl<O: Os> Arena<O> {
     /// Calls `f` with every granule the arena was given, and its entry.
     pub fn for_each_granule(&self, mut f: impl FnMut(GranuleIdx, Entry)) {
         let Some(geometry) = self.geometry() else { return };
-        let stretches = self.with_state(|state| state.stretches).unwrap_or([(0, 0); STRETCHES]);
-        for (from, to) in stretches {
+        let stretches = self.with_state(|state| state.stretches).unwrap_or(Row([(0, 0); STRETCHES]));
+        for (from, to) in stretches.0 {
             for granule in from..to {
                 // SAFETY: stretches are inside the window.
                 f(GranuleIdx(granule), unsafe { geometry.map.get(granule as usize) });

@@ -17,6 +17,7 @@ use crate::os::thread::ThreadWord;
 use crate::process::{self, ALLOCATOR};
 use crate::size_class::{self, CLASS_MAX, STEP_MAX};
 use crate::stats::Stats;
+use crate::units::round_up;
 use core::ffi::{c_int, c_void};
 use core::ptr::null_mut;
 
@@ -205,7 +206,7 @@ pub fn valloc<W: ThreadWord>(size: usize) -> *mut c_void {
 }
 
 pub fn pvalloc<W: ThreadWord>(size: usize) -> *mut c_void {
-    match size.checked_next_multiple_of(page()) {
+    match round_up(size, page()) {
         Some(pages) => give(allocate::<W>(pages, page())),
         None => fail(libc::ENOMEM),
     }

@@ -1,6 +1,6 @@
 //! Constants with their reasons, and what can be set at run time.
 
-use crate::size_class::{self, CLASSES};
+use crate::size_class::{self, ByClass, CLASSES};
 use crate::units::SizeClass;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
@@ -31,7 +31,7 @@ pub const MMAP_THRESHOLD_MAX: usize = 32 << 20;
 
 /// Dirty memory that is always allowed to stay, and the share of live memory beyond it (a shift:
 /// 3 is 12.5 %).
-pub const DIRTY_FLOOR: usize = 6 << 20;
+pub const DIRTY_FLOOR: usize = 5 << 20;
 pub const DIRTY_SHIFT: u32 = 3;
 
 /// From this size of the arena on what it gains is to stand on huge pages: a fault costs 0.46 us for 4 KiB
@@ -67,8 +67,8 @@ pub const EMPTY_SLABS_KEPT: u32 = 1;
 pub const SPARSE_BYTES: usize = 2 << 20;
 
 /// The most blocks a magazine of each class holds.
-pub const MAGAZINE_CAP: [u16; CLASSES] = {
-    let mut caps = [0u16; CLASSES];
+pub const MAGAZINE_CAP: ByClass<u16> = {
+    let mut caps = [0u16; 256];
     let mut c = 0;
     while c < CLASSES {
         let mut cap = (MAGAZINE_BYTES / size_class::bytes(SizeClass(c as u8))) as u32;

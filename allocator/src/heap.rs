@@ -22,6 +22,7 @@ use crate::arena::page_map::{Entry, PageMap};
 use crate::arena::{Arena, Geometry};
 use crate::config::GRANULE_SHIFT;
 use crate::os::Os;
+use crate::row::Row;
 use crate::size_class::CLASSES;
 use crate::slab::central::{Central, Site};
 use crate::slab::free_list::Link;
@@ -49,7 +50,7 @@ pub struct Heap {
 
 /// What only the heap's own thread touches, off the fast paths.
 struct Owned {
-    spares: [Spare; CLASSES],
+    spares: Row<Spare, CLASSES>,
     outbox: Outbox,
     /// Set while the thread changes its lists in ways that a fork's copy could tear.
     busy: Cell<bool>,
@@ -93,7 +94,7 @@ impl Heap {
             id,
             bins: [const { Bin::none() }; CLASSES],
             owned: Owned {
-                spares: [const { Spare::new() }; CLASSES],
+                spares: Row([const { Spare::new() }; CLASSES]),
                 outbox: Outbox::new(),
                 busy: Cell::new(false),
                 swept_at: Cell::new(usize::MAX),

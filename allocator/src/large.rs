@@ -5,6 +5,9 @@
 //!   free  ─► cache, while dirty memory is inside its bound        ─► else munmap
 //! ```
 //!
+//! What is cut off stays in the cache, and what touches there is one: for blocks of many sizes the cache
+//! is a pool of pages, so that few are given back only to be faulted in again.
+//!
 //! The lock guards the index and the cache, and is never held across a system call but for the rare
 //! growth of the index. A block's address leaves the index before its mapping goes, because the
 //! kernel may hand the address to another thread at once.
@@ -13,7 +16,9 @@ mod index;
 mod stuck;
 
 use crate::arena::Arena;
+use crate::config::HUGE_PAGE;
 use crate::os::Os;
+use crate::row::Row;
 use crate::sync::lock::Lock;
 use crate::units::round_up;
 use index::Index;
@@ -21,6 +26,10 @@ use stuck::Stuck;
 
 /// Mappings the cache holds at most: it is searched from end to end.
 const CACHED_MAX: usize = 32;
+
+/// The end that a reused mapping is too long by is cut off from this size on, and from a sixteenth of the
+/// block: smaller pieces would fill the cache and serve nobody.
+const CUT_MIN: usize = 64 << 10;
 
 #[derive(Clone, Copy)]
 struct Mapping {
@@ -31,7 +40,7 @@ struct Mapping {
 struct State {
     index: Index,
     /// Oldest first.
-    cache: [Mapping; CACHED_MAX],
+    cache: Row<Mapping, CACHED_MAX>,
     cached: usize,
     cached_bytes: usize,
     live_bytes: usize,
@@ -65,7 +74,7 @@ impl Large {
         Large {
             state: Lock::new(State {
                 index: Index::new(),
-                cache: [Mapping { at: core::ptr::null_mut(), len: 0 }; CACHED_MAX],
+                cache: Row([Mapping { at: core::ptr::null_mut(), len: 0 }; CACHED_MAX]),
                 cached: 0,
                 cached_bytes: 0,
                 live_bytes: 0,
@@ -223,17 +232,11 @@ impl Large {
     }
 
     fn keep<O: Os>(&self, arena: &Arena<O>, mapping: Mapping) -> bool {
-        let mut state = self.state.lock();
-        if state.cached == CACHED_MAX {
-            return false;
+        let kept = self.state.lock().put(mapping);
+        if kept {
+            arena.count_outside(0, mapping.len as isize);
         }
-        let end = state.cached;
-        state.cache[end] = mapping;
-        state.cached += 1;
-        state.cached_bytes += mapping.len;
-        drop(state);
-        arena.count_outside(0, mapping.len as isize);
-        true
+        kept
     }
 
     /// A cached mapping made to fit: the smallest that is long enough, cut; else the longest, grown.
@@ -242,29 +245,41 @@ impl Large {
         if let Some(mapping) = state.stuck.pop(len, align) {
             return Some(mapping);
         }
-        let fits = |mapping: &Mapping| mapping.at.addr().is_multiple_of(align);
-        let cache = &state.cache[..state.cached];
-        let at = (0..cache.len())
-            .filter(|&at| fits(&cache[at]) && cache[at].len >= len)
-            .min_by_key(|&at| cache[at].len)
+        let cache = state.cache.first(state.cached);
+        let long_enough = |mapping: &Mapping| mapping.at.addr().is_multiple_of(align) && mapping.len >= len;
+        let (at, _) = (cache.iter().enumerate())
+            .filter(|(_, mapping)| long_enough(mapping))
+            .min_by_key(|(_, mapping)| mapping.len)
             .or_else(|| {
                 // Growing may move the mapping, to a multiple of a page only.
-                (0..cache.len()).filter(|_| align <= arena.os.page()).max_by_key(|&at| cache[at].len)
+                let may_grow = align <= arena.os.page();
+                cache.iter().enumerate().filter(|_| may_grow).max_by_key(|(_, mapping)| mapping.len)
             })?;
         let found = state.take(at);
         drop(state);
         arena.count_outside(0, -(found.len as isize));
         if found.len >= len {
-            let rest = found.len - len;
-            // SAFETY: the tail of a mapping that is this thread's alone.
-            if rest > 0 && unsafe { arena.os.unmap(found.at.wrapping_add(len), rest) } {
-                return Some(Mapping { at: found.at, len });
+            let rest = Mapping { at: found.at.wrapping_add(len), len: found.len - len };
+            if rest.len < CUT_MIN.max(len / 16) {
+                return Some(found);
             }
-            return Some(found);
+            if !self.keep(arena, rest) {
+                // SAFETY: the end of a mapping that is this thread's alone.
+                unsafe { self.unmap(&arena.os, rest) };
+            }
+            return Some(Mapping { at: found.at, len });
         }
         // SAFETY: this thread's alone.
         match unsafe { arena.os.remap(found.at, found.len, len) } {
-            Some(at) => Some(Mapping { at, len }),
+            Some(at) => {
+                // A program that uses large blocks again and again fills them: the rest of this one comes by
+                // huge pages. All of it is asked for, so that it stays one mapping.
+                if len >= 2 * HUGE_PAGE {
+                    // SAFETY: as above.
+                    unsafe { arena.os.advise_huge(at, len) };
+                }
+                Some(Mapping { at, len })
+            }
             None => {
                 // SAFETY: as above.
                 unsafe { self.unmap(&arena.os, found) };
@@ -275,10 +290,36 @@ impl Large {
 }
 
 impl State {
+    /// Adds a mapping to the cache, as one with those it touches. False where the cache is full.
+    fn put(&mut self, mapping: Mapping) -> bool {
+        let mut whole = mapping;
+        let mut at = 0;
+        while at < self.cached {
+            let other = self.cache[at];
+            let below = other.at.wrapping_add(other.len) == whole.at;
+            if below || whole.at.wrapping_add(whole.len) == other.at {
+                whole = Mapping { at: if below { other.at } else { whole.at }, len: whole.len + other.len };
+                self.take(at);
+                at = 0;
+            } else {
+                at += 1;
+            }
+        }
+        if self.cached == CACHED_MAX {
+            return false;
+        }
+        self.cache[self.cached] = whole;
+        self.cached += 1;
+        self.cached_bytes += whole.len;
+        true
+    }
+
     fn take(&mut self, at: usize) -> Mapping {
         let mapping = self.cache[at];
-        self.cache.copy_within(at + 1..self.cached, at);
         self.cached -= 1;
+        for at in at..self.cached {
+            self.cache[at] = self.cache[at + 1];
+        }
         self.cached_bytes -= mapping.len;
         mapping
     }
@@ -292,7 +333,7 @@ fn map_aligned<O: Os>(os: &O, len: usize, align: usize) -> Option<Mapping> {
     }
     let long = len.checked_add(align - page)?;
     let start = os.map(long)?;
-    let skip = start.addr().next_multiple_of(align) - start.addr();
+    let skip = round_up(start.addr(), align)? - start.addr();
     let (at, behind) = (start.wrapping_add(skip), long - skip - len);
     // SAFETY: both ends are parts of the mapping made above. Where the kernel refuses to cut (its count
     // of mappings is full), the end stays mapped and untouched: address space, no memory.

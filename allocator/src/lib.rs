@@ -58,6 +58,8 @@ mod overrides;
 #[allow(unsafe_code)]
 mod process;
 #[cfg(not(loom))]
+mod row;
+#[cfg(not(loom))]
 mod size_class;
 #[cfg(not(loom))]
 #[allow(unsafe_code)]

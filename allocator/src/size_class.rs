@@ -19,9 +19,13 @@ pub const CLASSES: usize = 65 + 20;
 
 const STEP_CLASSES: usize = 65;
 
+/// A table by class. Longer than there are classes, so that no class can lie beyond it and no lookup needs
+/// a test.
+pub type ByClass<T> = [T; 256];
+
 /// Block size of each class, in bytes.
-pub const SIZES: [u16; CLASSES] = {
-    let mut sizes = [16u16; CLASSES];
+pub const SIZES: ByClass<u16> = {
+    let mut sizes = [16u16; 256];
     let mut c = 1;
     while c < STEP_CLASSES {
         sizes[c] = 16 * c as u16;

@@ -17,7 +17,7 @@ pub mod free_list;
 
 use crate::arena::{Geometry, RECORD};
 use crate::config::{GRANULE, GRANULE_SHIFT};
-use crate::size_class::{self, CLASSES};
+use crate::size_class::{self, ByClass, CLASSES};
 use crate::units::{GranuleIdx, SizeClass};
 use free_list::Link;
 
@@ -69,8 +69,8 @@ impl Slab {
 }
 
 /// Blocks of a slab, by class.
-pub const CAPACITY: [u16; CLASSES] = {
-    let mut capacity = [0; CLASSES];
+pub const CAPACITY: ByClass<u16> = {
+    let mut capacity = [0; 256];
     let mut class = 0;
     while class < CLASSES {
         capacity[class] = (GRANULE / size_class::bytes(SizeClass(class as u8))) as u16;

@@ -42,6 +42,13 @@ pub const fn round_up(n: usize, unit: usize) -> Option<usize> {
     }
 }
 
+/// How many of `unit`, a power of two, hold `n`. No division, so nothing to divide by zero.
+#[inline]
+pub const fn div_up(n: usize, unit: usize) -> usize {
+    let shift = unit.trailing_zeros();
+    (n >> shift) + (n & (unit - 1) != 0) as usize
+}
+
 /// `n` rounded down to a multiple of `unit`, a power of two.
 #[inline]
 pub const fn round_down(n: usize, unit: usize) -> usize {

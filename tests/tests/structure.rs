@@ -10,7 +10,7 @@ use brkmap_tests::source::{self, shown};
 /// The layers of allocator/src from below. A module knows those below its own and itself. Those in one layer
 /// stand beside each other and do not know each other; only the words at the bottom do.
 const LAYERS: [(&[&str], Neighbours); 10] = [
-    (&["units", "size_class", "config", "fatal", "sync"], Neighbours::Known),
+    (&["units", "size_class", "config", "fatal", "row", "sync"], Neighbours::Known),
     (&["os"], Neighbours::Unknown),
     (&["arena"], Neighbours::Unknown),
     (&["slab"], Neighbours::Unknown),

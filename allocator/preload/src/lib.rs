@@ -1,5 +1,6 @@
 //! libbrkmap.so: brkmap as the malloc of any program, by `LD_PRELOAD`. Exported symbols only.
 
+mod personality;
 mod word;
 
 brkmap_core::export_c_api!(word::InitialExec);

@@ -21,7 +21,9 @@ impl<O: Os> Arena<O> {
     pub fn figures(&self) -> Option<ArenaFigures> {
         let bytes = |granules: u32| Bytes((granules as usize) << GRANULE_SHIFT);
         self.with_state(|state| {
-            let free_at_top = state.runs.last(state.nodes(), state.top.end().0).map_or(0, |(_, len)| len.0);
+            let end = state.top.end().0;
+            let (nodes, runs) = state.parts();
+            let free_at_top = runs.last(nodes, end).map_or(0, |(_, len)| len.0);
             ArenaFigures {
                 mode: state.top.live_mode(),
                 gained: bytes(state.in_use + state.runs.free().0),

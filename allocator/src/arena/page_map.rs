@@ -43,12 +43,12 @@ impl Entry {
 
     #[inline(always)]
     pub const fn slab(heap: HeapId, class: SizeClass) -> Entry {
-        Entry(heap.0 << 16 | class.0 as u32 * BIN as u32)
+        Entry((heap.0 << 16) | (class.0 as u32 * BIN as u32))
     }
 
     pub const fn span(len: Granules) -> Entry {
         debug_assert!(len.0 <= Self::SPAN_MAX.0);
-        Entry(SPAN | len.0 << 16)
+        Entry(SPAN | (len.0 << 16))
     }
 
     #[inline(always)]

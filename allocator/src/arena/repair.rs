@@ -6,7 +6,7 @@ use super::runs;
 use super::state::State;
 use crate::config::GRANULE;
 use crate::os::Os;
-use crate::units::{GranuleIdx, Granules};
+use crate::units::{GranuleIdx, Granules, div_up};
 
 impl<O: Os> Arena<O> {
     /// In the child of a fork: makes the free runs right again, whatever another thread was doing to
@@ -28,13 +28,13 @@ impl<O: Os> Arena<O> {
 
     fn rebuild(&self, state: &mut State) {
         let Some(geometry) = self.geometry() else { return };
-        let pages = (GRANULE / state.page) as u16;
+        let pages = div_up(GRANULE, state.page) as u16;
         let stretches = state.stretches;
         let (nodes, runs) = state.parts();
         runs.reset();
         let mut used = 0;
-        for &(from, to) in &stretches[..] {
-            runs::forget(&mut nodes[from as usize..to as usize]);
+        for &(from, to) in &stretches.0 {
+            runs::forget(nodes, from, to);
             let mut start = from;
             for granule in from..=to {
                 // What ends the stretch ends a run too.

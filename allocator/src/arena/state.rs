@@ -1,8 +1,9 @@
 //! What the arena's lock guards.
 
-use super::runs::{Node, Runs};
+use super::runs::{Node, Nodes, Runs};
 use super::top::Top;
 use crate::config::GRANULE_SHIFT;
+use crate::row::Row;
 use crate::units::{GranuleIdx, Granules};
 use core::ops::Range;
 
@@ -21,7 +22,9 @@ pub struct State {
     pub nodes: *mut Node,
     /// Granules described by writable tables, counted from the base.
     pub tables_end: u32,
-    pub stretches: [(u32, u32); STRETCHES],
+    /// Granules whose tables may have pages: where the arena's end was highest since they went back.
+    pub tables_used: u32,
+    pub stretches: Row<(u32, u32), STRETCHES>,
     pub stretch_count: usize,
     pub in_use: u32,
     pub peak: u32,
@@ -38,21 +41,21 @@ unsafe impl Send for State {}
 
 impl State {
     /// The nodes of every granule whose tables are writable.
-    pub fn nodes(&self) -> &[Node] {
-        // SAFETY: the nodes are this arena's, initialised (zero is a node), writable up to the end of the
-        // tables (Invariant 3), and guarded by the lock that made this reference possible.
-        unsafe { core::slice::from_raw_parts(self.nodes, self.tables_end as usize) }
+    pub fn nodes(&mut self) -> &mut Nodes {
+        self.parts().0
     }
 
-    pub fn parts(&mut self) -> (&mut [Node], &mut Runs) {
-        // SAFETY: as in `nodes`; the borrow of self keeps it exclusive.
+    pub fn parts(&mut self) -> (&mut Nodes, &mut Runs) {
+        // SAFETY: the nodes are this arena's, initialised (zero is a node), writable up to the end of the
+        // tables (Invariant 3), and guarded by the lock that made this reference possible, which is
+        // exclusive.
         let nodes = unsafe { core::slice::from_raw_parts_mut(self.nodes, self.tables_end as usize) };
-        (nodes, &mut self.runs)
+        (Nodes::new(nodes), &mut self.runs)
     }
 
     pub fn take(&mut self, len: Granules, align: Granules) -> Option<GranuleIdx> {
         // Alignment counts from address 0, indices from the base.
-        let phase = (self.top.base().addr() >> GRANULE_SHIFT) % align.0 as usize;
+        let phase = (self.top.base().addr() >> GRANULE_SHIFT) & (align.0 as usize - 1);
         let (nodes, runs) = self.parts();
         runs.take_first(nodes, len, align, phase as u32)
     }
@@ -60,7 +63,7 @@ impl State {
     /// The hole below `from` that must become a part of the last stretch, because there is no place for
     /// one more: empty where there is place, None where it is too large to be described.
     pub fn hole_to_fill(&self, from: u32) -> Option<Range<u32>> {
-        match self.stretches {
+        match self.stretches.0 {
             [.., (_, to)] if self.stretch_count == STRETCHES => (from - to <= HOLE_MAX).then_some(to..from),
             _ => Some(from..from),
         }
@@ -95,7 +98,7 @@ impl State {
     /// Where the arena ends once everything from `start` on is given back: at `start`, or where the
     /// stretch before ends if it is the first granule of its own.
     pub fn end_below(&self, start: u32) -> Granules {
-        let stretches = &self.stretches[..self.stretch_count];
+        let stretches = self.stretches.first(self.stretch_count);
         match stretches {
             [.., (_, before), (first, _)] if *first == start => Granules(*before),
             _ => Granules(start),

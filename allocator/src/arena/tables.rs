@@ -78,4 +78,19 @@ impl Tables {
         }
         Some(last as u32)
     }
+
+    /// Gives the pages of the tables back that describe only granules `from..to`, which left the arena: they
+    /// read as zeros then, as they did before.
+    pub fn purge<O: Os>(&self, os: &O, page: usize, from: u32, to: u32) {
+        for (table, width) in [(self.nodes.cast::<u8>(), NODE), (self.records, RECORD)] {
+            // Joining free runs looks at the neighbours of what is still the arena's.
+            let Some(start) = round_up((from as usize + 1) * width, page) else { return };
+            let end = round_down((to as usize - 1) * width, page);
+            if start < end {
+                // SAFETY: a part of the tables that was made ready, and that nobody reads before the
+                // granules are gained again.
+                unsafe { os.purge(table.wrapping_add(start), end - start) };
+            }
+        }
+    }
 }

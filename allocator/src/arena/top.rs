@@ -330,6 +330,6 @@ fn reserve<O: Os>(os: &O, window: usize) -> Option<(*mut u8, usize)> {
 fn fence_len<O: Os>(os: &O, window: usize) -> usize {
     match os.address_limit() {
         usize::MAX => window,
-        limit => round_down(limit / 8, GRANULE).clamp(WINDOW_MIN, window),
+        limit => round_down(limit / 8, GRANULE).max(WINDOW_MIN).min(window),
     }
 }

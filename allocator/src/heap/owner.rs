@@ -202,7 +202,7 @@ impl Heap {
     /// the copy may have torn.
     pub(super) fn forget_if_busy(&self) {
         if self.owned.busy.get() {
-            for (bin, spare) in self.bins.iter().zip(&self.owned.spares) {
+            for (bin, spare) in self.bins.iter().zip(&self.owned.spares.0) {
                 // Lost, both: whether they are whole is not known.
                 let _ = (bin.take(0), spare.take());
                 spare.set_cap(0);

@@ -16,7 +16,7 @@ use crate::config::HEAP_LIMIT;
 use crate::os::Os;
 use crate::sync::id_stack::IdStack;
 use crate::sync::lock::Lock;
-use crate::units::HeapId;
+use crate::units::{HeapId, round_up};
 use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 
 /// Bytes from one heap to the next.
@@ -104,7 +104,7 @@ impl Registry {
             return None;
         }
         let first = self.first.load(Ordering::Relaxed);
-        let needed = (id as usize * STRIDE).next_multiple_of(arena.os.page());
+        let needed = round_up(id as usize * STRIDE, arena.os.page())?;
         if needed > growth.ready {
             // SAFETY: a part of our reservation that nobody uses.
             if !unsafe { arena.os.commit(first.wrapping_add(growth.ready), needed - growth.ready) } {
@@ -151,6 +151,9 @@ impl Registry {
     }
 
     /// What a fork's copy has of a thread that is about to park its heap, and of one that adopts one.
+    ///
+    /// # Safety
+    /// As for `park`.
     #[cfg(test)]
     pub unsafe fn park_without_push(&self, heap: &Heap) {
         heap.shared.state.store(PARKED, Ordering::Relaxed);

@@ -5,6 +5,8 @@
 //! complete before it replaces the old), so a fork may copy it in any state.
 
 use crate::os::Os;
+use crate::row::{at_or_end, at_or_end_mut};
+use crate::units::{div_up, round_up};
 
 #[derive(Clone, Copy)]
 #[repr(C)]
@@ -51,7 +53,7 @@ impl Index {
             return true;
         }
         let capacity = ((self.live + 1) * 4).next_power_of_two();
-        let Some(bytes) = (capacity * size_of::<Slot>()).checked_next_multiple_of(os.page()) else {
+        let Some(bytes) = round_up(capacity * size_of::<Slot>(), os.page()) else {
             return false;
         };
         let Some(memory) = os.map(bytes) else { return false };
@@ -73,7 +75,7 @@ impl Index {
         (self.slots, self.capacity) = (new, capacity);
         (self.live, self.taken) = (copied, copied);
         if !old.is_null() {
-            let bytes = (old_capacity * size_of::<Slot>()).next_multiple_of(os.page());
+            let bytes = div_up(old_capacity * size_of::<Slot>(), os.page()) * os.page();
             // SAFETY: the old table's mapping, copied and out of use.
             unsafe { os.unmap(old.cast(), bytes) };
         }
@@ -83,10 +85,10 @@ impl Index {
     /// Adds a block; `reserve` made room for it.
     pub fn insert(&mut self, key: usize, len: usize) {
         let mut at = home(key, self.capacity);
-        while self.slots()[at].key > GONE {
+        while self.slot(at).key > GONE {
             at = (at + 1) & (self.capacity - 1);
         }
-        let slot = &mut self.slots_mut()[at];
+        let slot = at_or_end_mut(self.slots_mut(), at);
         let was_vacant = slot.key == VACANT;
         slot.len = len;
         slot.key = key;
@@ -95,13 +97,13 @@ impl Index {
     }
 
     pub fn get(&self, key: usize) -> Option<usize> {
-        self.find(key).map(|at| self.slots()[at].len)
+        self.find(key).map(|at| self.slot(at).len)
     }
 
     /// Removes a block; its length.
     pub fn remove(&mut self, key: usize) -> Option<usize> {
         let at = self.find(key)?;
-        let slot = &mut self.slots_mut()[at];
+        let slot = at_or_end_mut(self.slots_mut(), at);
         slot.key = GONE;
         let len = slot.len;
         self.live -= 1;
@@ -124,12 +126,16 @@ impl Index {
         }
         let mut at = home(key, self.capacity);
         loop {
-            match self.slots()[at].key {
+            match self.slot(at).key {
                 VACANT => return None,
                 found if found == key => return Some(at),
                 _ => at = (at + 1) & (self.capacity - 1),
             }
         }
+    }
+
+    fn slot(&self, at: usize) -> Slot {
+        *at_or_end(self.slots(), at)
     }
 
     fn slots(&self) -> &[Slot] {

@@ -14,6 +14,7 @@ use crate::arena::page_map::Entry;
 use crate::arena::{Arena, Geometry};
 use crate::config::{DEPOT_BYTES, EMPTY_SLABS_KEPT, GRANULE, GRANULE_SHIFT};
 use crate::os::Os;
+use crate::row::Row;
 use crate::size_class::{self, CLASSES};
 use crate::sync::inbox::Packed;
 use crate::units::{Bytes, GranuleIdx, Granules, HeapId, Run, SizeClass};
@@ -28,7 +29,7 @@ struct Class {
 }
 
 pub struct Central {
-    classes: [Class; CLASSES],
+    classes: Row<Class, CLASSES>,
     slabs: u32,
     empty_kept: u32,
     depot_bytes: usize,
@@ -81,7 +82,7 @@ impl<O: Os> Site<'_, O> {
 impl Central {
     pub const fn new() -> Self {
         Central {
-            classes: [Class { first: 0, last: 0, depot: 0 }; CLASSES],
+            classes: Row([Class { first: 0, last: 0, depot: 0 }; CLASSES]),
             slabs: 0,
             empty_kept: 0,
             depot_bytes: 0,

@@ -2,13 +2,14 @@
 //! and nothing is asked again and again.
 
 use super::*;
+use crate::config::DIRTY_FLOOR;
 
 #[test]
 fn a_mapping_that_cannot_be_unmapped_is_used_again_or_goes_later() {
     let harness = Harness::new(Sim::new());
     let heap = harness.heap();
     // Larger than the cache may be, so that each free unmaps.
-    let size = crate::config::DIRTY_FLOOR + (1 << 20);
+    let size = DIRTY_FLOOR + (1 << 20);
     let os = &harness.allocator.arena.os;
     let before = os.mapped_bytes();
     let held: Vec<_> = (0..3).map(|k| harness.alloc(heap, size, 16).map(|at| (at, k)).unwrap()).collect();
@@ -94,7 +95,7 @@ fn a_refused_purge_is_not_repeated_at_every_free() {
         harness.check_and_free(heap, one);
     }
     let dirty = harness.allocator.arena.figures().unwrap().dirty.0;
-    assert!(dirty <= crate::config::DIRTY_FLOOR, "{dirty} dirty bytes after the locked pages were let go");
+    assert!(dirty <= DIRTY_FLOOR, "{dirty} dirty bytes after the locked pages were let go");
 }
 
 #[test]

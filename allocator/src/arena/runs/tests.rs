@@ -1,87 +1,105 @@
+use super::units::{UNIT, UNIT_PAGES};
 use super::*;
 use proptest::prelude::*;
 
 const ONE: Granules = Granules(1);
 
-fn fresh(count: usize) -> (Runs, Vec<Node>) {
-    let mut nodes = vec![Node::default(); count];
-    let mut runs = Runs::new();
-    runs.insert(&mut nodes, GranuleIdx(0), Granules(count as u32));
-    (runs, nodes)
+/// A table of so many granules, all of them one free run.
+struct Fresh {
+    runs: Runs,
+    table: Vec<Node>,
+}
+
+impl Fresh {
+    fn new(count: usize) -> Self {
+        let (mut runs, mut table) = (Runs::new(), vec![Node::default(); count]);
+        runs.insert(Nodes::new(&mut table), GranuleIdx(0), Granules(count as u32));
+        Fresh { runs, table }
+    }
+
+    fn parts(&mut self) -> (&mut Runs, &mut Nodes) {
+        (&mut self.runs, Nodes::new(&mut self.table))
+    }
 }
 
 #[test]
 fn the_lowest_fit_is_taken() {
-    let (mut runs, mut nodes) = fresh(16);
-    let all: Vec<_> = (0..16).map(|_| runs.take_first(&mut nodes, ONE, ONE, 0).unwrap().0).collect();
+    let mut fresh = Fresh::new(16);
+    let (runs, nodes) = fresh.parts();
+    let all: Vec<_> = (0..16).map(|_| runs.take_first(nodes, ONE, ONE, 0).unwrap().0).collect();
     assert_eq!(all, (0..16).collect::<Vec<_>>());
-    assert!(runs.take_first(&mut nodes, ONE, ONE, 0).is_none());
+    assert!(runs.take_first(nodes, ONE, ONE, 0).is_none());
     for head in [9, 3, 4, 12] {
-        runs.insert(&mut nodes, GranuleIdx(head), ONE);
+        runs.insert(nodes, GranuleIdx(head), ONE);
     }
-    assert_eq!(runs.take_first(&mut nodes, Granules(2), ONE, 0), Some(GranuleIdx(3)));
-    assert_eq!(runs.take_first(&mut nodes, ONE, ONE, 0), Some(GranuleIdx(9)));
+    assert_eq!(runs.take_first(nodes, Granules(2), ONE, 0), Some(GranuleIdx(3)));
+    assert_eq!(runs.take_first(nodes, ONE, ONE, 0), Some(GranuleIdx(9)));
 }
 
 #[test]
 fn touching_runs_become_one() {
-    let (mut runs, mut nodes) = fresh(8);
-    assert!(runs.take_at(&mut nodes, GranuleIdx(0), Granules(8)));
+    let mut fresh = Fresh::new(8);
+    let (runs, nodes) = fresh.parts();
+    assert!(runs.take_at(nodes, GranuleIdx(0), Granules(8)));
     for head in [0, 2, 1, 7, 3, 5, 6, 4] {
-        runs.insert(&mut nodes, GranuleIdx(head), ONE);
+        runs.insert(nodes, GranuleIdx(head), ONE);
     }
-    assert_eq!(runs.last(&nodes, 8), Some((GranuleIdx(0), Granules(8))));
+    assert_eq!(runs.last(nodes, 8), Some((GranuleIdx(0), Granules(8))));
 }
 
 #[test]
 fn aligned_runs_leave_both_sides_free() {
-    let (mut runs, mut nodes) = fresh(64);
-    runs.take_first(&mut nodes, Granules(3), ONE, 0).unwrap();
-    assert_eq!(runs.take_first(&mut nodes, Granules(4), Granules(16), 0), Some(GranuleIdx(16)));
+    let mut fresh = Fresh::new(64);
+    let (runs, nodes) = fresh.parts();
+    runs.take_first(nodes, Granules(3), ONE, 0).unwrap();
+    assert_eq!(runs.take_first(nodes, Granules(4), Granules(16), 0), Some(GranuleIdx(16)));
     assert_eq!(runs.free(), Granules(64 - 7));
-    assert_eq!(runs.take_first(&mut nodes, ONE, ONE, 0), Some(GranuleIdx(3)));
+    assert_eq!(runs.take_first(nodes, ONE, ONE, 0), Some(GranuleIdx(3)));
 }
 
 #[test]
 fn the_highest_dirty_part_is_purged_first() {
-    let (mut runs, mut nodes) = fresh(10);
-    assert!(runs.take_at(&mut nodes, GranuleIdx(0), Granules(10)));
-    soil(&mut nodes, GranuleIdx(2), Granules(3), 16);
-    runs.insert(&mut nodes, GranuleIdx(0), Granules(9));
+    let mut fresh = Fresh::new(10);
+    let (runs, nodes) = fresh.parts();
+    assert!(runs.take_at(nodes, GranuleIdx(0), Granules(10)));
+    soil(nodes, GranuleIdx(2), Granules(3), 16);
+    runs.insert(nodes, GranuleIdx(0), Granules(9));
     assert_eq!(runs.dirty(), 48);
-    assert_eq!(runs.take_dirty(&mut nodes, 20), Some((GranuleIdx(3), Granules(2))));
+    assert_eq!(runs.take_dirty(nodes, 20), Some((GranuleIdx(3), Granules(2))));
     assert_eq!(runs.dirty(), 16);
-    clean(&mut nodes, GranuleIdx(3), Granules(2));
-    runs.insert(&mut nodes, GranuleIdx(3), Granules(2));
-    assert_eq!(runs.take_dirty(&mut nodes, 1).map(|(head, _)| head), Some(GranuleIdx(2)));
-    assert!(runs.take_dirty(&mut nodes, 1).is_none());
+    clean(nodes, GranuleIdx(3), Granules(2));
+    runs.insert(nodes, GranuleIdx(3), Granules(2));
+    assert_eq!(runs.take_dirty(nodes, 1).map(|(head, _)| head), Some(GranuleIdx(2)));
+    assert!(runs.take_dirty(nodes, 1).is_none());
 }
 
 #[test]
 fn a_huge_page_is_purged_whole_once_all_of_it_is_free() {
-    let (mut runs, mut nodes) = fresh(96);
+    let mut fresh = Fresh::new(96);
+    let (runs, nodes) = fresh.parts();
     runs.start_units(GranuleIdx(32));
     let unit = Granules(UNIT);
-    assert_eq!(runs.take_first(&mut nodes, Granules(96), ONE, 0), Some(GranuleIdx(0)));
-    soil(&mut nodes, GranuleIdx(32), unit, 1);
-    runs.insert(&mut nodes, GranuleIdx(32), Granules(31));
+    assert_eq!(runs.take_first(nodes, Granules(96), ONE, 0), Some(GranuleIdx(0)));
+    soil(nodes, GranuleIdx(32), unit, 1);
+    runs.insert(nodes, GranuleIdx(32), Granules(31));
     assert_eq!((runs.dirty(), runs.pinned()), (0, 31), "one granule is in use");
-    assert!(runs.take_dirty(&mut nodes, 1).is_none());
-    runs.insert(&mut nodes, GranuleIdx(63), ONE);
+    assert!(runs.take_dirty(nodes, 1).is_none());
+    runs.insert(nodes, GranuleIdx(63), ONE);
     assert_eq!((runs.dirty(), runs.pinned()), (512, 0));
-    assert_eq!(runs.take_dirty(&mut nodes, 1), Some((GranuleIdx(32), unit)));
+    assert_eq!(runs.take_dirty(nodes, 1), Some((GranuleIdx(32), unit)));
 }
 
 #[test]
 fn a_huge_page_that_is_given_up_is_purged_in_part() {
-    let (mut runs, mut nodes) = fresh(96);
+    let mut fresh = Fresh::new(96);
+    let (runs, nodes) = fresh.parts();
     runs.start_units(GranuleIdx(32));
-    assert!(runs.take_at(&mut nodes, GranuleIdx(0), Granules(96)));
-    soil(&mut nodes, GranuleIdx(40), Granules(2), 16);
-    runs.insert(&mut nodes, GranuleIdx(40), Granules(4));
-    runs.break_units(&mut nodes);
+    assert!(runs.take_at(nodes, GranuleIdx(0), Granules(96)));
+    soil(nodes, GranuleIdx(40), Granules(2), 16);
+    runs.insert(nodes, GranuleIdx(40), Granules(4));
+    runs.break_units(nodes);
     assert_eq!((runs.dirty(), runs.pinned()), (32, 0));
-    assert_eq!(runs.take_dirty(&mut nodes, 99), Some((GranuleIdx(40), Granules(2))));
+    assert_eq!(runs.take_dirty(nodes, 99), Some((GranuleIdx(40), Granules(2))));
 }
 
 /// The same operations on a plain bitmap.
@@ -157,7 +175,8 @@ proptest! {
         ops in prop::collection::vec((0u8..6, 1u32..9, any::<prop::sample::Index>()), 1..160),
     ) {
         const COUNT: usize = 96;
-        let (mut runs, mut nodes) = fresh(COUNT);
+        let mut fresh = Fresh::new(COUNT);
+    let (runs, nodes) = fresh.parts();
         if units_from < COUNT {
             runs.start_units(GranuleIdx(units_from as u32));
         }
@@ -168,7 +187,7 @@ proptest! {
             match op {
                 0 | 1 => {
                     let len = if op == 1 { len * 4 } else { len };
-                    let got = runs.take_first(&mut nodes, Granules(len), ONE, 0).map(|head| head.0 as usize);
+                    let got = runs.take_first(nodes, Granules(len), ONE, 0).map(|head| head.0 as usize);
                     prop_assert_eq!(got, shadow.first_fit(len as usize));
                     if let Some(at) = got {
                         shadow.set_free(at..at + len as usize, false);
@@ -178,8 +197,8 @@ proptest! {
                 2 | 3 if !held.is_empty() => {
                     let (head, len) = held.swap_remove(index.index(held.len()));
                     let pages = (len % 3) as u16 * 8;
-                    soil(&mut nodes, GranuleIdx(head), Granules(len), pages);
-                    runs.insert(&mut nodes, GranuleIdx(head), Granules(len));
+                    soil(nodes, GranuleIdx(head), Granules(len), pages);
+                    runs.insert(nodes, GranuleIdx(head), Granules(len));
                     let range = head as usize..(head + len) as usize;
                     for at in range.clone() {
                         shadow.dirty[at] = shadow.dirty[at].max(pages);
@@ -188,22 +207,22 @@ proptest! {
                 }
                 4 => {
                     let (purgeable, _) = shadow.pages();
-                    if let Some((head, len)) = runs.take_dirty(&mut nodes, 8) {
+                    if let Some((head, len)) = runs.take_dirty(nodes, 8) {
                         let range = head.0 as usize..(head.0 + len.0) as usize;
                         prop_assert!(shadow.free[range.clone()].iter().all(|&f| f));
                         shadow.set_free(range.clone(), false);
                         let (left, _) = shadow.pages();
                         prop_assert!(left < purgeable);
-                        clean(&mut nodes, head, len);
+                        clean(nodes, head, len);
                         shadow.dirty[range.clone()].fill(0);
-                        runs.insert(&mut nodes, head, len);
+                        runs.insert(nodes, head, len);
                         shadow.set_free(range, true);
                     } else {
                         prop_assert_eq!(purgeable, 0);
                     }
                 }
                 5 if len == 1 => {
-                    runs.break_units(&mut nodes);
+                    runs.break_units(nodes);
                     shadow.break_units();
                 }
                 _ => {}

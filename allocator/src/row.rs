@@ -1,0 +1,50 @@
+//! Arrays whose index out of range ends the program with a word, and without unwinding: a panic would bring
+//! the machinery of std along, which may allocate.
+
+use crate::fatal;
+use core::ops::{Index, IndexMut};
+
+#[derive(Clone, Copy)]
+pub struct Row<T, const N: usize>(pub [T; N]);
+
+impl<T, const N: usize> Row<T, N> {
+    /// The first `count`.
+    #[inline]
+    pub fn first(&self, count: usize) -> &[T] {
+        self.0.get(..count).unwrap_or_else(|| beyond())
+    }
+}
+
+impl<T, const N: usize> Index<usize> for Row<T, N> {
+    type Output = T;
+
+    #[inline]
+    fn index(&self, at: usize) -> &T {
+        at_or_end(&self.0, at)
+    }
+}
+
+impl<T, const N: usize> IndexMut<usize> for Row<T, N> {
+    #[inline]
+    fn index_mut(&mut self, at: usize) -> &mut T {
+        at_or_end_mut(&mut self.0, at)
+    }
+}
+
+/// The element of a slice.
+#[inline]
+pub fn at_or_end<T>(slice: &[T], at: usize) -> &T {
+    slice.get(at).unwrap_or_else(|| beyond())
+}
+
+/// The element of a slice, to be changed.
+#[inline]
+pub fn at_or_end_mut<T>(slice: &mut [T], at: usize) -> &mut T {
+    slice.get_mut(at).unwrap_or_else(|| beyond())
+}
+
+#[cold]
+#[inline(never)]
+fn beyond() -> ! {
+    fatal::unreachable_state(c"an index out of range")
+}

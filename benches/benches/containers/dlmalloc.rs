@@ -1,0 +1,10 @@
+//! Containers with dlmalloc.
+
+mod suite;
+
+#[global_allocator]
+static GLOBAL: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
+
+fn main() {
+    suite::run("dlmalloc");
+}

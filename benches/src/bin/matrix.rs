@@ -1,0 +1,22 @@
+//! Compares allocators by whole processes: `cargo run --release -p brkmap-benches --bin matrix`.
+
+use std::process::ExitCode;
+
+use brkmap_benches::matrix;
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let options = matrix::cli::Options::parse();
+    if options.list {
+        print!("{}", matrix::cli::list());
+        return ExitCode::SUCCESS;
+    }
+    match matrix::run(&options) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("matrix: {error}");
+            ExitCode::from(error.exit_code() as u8)
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! The matrix: the same programs, with each allocator in turn.
+//!
+//! ```text
+//!   cli ─▶ contender ─▶ build        which allocators there are; what is missing is built or skipped
+//!       ─▶ row ── programs           what is run: own loads and real programs
+//!       ─▶ timing ── process         interleaved, rotating start, repeated
+//!       ─▶ rest                      RSS at rest, memory calls, instructions: once each
+//!       ─▶ single                    growth, the idle floor, the Box round
+//!       ─▶ results ─▶ report
+//! ```
+
+use std::time::Instant;
+
+use brkmap_demos::tool::error::{Error, Result};
+
+use crate::report;
+use crate::results::{Results, SCHEMA};
+
+pub mod build;
+pub mod callgrind;
+pub mod cli;
+pub mod contender;
+pub mod machine;
+pub mod process;
+pub mod programs;
+pub mod rest;
+pub mod row;
+pub mod single;
+pub mod timing;
+
+use cli::Options;
+
+/// Measures what the options ask for and writes it; false when a row failed.
+pub fn run(options: &Options) -> Result<bool> {
+    let mut remarks = Vec::new();
+    // Read first: after the measuring it would be late to say that it cannot be.
+    let earlier = if options.merge { report::read(&options.output())? } else { None };
+    let mut sets = contender::sets(options)?;
+    let folder = tempfile::tempdir().map_err(Error::during("cannot make a folder for the programs"))?;
+    let began = Instant::now();
+    for set in &mut sets {
+        row::find(set, options, folder.path())?;
+    }
+    if sets.iter().all(|set| set.subjects.is_empty()) {
+        return Err(Error::Failed("there is no allocator to measure; --list names those it knows".into()));
+    }
+    timing::measure(&mut sets, options, began, &mut remarks);
+    rest::measure(&mut sets, options, &mut remarks);
+    single::measure(&mut sets, options, &mut remarks);
+    let mut sets: Vec<_> = sets.into_iter().map(contender::Measured::results).collect();
+    for row in sets.iter_mut().flat_map(|set| &mut set.rows) {
+        row.judge();
+        if let Some(failure) = &row.failure {
+            eprintln!("matrix: {}: FAILED, {failure}", row.name);
+        }
+    }
+    let fine = sets.iter().flat_map(|set| &set.rows).all(|row| row.failure.is_none());
+    let results = Results {
+        schema: SCHEMA,
+        date: jiff::Timestamp::now().strftime("%Y-%m-%d %H:%M UTC").to_string(),
+        command: machine::command(std::env::args()),
+        machine: machine::this(),
+        repetitions: options.repetitions(),
+        threads: options.threads(),
+        scale: options.scale(),
+        seconds: began.elapsed().as_secs_f64(),
+        pieces: 1,
+        remarks,
+        sets,
+    };
+    let results = match earlier {
+        Some(earlier) => results.merged_with(earlier),
+        None => results,
+    };
+    report::write(&results, &options.output())?;
+    println!("{}", report::terminal::summary(&results));
+    println!("{}", options.output().join("RESULTS.md").display());
+    Ok(fine)
+}

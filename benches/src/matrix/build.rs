@@ -1,0 +1,109 @@
+//! Building with cargo what is to be measured.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+/// A failure's reason, fit for one line.
+type Result<T> = std::result::Result<T, String>;
+
+/// The load for an allocator. Without the default features: a load needs nothing of the matrix.
+pub fn load(name: &str, feature: Option<&str>) -> Result<PathBuf> {
+    let binary = format!("load-{name}");
+    let mut arguments = vec!["-p", "brkmap-benches", "--no-default-features", "--bin", &binary];
+    if let Some(feature) = feature {
+        arguments.extend(["--features", feature]);
+    }
+    release(&arguments, &binary)
+}
+
+/// libbrkmap.so.
+pub fn preload() -> Result<PathBuf> {
+    release(&["-p", "brkmap-preload", "--lib"], "libbrkmap.so")
+}
+
+fn release(arguments: &[&str], file: &str) -> Result<PathBuf> {
+    let path = target().join("release").join(file);
+    let mut command = cargo();
+    command.args(["build", "--release", "--target-dir"]).arg(target()).args(arguments);
+    if !path.exists() {
+        eprintln!("matrix: {file} is not there yet: cargo build --release {}", arguments.join(" "));
+    }
+    let output = command.output().map_err(|error| format!("cargo cannot be run: {error}"))?;
+    if !output.status.success() {
+        return Err(format!("it could not be built: {}", complaint(&output.stderr)));
+    }
+    if path.exists() { Ok(path) } else { Err(format!("cargo made no {file} in its target directory")) }
+}
+
+/// What stands first in the compiler's or the build script's complaint.
+fn complaint(stderr: &[u8]) -> String {
+    let text = String::from_utf8_lossy(stderr);
+    let lines = || text.lines().map(str::trim);
+    let telling = lines().find(|line| line.contains("is `") && line.contains("not installed"));
+    let error = || lines().find(|line| line.starts_with("error"));
+    telling.or_else(error).or_else(|| lines().last()).unwrap_or("no reason given").to_owned()
+}
+
+/// The target directory that this program was built into.
+pub fn target() -> PathBuf {
+    let this = std::env::current_exe().ok();
+    let profile = this.as_deref().and_then(Path::parent);
+    profile.and_then(Path::parent).map_or_else(|| root().join("target"), Path::to_owned)
+}
+
+pub fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the package is in the workspace")
+}
+
+fn cargo() -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(root()).stdin(Stdio::null());
+    command
+}
+
+/// The version of a crate in the lock file.
+pub fn version(package: &str) -> String {
+    let output = cargo().args(["pkgid", "--offline", "-p", package]).output();
+    text(output).and_then(|id| version_in(&id)).unwrap_or_default()
+}
+
+/// `registry+…#mimalloc@0.1.52` and `path+…/allocator#brkmap@0.1.0` end in the version; where folder and
+/// crate have one name it stands alone.
+fn version_in(id: &str) -> Option<String> {
+    let end = id.rsplit(['@', '#']).next()?;
+    end.starts_with(|c: char| c.is_ascii_digit()).then(|| end.split('+').next().unwrap_or(end).to_owned())
+}
+
+pub fn debian_version(package: &str) -> String {
+    let output = Command::new("dpkg-query").args(["-W", "-f", "${Version}", package]).output();
+    text(output).unwrap_or_default()
+}
+
+/// What a command said, when it ended well.
+pub fn text(output: std::io::Result<Output>) -> Option<String> {
+    let output = output.ok().filter(|output| output.status.success())?;
+    Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_is_the_end_of_a_package_id() {
+        assert_eq!(version_in("registry+https://an.index#mimalloc@0.1.52").as_deref(), Some("0.1.52"));
+        assert_eq!(version_in("path+file:///x/brkmap#0.1.0").as_deref(), Some("0.1.0"));
+        assert_eq!(
+            version_in("registry+https://an.index#smmalloc@7.6.13+59fa8012").as_deref(),
+            Some("7.6.13")
+        );
+        assert_eq!(version_in("nothing"), None);
+    }
+
+    #[test]
+    fn a_failed_build_is_told_by_its_first_error() {
+        let stderr = b"warning: x\nerror: failed to run custom build command for `a`\n  more\n";
+        assert_eq!(complaint(stderr), "error: failed to run custom build command for `a`");
+        assert_eq!(complaint(b""), "no reason given");
+    }
+}

@@ -1,0 +1,71 @@
+//! Instructions, counted by valgrind's callgrind: the same each time, whatever else the machine does.
+
+use std::process::Command;
+use std::time::Duration;
+
+use super::build;
+use super::process::{Invocation, Result};
+
+/// It runs programs some fifty times slower.
+const LIMIT: Duration = Duration::from_secs(600);
+
+pub fn available() -> Result<()> {
+    let version = build::text(Command::new("valgrind").arg("--version").output());
+    version.map(drop).ok_or_else(|| "there is no valgrind here (Debian package valgrind)".into())
+}
+
+/// Of the process and those it starts, from its first instruction to its last.
+pub fn count(invocation: &Invocation) -> Result<u64> {
+    let mut counted = invocation.clone();
+    let options = [
+        "valgrind",
+        "--tool=callgrind",
+        "--callgrind-out-file=/dev/null",
+        "--trace-children=yes",
+        "--log-fd=1",
+    ];
+    counted.argv.splice(0..0, options.map(Into::into));
+    counted.limit = LIMIT;
+    let output = counted.run()?.success()?;
+    collected(&output).ok_or_else(|| "callgrind counted nothing".into())
+}
+
+/// The difference of two lengths of one loop, for each round: what starts and ends a process is in both.
+pub fn round(load: impl Fn(&[&str]) -> Invocation) -> Result<f64> {
+    const SHORT: u64 = 20_000;
+    const LONG: u64 = 120_000;
+    let of = |times: u64| count(&load(&["box-round", &times.to_string()]));
+    let (long, short) = (of(LONG)?, of(SHORT)?);
+    Ok(long.saturating_sub(short) as f64 / (LONG - SHORT) as f64)
+}
+
+/// `==17== Collected : 123`, one for each process.
+fn collected(output: &str) -> Option<u64> {
+    let numbers = output.lines().filter_map(|line| {
+        let rest = line.strip_prefix("==")?.split_once("== Collected : ")?.1;
+        rest.trim().parse::<u64>().ok()
+    });
+    numbers.reduce(|sum, number| sum + number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    #[test]
+    fn what_each_process_collected_is_summed() {
+        let output = "hello\n==7== Events    : Ir\n==7== Collected : 1200\n==8== Collected : 34\n";
+        assert_eq!(collected(output), Some(1234));
+        assert_eq!(collected("==7== Collected : \n"), None);
+    }
+
+    #[test]
+    fn a_program_has_instructions() {
+        if let Err(reason) = available() {
+            println!("SKIP a_program_has_instructions: {reason}");
+            return;
+        }
+        assert!(count(&Invocation::new(Path::new("/bin/true"), &[""; 0])).unwrap() > 10_000);
+    }
+}

@@ -1,0 +1,180 @@
+//! The command line.
+
+use std::path::{Path, PathBuf};
+
+use clap::Parser;
+
+use super::contender::{DEBIAN, RUST, With};
+use super::programs;
+use super::single::Single;
+use crate::results::Kind;
+use crate::workloads;
+
+/// Compares allocators by whole processes: CPU, wall, memory, page faults, memory calls.
+///
+/// Builds what it needs with cargo (the first time that takes minutes, for the peers in C most of them), and
+/// leaves out by name what is not there. Writes RESULTS.md, results.json and plots.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "matrix", version)]
+pub struct Options {
+    /// How often each program runs with each allocator [default: 7, with --quick 3]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    repetitions: Option<u16>,
+
+    /// Only these workloads, programs and measurements (see --list)
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    only: Vec<String>,
+
+    /// Only these allocators (see --list)
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    allocators: Vec<String>,
+
+    /// Only allocators of this kind: in Rust programs, or preloaded
+    #[arg(long, value_name = "KIND", value_parser = ["rust", "preload"])]
+    set: Option<String>,
+
+    /// One more library to preload; ratios are to the one named mimalloc
+    #[arg(long, value_name = "NAME=PATH.so")]
+    pub with: Vec<With>,
+
+    /// Where the results go
+    #[arg(long, value_name = "DIR")]
+    output: Option<PathBuf>,
+
+    /// Adds to the results that are there already, in place of writing them anew
+    #[arg(long)]
+    pub merge: bool,
+
+    /// How many threads the workloads of many threads have [default: as many as there are processors]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=512))]
+    threads: Option<u16>,
+
+    /// Percent of the full work that each program does [default: 100, with --quick 25]
+    #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    scale: Option<u16>,
+
+    /// Less of everything: within five minutes, once the peers are built
+    #[arg(long)]
+    pub quick: bool,
+
+    /// Also counts instructions, at a twentieth of the work (needs valgrind; slow)
+    #[arg(long)]
+    pub callgrind: bool,
+
+    /// Names the workloads, programs, measurements and allocators
+    #[arg(long)]
+    pub list: bool,
+}
+
+impl Options {
+    pub fn repetitions(&self) -> usize {
+        self.repetitions.map_or(if self.quick { 3 } else { 7 }, usize::from)
+    }
+
+    pub fn threads(&self) -> usize {
+        let here = || std::thread::available_parallelism().map_or(1, usize::from);
+        self.threads.map_or_else(here, usize::from)
+    }
+
+    pub fn scale(&self) -> u64 {
+        self.scale.map_or(if self.quick { 25 } else { 100 }, u64::from)
+    }
+
+    pub fn output(&self) -> PathBuf {
+        self.output.clone().unwrap_or_else(|| super::build::target().join("matrix"))
+    }
+
+    pub fn wants(&self, name: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|only| only == name)
+    }
+
+    pub fn wants_allocator(&self, name: &str) -> bool {
+        self.allocators.is_empty() || self.allocators.iter().any(|only| only == name)
+    }
+
+    pub fn wants_set(&self, kind: Kind) -> bool {
+        match self.set.as_deref() {
+            Some("rust") => kind == Kind::Rust,
+            Some("preload") => kind == Kind::Preload,
+            _ => true,
+        }
+    }
+
+    /// The first name that nothing has.
+    pub fn unknown(&self) -> Option<String> {
+        let things = things();
+        let thing = self.only.iter().find(|only| !things.iter().any(|(name, _)| name == *only));
+        let mut allocators: Vec<&str> = RUST.iter().map(|peer| peer.name).collect();
+        allocators.extend(["brkmap", "glibc"]);
+        allocators.extend(DEBIAN.iter().map(|peer| peer.name));
+        allocators.extend(self.with.iter().map(|with| with.name.as_str()));
+        let allocator = self.allocators.iter().find(|only| !allocators.contains(&only.as_str()));
+        thing
+            .map(|name| format!("no workload, program or measurement `{name}`: see --list"))
+            .or_else(|| allocator.map(|name| format!("no allocator `{name}`: see --list")))
+    }
+}
+
+/// What --only can name.
+fn things() -> Vec<(&'static str, &'static str)> {
+    let loads = workloads::ALL.iter().map(|workload| (workload.name, workload.about));
+    let programs = programs::ALL.iter().map(|program| (program.name, program.about));
+    loads.chain(programs).chain(Single::ALL.iter().map(|single| (single.name(), single.about()))).collect()
+}
+
+pub fn list() -> String {
+    let mut text = String::from("Workloads, programs and measurements (--only):\n");
+    for (name, about) in things() {
+        text += &format!("  {name:16} {about}\n");
+    }
+    text += "Allocators in Rust programs (--allocators):\n";
+    for peer in &RUST {
+        text += &format!("  {}\n", peer.name);
+    }
+    text += "Allocators preloaded (--allocators; more by --with):\n  brkmap\n  glibc\n";
+    for peer in &DEBIAN {
+        let state = if Path::new(&peer.path()).exists() { "" } else { ": not installed" };
+        text += &format!("  {:16} Debian package {}{state}\n", peer.name, peer.package);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(words: &[&str]) -> Options {
+        Options::try_parse_from([&["matrix"], words].concat()).expect("a right command line")
+    }
+
+    #[test]
+    fn quick_is_less_and_numbers_override_it() {
+        assert_eq!(options(&[]).repetitions(), 7);
+        let quick = options(&["--quick", "--repetitions", "5", "--threads=3"]);
+        assert_eq!((quick.repetitions(), quick.scale(), quick.threads()), (5, 25, 3));
+    }
+
+    #[test]
+    fn only_what_is_named_is_wanted() {
+        let some = options(&["--only", "pairs,redis", "--allocators=brkmap", "--set", "rust"]);
+        assert!(some.wants("pairs") && some.wants("redis") && !some.wants("live"));
+        assert!(some.wants_allocator("brkmap") && !some.wants_allocator("jemalloc"));
+        assert!(some.wants_set(Kind::Rust) && !some.wants_set(Kind::Preload));
+        assert_eq!(some.unknown(), None);
+        assert!(options(&[]).wants("anything"));
+    }
+
+    #[test]
+    fn a_name_that_nothing_has_is_found() {
+        assert!(options(&["--only", "pears"]).unknown().unwrap().contains("pears"));
+        assert!(options(&["--allocators", "maloc"]).unknown().unwrap().contains("maloc"));
+        assert_eq!(options(&["--with", "mine=/x.so", "--allocators", "mine"]).unknown(), None);
+    }
+
+    #[test]
+    fn wrong_values_are_refused() {
+        for words in [["--repetitions", "0"], ["--with", "nothing"], ["--set", "c"]] {
+            assert!(Options::try_parse_from(["matrix", words[0], words[1]]).is_err(), "{words:?}");
+        }
+    }
+}

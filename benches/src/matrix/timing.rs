@@ -1,0 +1,78 @@
+//! The runs that are timed.
+//!
+//! All allocators run a row one after another before the next row begins, and all rows before the next
+//! repetition: what drifts on a machine then meets all of them. Who begins rotates.
+
+use std::time::{Duration, Instant};
+
+use brkmap_demos::bar::bar;
+
+use super::cli::Options;
+use super::contender::{Measured, Subject};
+use super::row::{Measurable, checksum};
+
+/// With --quick, no repetition begins later than this.
+const QUICK: Duration = Duration::from_secs(150);
+
+pub fn measure(sets: &mut [Measured], options: &Options, began: Instant, remarks: &mut Vec<String>) {
+    let runs: usize = sets.iter().map(|set| set.rows.len() * set.subjects.len()).sum();
+    let progress = bar((runs * options.repetitions()) as u64, "timing");
+    for repetition in 0..options.repetitions() {
+        if options.quick && repetition > 0 && began.elapsed() > QUICK {
+            remarks.push(format!("--quick ran out of time: {repetition} repetitions only."));
+            break;
+        }
+        for set in &mut *sets {
+            let count = set.subjects.len();
+            for (number, measurable) in set.rows.iter_mut().enumerate() {
+                for turn in order(count, repetition + number) {
+                    run(measurable, &set.subjects[turn], options);
+                    progress.inc(1);
+                }
+            }
+        }
+    }
+    progress.finish_and_clear();
+}
+
+/// All of them, beginning with another each time.
+fn order(count: usize, start: usize) -> impl Iterator<Item = usize> {
+    (0..count).map(move |turn| (turn + start) % count)
+}
+
+fn run(measurable: &mut Measurable, subject: &Subject, options: &Options) {
+    let name = subject.name();
+    if measurable.cell(name).is_none() {
+        return;
+    }
+    let outcome = measurable.invocation(subject, options.scale(), options.threads()).run();
+    let result = outcome.and_then(|outcome| {
+        let sample = outcome.sample;
+        Ok((sample, checksum(&measurable.what, &outcome.success()?)?))
+    });
+    match result {
+        Err(failure) => measurable.fail(name, failure),
+        Ok((sample, checksum)) => {
+            let Some(cell) = measurable.cell(name) else { return };
+            let before = cell.checksum.get_or_insert_with(|| checksum.clone());
+            if *before != checksum {
+                // The row's judgement then names it: it agrees with nobody, not even itself.
+                *before = format!("{before}, then {checksum}");
+            }
+            cell.samples.push(sample);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everybody_begins_once() {
+        assert_eq!(order(3, 0).collect::<Vec<_>>(), [0, 1, 2]);
+        assert_eq!(order(3, 4).collect::<Vec<_>>(), [1, 2, 0]);
+        let first: Vec<_> = (0..3).filter_map(|start| order(3, start).next()).collect();
+        assert_eq!(first, [0, 1, 2]);
+    }
+}
