@@ -260,9 +260,9 @@ impl<O: Os> Arena<O> {
         self.pressed.store(false, Ordering::Relaxed);
     }
 
-    /// Has the arena ask for huge pages under what it gains beyond its first `bytes`. Relaxed: the value stands
-    /// alone, and what was gained meanwhile goes without.
+    /// Has the arena ask for huge pages under what it gains beyond its first `bytes`.
     pub fn set_huge_from(&self, bytes: usize) {
+        // Relaxed: the value stands alone, and what was gained meanwhile goes without.
         self.huge_from.store(bytes, Ordering::Relaxed);
     }
 
