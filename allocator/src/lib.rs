@@ -16,7 +16,7 @@
 //!      slab                │                blocks of one class
 //!             arena                         runs of granules
 //!               os                          the kernel and libc
-//!   units  size_class  config  fatal  sync
+//!   units  size_class  config  fatal  row  sync
 //! ```
 #![deny(unsafe_code)]
 #![cfg_attr(loom, allow(dead_code, unused_imports))]
