@@ -150,11 +150,10 @@ fn move_break(by: isize) -> Option<*mut u8> {
     keep_errno(|| {
         let before = libc_glue::sbrk(by).filter(is_address)?;
         // libc's copy, which is what the kernel answered: no system call.
-        let after = libc_glue::sbrk(0)?;
-        if !is_address(&after) {
+        let Some(after) = libc_glue::sbrk(0).filter(is_address) else {
             libc_glue::set_copy(before);
             return None;
-        }
+        };
         // Higher than asked for: somebody else has moved it since.
         let wanted = before.addr().checked_add_signed(by)?;
         (after.addr() == wanted || by > 0 && after.addr() > wanted).then_some(before)
