@@ -27,9 +27,10 @@ struct page *shim_page_alloc(void)
 	return alloc_page(GFP_KERNEL | __GFP_ZERO);
 }
 
-void shim_page_get(struct page *page)
+struct page *shim_page_get(struct page *page)
 {
 	get_page(page);
+	return page;
 }
 
 void shim_page_put(struct page *page)

@@ -22,7 +22,7 @@ struct mymap_request {
 
 /* Given by C. */
 struct page *shim_page_alloc(void);
-void shim_page_get(struct page *page);
+struct page *shim_page_get(struct page *page);
 void shim_page_put(struct page *page);
 void *shim_page_address(struct page *page);
 u64 shim_page_pfn(struct page *page);

@@ -54,6 +54,16 @@ apt_once() {
     install -y --no-install-recommends "$@"
 }
 
+# packages FILE: the Debian packages it lists, a line each.
+packages() {
+  local package missing=()
+  while read -r package; do
+    case "$package" in '' | '#'*) continue ;; esac
+    dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
+  done <"$1"
+  [ ${#missing[@]} -eq 0 ] || apt "${missing[@]}"
+}
+
 # need COMMAND PACKAGE: the command, from that Debian package if it is not here yet; else the suite ends.
 need() { command -v "$1" >/dev/null || apt "$2"; }
 

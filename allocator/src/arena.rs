@@ -64,6 +64,8 @@ pub struct Arena<O: Os> {
     /// Bytes live, and bytes cached, outside the window: the large mappings.
     outside_live: AtomicUsize,
     outside_cached: AtomicUsize,
+    /// Size of the arena from which on it asks for huge pages; `usize::MAX` for never.
+    huge_from: AtomicUsize,
     /// Dirty memory is above its bound, and none of it is the arena's to purge.
     pressed: AtomicBool,
 }
@@ -80,6 +82,7 @@ impl<O: Os> Arena<O> {
             map_from_zero: FromZero(AtomicPtr::new(core::ptr::null_mut())),
             outside_live: AtomicUsize::new(0),
             outside_cached: AtomicUsize::new(0),
+            huge_from: AtomicUsize::new(usize::MAX),
             pressed: AtomicBool::new(false),
         }
     }
@@ -255,6 +258,12 @@ impl<O: Os> Arena<O> {
             }
         }
         self.pressed.store(false, Ordering::Relaxed);
+    }
+
+    /// Has the arena ask for huge pages under what it gains beyond its first `bytes`.
+    pub fn set_huge_from(&self, bytes: usize) {
+        // Relaxed: the value stands alone, and what was gained meanwhile goes without.
+        self.huge_from.store(bytes, Ordering::Relaxed);
     }
 
     /// Whether the last purge ended above the bound, so that what is cached elsewhere should go.

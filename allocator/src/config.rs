@@ -34,9 +34,6 @@ pub const MMAP_THRESHOLD_MAX: usize = 32 << 20;
 pub const DIRTY_FLOOR: usize = 5 << 20;
 pub const DIRTY_SHIFT: u32 = 3;
 
-/// From this size of the arena on what it gains is to stand on huge pages: a fault costs 0.46 us for 4 KiB
-/// there and 1.4 us elsewhere. Below, a page too many would show.
-pub const HUGE_FROM: usize = 32 << 20;
 pub const HUGE_PAGE: usize = 2 << 20;
 
 /// A free run at the top of the break is given back by lowering the break from this size on.

@@ -98,12 +98,20 @@ pub extern "C" fn mymap_vma_closed(way: u32) {
     device(way).mapping_gone();
 }
 
-/// Stores the page, with a reference for the page table, or returns an errno.
+/// Stores the page, or returns an errno. The reference it comes with is that of the page table entry: the
+/// kernel drops it when the entry goes.
 #[unsafe(no_mangle)]
 pub extern "C" fn mymap_fault(way: u32, index: u64, page: &mut *mut RawPage) -> i32 {
-    match mapping::fault(device(way), index, page) {
-        Ok(()) => 0,
-        Err(errno) => errno.code(),
+    match mapping::fault(device(way), index) {
+        Ok(lent) => {
+            // SAFETY: the device owns the page, so its count is not zero.
+            *page = unsafe { shim::shim_page_get(lent.as_raw().as_ptr()) };
+            0
+        }
+        Err(errno) => {
+            *page = ptr::null_mut();
+            errno.code()
+        }
     }
 }
 

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 //! mmap, and what follows from it: faults, and the coming and going of VMAs.
 
-use core::ptr;
-
 use crate::device::{Device, Way};
 use crate::errno::Errno;
-use crate::shim::{self, PAGE_SIZE, RawPage, Vma};
+use crate::page::PageRef;
+use crate::shim::{self, PAGE_SIZE, Vma};
 
 /// mmap: check, limit, and for [`Way::Remap`] fill the page table now.
 ///
@@ -34,12 +33,11 @@ pub unsafe fn map(device: &Device, vma: *mut Vma) -> Result<(), i32> {
     Ok(())
 }
 
-/// A first touch: the page for the process's page table, with a reference for it; or an errno.
+/// A first touch: the page for the process's page table, or an errno.
 ///
 /// Past the end is possible only where mremap made the mapping longer than the device.
-pub fn fault(device: &Device, index: u64, page: &mut *mut RawPage) -> Result<(), Errno> {
-    *page = ptr::null_mut();
-    *page = device.page(index).ok_or(Errno::Nxio)??.reference();
+pub fn fault(device: &Device, index: u64) -> Result<PageRef<'_>, Errno> {
+    let page = device.page(index).ok_or(Errno::Nxio)??;
     device.fault_answered();
-    Ok(())
+    Ok(page)
 }

@@ -91,10 +91,8 @@ impl PageRef<'_> {
         unsafe { shim::shim_page_address(self.0.as_ptr()) }
     }
 
-    /// One more reference, for a page table entry: the kernel drops it when the entry goes.
-    pub fn reference(self) -> *mut RawPage {
-        // SAFETY: the page is alive for 'a, so its count is not zero.
-        unsafe { shim::shim_page_get(self.0.as_ptr()) };
-        self.0.as_ptr()
+    /// For whoever enters it into a page table: an entry has a reference of its own.
+    pub fn as_raw(self) -> NonNull<RawPage> {
+        self.0
     }
 }

@@ -22,8 +22,8 @@ pub struct Vma {
 unsafe extern "C" {
     /// A zeroed page with one reference, or null.
     pub safe fn shim_page_alloc() -> *mut RawPage;
-    /// Takes one more reference to a live page.
-    pub fn shim_page_get(page: *mut RawPage);
+    /// Takes one more reference to a live page, and gives it back.
+    pub fn shim_page_get(page: *mut RawPage) -> *mut RawPage;
     /// Drops one reference.
     pub fn shim_page_put(page: *mut RawPage);
     /// Where the kernel sees the page; valid as long as the page is.

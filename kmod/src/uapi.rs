@@ -34,15 +34,19 @@ const _: () = assert!(FAULT_PAGES * BYTES <= 256);
 const fn define(name: &str) -> u64 {
     let mut at = 0;
     while at < HEADER.len() {
-        if let Some(after) = matches_at(at, b"#define ")
-            && let Some(value) = matches_at(after, name.as_bytes())
-            && HEADER[value] == b' '
-        {
-            return number(value + 1);
+        if let Some(value) = value_at(at, name) {
+            return number(value);
         }
         at += 1;
     }
     panic!("mymap_uapi.h lacks a #define that src/uapi.rs reads");
+}
+
+/// Where the value begins, if `#define name ` stands at `at`.
+const fn value_at(at: usize, name: &str) -> Option<usize> {
+    let Some(after) = matches_at(at, b"#define ") else { return None };
+    let Some(blank) = matches_at(after, name.as_bytes()) else { return None };
+    if HEADER[blank] == b' ' { Some(blank + 1) } else { None }
 }
 
 /// Where the text after `what` begins, if `what` stands at `at`.

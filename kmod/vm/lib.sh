@@ -51,13 +51,20 @@ kernel_installed() {
   VMLINUZ=$WORK/kernels/$KREL/boot/vmlinuz-$KREL
 }
 
-# apt_for SUITE: sets APT to options that make apt see that suite of the Debian mirror this machine uses,
-# and nothing else; the machine's own configuration stays as it is.
-apt_for() {
-  local state=$WORK/apt/$1 site
+# debian_site: the address of the Debian mirror that this machine uses.
+debian_site() {
+  local site
   site=$(apt-get indextargets --format '$(ORIGIN) $(CODENAME) $(SITE)' 'Created-By: Packages' |
     awk -v codename="$(. /etc/os-release; echo "$VERSION_CODENAME")" '$1 == "Debian" && $2 == codename { print $3; exit }')
   [ -n "$site" ] || { echo "apt knows no Debian mirror here (apt-get update?)" >&2; return 1; }
+  echo "$site"
+}
+
+# apt_for SUITE: sets APT to options that make apt see that suite of this machine's mirror, and nothing else; the
+# machine's own configuration stays as it is.
+apt_for() {
+  local state=$WORK/apt/$1 site
+  site=$(debian_site) || return 1
   mkdir -p "$state/lists/partial" "$state/archives/partial"
   echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $site $1 main" >"$state/sources.list"
   APT=(-o "Dir::Etc::SourceList=$state/sources.list" -o Dir::Etc::SourceParts=/dev/null

@@ -139,6 +139,24 @@ fn the_environment_sets_the_threshold() {
     }
 }
 
+/// Huge pages that were asked for in the program's break, behind its first 32 MiB.
+fn asks_for_huge_pages(front: Front, environment: &[(&str, &str)]) -> Option<usize> {
+    let calls = front.trace_with(&["give-back", "small"], environment)?;
+    let asks = |call: &&Call| call.name == "madvise" && call.arguments[2] == "MADV_HUGEPAGE";
+    Some(calls.iter().filter(asks).count())
+}
+
+#[test]
+fn huge_pages_are_asked_for_only_where_the_environment_says_so() {
+    for front in Front::BOTH {
+        let Some(without) = asks_for_huge_pages(front, &[]) else { return };
+        assert_eq!(without, 0, "on {front:?}");
+        // 1 GiB still goes back when it is freed: the program checks it.
+        let with = asks_for_huge_pages(front, &[("BRKMAP_HUGE_FROM", "33554432")]);
+        assert!(with > Some(0), "on {front:?}");
+    }
+}
+
 #[test]
 fn large_blocks_grow_by_mremap() {
     for front in Front::BOTH {

@@ -5,9 +5,10 @@ use super::state::State;
 use super::tables::Tables;
 use super::top::Gain;
 use super::{Arena, Geometry};
-use crate::config::{GRANULE_SHIFT, HUGE_FROM, HUGE_PAGE, TRIM_MIN};
+use crate::config::{GRANULE_SHIFT, HUGE_PAGE, TRIM_MIN};
 use crate::os::Os;
 use crate::units::{GranuleIdx, Granules, round_down, round_up};
+use core::sync::atomic::Ordering;
 
 /// Granules that left the arena whose tables are worth giving back: 64 MiB, 32 KiB of each table.
 const TABLES_TRIM: u32 = 1024;
@@ -67,11 +68,13 @@ impl<O: Os> Arena<O> {
         true
     }
 
-    /// Asks for huge pages under what was gained of a large arena.
+    /// Asks for huge pages under what was gained of a large arena, where that was wished for.
     fn advise_huge(&self, state: &mut State, from: u32, to: u32) {
         let base = state.top.base().addr();
         let end = base + ((to as usize) << GRANULE_SHIFT);
-        let large = round_up(base + HUGE_FROM, HUGE_PAGE);
+        // Relaxed: see `set_huge_from`.
+        let huge_from = self.huge_from.load(Ordering::Relaxed);
+        let large = base.checked_add(huge_from).and_then(|from| round_up(from, HUGE_PAGE));
         // The unit that the gain begins in was asked for with the gain before it, if it is of the same.
         let start = round_down(base + ((from as usize) << GRANULE_SHIFT), HUGE_PAGE);
         let Some(start) = large.map(|large| start.max(large)) else { return };

@@ -9,7 +9,7 @@
 //! scattered … ▒▒▒▒    ▒▒▒▒→                               everything else was refused: mappings
 //! ```
 
-use crate::config::{GRANULE, GRANULE_SHIFT, GROW_FIRST, GROW_MAX, HUGE_FROM, HUGE_PAGE, WINDOW_MIN};
+use crate::config::{GRANULE, GRANULE_SHIFT, GROW_FIRST, GROW_MAX, HUGE_PAGE, WINDOW_MIN};
 use crate::os::{BreakOwner, Os};
 use crate::units::{GranuleIdx, Granules, round_down, round_up};
 
@@ -268,7 +268,7 @@ impl Top {
             if matches!(self.mode, BreakMode::Committed | BreakMode::Reserved) {
                 self.fence = (at, self.fence.1 + by);
             }
-            self.step = if self.end < HUGE_FROM { GROW_FIRST } else { HUGE_PAGE };
+            self.step = GROW_FIRST;
         }
         done
     }

@@ -9,11 +9,11 @@ use crate::block::{Block, Boxed};
 /// The size is in the code: what an inlined allocator can make of it.
 pub fn constant(criterion: &mut Criterion) {
     macro_rules! of {
-        ($words:literal) => {
+        ($words:literal) => {{
             let mut group = criterion.benchmark_group(format!("pair/constant/{}", 8 * $words));
             each!(|name, allocator| group
                 .bench_function(name, |b| b.iter(|| drop(black_box(Boxed::new(allocator, [1u64; $words]))))));
-        };
+        }};
     }
     of!(2);
     of!(4);

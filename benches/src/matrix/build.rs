@@ -41,7 +41,7 @@ fn complaint(stderr: &[u8]) -> String {
     let lines = || text.lines().map(str::trim);
     let telling = lines().find(|line| line.contains("is `") && line.contains("not installed"));
     let error = || lines().find(|line| line.starts_with("error"));
-    telling.or_else(error).or_else(|| lines().last()).unwrap_or("no reason given").to_owned()
+    telling.or_else(error).or_else(|| lines().next_back()).unwrap_or("no reason given").to_owned()
 }
 
 /// The target directory that this program was built into.

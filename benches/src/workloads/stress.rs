@@ -49,14 +49,14 @@ fn worker(places: &Shared, barrier: &Barrier, steps: u64, seed: u64) -> u64 {
                 freed += tag(&held.swap_remove(at));
             }
         }
-        freed += held.iter().map(tag).sum::<u64>();
+        freed += held.iter().map(|block| tag(block)).sum::<u64>();
         drop(held);
         barrier.wait();
     }
-    freed + kept.iter().map(tag).sum::<u64>()
+    freed + kept.iter().map(|block| tag(block)).sum::<u64>()
 }
 
-fn tag(block: &Vec<u8>) -> u64 {
+fn tag(block: &[u8]) -> u64 {
     block.first().map_or(0, |&byte| u64::from(byte))
 }
 

@@ -110,10 +110,11 @@ pub fn concurrent_first_touch(unloads: &Unloads) -> Outcome {
     Ok(())
 }
 
-/// A leak of one page a cycle would show as 100; the bound leaves room for what is not counted exactly.
+/// A leak of one page a cycle would show as 100. Half of that is room for what is not counted exactly: without
+/// any leak, up to 36 were seen on Linux 7.3, once, and no more after 600 cycles than after 100.
 pub fn hundred_times(unloads: &Unloads) -> Outcome {
     const CYCLES: usize = 100;
-    const BOUND: i64 = 25;
+    const BOUND: i64 = 50;
     let cycle = || -> Outcome {
         module::load()?;
         for device in DEVICES {
