@@ -52,6 +52,9 @@ pub fn main<A: GlobalAlloc + Sync>(alloc: &'static A) {
         ["foreign-sbrk"] => limits::foreign_sbrk(alloc),
         ["above-break"] => limits::above_break(alloc),
         ["faults", call] => faults::single(alloc, call),
+        ["faults-first", call, k, count, errno] => {
+            faults::first(alloc, call, number(k), number(count), number(errno) as i32)
+        }
         ["faults-threads"] => faults::threads(alloc),
         ["work"] => limits::work(alloc),
         ["fork-storm"] => fork::storm(alloc, false),

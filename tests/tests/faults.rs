@@ -23,6 +23,20 @@ fn any_brk_may_fail() {
 }
 
 #[test]
+fn any_brk_of_a_growing_arena_may_fail() {
+    for k in 0..6 {
+        for errno in [0, libc::ENOMEM, libc::EPERM] {
+            let [k, errno] = [k, errno as usize].map(|number| number.to_string());
+            let failed = |count| failed(Front::Preload, &["faults-first", "brk", &k, count, &errno]);
+            assert_eq!(failed("1"), 1, "brk {k} of the first round");
+            // libc takes an error for the new break: after one such answer it must be asked again all the same.
+            let lasting = failed("1000");
+            assert!(lasting > 10, "brk from {k} on, errno {errno}: only {lasting} calls");
+        }
+    }
+}
+
+#[test]
 fn any_mmap_may_fail() {
     Front::BOTH.iter().for_each(|front| check(*front, "mmap"));
 }

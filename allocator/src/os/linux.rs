@@ -150,12 +150,10 @@ fn move_break(by: isize) -> Option<*mut u8> {
     keep_errno(|| {
         let before = libc_glue::sbrk(by).filter(is_address)?;
         // libc's copy, which is what the kernel answered: no system call.
-        let after = libc_glue::sbrk(0)?;
-        if !is_address(&after) {
-            // Another move, to where the break still is, puts the copy right.
-            let _ = libc_glue::sbrk(before.addr().wrapping_sub(after.addr()) as isize);
+        let Some(after) = libc_glue::sbrk(0).filter(is_address) else {
+            libc_glue::set_copy(before);
             return None;
-        }
+        };
         // Higher than asked for: somebody else has moved it since.
         let wanted = before.addr().checked_add_signed(by)?;
         (after.addr() == wanted || by > 0 && after.addr() > wanted).then_some(before)
@@ -255,6 +253,14 @@ mod libc_glue {
     unsafe extern "C" {
         /// glibc's `sbrk` under the name that is its own even where `sbrk` is interposed (by us).
         fn __sbrk(increment: isize) -> *mut c_void;
+        /// glibc's copy of the break, exported for its own `sbrk`.
+        static mut __curbrk: *mut c_void;
+    }
+
+    /// Puts libc's copy of the break right, where it took an error for it: no `sbrk` leads back from there.
+    pub fn set_copy(brk: *mut u8) {
+        // SAFETY: libc's own variable, set to where the break is by the one that may move it now.
+        unsafe { __curbrk = brk.cast() };
     }
 
     pub fn sbrk(increment: isize) -> Option<*mut u8> {
@@ -288,6 +294,9 @@ mod libc_glue {
         let after = unsafe { libc::syscall(libc::SYS_brk, wanted) } as usize;
         (after == wanted).then_some(before as *mut u8)
     }
+
+    /// musl keeps none.
+    pub fn set_copy(_brk: *mut u8) {}
 
     pub fn single_threaded() -> bool {
         false
