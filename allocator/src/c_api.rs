@@ -21,9 +21,11 @@ use crate::units::round_up;
 use core::ffi::{c_int, c_void};
 use core::ptr::null_mut;
 
-/// Says that these functions are the process's malloc, so that the break is theirs too.
-fn claim_break() {
-    ALLOCATOR.arena.os.claim_break();
+/// Where these functions are the process's malloc, the break is theirs too.
+fn claim_break<W: ThreadWord>() {
+    if W::is_process_malloc() {
+        ALLOCATOR.arena.os.claim_break();
+    }
 }
 
 #[inline(always)]
@@ -60,7 +62,7 @@ fn malloc_cold<W: ThreadWord>(size: usize) -> *mut c_void {
 /// could serve.
 fn allocate<W: ThreadWord>(size: usize, align: usize) -> Option<Allocated> {
     if process::current::<W>().is_none() {
-        claim_break();
+        claim_break::<W>();
     }
     if size > SIZE_MAX {
         return None;

@@ -9,6 +9,7 @@ use crate::shadow;
 
 pub mod anywhere;
 pub mod c_api;
+mod dlopened;
 pub mod faults;
 pub mod fork;
 pub mod give_back;
@@ -62,6 +63,7 @@ pub fn main<A: GlobalAlloc + Sync>(alloc: &'static A) {
         ["tls-destructors"] => anywhere::tls_destructors(alloc),
         ["exit-time"] => anywhere::exit_time(alloc),
         ["small-stack", times] => anywhere::small_stack(alloc, number(times)),
+        ["dlopened", path] => dlopened::all(path),
         ["signals"] => anywhere::signals(alloc),
         ["c-api", case] => c_api::run(case, None),
         ["c-api", case, "but", other] => c_api::run(case, Some(other)),

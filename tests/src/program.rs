@@ -74,6 +74,13 @@ pub fn binary(name: &str) -> PathBuf {
     profile.join(name)
 }
 
+/// The exercise program on libc's own malloc.
+pub fn plain(arguments: &[&str]) -> Command {
+    let mut command = Command::new(binary("exercise"));
+    command.args(arguments);
+    command
+}
+
 /// The library the programs are preloaded with: BRKMAP_PRELOAD, or libbrkmap.so of this tree, built if need
 /// be.
 pub fn preload() -> &'static Path {

@@ -27,6 +27,12 @@ fn the_smallest_stack_is_enough() {
 }
 
 #[test]
+fn a_library_that_is_only_opened_leaves_the_break_alone_and_outlives_its_closing() {
+    let ended = program::run(program::plain(&["dlopened", &program::preload().display().to_string()]));
+    ended.expect_success("dlopened");
+}
+
+#[test]
 fn signals_that_interrupt_requests_do_no_harm() {
     Front::BOTH.iter().for_each(|front| front.check(&["signals"]));
 }

@@ -1,5 +1,6 @@
 //! libbrkmap.so: brkmap as the malloc of any program, by `LD_PRELOAD`. Exported symbols only.
 
+mod interposed;
 mod personality;
 mod word;
 

@@ -27,6 +27,10 @@ pub struct InitialExec;
 
 #[cfg(target_arch = "x86_64")]
 impl ThreadWord for InitialExec {
+    fn is_process_malloc() -> bool {
+        crate::interposed::is_process_malloc()
+    }
+
     #[inline(always)]
     fn get() -> *mut c_void {
         let word;
@@ -59,6 +63,10 @@ impl ThreadWord for InitialExec {
 
 #[cfg(target_arch = "aarch64")]
 impl ThreadWord for InitialExec {
+    fn is_process_malloc() -> bool {
+        crate::interposed::is_process_malloc()
+    }
+
     #[inline(always)]
     fn get() -> *mut c_void {
         let word;

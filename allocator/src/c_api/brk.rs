@@ -3,14 +3,15 @@
 
 use super::{claim_break, fail};
 use crate::os::Os;
+use crate::os::thread::ThreadWord;
 use crate::process::ALLOCATOR;
 use core::ffi::{c_int, c_void};
 
 const FAILED: *mut c_void = usize::MAX as *mut c_void;
 
 /// Moves the break. Below what this allocator has it cannot go: ENOMEM.
-pub fn sbrk<W>(increment: libc::intptr_t) -> *mut c_void {
-    claim_break();
+pub fn sbrk<W: ThreadWord>(increment: libc::intptr_t) -> *mut c_void {
+    claim_break::<W>();
     let os = &ALLOCATOR.arena.os;
     ALLOCATOR.arena.with_break_held(|ours| {
         let brk = os.current_break();
@@ -29,7 +30,7 @@ pub fn sbrk<W>(increment: libc::intptr_t) -> *mut c_void {
 }
 
 /// Sets the break. Below what this allocator has it cannot go: ENOMEM.
-pub fn brk<W>(to: *mut c_void) -> c_int {
+pub fn brk<W: ThreadWord>(to: *mut c_void) -> c_int {
     let by = to.addr().wrapping_sub(ALLOCATOR.arena.os.current_break().addr()) as libc::intptr_t;
     if sbrk::<W>(by) == FAILED { -1 } else { 0 }
 }

@@ -13,6 +13,8 @@ macro_rules! export_c_api {
             valloc(size: usize) -> *mut c_void;
             pvalloc(size: usize) -> *mut c_void;
             malloc_trim(keep: usize) -> c_int;
+            sbrk(increment: isize) -> *mut c_void;
+            brk(to: *mut c_void) -> c_int;
         }
         $crate::export_c_api! { @unsafe $word;
             free(block: *mut c_void) -> ();
@@ -27,8 +29,6 @@ macro_rules! export_c_api {
             mallopt(parameter: c_int, value: c_int) -> c_int;
             mallinfo2() -> $crate::c_api::MallInfo2;
             malloc_stats() -> ();
-            sbrk(increment: isize) -> *mut c_void;
-            brk(to: *mut c_void) -> c_int;
         }
     };
     (@safe $word:ty; $($name:ident($($arg:ident: $kind:ty),*) -> $result:ty;)*) => {

@@ -10,6 +10,12 @@ pub trait ThreadWord {
     /// The word; before `set`, the address of the empty heap.
     fn get() -> *mut c_void;
     fn set(word: *mut c_void);
+
+    /// Whether the C functions that this word serves are the process's malloc: not where their library
+    /// was only dlopened.
+    fn is_process_malloc() -> bool {
+        true
+    }
 }
 
 /// Has `hook` called with a thread's value when that thread ends. The key, or None where libc has no

@@ -1,0 +1,64 @@
+//! The library opened by a running program, beside the malloc the program has: used, closed, used on.
+
+use std::ffi::CString;
+
+type Malloc = unsafe extern "C" fn(usize) -> *mut u8;
+type Free = unsafe extern "C" fn(*mut u8);
+
+/// Blocks of ours and of libc's in turn, each filled with its number.
+fn both(malloc: Malloc, free: Free, count: usize) {
+    let mut blocks = Vec::with_capacity(count);
+    for k in 0..count {
+        let size = 16 + k % 3000;
+        // SAFETY: sizes are not zero; both blocks are written over their whole length.
+        let (ours, libcs) = unsafe { (malloc(size), libc::malloc(size).cast::<u8>()) };
+        assert!(!ours.is_null() && !libcs.is_null());
+        for block in [ours, libcs] {
+            // SAFETY: as above.
+            unsafe { block.write_bytes(k as u8, size) };
+        }
+        blocks.push((ours, libcs, size));
+    }
+    for (k, (ours, libcs, size)) in blocks.into_iter().enumerate() {
+        for block in [ours, libcs] {
+            // SAFETY: live and of this size.
+            let bytes = unsafe { std::slice::from_raw_parts(block, size) };
+            assert!(bytes.iter().all(|&byte| byte == k as u8), "block {k} of {size} bytes was overwritten");
+        }
+        // SAFETY: each goes back where it came from, once.
+        unsafe {
+            free(ours);
+            libc::free(libcs.cast());
+        }
+    }
+}
+
+/// With a second thread alive nobody may move the break under libc's malloc; a closed library's blocks live on.
+pub fn all(path: &str) {
+    let path = CString::new(path).expect("a path");
+    let (stop, stopped) = std::sync::mpsc::channel::<()>();
+    let second = std::thread::spawn(move || stopped.recv().is_err());
+    // SAFETY: the library's initialisers do nothing to this program.
+    let library = unsafe { libc::dlopen(path.as_ptr(), libc::RTLD_NOW | libc::RTLD_LOCAL) };
+    assert!(!library.is_null(), "dlopen");
+    // SAFETY: the names are malloc(3)'s, with its types.
+    let (malloc, free) = unsafe {
+        let malloc = libc::dlsym(library, c"malloc".as_ptr());
+        let free = libc::dlsym(library, c"free".as_ptr());
+        assert!(!malloc.is_null() && malloc != libc::malloc as *mut libc::c_void, "the library's own malloc");
+        (std::mem::transmute::<*mut _, Malloc>(malloc), std::mem::transmute::<*mut _, Free>(free))
+    };
+    // SAFETY: asks only.
+    let brk = || unsafe { libc::sbrk(0) };
+    let before = brk();
+    // SAFETY: the block goes back at once.
+    unsafe { free(malloc(10)) };
+    assert_eq!(brk(), before, "the library moved a break that is not its own");
+    both(malloc, free, 20_000);
+    // SAFETY: its functions are used on: the library promises to stay.
+    assert_eq!(unsafe { libc::dlclose(library) }, 0);
+    both(malloc, free, 20_000);
+    std::thread::spawn(move || both(malloc, free, 1000)).join().expect("a thread after dlclose");
+    drop(stop);
+    assert!(second.join().expect("the second thread"));
+}
