@@ -1,8 +1,12 @@
 //! It works at the odd moments: destructors, exit, small stacks, signals, closed descriptors.
 
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
+use std::process::Command;
 
 use brkmap_tests::program::{self, Front};
+use brkmap_tests::skip;
+use nix::unistd::{Uid, chown};
 
 #[test]
 fn destructors_of_threads_allocate_and_free() {
@@ -52,4 +56,29 @@ fn closed_standard_descriptors_do_no_harm() {
         }
         program::run(command).expect_success(&format!("without descriptors 0 to 2 on {front:?}"));
     }
+}
+
+/// What a copy of the Rust front's program says of an option that makes no sense, run with the rights of `owner`.
+fn complaint(owner: Option<Uid>) -> String {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let copy = folder.path().join("exercise-rust");
+    std::fs::copy(program::binary("exercise-rust"), &copy).expect("a copy of the program");
+    if owner.is_some() {
+        chown(&copy, owner, None).expect("root may");
+        std::fs::set_permissions(&copy, std::fs::Permissions::from_mode(0o4755)).expect("root may");
+    }
+    let mut command = Command::new(&copy);
+    command.arg("nothing").env("BRKMAP_MMAP_THRESHOLD", "nonsense");
+    let ended = program::run(command);
+    ended.expect_success("a copy of exercise-rust");
+    String::from_utf8_lossy(&ended.stderr).into_owned()
+}
+
+#[test]
+fn a_program_with_raised_rights_does_not_read_its_options_from_the_environment() {
+    if !Uid::effective().is_root() {
+        return skip::skip("needs root, to give a program somebody else's rights");
+    }
+    assert!(complaint(None).contains("BRKMAP_MMAP_THRESHOLD is ignored"), "an ordinary program reads it");
+    assert_eq!(complaint(Some(Uid::from_raw(65534))), "");
 }
