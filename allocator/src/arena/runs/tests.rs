@@ -164,7 +164,7 @@ impl Shadow {
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: if cfg!(miri) { 4 } else { 512 },
+        cases: if cfg!(miri) { 2 } else { 512 },
         failure_persistence: None,
         ..ProptestConfig::default()
     })]
@@ -172,7 +172,7 @@ proptest! {
     #[test]
     fn any_sequence_agrees_with_a_bitmap(
         units_from in prop::sample::select(vec![0usize, 8, 40, 96]),
-        ops in prop::collection::vec((0u8..6, 1u32..9, any::<prop::sample::Index>()), 1..160),
+        ops in prop::collection::vec((0u8..6, 1u32..9, any::<prop::sample::Index>()), 1..if cfg!(miri) { 24 } else { 160 }),
     ) {
         const COUNT: usize = 96;
         let mut fresh = Fresh::new(COUNT);
