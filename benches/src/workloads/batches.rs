@@ -11,7 +11,7 @@ pub fn run(plan: Plan) -> u64 {
     let mut batch: Vec<Vec<u8>> = Vec::with_capacity(BATCH);
     let mut sum = 0u64;
     for round in 0..plan.times(6_000) {
-        batch.extend((0..BATCH).map(|at| block(16 + dice.usize(..1008), at as u8)));
+        batch.extend((0..BATCH).map(|_| block(16 + dice.usize(..1008), dice.u8(..))));
         sum = batch.iter().fold(sum, |sum, block| sum.rotate_left(1) ^ u64::from(block[0]));
         match round % 3 {
             0 => while batch.pop().is_some() {},
