@@ -75,6 +75,12 @@ fn block(size: usize, tag: u8) -> Vec<u8> {
     block
 }
 
+/// Takes a value into a checksum, so that neither order nor number of the values is lost.
+#[inline]
+fn mix(sum: u64, value: u64) -> u64 {
+    (sum.rotate_left(5) ^ value).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
 /// Numbers of their own for each thread of each workload.
 fn seed(workload: u64, thread: usize) -> u64 {
     workload << 32 | thread as u64

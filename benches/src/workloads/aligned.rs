@@ -1,6 +1,6 @@
 //! Blocks aligned to a cache line, to 256 bytes and to a page.
 
-use super::Plan;
+use super::{Plan, mix};
 
 const LIVE: usize = 512;
 
@@ -27,7 +27,7 @@ pub fn run(plan: Plan) -> u64 {
     for round in 0..plan.times(3_000_000) {
         let tag = round as u8;
         let place = &mut places[dice.usize(..LIVE)];
-        sum = sum.rotate_left(1) ^ place.line.as_ref().map_or(0, |line| u64::from(line.0[64]));
+        sum = mix(sum, place.line.as_ref().map_or(0, |line| u64::from(line.0[64])));
         place.line = Some(Box::new(Line([tag; 128])));
         if round % 2 == 0 {
             sum ^= place.tile.as_ref().map_or(0, |tile| u64::from(tile.0[256]));

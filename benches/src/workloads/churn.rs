@@ -2,7 +2,7 @@
 
 use std::thread;
 
-use super::{Plan, block, seed};
+use super::{Plan, block, mix, seed};
 
 const BLOCKS: usize = 400;
 
@@ -14,7 +14,7 @@ pub fn run(plan: Plan) -> u64 {
             (0..plan.threads).map(|number| thread::spawn(move || brief(seed(14 + wave, number)))).collect();
         for thread in threads {
             let left = thread.join().expect("a brief thread ends");
-            sum = left.iter().fold(sum, |sum, block| sum.rotate_left(1) ^ u64::from(block[0]));
+            sum = left.iter().fold(sum, |sum, block| mix(sum, u64::from(block[0])));
         }
     }
     sum

@@ -1,6 +1,6 @@
 //! Blocks of 1 to 8 MiB, eight at a time, replaced at random and a byte of each page written.
 
-use super::Plan;
+use super::{Plan, mix};
 
 const LIVE: usize = 8;
 const PAGE: usize = 4096;
@@ -17,7 +17,7 @@ pub fn run(plan: Plan) -> u64 {
         }
         block.push(pages as u8);
         let place = &mut blocks[dice.usize(..LIVE)];
-        sum = sum.rotate_left(1) ^ place.first().map_or(0, |&byte| u64::from(byte));
+        sum = mix(sum, place.first().map_or(0, |&byte| u64::from(byte)));
         *place = block;
     }
     sum

@@ -1,6 +1,6 @@
 //! A hundred thousand live blocks, small ones mostly, replaced at random: what a long-running program does.
 
-use super::{Plan, block};
+use super::{Plan, block, mix};
 
 const LIVE: usize = 100_000;
 
@@ -10,7 +10,7 @@ pub fn run(plan: Plan) -> u64 {
     let mut sum = 0u64;
     for round in 0..plan.times(10_000_000) {
         let place = &mut blocks[dice.usize(..LIVE)];
-        sum = sum.rotate_left(1) ^ u64::from(place[0]);
+        sum = mix(sum, u64::from(place[0]));
         *place = block(size(&mut dice), round as u8);
     }
     sum

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasherDefault, DefaultHasher};
 
-use super::Plan;
+use super::{Plan, mix};
 
 pub fn run(plan: Plan) -> u64 {
     let mut dice = fastrand::Rng::with_seed(5);
@@ -21,7 +21,7 @@ pub fn run(plan: Plan) -> u64 {
                     sum = list.iter().fold(sum, |sum, &item| sum.wrapping_add(u64::from(item)));
                 }
                 if let Some((_, value)) = tree.pop_first() {
-                    sum = sum.rotate_left(1) ^ u64::from(value[39]);
+                    sum = mix(sum, u64::from(value[39]));
                 }
             }
         }

@@ -3,7 +3,7 @@
 use std::sync::mpsc::sync_channel;
 use std::thread;
 
-use super::{Plan, block, seed};
+use super::{Plan, block, mix, seed};
 
 const BATCH: usize = 200;
 
@@ -21,7 +21,7 @@ pub fn run(plan: Plan) -> u64 {
                 }
             });
             let consumer = thread::spawn(move || {
-                let each = |sum: u64, block: &Vec<u8>| sum.rotate_left(1) ^ u64::from(block[0]);
+                let each = |sum: u64, block: &Vec<u8>| mix(sum, u64::from(block[0]));
                 into.iter().fold(0u64, |sum, batch| batch.iter().fold(sum, each))
             });
             (producer, consumer)

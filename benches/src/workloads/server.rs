@@ -3,7 +3,7 @@
 
 use std::thread;
 
-use super::{Plan, block, seed};
+use super::{Plan, block, mix, seed};
 
 const SESSIONS: usize = 2000;
 const GENERATIONS: u64 = 12;
@@ -24,7 +24,7 @@ fn generation(mut dice: fastrand::Rng, mut sessions: Vec<Vec<u8>>, requests: u64
     let mut sum = 0u64;
     for request in 0..requests {
         let session = &mut sessions[dice.usize(..SESSIONS)];
-        sum = sum.rotate_left(1) ^ u64::from(session[0]);
+        sum = mix(sum, u64::from(session[0]));
         *session = block(size(&mut dice), request as u8);
     }
     match left {

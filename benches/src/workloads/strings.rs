@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::Plan;
+use super::{Plan, mix};
 
 pub fn run(plan: Plan) -> u64 {
     let mut dice = fastrand::Rng::with_seed(4);
@@ -18,7 +18,7 @@ pub fn run(plan: Plan) -> u64 {
             write!(line, "{at}:{word},").expect("a string takes what is written");
         }
         let pieces: Vec<String> = line.split(',').map(|piece| piece.replace(':', " = ")).collect();
-        sum = pieces.iter().fold(sum, |sum, piece| sum.rotate_left(5) ^ piece.len() as u64);
+        sum = pieces.iter().fold(sum, |sum, piece| mix(sum, piece.len() as u64));
     }
     sum
 }

@@ -1,6 +1,6 @@
 //! Vectors that grow by pushing: thousands of short ones side by side, and a few to many megabytes.
 
-use super::Plan;
+use super::{Plan, mix};
 
 pub fn run(plan: Plan) -> u64 {
     let mut dice = fastrand::Rng::with_seed(7);
@@ -11,7 +11,7 @@ pub fn run(plan: Plan) -> u64 {
         for item in 0..300_000 {
             short[dice.usize(..3000)].push(item);
         }
-        sum = short.iter().fold(sum, |sum, list| sum.rotate_left(1) ^ list.len() as u64);
+        sum = short.iter().fold(sum, |sum, list| mix(sum, list.len() as u64));
     }
     for _ in 0..plan.times(40) {
         let mut long: Vec<u64> = Vec::new();

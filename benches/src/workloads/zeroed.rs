@@ -1,6 +1,6 @@
 //! Memory that has to be zero: tables of 64 bytes to 1 MiB, of which a part is then used.
 
-use super::Plan;
+use super::{Plan, mix};
 
 pub fn run(plan: Plan) -> u64 {
     let mut dice = fastrand::Rng::with_seed(9);
@@ -15,7 +15,7 @@ pub fn run(plan: Plan) -> u64 {
             sum = sum.wrapping_add(table[at]);
             table[at] = round;
         }
-        sum = sum.rotate_left(1) ^ table[words - 1];
+        sum = mix(sum, table[words - 1]);
         tables[dice.usize(..32)] = table;
     }
     sum
