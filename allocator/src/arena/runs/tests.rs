@@ -172,7 +172,10 @@ proptest! {
     #[test]
     fn any_sequence_agrees_with_a_bitmap(
         units_from in prop::sample::select(vec![0usize, 8, 40, 96]),
-        ops in prop::collection::vec((0u8..6, 1u32..9, any::<prop::sample::Index>()), 1..if cfg!(miri) { 24 } else { 160 }),
+        ops in prop::collection::vec(
+            (0u8..6, 1u32..9, any::<prop::sample::Index>()),
+            1..if cfg!(miri) { 24 } else { 160 },
+        ),
     ) {
         const COUNT: usize = 96;
         let mut fresh = Fresh::new(COUNT);
