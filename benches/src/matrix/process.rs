@@ -17,6 +17,9 @@ use crate::results::Sample;
 /// Nothing measured here takes a tenth of it; a hang must not hang the matrix.
 const LIMIT: Duration = Duration::from_secs(120);
 
+/// What the reason begins with when a process was ended by us.
+pub const HUNG: &str = "not done";
+
 pub type Result<T> = std::result::Result<T, String>;
 
 #[derive(Clone, Debug)]
@@ -66,7 +69,7 @@ impl Invocation {
         let (status, usage) = reap(pid)?;
         let output = contents(output);
         let failure = match (in_time, status) {
-            (false, _) => Some(format!("not done after {} s", self.limit.as_secs())),
+            (false, _) => Some(format!("{HUNG} after {} s", self.limit.as_secs())),
             (true, 0) => None,
             (true, status) => Some(ended(status, &contents(errors))),
         };

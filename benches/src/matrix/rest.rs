@@ -16,7 +16,7 @@ use rustix::stdio::{dup2_stdout, stdout};
 use super::callgrind;
 use super::cli::Options;
 use super::contender::{Measured, Subject};
-use super::process::{Invocation, Result};
+use super::process::{HUNG, Invocation, Result};
 use super::row::What;
 use crate::load::line::Line;
 use crate::results::Cell;
@@ -105,15 +105,25 @@ fn once<T>(
     keep: impl Fn(&mut Cell, T),
 ) {
     for set in sets {
+        // Who hung once would hang in every row.
+        let mut hung: Vec<&str> = Vec::new();
         for measurable in &mut set.rows {
             for subject in &set.subjects {
                 progress.inc(1);
+                if hung.contains(&subject.name()) {
+                    continue;
+                }
                 let invocation = measurable.invocation(subject, scale, options.threads());
                 let name = measurable.row.name.clone();
                 let Some(cell) = measurable.cell(subject.name()) else { continue };
                 match count(&invocation) {
                     Ok(value) => keep(cell, value),
-                    Err(reason) => tell(&name, subject, &reason),
+                    Err(reason) => {
+                        tell(&name, subject, &reason);
+                        if reason.starts_with(HUNG) {
+                            hung.push(subject.name());
+                        }
+                    }
                 }
             }
         }
