@@ -79,7 +79,7 @@ mod tests {
     #[test]
     fn the_command_names_no_folder() {
         let words =
-            ["x/matrix", "--with", "mimalloc=/opt/peers/libmimalloc.so.3", "--output", "/tmp/out", "--quick"];
+            ["x/matrix", "--with", "mimalloc=/usr/lib/libmimalloc.so.3", "--output", "/tmp/out", "--quick"];
         let command = command(words.map(str::to_owned).into_iter());
         assert!(
             command.ends_with("matrix -- --with mimalloc=libmimalloc.so.3 --output out --quick"),
