@@ -1,8 +1,8 @@
-//! Arrays whose index out of range ends the program with a word, and without unwinding: a panic would bring
-//! the machinery of std along, which may allocate.
+//! Arrays and slices whose index out of range ends the program with a word, and without unwinding: a panic
+//! would bring the machinery of std along, which may allocate.
 
 use crate::fatal;
-use core::ops::{Index, IndexMut};
+use core::ops::{Index, IndexMut, Range};
 
 #[derive(Clone, Copy)]
 pub struct Row<T, const N: usize>(pub [T; N]);
@@ -11,7 +11,7 @@ impl<T, const N: usize> Row<T, N> {
     /// The first `count`.
     #[inline]
     pub fn first(&self, count: usize) -> &[T] {
-        self.0.get(..count).unwrap_or_else(|| beyond())
+        part_or_end(&self.0, 0..count)
     }
 }
 
@@ -41,6 +41,18 @@ pub fn at_or_end<T>(slice: &[T], at: usize) -> &T {
 #[inline]
 pub fn at_or_end_mut<T>(slice: &mut [T], at: usize) -> &mut T {
     slice.get_mut(at).unwrap_or_else(|| beyond())
+}
+
+/// A part of a slice.
+#[inline]
+pub fn part_or_end<T>(slice: &[T], part: Range<usize>) -> &[T] {
+    slice.get(part).unwrap_or_else(|| beyond())
+}
+
+/// A part of a slice, to be changed.
+#[inline]
+pub fn part_or_end_mut<T>(slice: &mut [T], part: Range<usize>) -> &mut [T] {
+    slice.get_mut(part).unwrap_or_else(|| beyond())
 }
 
 #[cold]

@@ -1,6 +1,6 @@
 //! The table of granules: what the arena knows of each, free or not.
 
-use crate::fatal;
+use crate::row::{at_or_end, at_or_end_mut, part_or_end, part_or_end_mut};
 use crate::units::{GranuleIdx, Granules};
 use core::ops::{Index, IndexMut, Range};
 
@@ -56,11 +56,11 @@ impl Nodes {
     }
 
     pub fn range(&self, range: Range<u32>) -> &[Node] {
-        self.0.get(range.start as usize..range.end as usize).unwrap_or_else(|| beyond())
+        part_or_end(&self.0, range.start as usize..range.end as usize)
     }
 
     pub fn range_mut(&mut self, range: Range<u32>) -> &mut [Node] {
-        self.0.get_mut(range.start as usize..range.end as usize).unwrap_or_else(|| beyond())
+        part_or_end_mut(&mut self.0, range.start as usize..range.end as usize)
     }
 }
 
@@ -69,21 +69,15 @@ impl Index<u32> for Nodes {
 
     #[inline]
     fn index(&self, at: u32) -> &Node {
-        self.0.get(at as usize).unwrap_or_else(|| beyond())
+        at_or_end(&self.0, at as usize)
     }
 }
 
 impl IndexMut<u32> for Nodes {
     #[inline]
     fn index_mut(&mut self, at: u32) -> &mut Node {
-        self.0.get_mut(at as usize).unwrap_or_else(|| beyond())
+        at_or_end_mut(&mut self.0, at as usize)
     }
-}
-
-#[cold]
-#[inline(never)]
-fn beyond() -> ! {
-    fatal::unreachable_state(c"a granule beyond the tables")
 }
 
 /// The dirty pages of a run of granules, while it is not in the tree.
