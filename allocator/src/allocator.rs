@@ -12,6 +12,7 @@ use crate::arena::Arena;
 use crate::arena::page_map::Entry;
 use crate::config::{GRANULE, GRANULE_SHIFT, Tunables};
 use crate::fatal;
+use crate::heap::owner::Fresh;
 use crate::heap::registry::Registry;
 use crate::heap::{EMPTY, EXITED, Heap};
 use crate::large::{Large, LargeBlock};
@@ -28,19 +29,10 @@ pub struct Allocator<O: Os> {
     pub tunables: Tunables,
 }
 
-/// What a request got.
+/// What a request got, and whether it reads as zero.
 pub struct Allocated {
     pub block: *mut u8,
-    /// How much of it may be other than zero: the first word of a free block's links, everything, or
-    /// nothing.
-    pub soiled: Soiled,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Soiled {
-    Nothing,
-    FirstWord,
-    Everything,
+    pub zeroed: bool,
 }
 
 /// What became of a resize.
@@ -66,9 +58,8 @@ impl<O: Os> Allocator<O> {
 
     /// The slow path of a class: the fast path found no block in `heap`.
     pub fn alloc_class(&self, heap: &Heap, class: SizeClass) -> Option<Allocated> {
-        let fresh = heap.alloc_slow(&self.arena, &self.registry, class)?;
-        let soiled = if fresh.zeroed { Soiled::FirstWord } else { Soiled::Everything };
-        Some(Allocated { block: fresh.block, soiled })
+        let Fresh { block, zeroed } = heap.alloc_slow(&self.arena, class)?;
+        Some(Allocated { block, zeroed })
     }
 
     /// A request that no class serves: a span or a mapping.
@@ -80,9 +71,7 @@ impl<O: Os> Allocator<O> {
             return self.alloc_span(size, align);
         }
         match self.large.alloc(&self.arena, size, align) {
-            Some(LargeBlock { block, zeroed }) => {
-                Some(Allocated { block, soiled: if zeroed { Soiled::Nothing } else { Soiled::Everything } })
-            }
+            Some(LargeBlock { block, zeroed }) => Some(Allocated { block, zeroed }),
             // A limit may refuse new mappings where the arena has free addresses enough.
             None => self.alloc_span(size, align),
         }
@@ -105,7 +94,7 @@ impl<O: Os> Allocator<O> {
             unsafe { geometry.map.set(granule as usize, entry) };
         }
         let block = geometry.base.wrapping_add((run.head.0 as usize) << GRANULE_SHIFT);
-        Some(Allocated { block, soiled: if run.zeroed { Soiled::Nothing } else { Soiled::Everything } })
+        Some(Allocated { block, zeroed: run.zeroed })
     }
 
     /// The page-map entry of a pointer into the arena, with its granule. A mapping may lie inside the
@@ -122,7 +111,7 @@ impl<O: Os> Allocator<O> {
         (entry != Entry::FREE).then_some((GranuleIdx(granule as u32), entry))
     }
 
-    /// Frees a block that the fast path did not take: another heap's, a span, a mapping.
+    /// Frees a block that the fast path did not take: its magazine is full, or it is a span or a mapping.
     ///
     /// # Safety
     /// `block` is a live block of this allocator, not null, given up by the caller.
@@ -137,9 +126,9 @@ impl<O: Os> Allocator<O> {
             },
             Some((granule, entry)) => {
                 if let Some((_, class)) = entry.as_slab() {
-                    let link = core::ptr::with_exposed_provenance_mut(block.addr());
-                    // SAFETY: a live block of the slab that its granule's entry names.
-                    unsafe { heap.free_remote(&self.arena, &self.registry, entry, class, link) };
+                    let block = core::ptr::with_exposed_provenance_mut(block.addr());
+                    heap.free_slow(&self.arena, &self.registry, class, block);
+                    self.relieve();
                 } else if let Some(len) = entry.as_span()
                     && block.addr().is_multiple_of(GRANULE)
                 {
@@ -158,12 +147,6 @@ impl<O: Os> Allocator<O> {
             unsafe { geometry.map.set(granule as usize, Entry::FREE) };
         }
         self.arena.free_run(run, Bytes(GRANULE));
-        self.relieve();
-    }
-
-    /// Empties a bin of `heap` that is over-full.
-    pub fn flush(&self, heap: &Heap, class: SizeClass) {
-        heap.flush(&self.arena, class);
         self.relieve();
     }
 
@@ -300,7 +283,7 @@ impl<O: Os> Allocator<O> {
     pub fn with_guest<R>(&self, f: impl FnOnce(&Heap) -> R) -> Option<R> {
         let heap = self.registry.claim(&self.arena)?;
         let result = f(heap);
-        heap.send_outbox(&self.arena, &self.registry);
+        heap.give_back(&self.arena, &self.registry);
         // SAFETY: claimed above, and not used again.
         unsafe { self.registry.park(heap) };
         Some(result)
@@ -338,12 +321,8 @@ fn invalid_realloc() -> ! {
 
 /// Zeroes what is not known to be zero.
 pub fn zeroed(allocated: Option<Allocated>, size: usize) -> *mut u8 {
-    let Some(Allocated { block, soiled }) = allocated else { return core::ptr::null_mut() };
-    let dirty = match soiled {
-        Soiled::Nothing => 0,
-        Soiled::FirstWord => size.min(size_of::<usize>()),
-        Soiled::Everything => size,
-    };
+    let Some(Allocated { block, zeroed }) = allocated else { return core::ptr::null_mut() };
+    let dirty = if zeroed { 0 } else { size };
     // SAFETY: the block is at least `size` bytes, and this call's alone.
     unsafe { block.write_bytes(0, dirty) };
     block

@@ -30,7 +30,7 @@ use crate::os::Os;
 use crate::row::Row;
 use crate::sync::started::Started;
 use crate::units::{Bytes, GranuleIdx, Granules, Run, div_up};
-use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use page_map::{Entry, PageMap};
 use runs::Runs;
 use state::{STRETCHES, State};
@@ -38,8 +38,8 @@ use tables::Tables;
 pub use top::BreakMode;
 use top::Top;
 
-/// Bytes of a granule's record: what the layer above keeps for a granule it holds.
-pub const RECORD: usize = 32;
+/// Bytes of a granule's record, what the layer above keeps for a granule it holds: a bit for each 16 bytes, and 32.
+pub const RECORD: usize = 32 + GRANULE / 16 / 8;
 
 /// Where things are. Set once; copied into every heap.
 #[derive(Clone, Copy)]
@@ -60,7 +60,6 @@ pub struct Arena<O: Os> {
     pub os: O,
     /// The geometry for all, and what the arena's lock guards. Edge START.
     started: Started<State, Geometry>,
-    map_from_zero: FromZero,
     /// Bytes live, and bytes cached, outside the window: the large mappings.
     outside_live: AtomicUsize,
     outside_cached: AtomicUsize,
@@ -70,16 +69,11 @@ pub struct Arena<O: Os> {
     pressed: AtomicBool,
 }
 
-/// The page map as seen from address 0, on a cache line that is never written again: each free reads it.
-#[repr(align(64))]
-struct FromZero(AtomicPtr<AtomicU32>);
-
 impl<O: Os> Arena<O> {
     pub const fn new(os: O) -> Self {
         Arena {
             os,
             started: Started::nothing(),
-            map_from_zero: FromZero(AtomicPtr::new(core::ptr::null_mut())),
             outside_live: AtomicUsize::new(0),
             outside_cached: AtomicUsize::new(0),
             huge_from: AtomicUsize::new(usize::MAX),
@@ -91,14 +85,6 @@ impl<O: Os> Arena<O> {
     #[inline]
     pub fn geometry(&self) -> Option<Geometry> {
         self.started.get()
-    }
-
-    /// The page map from address 0, for a pointer that is known to be the arena's: then it has started,
-    /// and whatever handed the pointer over orders the load.
-    #[inline(always)]
-    pub fn map_from_zero(&self) -> PageMap {
-        // Relaxed: see above.
-        PageMap::at(self.map_from_zero.0.load(Ordering::Relaxed))
     }
 
     /// The geometry of an arena that has started, for those who hold something of it.
@@ -156,8 +142,6 @@ impl<O: Os> Arena<O> {
         if let Some(gain) = gain {
             self.accept(&geometry, &mut state, gain);
         }
-        // Relaxed: START publishes it with the geometry.
-        self.map_from_zero.0.store(map.seen_from_zero(base).words().cast_mut(), Ordering::Relaxed);
         Some((state, geometry))
     }
 

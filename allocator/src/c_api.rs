@@ -91,12 +91,9 @@ fn fail(errno: c_int) -> *mut c_void {
 /// `block` is NULL or a live block of this allocator, and is not used again.
 #[inline(always)]
 pub unsafe fn free<W: ThreadWord>(block: *mut c_void) {
-    let heap = process::current::<W>();
-    // SAFETY: as the caller vouches.
-    unsafe {
-        if !heap.push(block.cast(), |entry| process::flush_entry(heap, entry)) {
-            process::free_slow::<W>(block.cast());
-        }
+    if !process::current::<W>().push(block.cast()) {
+        // SAFETY: as the caller vouches.
+        unsafe { process::free_slow::<W>(block.cast()) }
     }
 }
 

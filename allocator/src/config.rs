@@ -39,21 +39,16 @@ pub const HUGE_PAGE: usize = 2 << 20;
 /// A free run at the top of the break is given back by lowering the break from this size on.
 pub const TRIM_MIN: usize = 1 << 20;
 
-/// Bytes of blocks that one magazine of a class holds at most, and its bounds in blocks.
-pub const MAGAZINE_BYTES: usize = 16 * 1024;
+/// Bytes of blocks that a magazine of a class holds at most, and its bounds in blocks. When it is full the older
+/// half goes home, when it is empty half of it is filled.
+pub const MAGAZINE_BYTES: usize = 32 * 1024;
 pub const MAGAZINE_MAX: u32 = 256;
-pub const MAGAZINE_MIN: u32 = 2;
-/// Blocks of the first refill of a class: magazines start small and double at each refill.
-pub const MAGAZINE_FIRST: u32 = 8;
+pub const MAGAZINE_MIN: u32 = 4;
+/// What a magazine holds at first: it doubles each time it was empty or full.
+pub const MAGAZINE_FIRST: u32 = 15;
 
-/// Chains that a thread keeps for blocks of other heaps, and the bytes in them at which all are sent.
-pub const OUTBOX_SLOTS: usize = 64;
-pub const OUTBOX_BYTES: u32 = 16 * 1024;
 /// Bytes waiting in an inbox from which on the sender tries to sort them for a sleeping owner.
 pub const INBOX_STEAL: usize = 256 * 1024;
-
-/// Bytes of whole magazines that a heap keeps sorted by class before it hands them to their slabs.
-pub const DEPOT_BYTES: usize = 256 * 1024;
 
 /// Slabs with no block out that a heap keeps instead of retiring them: one, against a program that
 /// allocates and frees at the edge of a slab. Eight held 460 KiB in each of 200 idle threads.
@@ -84,7 +79,6 @@ pub const MAGAZINE_CAP: ByClass<u16> = {
 const _: () = assert!(GROW_FIRST.is_multiple_of(GRANULE) && GROW_MAX.is_multiple_of(GRANULE));
 const _: () = assert!(WINDOW_MIN >= GROW_FIRST);
 const _: () = assert!(size_class::CLASS_MAX <= GRANULE);
-const _: () = assert!(OUTBOX_SLOTS.is_power_of_two());
 
 /// What can be set while the program runs.
 pub struct Tunables {

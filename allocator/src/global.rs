@@ -97,13 +97,10 @@ unsafe impl GlobalAlloc for BrkMap {
 
     #[inline]
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        if let Some(class) = size_class::of_aligned(layout.size(), layout.align()) {
-            let heap = process::current::<StdWord>();
-            let map = ALLOCATOR.arena.map_from_zero();
-            // SAFETY: a block of a class is the arena's, and the caller gives it up.
-            if unsafe { heap.push_class(map, class, block, || process::flush(heap, class)) } {
-                return;
-            }
+        if let Some(class) = size_class::of_aligned(layout.size(), layout.align())
+            && process::current::<StdWord>().push_class(class, block)
+        {
+            return;
         }
         // SAFETY: as the caller vouches.
         unsafe { process::free_slow::<StdWord>(block) }

@@ -1,38 +1,36 @@
 //! A thread heap: magazines that its thread alone touches, and a shared half that anybody may.
 //!
 //! ```text
-//!   owner's half   geometry, bins, spares, outbox         no lock, no atomics
+//!   owner's half   geometry, bins, magazines              no lock, no atomics
 //!   shared half    inbox ── other threads push            lock-free
-//!                  central ─ slabs, depot                 under the heap's lock
+//!                  central ─ slabs                        under the heap's lock
 //!                  state, park link                       see the registry
 //! ```
 //!
-//! A block's way:  program → bin → spare → depot → slab → arena, and back by refills.
-//! Another's block: program → outbox → its heap's inbox → that heap's spare or depot.
+//! A block's way: program → magazine of whoever frees it → its slab → arena, and back by refills. From
+//! another thread's magazine it goes home by its heap's inbox, to that heap's magazine or its slab.
 //!
 //! Lock order: a heap's lock, then the arena's. Never two heaps' locks at once.
 
 pub mod magazine;
-mod outbox;
-mod owner;
+pub mod owner;
+mod parcel;
 pub mod registry;
 mod remote;
 
-use crate::arena::page_map::{Entry, PageMap};
+use crate::arena::page_map::PageMap;
 use crate::arena::{Arena, Geometry};
 use crate::config::GRANULE_SHIFT;
 use crate::os::Os;
 use crate::row::Row;
 use crate::size_class::CLASSES;
 use crate::slab::central::{Central, Site};
-use crate::slab::free_list::Link;
 use crate::sync::inbox::Inbox;
 use crate::sync::lock::Lock;
 use crate::units::{HeapId, SizeClass};
 use core::cell::Cell;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use magazine::{Bin, Spare};
-use outbox::Outbox;
+use magazine::{Bin, Magazine, Slots};
 
 /// Laid out so that the fast paths of malloc and free touch this head and one bin.
 #[repr(C, align(64))]
@@ -50,12 +48,14 @@ pub struct Heap {
 
 /// What only the heap's own thread touches, off the fast paths.
 struct Owned {
-    spares: Row<Spare, CLASSES>,
-    outbox: Outbox,
+    magazines: Row<Magazine, CLASSES>,
+    slots: Cell<Slots>,
     /// Set while the thread changes its lists in ways that a fork's copy could tear.
     busy: Cell<bool>,
-    /// Used bytes at the last sweep of a sparse heap; see `flush`.
+    /// Used bytes at the last sweep of a sparse heap; see `judge_own`.
     swept_at: Cell<usize>,
+    /// The heap that this thread sent blocks to last was sparse.
+    hurried: Cell<bool>,
     /// How often the exit hook ran for this thread.
     exits: Cell<u32>,
 }
@@ -94,10 +94,11 @@ impl Heap {
             id,
             bins: [const { Bin::none() }; CLASSES],
             owned: Owned {
-                spares: Row([const { Spare::new() }; CLASSES]),
-                outbox: Outbox::new(),
+                magazines: Row([const { Magazine::none() }; CLASSES]),
+                slots: Cell::new(Slots(core::ptr::null())),
                 busy: Cell::new(false),
                 swept_at: Cell::new(usize::MAX),
+                hurried: Cell::new(false),
                 exits: Cell::new(0),
             },
             shared: Shared {
@@ -113,7 +114,7 @@ impl Heap {
     /// Writes a fresh heap at `at`.
     ///
     /// # Safety
-    /// `at` is writable, aligned for a Heap, and nobody uses it.
+    /// `at` is writable for `HEAP_BYTES`, aligned for a Heap, and nobody uses it; behind the Heap it reads as zero.
     unsafe fn create(at: *mut Heap, id: HeapId, geometry: &Geometry) {
         // SAFETY: as the caller vouches.
         unsafe { at.write(Heap::vacant(id)) };
@@ -122,8 +123,9 @@ impl Heap {
         heap.base.set(geometry.base);
         heap.window.set(geometry.window >> GRANULE_SHIFT);
         heap.map.set(geometry.map);
-        for (class, bin) in heap.bins.iter().enumerate() {
-            bin.assign(Entry::slab(id, SizeClass(class as u8)));
+        heap.owned.slots.set(Slots(at.wrapping_add(1).cast()));
+        for class in (0..CLASSES as u8).map(SizeClass) {
+            heap.close(class);
         }
     }
 
@@ -139,42 +141,19 @@ impl Heap {
     /// The fast path of malloc: a block of the class, or null where the slow path must run.
     #[inline(always)]
     pub fn pop(&self, class: SizeClass) -> *mut u8 {
-        self.bin(class).pop().cast()
+        self.bin(class).pop()
     }
 
-    /// The fast path of free for a block whose class is known, and that surely is the arena's. False
-    /// where it must go another way, and nothing was done; `over` is called where the bin is over-full.
-    ///
-    /// # Safety
-    /// `block` is a live block of the arena, given up by the caller; `map` is the arena's, from zero.
+    /// The fast path of free for a block whose class is known. False where the slow path must run, and
+    /// nothing was done.
     #[inline(always)]
-    pub unsafe fn push_class(
-        &self,
-        map: PageMap,
-        class: SizeClass,
-        block: *mut u8,
-        over: impl FnOnce(),
-    ) -> bool {
-        let bin = self.bin(class);
-        // SAFETY: the block is the arena's, so it is in the window.
-        let entry = unsafe { map.at_address(block.addr()) };
-        if !bin.owns(entry) {
-            return false;
-        }
-        // SAFETY: the entry says the block is this heap's and of this class; the caller gives it up.
-        if unsafe { bin.push(as_link(block)) } {
-            over();
-        }
-        true
+    pub fn push_class(&self, class: SizeClass, block: *mut u8) -> bool {
+        self.bin(class).push(exposed(block))
     }
 
-    /// The fast path of free for any pointer: as `push_class`, with the class from the page map. `over`
-    /// gets the entry of the bin that is over-full.
-    ///
-    /// # Safety
-    /// `block` is null or a live block, given up by the caller.
+    /// The fast path of free for any pointer: as `push_class`, with the class from the page map.
     #[inline(always)]
-    pub unsafe fn push(&self, block: *mut u8, over: impl FnOnce(Entry)) -> bool {
+    pub fn push(&self, block: *mut u8) -> bool {
         let granule = block.addr().wrapping_sub(self.base.get().addr()) >> GRANULE_SHIFT;
         // Null and large mappings lie outside, and so does everything for the empty heap.
         if granule >= self.window.get() {
@@ -182,16 +161,12 @@ impl Heap {
         }
         // SAFETY: inside the window, as just tested.
         let entry = unsafe { self.map.get().get(granule) };
-        // SAFETY: the low half of every entry is a multiple of a bin's size, below that of all bins.
-        let bin = unsafe { &*self.bins.as_ptr().byte_add(entry.bin_offset()) };
-        if !bin.owns(entry) {
+        if !entry.is_slab() {
             return false;
         }
-        // SAFETY: as in `push_class`.
-        if unsafe { bin.push(as_link(block)) } {
-            over(entry);
-        }
-        true
+        // SAFETY: the low half of a slab's entry is a multiple of a bin's size, below that of all bins.
+        let bin = unsafe { &*self.bins.as_ptr().byte_add(entry.bin_offset()) };
+        bin.push(exposed(block))
     }
 
     #[inline(always)]
@@ -199,6 +174,10 @@ impl Heap {
         debug_assert!((class.0 as usize) < CLASSES);
         // SAFETY: a SizeClass is below CLASSES.
         unsafe { self.bins.get_unchecked(class.0 as usize) }
+    }
+
+    fn magazine(&self, class: SizeClass) -> &Magazine {
+        &self.owned.magazines[class.0 as usize]
     }
 
     /// Where this heap's slabs are.
@@ -212,9 +191,12 @@ impl Heap {
     }
 }
 
+/// Bytes of a heap with the slots of its magazines.
+pub const HEAP_BYTES: usize = size_of::<Heap>() + magazine::SLOTS_BYTES;
+
 /// The caller's pointer, re-made with the provenance that the arena's memory was exposed with: a
 /// `Box<u8>` may write one byte through its own.
 #[inline(always)]
-fn as_link(block: *mut u8) -> *mut Link {
+fn exposed(block: *mut u8) -> *mut u8 {
     core::ptr::with_exposed_provenance_mut(block.addr())
 }

@@ -1,8 +1,7 @@
 //! The process's one allocator, and what ties it to the process: the first call, the end of a thread,
 //! the child of a fork, the environment.
 
-use crate::allocator::{Allocated, Allocator, Soiled};
-use crate::arena::page_map::Entry;
+use crate::allocator::{Allocated, Allocator};
 use crate::config::parse_bytes;
 use crate::heap::Heap;
 use crate::os::linux::{Linux, environment};
@@ -45,7 +44,7 @@ pub fn alloc_class<W: ThreadWord>(class: SizeClass) -> Option<Allocated> {
     with_heap::<W, _>(|heap| {
         let block = heap.pop(class);
         if !block.is_null() {
-            return Some(Allocated { block, soiled: Soiled::Everything });
+            return Some(Allocated { block, zeroed: false });
         }
         ALLOCATOR.alloc_class(heap, class).or_else(|| {
             // What is free but kept may be what is missing, as pages or as address space.
@@ -60,7 +59,7 @@ pub fn alloc<W: ThreadWord>(size: usize, align: usize) -> Option<Allocated> {
     if let Some(class) = size_class::of_aligned(size, align) {
         let block = current::<W>().pop(class);
         if !block.is_null() {
-            return Some(Allocated { block, soiled: Soiled::Everything });
+            return Some(Allocated { block, zeroed: false });
         }
         return alloc_class::<W>(class);
     }
@@ -105,30 +104,10 @@ pub unsafe fn free_slow<W: ThreadWord>(block: *mut u8) {
 /// As for `free_slow`.
 #[cold]
 unsafe fn free_without_heap<W: ThreadWord>(block: *mut u8) {
-    let freed = with_heap::<W, _>(|heap| {
-        // SAFETY: as the caller vouches. A heap that was claimed a moment ago may be the block's.
-        unsafe {
-            if !heap.push(block, |entry| ALLOCATOR.flush(heap, entry.class())) {
-                ALLOCATOR.free_slow(heap, block);
-            }
-        }
-    });
+    // SAFETY: as the caller vouches.
+    let freed = with_heap::<W, _>(|heap| unsafe { ALLOCATOR.free_slow(heap, block) });
     // No memory for a heap: the block is lost, which is all that can be done about it.
     let _ = freed;
-}
-
-/// Empties an over-full bin of the calling thread's heap.
-#[cold]
-#[inline(never)]
-pub fn flush(heap: &Heap, class: SizeClass) {
-    ALLOCATOR.flush(heap, class);
-}
-
-/// The same, for the bin of a page-map entry.
-#[cold]
-#[inline(never)]
-pub fn flush_entry(heap: &Heap, entry: Entry) {
-    ALLOCATOR.flush(heap, entry.class());
 }
 
 /// A thread has its first heap, or one again.

@@ -2,29 +2,28 @@
 //!
 //! ```text
 //!   granule   │ block │ block │ block │ block │ not carved yet …        │
-//!   record     free ───────────► 2 ──► 0          (out of line: nothing of ours between the blocks)
+//!   record     free: 0 1 1 0            (out of line: nothing of ours in the blocks or between them)
 //!              used 2, carved 4
 //! ```
 //!
 //! States: *full* (nothing free, everything carved; in no list) → *partial* (listed) → *empty* (no
 //! block out; kept, or retired to the arena). A block counts as used while it is anywhere but in its
-//! slab: with the program, in a magazine, in a depot, on its way in an inbox.
+//! slab: with the program, in a magazine (of any thread), on its way in an inbox.
 //!
-//! Invariant: the free list holds `carved - used` blocks.
+//! Invariant: `carved - used` bits are set, all of them below `carved`.
 
+pub mod bitmap;
 pub mod central;
-pub mod free_list;
 
 use crate::arena::{Geometry, RECORD};
 use crate::config::{GRANULE, GRANULE_SHIFT};
 use crate::size_class::{self, ByClass, CLASSES};
 use crate::units::{GranuleIdx, SizeClass};
-use free_list::Link;
+use bitmap::Bitmap;
 
 /// The record of a granule that is a slab. Guarded by the lock of the heap that owns it.
 #[repr(C)]
 pub struct Slab {
-    pub free: *mut Link,
     /// Neighbours in the list of the class's partial slabs: granule index plus one, or 0.
     pub next: u32,
     pub prev: u32,
@@ -34,26 +33,22 @@ pub struct Slab {
     pub listed: bool,
     /// What is not carved yet reads as zero.
     pub zeroed: bool,
+    /// Its words count as far as the class has blocks.
+    pub free: Bitmap,
 }
 
 const _: () = assert!(size_of::<Slab>() <= RECORD);
 const _: () = assert!(GRANULE / 16 <= u16::MAX as usize);
 
 impl Slab {
-    pub fn new(class: SizeClass) -> Self {
-        Slab {
-            free: core::ptr::null_mut(),
-            next: 0,
-            prev: 0,
-            used: 0,
-            carved: 0,
-            class,
-            listed: false,
-            zeroed: false,
-        }
+    /// Makes the record of a slab without blocks; of the bitmap, only what the class uses is written.
+    pub fn reset(&mut self, class: SizeClass, zeroed: bool) {
+        (self.next, self.prev, self.used, self.carved) = (0, 0, 0, 0);
+        (self.class, self.listed, self.zeroed) = (class, false, zeroed);
+        self.free.clear(capacity(class) as usize);
     }
 
-    /// Blocks in the free list.
+    /// Blocks that are free and carved.
     pub fn free_count(&self) -> u32 {
         (self.carved - self.used) as u32
     }
@@ -64,12 +59,17 @@ impl Slab {
     }
 
     pub fn exhausted(&self) -> bool {
-        self.used == CAPACITY[self.class.0 as usize]
+        self.used == capacity(self.class)
     }
 }
 
-/// Blocks of a slab, by class.
-pub const CAPACITY: ByClass<u16> = {
+/// Blocks of a slab of a class.
+#[inline]
+pub fn capacity(class: SizeClass) -> u16 {
+    CAPACITY[class.0 as usize]
+}
+
+const CAPACITY: ByClass<u16> = {
     let mut capacity = [0; 256];
     let mut class = 0;
     while class < CLASSES {
@@ -77,6 +77,24 @@ pub const CAPACITY: ByClass<u16> = {
         class += 1;
     }
     capacity
+};
+
+/// The index of a block from its offset in its slab; None where no block begins there.
+#[inline]
+pub fn index_of(class: SizeClass, offset: usize) -> Option<usize> {
+    let index = ((offset >> 4) * INVERSE[class.0 as usize] as usize) >> 16;
+    (index * size_class::bytes(class) == offset && index < capacity(class) as usize).then_some(index)
+}
+
+/// 2^20 by the size of a class, rounded up: dividing by a multiplication.
+const INVERSE: ByClass<u32> = {
+    let mut inverse = [0; 256];
+    let mut class = 0;
+    while class < CLASSES {
+        inverse[class] = (1u32 << 20).div_ceil(size_class::bytes(SizeClass(class as u8)) as u32);
+        class += 1;
+    }
+    inverse
 };
 
 /// The record of a granule.
@@ -90,4 +108,21 @@ pub unsafe fn record(geometry: &Geometry, granule: GranuleIdx) -> *mut Slab {
 /// The first byte of a granule.
 pub fn start(geometry: &Geometry, granule: GranuleIdx) -> *mut u8 {
     geometry.base.wrapping_add((granule.0 as usize) << GRANULE_SHIFT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_block_has_its_index_and_no_other_place_has_one() {
+        for class in (0..CLASSES as u8).map(SizeClass) {
+            let size = size_class::bytes(class);
+            for offset in (0..GRANULE).step_by(16) {
+                let expected = offset.is_multiple_of(size) && offset / size < capacity(class) as usize;
+                assert_eq!(index_of(class, offset), expected.then_some(offset / size), "{class:?} {offset}");
+            }
+            assert_eq!(index_of(class, 8), None);
+        }
+    }
 }

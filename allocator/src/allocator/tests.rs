@@ -44,11 +44,9 @@ impl Harness {
     }
 
     fn free(&self, heap: &Heap, block: *mut u8) {
-        // SAFETY: the tests free what they hold, once.
-        unsafe {
-            if !heap.push(block, |entry| self.allocator.flush(heap, entry.class())) {
-                self.allocator.free_slow(heap, block);
-            }
+        if !heap.push(block) {
+            // SAFETY: the tests free what they hold, once.
+            unsafe { self.allocator.free_slow(heap, block) };
         }
     }
 
@@ -245,7 +243,7 @@ fn blocks_freed_by_another_heap_come_home() {
         for one in held {
             harness.check_and_free(other, one);
         }
-        other.send_outbox(&harness.allocator.arena, &harness.allocator.registry);
+        other.give_back(&harness.allocator.arena, &harness.allocator.registry);
         let gained = harness.allocator.arena.figures().unwrap().in_use.0;
         assert!(round < 2 || gained <= arena_bytes, "blocks did not come home: {gained} after {arena_bytes}");
         arena_bytes = gained;
@@ -288,15 +286,15 @@ fn what_is_freed_goes_back_to_the_system() {
 fn zeroed_memory_is_told_from_soiled() {
     let harness = Harness::new(Sim::new());
     let fresh = harness.allocator.alloc_big(70_000, 16).unwrap();
-    assert_eq!(fresh.soiled, Soiled::Nothing);
+    assert!(fresh.zeroed);
     // SAFETY: a fresh block of 70,000 bytes.
     unsafe { fresh.block.write_bytes(1, 70_000) };
     let heap = harness.heap();
     harness.free(heap, fresh.block);
-    assert_eq!(harness.allocator.alloc_big(70_000, 16).unwrap().soiled, Soiled::Everything);
+    assert!(!harness.allocator.alloc_big(70_000, 16).unwrap().zeroed);
     harness.allocator.arena.purge_all();
     let large = harness.allocator.alloc_big(1 << 20, 16).unwrap();
-    assert_eq!(large.soiled, Soiled::Nothing);
+    assert!(large.zeroed);
 }
 
 #[test]
@@ -445,6 +443,6 @@ impl Allocator<Sim> {
         if block.is_null() {
             return self.alloc_class(heap, class);
         }
-        Some(Allocated { block, soiled: Soiled::Everything })
+        Some(Allocated { block, zeroed: false })
     }
 }

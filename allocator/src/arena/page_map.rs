@@ -9,13 +9,13 @@
 //! ```
 //!
 //! The low half of every entry is where the class's bin stands in a heap (a bin is 16 bytes): the fast
-//! path of free goes there before it compares the rest, and pays nothing for the way.
+//! path of free pays nothing for the way there.
 //!
 //! Edge MAP: none of its own. An entry is written before the first block of its granule is handed out
 //! and stays until the last came back, so who holds a block reads the entry behind whatever made the
 //! program hand it the block. All accesses are Relaxed for that reason.
 
-use crate::config::{GRANULE_SHIFT, HEAP_LIMIT};
+use crate::config::HEAP_LIMIT;
 use crate::size_class::CLASSES;
 use crate::units::{Granules, HeapId, SizeClass};
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -51,9 +51,15 @@ impl Entry {
         Entry(SPAN | (len.0 << 16))
     }
 
+    /// Whether a heap's id is in it, and no SPAN: one comparison of signed words.
+    #[inline(always)]
+    pub fn is_slab(self) -> bool {
+        self.0 as i32 > u16::MAX as i32
+    }
+
     #[inline(always)]
     pub fn as_slab(self) -> Option<(HeapId, SizeClass)> {
-        (self.0 != 0 && self.0 & SPAN == 0).then_some((HeapId(self.0 >> 16), self.class()))
+        self.is_slab().then_some((HeapId(self.0 >> 16), self.class()))
     }
 
     /// The class of a slab's entry.
@@ -90,21 +96,6 @@ impl PageMap {
         self.words
     }
 
-    /// The map as seen from address 0: indexed by an address's granule instead of the window's. It
-    /// saves the fast path of free a subtraction.
-    pub fn seen_from_zero(self, base: *mut u8) -> PageMap {
-        PageMap { words: self.words.wrapping_sub(base.addr() >> GRANULE_SHIFT) }
-    }
-
-    /// # Safety
-    /// The map is `seen_from_zero`, and `address` is in its window.
-    #[inline(always)]
-    pub unsafe fn at_address(self, address: usize) -> Entry {
-        // SAFETY: the offset that `seen_from_zero` took away is in the address again, so the word is the
-        // one of the address's granule, which the caller vouches for. Edge MAP.
-        Entry(unsafe { &*self.words.wrapping_add(address >> GRANULE_SHIFT) }.load(Ordering::Relaxed))
-    }
-
     /// # Safety
     /// `granule` is in the window that the map was made for.
     #[inline(always)]
@@ -132,6 +123,7 @@ mod tests {
         assert_eq!(slab.as_span(), None);
         let span = Entry::span(Granules(2));
         assert_eq!((span.as_slab(), span.as_span()), (None, Some(Granules(2))));
+        assert!(slab.is_slab() && !span.is_slab());
         for entry in [Entry::FREE, Entry::SPAN_BODY, Entry::HOLE] {
             assert_eq!((entry.as_slab(), entry.as_span()), (None, None));
         }

@@ -1,7 +1,7 @@
 //! The arena's tables: reserved for the whole window at once, made writable as the arena grows.
 //!
 //! ```text
-//!   one reservation:  │ page map, 4 B │ nodes, 32 B │ records, 32 B │   per granule of the window
+//!   one reservation:  │ page map, 4 B │ nodes, 32 B │ records, 544 B │   per granule of the window
 //! ```
 
 use super::RECORD;
@@ -21,7 +21,7 @@ pub struct Tables {
 
 const MAP_WORD: usize = size_of::<AtomicU32>();
 const NODE: usize = size_of::<Node>();
-const _: () = assert!(NODE == 32 && RECORD == 32);
+const _: () = assert!(NODE == 32 && RECORD == 544);
 
 impl Tables {
     /// Reserves the tables of a window and makes the page map readable: it shows zeros, "not ours".

@@ -1,138 +1,203 @@
-//! Magazines: what a thread has at hand of each class, two lists of at most `cap` blocks.
+//! Magazines: what a thread has at hand of each class, as an array of pointers.
 //!
 //! ```text
-//!   bin    head ──► block ──► block ──► null     room: how many frees it still takes
-//!   spare  head ──► block ──► …                  a whole magazine, or none
+//!   slots   null │ block │ block │ block │ stale │ stale │ …
+//!            base            top ──┘        limit ──┘
 //! ```
 //!
-//! Two, so that a program at the edge of one does not refill and flush in turn: an empty bin takes the
-//! spare, a full one becomes it.
+//! The null at the base is what an empty magazine pops; a push at the limit is refused. Blocks are not
+//! touched on their way in or out: a block that is cold stays so until the program uses it, and a fresh
+//! one has no page until then.
 //!
-//! Each list is right after every single store, in program order (a fork may copy it between any two):
-//! a list is emptied before its blocks go elsewhere, so blocks can be lost in the child, never doubled.
+//! Whose slab a block is of does not matter here: a thread takes what it frees, and hands it out again.
+//! Owners are told apart when a magazine overflows.
+//!
+//! A magazine is right after every single store, in program order (a fork may copy it between any two).
 
-use crate::arena::page_map::{BIN, Entry};
-use crate::slab::free_list::{Chain, Link};
+use crate::config::{MAGAZINE_CAP, MAGAZINE_FIRST};
+use crate::row::at_or_end;
+use crate::size_class::CLASSES;
+use crate::units::SizeClass;
 use core::cell::Cell;
 use core::sync::atomic::{Ordering, compiler_fence};
 
+/// A block at hand, or null.
+pub type Slot = Cell<*mut u8>;
+
+/// What the magazines of threads without a heap consist of: null, and never written.
+struct Bottom(Slot);
+
+// SAFETY: only read: a bin that points here is at its limit.
+unsafe impl Sync for Bottom {}
+
+static BOTTOM: Bottom = Bottom(Cell::new(core::ptr::null_mut()));
+
+/// A magazine's end, where blocks come and go: all that the fast paths touch.
 #[repr(C)]
 pub struct Bin {
-    head: Cell<*mut Link>,
-    /// Frees until the bin is full; below zero it is over-full by one, and must be emptied.
-    room: Cell<i32>,
-    /// The page-map entry of the blocks that belong here: this heap's, of this class.
-    mine: Cell<u32>,
+    top: Cell<*const Slot>,
+    limit: Cell<*const Slot>,
 }
 
-const _: () = assert!(size_of::<Bin>() == BIN);
-
 impl Bin {
-    /// A bin that is empty and that no block belongs to.
+    /// A bin that gives nothing and takes nothing.
     pub const fn none() -> Self {
-        Bin { head: Cell::new(core::ptr::null_mut()), room: Cell::new(0), mine: Cell::new(u32::MAX) }
-    }
-
-    pub fn assign(&self, entry: Entry) {
-        self.mine.set(entry.0);
-    }
-
-    #[inline(always)]
-    pub fn owns(&self, entry: Entry) -> bool {
-        self.mine.get() == entry.0
+        Bin { top: Cell::new(&raw const BOTTOM.0), limit: Cell::new(&raw const BOTTOM.0) }
     }
 
     /// A block, or null.
     #[inline(always)]
-    pub fn pop(&self) -> *mut Link {
-        let block = self.head.get();
+    pub fn pop(&self) -> *mut u8 {
+        let top = self.top.get();
+        // SAFETY: the top is a slot of this magazine, or the null below them.
+        let block = unsafe { (*top).get() };
         if !block.is_null() {
-            // SAFETY: blocks in the bin are free and this thread's.
-            self.head.set(unsafe { Link::next(block) });
-            self.room.set(self.room.get() + 1);
+            // SAFETY: only the slot at the base is null, so there is one below.
+            self.top.set(unsafe { top.sub(1) });
         }
         block
     }
 
-    /// Takes a block in. True where the bin is now over-full: the caller then empties it.
-    ///
-    /// # Safety
-    /// `block` is free, belongs to this bin, and is given up by the caller.
+    /// Takes a block in. False where the magazine is full: nothing was done then.
     #[inline(always)]
-    pub unsafe fn push(&self, block: *mut Link) -> bool {
-        // SAFETY: the block is the caller's to give.
-        unsafe { Link::set_next(block, self.head.get()) };
-        // The link before the head: see the module's last paragraph.
+    pub fn push(&self, block: *mut u8) -> bool {
+        let top = self.top.get();
+        if top == self.limit.get() {
+            return false;
+        }
+        // SAFETY: below the limit there is a slot above the top.
+        let slot = unsafe { top.add(1) };
+        // SAFETY: as above.
+        unsafe { (*slot).set(block) };
+        // The slot before the top: see the module's last paragraph.
         compiler_fence(Ordering::Release);
-        self.head.set(block);
-        let room = self.room.get() - 1;
-        self.room.set(room);
-        room < 0
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.head.get().is_null()
-    }
-
-    /// Empties the bin, which was made for `cap` blocks.
-    pub fn take(&self, cap: u32) -> Chain {
-        let chain = Chain { head: self.head.get(), count: (cap as i32 - self.room.get()) as u32 };
-        self.head.set(core::ptr::null_mut());
-        self.room.set(cap as i32);
-        compiler_fence(Ordering::Release);
-        chain
-    }
-
-    /// Lets the bin hold `by` blocks more (or fewer).
-    pub fn widen(&self, by: i32) {
-        self.room.set(self.room.get() + by);
-    }
-
-    /// Fills the bin, which is empty, and lets it hold `cap` blocks.
-    pub fn fill(&self, chain: Chain, cap: u32) {
-        debug_assert!(self.is_empty());
-        self.room.set(cap as i32 - chain.count as i32);
-        self.head.set(chain.head);
+        self.top.set(slot);
+        true
     }
 }
 
-/// The spare magazine of a class, and how many blocks a magazine of the class holds at present.
-pub struct Spare {
-    head: Cell<*mut Link>,
-    count: Cell<u16>,
-    cap: Cell<u16>,
+/// The rest of a magazine: where its slots are, and how many of them it may fill at present.
+pub struct Magazine {
+    base: Cell<*const Slot>,
+    cap: Cell<u32>,
 }
 
-impl Spare {
-    pub const fn new() -> Self {
-        Spare { head: Cell::new(core::ptr::null_mut()), count: Cell::new(0), cap: Cell::new(0) }
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.head.get().is_null()
-    }
-
-    pub fn take(&self) -> Chain {
-        let chain = Chain { head: self.head.get(), count: self.count.get() as u32 };
-        self.head.set(core::ptr::null_mut());
-        self.count.set(0);
-        compiler_fence(Ordering::Release);
-        chain
-    }
-
-    /// Fills the spare, which is empty. A chain of more than 65535 blocks does not exist: a slab holds
-    /// 4096 at most, a magazine 256.
-    pub fn fill(&self, chain: Chain) {
-        debug_assert!(self.is_empty() && chain.count <= u16::MAX as u32);
-        self.count.set(chain.count as u16);
-        self.head.set(chain.head);
+impl Magazine {
+    pub const fn none() -> Self {
+        Magazine { base: Cell::new(&raw const BOTTOM.0), cap: Cell::new(0) }
     }
 
     pub fn cap(&self) -> u32 {
-        self.cap.get() as u32
+        self.cap.get()
     }
 
-    pub fn set_cap(&self, cap: u32) {
-        self.cap.set(cap as u16);
+    /// How many blocks `bin`, this magazine's, has.
+    pub fn len(&self, bin: &Bin) -> u32 {
+        ((bin.top.get().addr() - self.base.get().addr()) / size_of::<Slot>()) as u32
+    }
+
+    /// The blocks of `bin`, this magazine's, the newest last.
+    pub fn blocks<'a>(&'a self, bin: &'a Bin) -> &'a [Slot] {
+        // SAFETY: the slots from above the base to the top are the magazine's, and filled.
+        unsafe { core::slice::from_raw_parts(self.base.get().add(1), self.len(bin) as usize) }
+    }
+
+    /// The slots that a refill may fill, from the top up.
+    pub fn room<'a>(&'a self, bin: &'a Bin) -> &'a [Slot] {
+        let room = self.cap.get() - self.len(bin).min(self.cap.get());
+        // SAFETY: from above the top to the limit the slots are the magazine's.
+        unsafe { core::slice::from_raw_parts(bin.top.get().add(1), room as usize) }
+    }
+
+    /// Takes the first `count` blocks of the room in.
+    pub fn fill(&self, bin: &Bin, count: u32) {
+        compiler_fence(Ordering::Release);
+        // SAFETY: the caller filled so many slots of `room`.
+        bin.top.set(unsafe { bin.top.get().add(count as usize) });
+    }
+
+    /// Forgets the oldest `count` blocks, which went elsewhere.
+    pub fn drop_oldest(&self, bin: &Bin, count: u32) {
+        let blocks = self.blocks(bin);
+        let (gone, kept) = blocks.split_at((count as usize).min(blocks.len()));
+        let kept_from = kept.as_ptr();
+        // SAFETY: the slots that stay move down inside the magazine.
+        unsafe { core::ptr::copy(kept_from, gone.as_ptr().cast_mut(), kept.len()) };
+        // SAFETY: as many slots fewer as went.
+        bin.top.set(unsafe { bin.top.get().sub(gone.len()) });
+    }
+
+    /// Lets `bin`, this magazine's, hold `cap` blocks: at least those it has, and at most its class's
+    /// `MAGAZINE_CAP`. A small magazine's slots are beside those of other classes, a larger one's apart.
+    pub fn set_cap(&self, bin: &Bin, slots: Slots, class: SizeClass, cap: u32) {
+        let len = self.len(bin) as usize;
+        let base = if cap <= MAGAZINE_FIRST { slots.first(class) } else { slots.full(class) };
+        if base != self.base.get() {
+            // SAFETY: `cap` blocks fit there, and nothing else is there.
+            unsafe { core::ptr::copy_nonoverlapping(self.base.get().add(1), base.add(1).cast_mut(), len) };
+            compiler_fence(Ordering::Release);
+            self.base.set(base);
+            // SAFETY: the blocks were copied there.
+            bin.top.set(unsafe { base.add(len) });
+        }
+        self.cap.set(cap);
+        // SAFETY: the region holds `cap` slots above its base.
+        bin.limit.set(unsafe { base.add(cap as usize) });
+    }
+
+    /// Forgets what it has, and takes nothing.
+    pub fn close(&self, bin: &Bin, slots: Slots, class: SizeClass) {
+        let base = slots.first(class);
+        self.base.set(base);
+        self.cap.set(0);
+        bin.top.set(base);
+        bin.limit.set(base);
+    }
+}
+
+/// Slots of a magazine that holds `cap` blocks: one more, the null below them.
+const fn slots_for(cap: usize) -> usize {
+    cap + 1
+}
+
+const FIRST_SLOTS: usize = slots_for(MAGAZINE_FIRST as usize);
+
+/// Where the full-sized magazine of each class begins, in slots, and how many slots there are in all.
+const FULL: ([u32; CLASSES], usize) = {
+    let mut starts = [0; CLASSES];
+    let mut next = FIRST_SLOTS * CLASSES;
+    let mut class = 0;
+    while class < CLASSES {
+        starts[class] = next as u32;
+        if MAGAZINE_CAP[class] as u32 > MAGAZINE_FIRST {
+            next += slots_for(MAGAZINE_CAP[class] as usize);
+        }
+        class += 1;
+    }
+    (starts, next)
+};
+
+static FULL_STARTS: [u32; CLASSES] = FULL.0;
+
+/// Bytes of a heap's slots.
+pub const SLOTS_BYTES: usize = FULL.1 * size_of::<Slot>();
+
+/// A heap's slots: they lie behind it, and read as null before their first use.
+///
+/// ```text
+///   │ class 0: null + 8 │ class 1: null + 8 │ … │ class 0: null + 256 │ class 1: … │
+/// ```
+///
+/// Small magazines lie side by side, so that a program that uses little of many classes touches few pages.
+#[derive(Clone, Copy)]
+pub struct Slots(pub *const Slot);
+
+impl Slots {
+    fn first(self, class: SizeClass) -> *const Slot {
+        self.0.wrapping_add(class.0 as usize * FIRST_SLOTS)
+    }
+
+    fn full(self, class: SizeClass) -> *const Slot {
+        self.0.wrapping_add(*at_or_end(&FULL_STARTS, class.0 as usize) as usize)
     }
 }

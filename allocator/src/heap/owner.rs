@@ -1,188 +1,180 @@
-//! The slow paths of a heap's own thread: an empty bin, an over-full bin, the end of the thread.
+//! The slow paths of a heap's own thread: an empty magazine, a full one, the end of the thread.
 
 use super::registry::Registry;
 use super::{Heap, RUNNING};
 use crate::arena::Arena;
-use crate::arena::page_map::Entry;
 use crate::config::{MAGAZINE_CAP, MAGAZINE_FIRST, SPARSE_BYTES};
+use crate::fatal;
 use crate::os::Os;
-use crate::size_class::{self, CLASSES};
+use crate::row::at_or_end;
+use crate::size_class::CLASSES;
 use crate::slab::central::{Central, Site};
-use crate::slab::free_list::Link;
 use crate::units::SizeClass;
+use core::cell::Cell;
+use core::iter::once;
 use core::sync::atomic::{Ordering, compiler_fence};
 
 /// A block fresh from the slow path.
 pub struct Fresh {
     pub block: *mut u8,
-    /// Reads as zero but for its first word.
     pub zeroed: bool,
 }
 
-/// Blocks of the first refill of a class: half a page of them, so that a class used once costs a page.
-const fn first_cap(class: SizeClass) -> u32 {
-    let fit = (2048 / size_class::bytes(class)) as u32;
-    let first = if fit < MAGAZINE_FIRST { fit } else { MAGAZINE_FIRST };
-    if first == 0 { 1 } else { first }
+/// What the slabs of the heaps are like that blocks were sent home to.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Receivers {
+    Dense,
+    /// Mostly free: blocks kept at hand would pin whole slabs.
+    Sparse,
+    /// So since a moment ago, or again: what is at hand now should go home.
+    TurnedSparse,
 }
 
 impl Heap {
-    /// A block of a class whose bin is empty: from the spare, from what other threads sent, from the
-    /// slabs. None where the arena can grow no more.
-    pub fn alloc_slow<O: Os>(
+    /// A block of a class whose magazine is empty: from what other threads sent, from the slabs. None where
+    /// the arena can grow no more.
+    pub fn alloc_slow<O: Os>(&self, arena: &Arena<O>, class: SizeClass) -> Option<Fresh> {
+        self.while_busy(|| {
+            let site = self.site(arena);
+            let mut central = self.shared.central.lock();
+            self.collect(&site, &mut central);
+            let block = self.pop(class);
+            if !block.is_null() {
+                return Some(Fresh { block, zeroed: false });
+            }
+            let want = self.widen(class).div_ceil(2) as usize;
+            let (bin, magazine) = (self.bin(class), self.magazine(class));
+            let room = magazine.room(bin);
+            let refill = central.refill(&site, class, room.get(..want).unwrap_or(room))?;
+            magazine.fill(bin, refill.count);
+            Some(Fresh { block: self.pop(class), zeroed: refill.zeroed })
+        })
+    }
+
+    /// Takes in what other threads sent, as far as the magazines have room; the rest goes to the slabs.
+    fn collect<O: Os>(&self, site: &Site<O>, central: &mut Central) {
+        self.shared.take_inbox(site, |class, mut blocks| {
+            while let Some(block) = blocks.next() {
+                if !self.bin(class).push(block) {
+                    return central.release(site, class, once(block).chain(blocks));
+                }
+            }
+        });
+    }
+
+    /// Frees a block of any heap whose class's magazine refused it: it is full, or closed.
+    pub fn free_slow<O: Os>(&self, arena: &Arena<O>, registry: &Registry, class: SizeClass, block: *mut u8) {
+        self.while_busy(|| {
+            let (bin, magazine) = (self.bin(class), self.magazine(class));
+            if bin.push(block) {
+                return;
+            }
+            // A closed magazine's first block goes home, and opens it: a thread that only ever frees a block
+            // or two of a class keeps none, and shares no cache line with whom it got them from.
+            let oldest = magazine.len(bin) / 2;
+            let blocks = at_most(magazine.blocks(bin), oldest);
+            let mut receivers = self.send_home(arena, registry, class, blocks);
+            magazine.drop_oldest(bin, oldest);
+            if oldest == 0 || !bin.push(block) {
+                receivers = self.send_home(arena, registry, class, &[Cell::new(block)]);
+            }
+            match receivers {
+                Receivers::Dense => _ = self.widen(class),
+                Receivers::Sparse => {}
+                Receivers::TurnedSparse => self.sweep(arena, registry),
+            }
+        })
+    }
+
+    /// Sends blocks of a class to the heaps whose slabs they are of, this one or others; the order they stand
+    /// in changes.
+    fn send_home<O: Os>(
         &self,
         arena: &Arena<O>,
         registry: &Registry,
         class: SizeClass,
-    ) -> Option<Fresh> {
-        self.while_busy(|| {
-            let spare = &self.owned.spares[class.0 as usize];
-            if !spare.is_empty() {
-                self.bin(class).fill(spare.take(), spare.cap());
-                return self.pop_fresh(class, false);
+        blocks: &[Cell<*mut u8>],
+    ) -> Receivers {
+        let site = self.site(arena);
+        let (mut rest, mut receivers) = (blocks, Receivers::Dense);
+        while let Some(first) = rest.first() {
+            let entry = site.entry_of(first.get());
+            let count = gather(rest, |block| site.entry_of(block) == entry);
+            let (these, others) = rest.split_at(count);
+            let these = these.iter().map(Cell::get);
+            match entry.as_slab() {
+                Some((heap, of)) if of == class && heap == self.id => {
+                    let mut central = self.shared.central.lock();
+                    central.release(&site, class, these);
+                    receivers = receivers.max(self.judge_own(&central));
+                }
+                Some((heap, of)) if of == class => {
+                    let sparse = registry.heap(heap).receive(arena, class, these);
+                    receivers = receivers.max(self.judge_other(sparse));
+                }
+                _ => fatal::invalid_free(c"free(): invalid pointer"),
             }
-            self.send_outbox(arena, registry);
-            let site = self.site(arena);
-            let mut central = self.shared.central.lock();
-            self.collect(&site, &mut central);
-            if !self.bin(class).is_empty() {
-                return self.pop_fresh(class, false);
-            }
-            let cap = (spare.cap() * 2).max(first_cap(class)).min(MAGAZINE_CAP[class.0 as usize] as u32);
-            let refill = central.refill(&site, class, cap)?;
-            drop(central);
-            self.set_cap(class, cap);
-            let zeroed = refill.zeroed;
-            self.bin(class).fill(refill.chain, cap);
-            self.pop_fresh(class, zeroed)
-        })
-    }
-
-    fn pop_fresh(&self, class: SizeClass, zeroed: bool) -> Option<Fresh> {
-        let block = self.pop(class);
-        (!block.is_null()).then_some(Fresh { block, zeroed })
-    }
-
-    /// Empties a bin that took one block more than it holds.
-    pub fn flush<O: Os>(&self, arena: &Arena<O>, class: SizeClass) {
-        self.while_busy(|| {
-            let spare = &self.owned.spares[class.0 as usize];
-            let full = self.bin(class).take(spare.cap());
-            if spare.is_empty() && spare.cap() > 0 {
-                spare.fill(full);
-                return;
-            }
-            let site = self.site(arena);
-            let mut central = self.shared.central.lock();
-            if spare.cap() == 0 {
-                central.release(&site, full);
-            } else {
-                let older = spare.take();
-                spare.fill(full);
-                central.deposit(&site, class, older);
-            }
-            self.sweep_if_sparse(&site, &mut central);
-        })
+            rest = others;
+        }
+        receivers
     }
 
     /// In a heap whose slabs are mostly free, single cached blocks pin whole slabs. Once it is so, and
-    /// each time the bytes in use have halved since, everything cached goes back to its slab, and
-    /// magazines stay closed until a refill opens them again: a program that only frees ends with
-    /// nothing pinned, one that goes on allocating is soon back at full speed.
-    fn sweep_if_sparse<O: Os>(&self, site: &Site<O>, central: &mut Central) {
+    /// each time the bytes in use have halved since, everything cached goes home, and magazines stay closed
+    /// until a refill opens them again: a program that only frees ends with nothing pinned, one that goes on
+    /// allocating is soon back at full speed.
+    fn judge_own(&self, central: &Central) -> Receivers {
         let used = central.used_bytes();
         let swept_at = self.owned.swept_at.get();
         if used > swept_at.saturating_mul(2) {
             self.owned.swept_at.set(usize::MAX);
         }
-        if is_sparse(central) && used < swept_at / 2 {
-            self.empty_magazines(site, central);
-            central.empty_depot(site);
-            self.owned.swept_at.set(central.used_bytes());
+        if !is_sparse(central) {
+            return Receivers::Dense;
+        }
+        if used >= swept_at / 2 {
+            return Receivers::Sparse;
+        }
+        self.owned.swept_at.set(used);
+        Receivers::TurnedSparse
+    }
+
+    /// The same for another heap, by what it said of itself: this thread may hold blocks that pin its slabs.
+    fn judge_other(&self, sparse: bool) -> Receivers {
+        match (sparse, self.owned.hurried.replace(sparse)) {
+            (false, _) => Receivers::Dense,
+            (true, true) => Receivers::Sparse,
+            (true, false) => Receivers::TurnedSparse,
         }
     }
 
-    /// Puts every block of every magazine back into its slab, and closes the magazines.
-    fn empty_magazines<O: Os>(&self, site: &Site<O>, central: &mut Central) {
-        for class in 0..CLASSES {
-            let spare = &self.owned.spares[class];
-            let in_bin = self.bins[class].take(spare.cap());
-            central.release(site, in_bin);
-            central.release(site, spare.take());
-            self.set_cap(SizeClass(class as u8), 0);
+    /// Sends everything that this thread caches home, and closes the magazines.
+    fn sweep<O: Os>(&self, arena: &Arena<O>, registry: &Registry) {
+        for class in (0..CLASSES as u8).map(SizeClass) {
+            let blocks = self.magazine(class).blocks(self.bin(class));
+            self.send_home(arena, registry, class, blocks);
+            self.close(class);
         }
     }
 
-    /// Installs chains that other threads sent where their class has none at hand; the others go to
-    /// the depot.
-    fn collect<O: Os>(&self, site: &Site<O>, central: &mut Central) {
-        self.shared.take_inbox(site, |class, chain| {
-            let spare = &self.owned.spares[class.0 as usize];
-            if self.bin(class).is_empty() && spare.cap() > 0 {
-                self.bin(class).fill(chain, spare.cap());
-            } else if spare.is_empty() && spare.cap() > 0 {
-                spare.fill(chain);
-            } else {
-                central.deposit(site, class, chain);
-            }
-        });
+    /// Lets a magazine hold twice what it does, as far as it may. What it holds now.
+    fn widen(&self, class: SizeClass) -> u32 {
+        let magazine = self.magazine(class);
+        let most = *at_or_end(&MAGAZINE_CAP, class.0 as usize) as u32;
+        let cap = (magazine.cap() * 2).max(MAGAZINE_FIRST).min(most);
+        magazine.set_cap(self.bin(class), self.owned.slots.get(), class, cap);
+        cap
     }
 
-    fn set_cap(&self, class: SizeClass, cap: u32) {
-        let spare = &self.owned.spares[class.0 as usize];
-        self.bin(class).widen(cap as i32 - spare.cap() as i32);
-        spare.set_cap(cap);
-    }
-
-    /// Frees a block of another heap.
-    ///
-    /// # Safety
-    /// The block is live, of the slab entry `entry`, and given up by the caller.
-    #[inline]
-    pub unsafe fn free_remote<O: Os>(
-        &self,
-        arena: &Arena<O>,
-        registry: &Registry,
-        entry: Entry,
-        class: SizeClass,
-        block: *mut Link,
-    ) {
-        self.owned.busy.set(true);
-        compiler_fence(Ordering::SeqCst);
-        // SAFETY: as the caller vouches.
-        let evicted = unsafe { self.owned.outbox.add(entry, block, size_class::bytes(class)) };
-        if let Some(parcel) = evicted {
-            let sparse = registry.send(arena, parcel);
-            self.owned.outbox.hurry(sparse);
-        }
-        if self.owned.outbox.is_full() {
-            self.send_outbox(arena, registry);
-        }
-        compiler_fence(Ordering::SeqCst);
-        self.owned.busy.set(false);
-    }
-
-    /// Sends everything that waits for other heaps.
-    pub fn send_outbox<O: Os>(&self, arena: &Arena<O>, registry: &Registry) {
-        if self.owned.outbox.is_empty() {
-            return;
-        }
-        let mut sparse = false;
-        self.owned.outbox.drain(|parcel| sparse |= registry.send(arena, parcel));
-        self.owned.outbox.hurry(sparse);
+    /// Forgets what a magazine has, and closes it.
+    pub(super) fn close(&self, class: SizeClass) {
+        self.magazine(class).close(self.bin(class), self.owned.slots.get(), class);
     }
 
     /// Gives back what this thread caches, for `malloc_trim` and at the end of a thread.
     pub fn give_back<O: Os>(&self, arena: &Arena<O>, registry: &Registry) {
-        self.while_busy(|| {
-            self.send_outbox(arena, registry);
-            let site = self.site(arena);
-            let mut central = self.shared.central.lock();
-            self.empty_magazines(&site, &mut central);
-            self.shared.take_inbox(&site, |_, chain| central.release(&site, chain));
-            central.empty_depot(&site);
-            central.retire_empty(&site);
-        })
+        self.while_busy(|| self.sweep(arena, registry));
+        self.trim_shared(arena);
     }
 
     /// Counts the calls of the thread's exit hook.
@@ -202,12 +194,7 @@ impl Heap {
     /// the copy may have torn.
     pub(super) fn forget_if_busy(&self) {
         if self.owned.busy.get() {
-            for (bin, spare) in self.bins.iter().zip(&self.owned.spares.0) {
-                // Lost, both: whether they are whole is not known.
-                let _ = (bin.take(0), spare.take());
-                spare.set_cap(0);
-            }
-            self.owned.outbox.forget();
+            (0..CLASSES as u8).for_each(|class| self.close(SizeClass(class)));
             self.owned.busy.set(false);
         }
     }
@@ -227,4 +214,23 @@ impl Heap {
 /// Whether a heap's slabs are mostly free, and many enough for it to matter.
 pub(super) fn is_sparse(central: &Central) -> bool {
     central.slab_bytes() > SPARSE_BYTES && central.used_bytes() * 4 < central.slab_bytes()
+}
+
+/// The first `count` of a slice, or all of it.
+fn at_most<T>(slice: &[T], count: u32) -> &[T] {
+    slice.get(..count as usize).unwrap_or(slice)
+}
+
+/// Swaps those that `belong` to the front. How many they are.
+fn gather(blocks: &[Cell<*mut u8>], belong: impl Fn(*mut u8) -> bool) -> usize {
+    let mut count = 0;
+    for at in blocks {
+        if belong(at.get())
+            && let Some(place) = blocks.get(count)
+        {
+            place.swap(at);
+            count += 1;
+        }
+    }
+    count
 }

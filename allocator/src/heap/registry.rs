@@ -9,8 +9,7 @@
 //!
 //! Heaps lie side by side in one reservation, so an id leads to its heap without a table.
 
-use super::outbox::Parcel;
-use super::{Heap, PARKED};
+use super::{HEAP_BYTES, Heap, PARKED};
 use crate::arena::Arena;
 use crate::config::HEAP_LIMIT;
 use crate::os::Os;
@@ -20,7 +19,7 @@ use crate::units::{HeapId, round_up};
 use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 
 /// Bytes from one heap to the next.
-const STRIDE: usize = size_of::<Heap>().next_multiple_of(4096);
+const STRIDE: usize = HEAP_BYTES.next_multiple_of(4096);
 
 /// Fewest heaps worth a reservation.
 const HEAPS_MIN: u32 = 64;
@@ -128,14 +127,6 @@ impl Registry {
         let first = self.first.load(Ordering::Relaxed);
         // SAFETY: ids are handed out only for heaps that were created, and heaps are never unmade.
         unsafe { &*first.wrapping_add((id.0 as usize - 1) * STRIDE).cast::<Heap>() }
-    }
-
-    /// Sends a chain home. True where the receiver's slabs are mostly free.
-    pub fn send<O: Os>(&self, arena: &Arena<O>, parcel: Parcel) -> bool {
-        match parcel.entry.as_slab() {
-            Some((heap, class)) => self.heap(heap).receive(arena, class, parcel.chain),
-            None => false,
-        }
     }
 
     /// Heaps made so far, parked ones included.

@@ -1,29 +1,37 @@
-//! What other threads do to a heap: send chains to it, sort them where the owner does not, repair it
+//! What other threads do to a heap: send parcels to it, sort them where the owner does not, repair it
 //! after a fork.
 
 use super::owner::is_sparse;
+use super::parcel::{self, Parcel};
 use super::{Heap, Shared};
 use crate::arena::Arena;
 use crate::config::INBOX_STEAL;
 use crate::os::Os;
 use crate::size_class;
 use crate::slab::central::Site;
-use crate::slab::free_list::{Chain, Link};
 use crate::sync::inbox::Packed;
 use crate::units::SizeClass;
 use core::sync::atomic::Ordering;
 
-/// An inbox weighs its chains in units of the smallest block.
+/// An inbox weighs its parcels in units of the smallest block.
 const UNIT: usize = 16;
 
 impl Heap {
-    /// Receives a chain of this heap's blocks, all of `class`. True where its slabs are mostly free.
-    pub fn receive<O: Os>(&self, arena: &Arena<O>, class: SizeClass, chain: Chain) -> bool {
+    /// Receives blocks of this heap's, all of `class`, at least one. True where its slabs are mostly free.
+    pub fn receive<O: Os>(
+        &self,
+        arena: &Arena<O>,
+        class: SizeClass,
+        blocks: impl ExactSizeIterator<Item = *mut u8>,
+    ) -> bool {
         let site = self.site(arena);
-        let units = chain.count as usize * size_class::bytes(class) / UNIT;
-        let waiting = self.shared.inbox.push(site.link(chain.head), units as u64, |next| {
-            // SAFETY: the chain is this thread's until the push succeeds; the PUBLISH edge hands it over.
-            unsafe { Link::set_chain(chain.head, Packed::new(next, chain.count as u64)) };
+        let count = blocks.len();
+        let units = count * size_class::bytes(class) / UNIT;
+        // SAFETY: the caller gives the blocks up.
+        let head = unsafe { parcel::pack(class, blocks) };
+        let waiting = self.shared.inbox.push(site.link(head), units as u64, |next| {
+            // SAFETY: the parcel is this thread's until the push succeeds; the PUBLISH edge hands it over.
+            unsafe { parcel::label(head, Packed::new(next, count as u64)) };
         });
         // Relaxed: a hint, see `sort`.
         let sparse = self.shared.sparse.load(Ordering::Relaxed);
@@ -38,14 +46,8 @@ impl Heap {
     /// that one, or a later sender, does it. True where the slabs are mostly free.
     fn sort<O: Os>(&self, site: &Site<O>) -> bool {
         let Some(mut central) = self.shared.central.try_lock() else { return false };
+        self.shared.take_inbox(site, |class, blocks| central.release(site, class, blocks));
         let sparse = is_sparse(&central);
-        self.shared.take_inbox(site, |class, chain| match sparse {
-            true => central.release(site, chain),
-            false => central.deposit(site, class, chain),
-        });
-        if sparse {
-            central.empty_depot(site);
-        }
         // Relaxed: it only says whether the next sender should be quick.
         self.shared.sparse.store(sparse, Ordering::Relaxed);
         sparse
@@ -55,8 +57,7 @@ impl Heap {
     pub fn trim_shared<O: Os>(&self, arena: &Arena<O>) {
         let site = self.site(arena);
         let mut central = self.shared.central.lock();
-        self.shared.take_inbox(&site, |_, chain| central.release(&site, chain));
-        central.empty_depot(&site);
+        self.shared.take_inbox(&site, |class, blocks| central.release(&site, class, blocks));
         central.retire_empty(&site);
     }
 
@@ -86,16 +87,16 @@ impl Shared {
     }
 
     /// Takes everything out of the inbox.
-    pub(super) fn take_inbox<O: Os>(&self, site: &Site<O>, mut each: impl FnMut(SizeClass, Chain)) {
+    pub(super) fn take_inbox<O: Os>(&self, site: &Site<O>, mut each: impl FnMut(SizeClass, Parcel)) {
         let mut link = self.inbox.take_all();
         while link != 0 {
             let head = site.block(link);
-            // SAFETY: taken chains are the taker's (edge PUBLISH), and carry the word of `receive`.
-            let packed = unsafe { Link::chain(head) };
-            // SAFETY: a block of the arena: its granule is in the window.
-            let entry = unsafe { site.geometry.map.get(site.granule_of(head).0 as usize) };
-            each(entry.class(), Chain { head, count: packed.count() as u32 });
-            link = packed.link();
+            // SAFETY: what was taken is the taker's (edge PUBLISH), packed and labelled by `receive`.
+            let label = unsafe { parcel::label_of(head) };
+            let class = site.entry_of(head).class();
+            // SAFETY: as above.
+            each(class, unsafe { Parcel::open(head, class, label.count() as usize) });
+            link = label.link();
         }
     }
 }
