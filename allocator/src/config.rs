@@ -42,7 +42,7 @@ pub const TRIM_MIN: usize = 1 << 20;
 /// Bytes of blocks that a magazine of a class holds at most, and its bounds in blocks. When it is full the older
 /// half goes home, when it is empty half of it is filled.
 pub const MAGAZINE_BYTES: usize = 32 * 1024;
-pub const MAGAZINE_MAX: u32 = 256;
+pub const MAGAZINE_MAX: u32 = 2048;
 pub const MAGAZINE_MIN: u32 = 4;
 /// What a magazine holds at first: it doubles each time it was empty or full.
 pub const MAGAZINE_FIRST: u32 = 15;

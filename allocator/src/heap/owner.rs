@@ -45,7 +45,7 @@ impl Heap {
             let want = self.widen(class).div_ceil(2) as usize;
             let (bin, magazine) = (self.bin(class), self.magazine(class));
             let room = magazine.room(bin);
-            let refill = central.refill(&site, class, room.get(..want).unwrap_or(room))?;
+            let refill = central.refill(&site, class, at_most(room, want))?;
             magazine.fill(bin, refill.count);
             Some(Fresh { block: self.pop(class), zeroed: refill.zeroed })
         })
@@ -56,7 +56,7 @@ impl Heap {
         self.shared.take_inbox(site, |class, mut blocks| {
             while let Some(block) = blocks.next() {
                 if !self.bin(class).push(block) {
-                    return central.release(site, class, once(block).chain(blocks));
+                    return central.release_each(site, class, once(block).chain(blocks));
                 }
             }
         });
@@ -72,7 +72,7 @@ impl Heap {
             // A closed magazine's first block goes home, and opens it: a thread that only ever frees a block
             // or two of a class keeps none, and shares no cache line with whom it got them from.
             let oldest = magazine.len(bin) / 2;
-            let blocks = at_most(magazine.blocks(bin), oldest);
+            let blocks = at_most(magazine.blocks(bin), oldest as usize);
             let mut receivers = self.send_home(arena, registry, class, blocks);
             magazine.drop_oldest(bin, oldest);
             if oldest == 0 || !bin.push(block) {
@@ -96,25 +96,22 @@ impl Heap {
         blocks: &[Cell<*mut u8>],
     ) -> Receivers {
         let site = self.site(arena);
-        let (mut rest, mut receivers) = (blocks, Receivers::Dense);
+        let (others, mut receivers) = {
+            let mut central = self.shared.central.lock();
+            (central.release(&site, class, blocks), self.judge_own(&central))
+        };
+        let mut rest = at_most(blocks, others);
         while let Some(first) = rest.first() {
             let entry = site.entry_of(first.get());
-            let count = gather(rest, |block| site.entry_of(block) == entry);
-            let (these, others) = rest.split_at(count);
-            let these = these.iter().map(Cell::get);
+            let (these, behind) = rest.split_at(gather(rest, |block| site.entry_of(block) == entry));
             match entry.as_slab() {
-                Some((heap, of)) if of == class && heap == self.id => {
-                    let mut central = self.shared.central.lock();
-                    central.release(&site, class, these);
-                    receivers = receivers.max(self.judge_own(&central));
-                }
                 Some((heap, of)) if of == class => {
-                    let sparse = registry.heap(heap).receive(arena, class, these);
+                    let sparse = registry.heap(heap).receive(arena, class, these.iter().map(Cell::get));
                     receivers = receivers.max(self.judge_other(sparse));
                 }
                 _ => fatal::invalid_free(c"free(): invalid pointer"),
             }
-            rest = others;
+            rest = behind;
         }
         receivers
     }
@@ -217,8 +214,8 @@ pub(super) fn is_sparse(central: &Central) -> bool {
 }
 
 /// The first `count` of a slice, or all of it.
-fn at_most<T>(slice: &[T], count: u32) -> &[T] {
-    slice.get(..count as usize).unwrap_or(slice)
+fn at_most<T>(slice: &[T], count: usize) -> &[T] {
+    slice.get(..count).unwrap_or(slice)
 }
 
 /// Swaps those that `belong` to the front. How many they are.

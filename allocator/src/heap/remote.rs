@@ -46,7 +46,7 @@ impl Heap {
     /// that one, or a later sender, does it. True where the slabs are mostly free.
     fn sort<O: Os>(&self, site: &Site<O>) -> bool {
         let Some(mut central) = self.shared.central.try_lock() else { return false };
-        self.shared.take_inbox(site, |class, blocks| central.release(site, class, blocks));
+        self.shared.take_inbox(site, |class, blocks| central.release_each(site, class, blocks));
         let sparse = is_sparse(&central);
         // Relaxed: it only says whether the next sender should be quick.
         self.shared.sparse.store(sparse, Ordering::Relaxed);
@@ -57,7 +57,7 @@ impl Heap {
     pub fn trim_shared<O: Os>(&self, arena: &Arena<O>) {
         let site = self.site(arena);
         let mut central = self.shared.central.lock();
-        self.shared.take_inbox(&site, |class, blocks| central.release(&site, class, blocks));
+        self.shared.take_inbox(&site, |class, blocks| central.release_each(&site, class, blocks));
         central.retire_empty(&site);
     }
 

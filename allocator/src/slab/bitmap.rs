@@ -25,31 +25,43 @@ impl Bitmap {
         }
     }
 
-    /// Sets a bit. False where it was set already.
+    /// Sets bits. False where one was set already.
     #[inline]
-    pub fn insert(&mut self, at: usize) -> bool {
-        let (word, bit) = (&mut self.words[at / 64], 1u64 << (at % 64));
-        let fresh = *word & bit == 0;
-        *word |= bit;
-        self.summary |= 1 << (at / 64);
-        fresh
+    pub fn insert_all(&mut self, bits: impl Iterator<Item = usize>) -> bool {
+        let (mut at, mut word, mut doubled) = (0, self.words[0], 0);
+        for bit in bits {
+            // Neighbours share a word, which is written once for all of them.
+            if bit / 64 != at {
+                self.words[at] = word;
+                at = bit / 64;
+                word = self.words[at];
+                self.summary |= 1 << at;
+            }
+            let bit = 1 << (bit % 64);
+            doubled |= word & bit;
+            word |= bit;
+        }
+        self.words[at] = word;
+        self.summary |= (self.words[0] != 0) as u64;
+        doubled == 0
     }
 
-    /// Takes up to `count` set bits out, from the lowest up.
+    /// Takes set bits out, from the lowest up, one for each of `places`.
     #[inline]
-    pub fn take(&mut self, mut count: u32, mut each: impl FnMut(usize)) {
-        while self.summary != 0 && count > 0 {
+    pub fn take<P>(&mut self, mut places: impl ExactSizeIterator<Item = P>, put: impl Fn(P, usize)) {
+        while self.summary != 0 {
             let at = self.summary.trailing_zeros() as usize;
             let mut word = self.words[at];
-            while word != 0 && count > 0 {
-                each(at * 64 + word.trailing_zeros() as usize);
+            while word != 0 {
+                let Some(place) = places.next() else {
+                    self.words[at] = word;
+                    return;
+                };
+                put(place, at * 64 + word.trailing_zeros() as usize);
                 word &= word - 1;
-                count -= 1;
             }
-            self.words[at] = word;
-            if word == 0 {
-                self.summary &= self.summary - 1;
-            }
+            self.words[at] = 0;
+            self.summary &= self.summary - 1;
         }
     }
 }
@@ -69,10 +81,16 @@ mod tests {
     #[test]
     fn a_bit_is_set_once() {
         let mut bitmap = empty();
-        assert!(bitmap.insert(4095) && !bitmap.insert(4095) && bitmap.insert(0));
-        let mut got = Vec::new();
-        bitmap.take(9, |at| got.push(at));
-        assert_eq!(got, [0, 4095]);
+        assert!(bitmap.insert_all([4095, 7].into_iter()));
+        assert!(!bitmap.insert_all([1, 4095].into_iter()) && bitmap.insert_all([0].into_iter()));
+        assert_eq!(lowest(&mut bitmap, 9), [0, 1, 7, 4095]);
+        assert!(!bitmap.insert_all([5, 5].into_iter()));
+    }
+
+    fn lowest(bitmap: &mut Bitmap, count: usize) -> Vec<usize> {
+        let got = std::cell::RefCell::new(Vec::new());
+        bitmap.take(0..count, |_, at| got.borrow_mut().push(at));
+        got.into_inner()
     }
 
     proptest! {
@@ -83,17 +101,16 @@ mod tests {
         })]
 
         #[test]
-        fn it_agrees_with_a_set(steps in prop::collection::vec((0..BITS, 0u32..4), 0..300)) {
+        fn it_agrees_with_a_set(steps in prop::collection::vec(
+            (prop::collection::btree_set(0..BITS, 0..40), 0usize..40), 0..60,
+        )) {
             let (mut bitmap, mut set) = (empty(), BTreeSet::new());
-            for (at, take) in steps {
-                prop_assert_eq!(bitmap.insert(at), set.insert(at));
-                let mut got = Vec::new();
-                bitmap.take(take, |at| got.push(at));
-                let lowest: Vec<usize> = set.iter().copied().take(take as usize).collect();
-                prop_assert_eq!(&got, &lowest);
-                for at in lowest {
-                    set.remove(&at);
-                }
+            for (more, count) in steps {
+                let more: Vec<usize> = more.into_iter().filter(|&at| set.insert(at)).collect();
+                prop_assert!(bitmap.insert_all(more.into_iter()));
+                let expected: Vec<usize> = set.iter().copied().take(count).collect();
+                prop_assert_eq!(&lowest(&mut bitmap, count), &expected);
+                set.retain(|at| !expected.contains(at));
             }
         }
     }

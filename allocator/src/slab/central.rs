@@ -11,7 +11,7 @@ use crate::arena::{Arena, Geometry};
 use crate::config::{EMPTY_SLABS_KEPT, GRANULE, GRANULE_SHIFT};
 use crate::fatal;
 use crate::os::Os;
-use crate::row::Row;
+use crate::row::{Row, part_or_end};
 use crate::size_class::{self, CLASSES};
 use crate::units::{Bytes, GranuleIdx, Granules, HeapId, Run, SizeClass};
 use core::cell::Cell;
@@ -129,19 +129,14 @@ impl Central {
             let there = if carving { (capacity(class) - slab.carved) as u32 } else { slab.free_count() };
             let got = there.min(want - count);
             let (from, size) = (start(&site.geometry, first), size_class::bytes(class));
-            let mut places = slots.iter().skip(count as usize).take(got as usize).rev();
-            let put = |at: usize| {
-                if let Some(place) = places.next() {
-                    place.set(from.wrapping_add(at * size));
-                }
-            };
+            let places = part_or_end(slots, count as usize..(count + got) as usize).iter().rev();
             if carving {
                 zeroed = slab.zeroed;
                 let carved = slab.carved as usize;
                 slab.carved += got as u16;
-                (carved..carved + got as usize).for_each(put);
+                places.zip(carved..).for_each(|(place, at)| place.set(from.wrapping_add(at * size)));
             } else {
-                slab.free.take(got, put);
+                slab.free.take(places, |place, at| place.set(from.wrapping_add(at * size)));
             }
             slab.used += got as u16;
             count += got;
@@ -154,38 +149,74 @@ impl Central {
         Some(Refill { count, zeroed })
     }
 
-    /// Puts blocks of a class back into their slabs, all of this heap; slabs with no block out are retired.
-    pub fn release<O: Os>(
+    /// Puts blocks of a class back into their slabs, as far as those are this heap's; slabs with no block out
+    /// are retired. How many were not: they stand first then.
+    pub fn release<O: Os>(&mut self, site: &Site<O>, class: SizeClass, blocks: &[Cell<*mut u8>]) -> usize {
+        let mine = Entry::slab(site.heap, class);
+        let (mut rest, mut others) = (blocks, 0);
+        while let Some(block) = rest.first() {
+            let granule = site.granule_of(block.get());
+            let from = start(&site.geometry, granule).addr();
+            // Blocks of one slab often come one behind the other.
+            let elsewhere = |block: &Cell<*mut u8>| block.get().addr().wrapping_sub(from) >= GRANULE;
+            let (these, behind) = rest.split_at(rest.iter().position(elsewhere).unwrap_or(rest.len()));
+            if site.entry_of(block.get()) == mine {
+                self.put_back(site, class, granule, these);
+            } else {
+                for (place, other) in blocks.iter().skip(others).zip(these) {
+                    place.swap(other);
+                }
+                others += these.len();
+            }
+            rest = behind;
+        }
+        others
+    }
+
+    fn put_back<O: Os>(
+        &mut self,
+        site: &Site<O>,
+        class: SizeClass,
+        granule: GranuleIdx,
+        blocks: &[Cell<*mut u8>],
+    ) {
+        let from = start(&site.geometry, granule).addr();
+        // SAFETY: a slab of this heap, and the lock is held; one record at a time.
+        let slab = unsafe { site.slab(granule) };
+        let carved = slab.carved as usize;
+        let indices = blocks.iter().map(|block| match index_of(class, block.get().addr() - from) {
+            Some(at) if at < carved => at,
+            _ => fatal::invalid_free(c"free(): invalid pointer"),
+        });
+        if !slab.free.insert_all(indices) {
+            fatal::invalid_free(c"free(): double free detected");
+        }
+        slab.used -= blocks.len() as u16;
+        let (used, listed) = (slab.used, slab.listed);
+        self.used_bytes -= blocks.len() * size_class::bytes(class);
+        if !listed {
+            self.append(site, class, granule);
+        }
+        if used == 0 {
+            self.on_empty(site, class, granule);
+        }
+    }
+
+    /// The same for blocks that are this heap's, as they come.
+    pub fn release_each<O: Os>(
         &mut self,
         site: &Site<O>,
         class: SizeClass,
         blocks: impl IntoIterator<Item = *mut u8>,
     ) {
-        let mut blocks = blocks.into_iter().peekable();
-        while let Some(block) = blocks.peek() {
-            let granule = site.granule_of(*block);
-            let from = start(&site.geometry, granule).addr();
-            // SAFETY: the blocks are of this heap, so the granule is one of its slabs, and the lock is
-            // held; one record at a time.
-            let slab = unsafe { site.slab(granule) };
-            let mut count = 0;
-            // Blocks of one slab often come one behind the other.
-            while let Some(block) = blocks.next_if(|block| site.granule_of(*block) == granule) {
-                match index_of(class, block.addr() - from) {
-                    Some(at) if at < slab.carved as usize && slab.free.insert(at) => count += 1,
-                    Some(_) => fatal::invalid_free(c"free(): double free detected"),
-                    None => fatal::invalid_free(c"free(): invalid pointer"),
-                }
+        let buffer = [const { Cell::new(core::ptr::null_mut()) }; 64];
+        let mut blocks = blocks.into_iter();
+        loop {
+            let filled = buffer.iter().zip(&mut blocks).map(|(place, block)| place.set(block)).count();
+            if filled == 0 {
+                return;
             }
-            slab.used -= count;
-            let (used, listed) = (slab.used, slab.listed);
-            self.used_bytes -= count as usize * size_class::bytes(class);
-            if !listed {
-                self.append(site, class, granule);
-            }
-            if used == 0 {
-                self.on_empty(site, class, granule);
-            }
+            self.release(site, class, buffer.get(..filled).unwrap_or(&buffer));
         }
     }
 
