@@ -38,7 +38,8 @@ use tables::Tables;
 pub use top::BreakMode;
 use top::Top;
 
-/// Bytes of a granule's record, what the layer above keeps for a granule it holds: a bit for each 16 bytes, and 32.
+/// Bytes of a granule's record, what the layer above keeps for a granule it holds: a bit for each 16 bytes,
+/// and 32.
 pub const RECORD: usize = 32 + GRANULE / 16 / 8;
 
 /// Where things are. Set once; copied into every heap.

@@ -39,8 +39,8 @@ pub const HUGE_PAGE: usize = 2 << 20;
 /// A free run at the top of the break is given back by lowering the break from this size on.
 pub const TRIM_MIN: usize = 1 << 20;
 
-/// Bytes of blocks that a magazine of a class holds at most, and its bounds in blocks. When it is full the older
-/// half goes home, when it is empty half of it is filled.
+/// Bytes of blocks that a magazine of a class holds at most, and its bounds in blocks. When it is full the
+/// older half goes home, when it is empty half of it is filled.
 pub const MAGAZINE_BYTES: usize = 32 * 1024;
 pub const MAGAZINE_MAX: u32 = 2048;
 pub const MAGAZINE_MIN: u32 = 4;

@@ -114,7 +114,8 @@ impl Heap {
     /// Writes a fresh heap at `at`.
     ///
     /// # Safety
-    /// `at` is writable for `HEAP_BYTES`, aligned for a Heap, and nobody uses it; behind the Heap it reads as zero.
+    /// `at` is writable for `HEAP_BYTES`, aligned for a Heap, and nobody uses it; behind the Heap it reads
+    /// as zero.
     unsafe fn create(at: *mut Heap, id: HeapId, geometry: &Geometry) {
         // SAFETY: as the caller vouches.
         unsafe { at.write(Heap::vacant(id)) };

@@ -76,7 +76,7 @@ impl<O: Os> Site<'_, O> {
     /// The granule is a slab of this heap, whose lock the caller holds for as long as it uses the
     /// reference; no other reference to the record is alive.
     unsafe fn slab<'s>(&self, granule: GranuleIdx) -> &'s mut Slab {
-        // SAFETY: as the caller vouches. Every pattern of bytes that this module wrote, and zero, is a record.
+        // SAFETY: as the caller vouches. Whatever this module wrote there, and zeros, are a record.
         unsafe { &mut *record(&self.geometry, granule) }
     }
 }
