@@ -3,18 +3,17 @@
 //! ```text
 //!   owner's half   geometry, bins, magazines              no lock, no atomics
 //!   shared half    inbox ── other threads push            lock-free
-//!                  central ─ slabs                        under the heap's lock
+//!                  central ─ slabs, depot                 under the heap's lock
 //!                  state, park link                       see the registry
 //! ```
 //!
 //! A block's way: program → magazine of whoever frees it → its slab → arena, and back by refills. From
-//! another thread's magazine it goes home by its heap's inbox, to that heap's magazine or its slab.
+//! another thread's magazine it goes home in a parcel, by its heap's inbox, to that heap's depot.
 //!
 //! Lock order: a heap's lock, then the arena's. Never two heaps' locks at once.
 
 pub mod magazine;
 pub mod owner;
-mod parcel;
 pub mod registry;
 mod remote;
 

@@ -8,12 +8,14 @@
 //!
 //! States: *full* (nothing free, everything carved; in no list) → *partial* (listed) → *empty* (no
 //! block out; kept, or retired to the arena). A block counts as used while it is anywhere but in its
-//! slab: with the program, in a magazine (of any thread), on its way in an inbox.
+//! slab: with the program, in a magazine (of any thread), in a depot, on its way in an inbox.
 //!
 //! Invariant: `carved - used` bits are set, all of them below `carved`.
 
 pub mod bitmap;
 pub mod central;
+mod depot;
+pub mod parcel;
 
 use crate::arena::{Geometry, RECORD};
 use crate::config::{GRANULE, GRANULE_SHIFT};

@@ -8,10 +8,9 @@ use crate::fatal;
 use crate::os::Os;
 use crate::row::at_or_end;
 use crate::size_class::CLASSES;
-use crate::slab::central::{Central, Site};
+use crate::slab::central::Central;
 use crate::units::SizeClass;
 use core::cell::Cell;
-use core::iter::once;
 use core::sync::atomic::{Ordering, compiler_fence};
 
 /// A block fresh from the slow path.
@@ -37,11 +36,7 @@ impl Heap {
         self.while_busy(|| {
             let site = self.site(arena);
             let mut central = self.shared.central.lock();
-            self.collect(&site, &mut central);
-            let block = self.pop(class);
-            if !block.is_null() {
-                return Some(Fresh { block, zeroed: false });
-            }
+            self.shared.take_inbox(&site, |class, parcel| central.keep(&site, class, parcel));
             let want = self.widen(class).div_ceil(2) as usize;
             let (bin, magazine) = (self.bin(class), self.magazine(class));
             let room = magazine.room(bin);
@@ -49,17 +44,6 @@ impl Heap {
             magazine.fill(bin, refill.count);
             Some(Fresh { block: self.pop(class), zeroed: refill.zeroed })
         })
-    }
-
-    /// Takes in what other threads sent, as far as the magazines have room; the rest goes to the slabs.
-    fn collect<O: Os>(&self, site: &Site<O>, central: &mut Central) {
-        self.shared.take_inbox(site, |class, mut blocks| {
-            while let Some(block) = blocks.next() {
-                if !self.bin(class).push(block) {
-                    return central.release_each(site, class, once(block).chain(blocks));
-                }
-            }
-        });
     }
 
     /// Frees a block of any heap whose class's magazine refused it: it is full, or closed.
@@ -98,7 +82,12 @@ impl Heap {
         let site = self.site(arena);
         let (others, mut receivers) = {
             let mut central = self.shared.central.lock();
-            (central.release(&site, class, blocks), self.judge_own(&central))
+            let others = central.release(&site, class, blocks);
+            let own = self.judge_own(&central);
+            if own == Receivers::TurnedSparse {
+                central.empty_depot(&site);
+            }
+            (others, own)
         };
         let mut rest = at_most(blocks, others);
         while let Some(first) = rest.first() {

@@ -2,13 +2,13 @@
 //! after a fork.
 
 use super::owner::is_sparse;
-use super::parcel::{self, Parcel};
 use super::{Heap, Shared};
 use crate::arena::Arena;
 use crate::config::INBOX_STEAL;
 use crate::os::Os;
 use crate::size_class;
 use crate::slab::central::Site;
+use crate::slab::parcel::{self, Parcel};
 use crate::sync::inbox::Packed;
 use crate::units::SizeClass;
 use core::sync::atomic::Ordering;
@@ -46,8 +46,11 @@ impl Heap {
     /// that one, or a later sender, does it. True where the slabs are mostly free.
     fn sort<O: Os>(&self, site: &Site<O>) -> bool {
         let Some(mut central) = self.shared.central.try_lock() else { return false };
-        self.shared.take_inbox(site, |class, blocks| central.release_each(site, class, blocks));
+        self.shared.take_inbox(site, |class, parcel| central.keep(site, class, parcel));
         let sparse = is_sparse(&central);
+        if sparse {
+            central.empty_depot(site);
+        }
         // Relaxed: it only says whether the next sender should be quick.
         self.shared.sparse.store(sparse, Ordering::Relaxed);
         sparse
@@ -57,7 +60,8 @@ impl Heap {
     pub fn trim_shared<O: Os>(&self, arena: &Arena<O>) {
         let site = self.site(arena);
         let mut central = self.shared.central.lock();
-        self.shared.take_inbox(&site, |class, blocks| central.release_each(&site, class, blocks));
+        self.shared.take_inbox(&site, |class, parcel| central.release_each(&site, class, parcel));
+        central.empty_depot(&site);
         central.retire_empty(&site);
     }
 

@@ -3,8 +3,11 @@
 //! ```text
 //!   class   partial slabs: first ⇄ … ⇄ last      refill takes from the first, frees append at the last:
 //!                                                a slab has as long as can be to fill up again
+//!           depot: parcel ► parcel ► …           a refill takes one of these first
 //! ```
 
+use super::depot::Depot;
+use super::parcel::Parcel;
 use super::{Slab, capacity, index_of, record, start};
 use crate::arena::page_map::Entry;
 use crate::arena::{Arena, Geometry};
@@ -27,6 +30,7 @@ pub struct Central {
     classes: Row<Class, CLASSES>,
     slabs: u32,
     empty_kept: u32,
+    depot: Depot,
     /// Bytes of blocks that are outside their slabs.
     used_bytes: usize,
 }
@@ -87,6 +91,7 @@ impl Central {
             classes: Row([Class { first: 0, last: 0 }; CLASSES]),
             slabs: 0,
             empty_kept: 0,
+            depot: Depot::new(),
             used_bytes: 0,
         }
     }
@@ -98,7 +103,23 @@ impl Central {
 
     /// Bytes of blocks that are with the program, in magazines, or on their way.
     pub fn used_bytes(&self) -> usize {
-        self.used_bytes
+        self.used_bytes - self.depot.bytes()
+    }
+
+    /// Takes a parcel of this heap's blocks in: into the depot, or into the slabs.
+    pub fn keep<O: Os>(&mut self, site: &Site<O>, class: SizeClass, parcel: Parcel) {
+        if let Some(parcel) = self.depot.keep(site, class, parcel) {
+            self.release_each(site, class, parcel);
+        }
+    }
+
+    /// Hands every block of the depot to its slab.
+    pub fn empty_depot<O: Os>(&mut self, site: &Site<O>) {
+        for class in (0..CLASSES as u8).map(SizeClass) {
+            while let Some(parcel) = self.depot.take(site, class) {
+                self.release_each(site, class, parcel);
+            }
+        }
     }
 
     /// Fills slots, from the first on, with up to as many blocks of a class; within a slab the lowest
@@ -109,6 +130,11 @@ impl Central {
         class: SizeClass,
         slots: &[Cell<*mut u8>],
     ) -> Option<Refill> {
+        if let Some(mut parcel) = self.depot.take(site, class) {
+            let count = slots.iter().zip(&mut parcel).map(|(slot, block)| slot.set(block)).count() as u32;
+            self.release_each(site, class, parcel);
+            return Some(Refill { count, zeroed: false });
+        }
         let want = slots.len() as u32;
         let (mut count, mut zeroed) = (0, false);
         while count * 4 < want {

@@ -94,6 +94,17 @@ impl Parcel {
     pub unsafe fn open(head: *mut u8, class: SizeClass, count: usize) -> Parcel {
         Parcel { leaf: head.cast(), taken: 0, left: count, per_leaf: per_leaf(class) }
     }
+
+    /// Blocks that are left in it.
+    pub fn count(&self) -> usize {
+        self.left
+    }
+
+    /// The head of a parcel from which nothing was taken.
+    pub fn closed(self) -> *mut u8 {
+        debug_assert!(self.taken == 0);
+        self.leaf.cast()
+    }
 }
 
 impl Iterator for Parcel {
