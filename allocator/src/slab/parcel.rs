@@ -96,7 +96,7 @@ impl Parcel {
     }
 
     /// Blocks that are left in it.
-    pub fn count(&self) -> usize {
+    pub fn left(&self) -> usize {
         self.left
     }
 
