@@ -291,7 +291,12 @@ impl<O: Os> Arena<O> {
             if done {
                 runs::clean(nodes, head, len);
             }
-            runs.insert(nodes, head, len);
+            let run = runs.insert(nodes, head, len);
+            if done {
+                // A run's records may be as many as its pages were: they go too.
+                let (tables, page) = (self.tables(self.started(), state), state.page);
+                tables.purge_records(&self.os, page, head.0..head.0 + len.0, run);
+            }
             self.trim(state);
         });
         done

@@ -53,10 +53,6 @@ pub const INBOX_STEAL: usize = 256 * 1024;
 /// Bytes of parcels that a heap keeps as they came before it hands their blocks to the slabs.
 pub const DEPOT_BYTES: usize = 256 * 1024;
 
-/// Slabs with no block out that a heap keeps instead of retiring them: one, against a program that
-/// allocates and frees at the edge of a slab. Eight held 460 KiB in each of 200 idle threads.
-pub const EMPTY_SLABS_KEPT: u32 = 1;
-
 /// A heap with more slab bytes than this and under a quarter of them in use stops caching frees, so
 /// that single cached blocks do not pin whole slabs.
 pub const SPARSE_BYTES: usize = 2 << 20;

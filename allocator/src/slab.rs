@@ -55,11 +55,6 @@ impl Slab {
         (self.carved - self.used) as u32
     }
 
-    /// No block is out, though there are some.
-    pub fn is_empty(&self) -> bool {
-        self.used == 0 && self.carved > 0
-    }
-
     pub fn exhausted(&self) -> bool {
         self.used == capacity(self.class)
     }

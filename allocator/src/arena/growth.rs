@@ -35,7 +35,7 @@ impl<O: Os> Arena<O> {
         }
     }
 
-    fn tables(&self, geometry: Geometry, state: &State) -> Tables {
+    pub(super) fn tables(&self, geometry: Geometry, state: &State) -> Tables {
         Tables { map: geometry.map.words().cast_mut(), nodes: state.nodes, records: geometry.records, len: 0 }
     }
 

@@ -28,6 +28,7 @@ mod treap;
 mod units;
 
 use crate::units::{GranuleIdx, Granules};
+use core::ops::Range;
 use nodes::NIL;
 pub use nodes::{Node, Nodes, clean, dirty_pages, forget, soil};
 use treap::{highest_dirty, lowest_fit, merge, remove, split};
@@ -71,8 +72,9 @@ impl Runs {
         self.pinned
     }
 
-    /// Adds a run; where it touches another, they become one. The granules keep their `dirty`.
-    pub fn insert(&mut self, nodes: &mut Nodes, head: GranuleIdx, len: Granules) {
+    /// Adds a run; where it touches another, they become one, whose granules are returned. They keep their
+    /// `dirty`.
+    pub fn insert(&mut self, nodes: &mut Nodes, head: GranuleIdx, len: Granules) -> Range<u32> {
         let (start, end) = (head.0, head.0 + len.0);
         let (mut head, mut len) = (head.0, len.0);
         self.free += len;
@@ -94,6 +96,7 @@ impl Runs {
         let run_dirty = run_dirty + more - fewer;
         self.dirty += run_dirty;
         self.link(nodes, head, len, run_dirty);
+        head..head + len
     }
 
     /// Takes `len` granules at the lowest address where they fit and where index plus `phase` is a

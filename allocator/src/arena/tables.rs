@@ -9,6 +9,7 @@ use super::runs::Node;
 use crate::config::GRANULE_SHIFT;
 use crate::os::Os;
 use crate::units::{Granules, round_down, round_up};
+use core::ops::Range;
 use core::sync::atomic::AtomicU32;
 
 pub struct Tables {
@@ -91,6 +92,21 @@ impl Tables {
                 // granules are gained again.
                 unsafe { os.purge(table.wrapping_add(start), end - start) };
             }
+        }
+    }
+
+    /// Gives the pages back that hold records of `granules` and of nothing outside `run`, the free run that they
+    /// are a part of: the next holder of a granule writes its record anew.
+    pub fn purge_records<O: Os>(&self, os: &O, page: usize, granules: Range<u32>, run: Range<u32>) {
+        let at = |granule: u32| granule as usize * RECORD;
+        let first =
+            round_up(at(run.start), page).map(|first| first.max(round_down(at(granules.start), page)));
+        let last = round_up(at(granules.end), page).map(|last| last.min(round_down(at(run.end), page)));
+        if let (Some(first), Some(last)) = (first, last)
+            && first < last
+        {
+            // SAFETY: a part of the tables that was made ready; the run is free, so nobody reads its records.
+            unsafe { os.purge(self.records.wrapping_add(first), last - first) };
         }
     }
 }
