@@ -3,12 +3,13 @@
 use super::registry::Registry;
 use super::{Heap, RUNNING};
 use crate::arena::Arena;
+use crate::arena::page_map::Entry;
 use crate::config::{MAGAZINE_CAP, MAGAZINE_FIRST, SPARSE_BYTES};
 use crate::fatal;
 use crate::os::Os;
 use crate::row::at_or_end;
 use crate::size_class::CLASSES;
-use crate::slab::central::Central;
+use crate::slab::central::{Central, Site};
 use crate::units::SizeClass;
 use core::cell::Cell;
 use core::sync::atomic::{Ordering, compiler_fence};
@@ -92,7 +93,7 @@ impl Heap {
         let mut rest = at_most(blocks, others);
         while let Some(first) = rest.first() {
             let entry = site.entry_of(first.get());
-            let (these, behind) = rest.split_at(gather(rest, |block| site.entry_of(block) == entry));
+            let (these, behind) = rest.split_at(gather(&site, rest, entry));
             match entry.as_slab() {
                 Some((heap, of)) if of == class => {
                     let sparse = registry.heap(heap).receive(arena, class, these.iter().map(Cell::get));
@@ -207,14 +208,19 @@ fn at_most<T>(slice: &[T], count: usize) -> &[T] {
     slice.get(..count).unwrap_or(slice)
 }
 
-/// Swaps those that `belong` to the front. How many they are.
-fn gather(blocks: &[Cell<*mut u8>], belong: impl Fn(*mut u8) -> bool) -> usize {
-    let mut count = 0;
-    for at in blocks {
-        if belong(at.get())
-            && let Some(place) = blocks.get(count)
-        {
-            place.swap(at);
+/// Swaps the blocks of an entry to the front. How many they are.
+fn gather<O: Os>(site: &Site<O>, blocks: &[Cell<*mut u8>], entry: Entry) -> usize {
+    let (mut count, mut last) = (0, None);
+    for (at, block) in blocks.iter().enumerate() {
+        // Blocks of one granule often come one behind the other: it is looked up once.
+        let granule = Some(site.granule_of(block.get()));
+        if granule == last || site.entry_of(block.get()) == entry {
+            last = granule;
+            if count < at
+                && let Some(place) = blocks.get(count)
+            {
+                place.swap(block);
+            }
             count += 1;
         }
     }

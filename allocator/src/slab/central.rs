@@ -66,7 +66,7 @@ impl<O: Os> Site<'_, O> {
     }
 
     #[inline]
-    fn granule_of(&self, block: *mut u8) -> GranuleIdx {
+    pub fn granule_of(&self, block: *mut u8) -> GranuleIdx {
         GranuleIdx(((block.addr() - self.geometry.base.addr()) >> GRANULE_SHIFT) as u32)
     }
 
@@ -192,8 +192,9 @@ impl Central {
             if site.entry_of(block.get()) == mine {
                 self.put_back(site, class, granule, these);
             } else {
-                for (place, other) in blocks.iter().skip(others).zip(these) {
-                    place.swap(other);
+                // Where all before were others' too, they are in their places already.
+                if others + rest.len() < blocks.len() {
+                    blocks.iter().skip(others).zip(these).for_each(|(place, other)| place.swap(other));
                 }
                 others += these.len();
             }

@@ -1,64 +1,83 @@
 //! A parcel: blocks of one class on their way to the heap they belong to, linked through themselves.
 //!
 //! ```text
-//!   leaf  ──next──►  leaf  ──next──►  leaf              each leaf is a block, and names others:
-//!    │ link, count    │ 0              │ 0              as many as its first 128 bytes have room for
-//!    └ blocks         └ blocks         └ blocks
+//!   leaf  ──next──►  leaf  ──next──►  leaf              each leaf is a block, and names others by their
+//!    │ link, count    │ 0              │ 0              distance: as many as its first 128 bytes have
+//!    └ distances      └ distances      └ distances      room for
 //! ```
 //!
-//! Who unpacks it reads one leaf in fifteen blocks (of 128 bytes or more): each read fetches a cache line
-//! that another core wrote.
+//! Who unpacks it reads one leaf in 28 blocks (of 128 bytes or more; one in twelve of 64 bytes, each block of
+//! 16): each read fetches a cache line that another core wrote.
 
 use crate::size_class;
 use crate::sync::inbox::Packed;
 use crate::units::SizeClass;
 
-/// The first words of a free block that carries a parcel's part.
+/// The first words of a free block that carries a parcel's part. In a block of 16 bytes the last is not there.
 #[repr(C)]
 struct Leaf {
     next: *mut Leaf,
     /// Of the first leaf: the link to the next parcel, and how many blocks this one has.
     parcel: Packed,
-    // Behind it: blocks.
+    /// Blocks that the leaf stands for, itself included. Behind it are the distances of the others from it.
+    here: u32,
 }
 
+/// From a leaf to a block, in units of the smallest block.
+type Distance = i32;
+
+const UNIT: usize = 16;
 const LEAF_BYTES: usize = 128;
-const WORD: usize = size_of::<*mut u8>();
+const HERE_AT: usize = core::mem::offset_of!(Leaf, here);
+const DISTANCES_AT: usize = HERE_AT + size_of::<u32>();
 
-/// Blocks that one leaf stands for, itself included.
-fn per_leaf(class: SizeClass) -> usize {
-    1 + (size_class::bytes(class).min(LEAF_BYTES) - size_of::<Leaf>()) / WORD
+/// Blocks that one leaf stands for at most, itself included.
+fn per_leaf(class: SizeClass) -> u32 {
+    let room = size_class::bytes(class).min(LEAF_BYTES).saturating_sub(DISTANCES_AT);
+    1 + (room / size_of::<Distance>()) as u32
 }
 
-/// The `nth` place of a leaf for another block's pointer.
-fn place(leaf: *mut Leaf, nth: usize) -> *mut *mut u8 {
-    leaf.wrapping_add(1).cast::<*mut u8>().wrapping_add(nth)
+/// The place of a leaf for its `nth` distance.
+fn place(leaf: *mut Leaf, nth: u32) -> *mut Distance {
+    leaf.cast::<u8>().wrapping_add(DISTANCES_AT).cast::<Distance>().wrapping_add(nth as usize)
+}
+
+fn distance(leaf: *mut Leaf, block: *mut u8) -> Option<Distance> {
+    ((block.addr().wrapping_sub(leaf.addr()) as isize) / UNIT as isize).try_into().ok()
 }
 
 /// Links free blocks of `class` into a parcel; the first block is its head.
 ///
 /// # Safety
 /// The blocks are free, of that class, and the caller's; there is one at least.
-pub unsafe fn pack(class: SizeClass, blocks: impl ExactSizeIterator<Item = *mut u8>) -> *mut u8 {
+pub unsafe fn pack(class: SizeClass, blocks: impl Iterator<Item = *mut u8>) -> *mut u8 {
     let per_leaf = per_leaf(class);
-    let (mut head, mut last, mut full) =
-        (core::ptr::null_mut::<Leaf>(), core::ptr::null_mut::<Leaf>(), per_leaf);
+    let (mut head, mut last, mut here) = (core::ptr::null_mut::<Leaf>(), core::ptr::null_mut(), per_leaf);
     for block in blocks {
-        if full == per_leaf {
-            let leaf: *mut Leaf = block.cast();
-            // SAFETY: a free block of the caller's: at least 16 bytes, of which nobody reads.
-            unsafe { leaf.write(Leaf { next: core::ptr::null_mut(), parcel: Packed::NONE }) };
-            match last.is_null() {
-                true => head = leaf,
-                // SAFETY: a leaf that was written above.
-                false => unsafe { (*last).next = leaf },
-            }
-            (last, full) = (leaf, 1);
-        } else {
-            // SAFETY: a leaf has room for `per_leaf - 1` pointers behind its words.
-            unsafe { place(last, full - 1).write(block) };
-            full += 1;
+        if here < per_leaf
+            && let Some(distance) = distance(last, block)
+        {
+            // SAFETY: a leaf has room for `per_leaf - 1` distances behind its words.
+            unsafe { place(last, here - 1).write(distance) };
+            here += 1;
+            // SAFETY: it has room for a distance, so it has this word.
+            unsafe { (&raw mut (*last).here).write(here) };
+            continue;
         }
+        let leaf: *mut Leaf = block.cast();
+        // SAFETY: a free block of the caller's: at least 16 bytes, of which nobody reads.
+        unsafe {
+            (&raw mut (*leaf).next).write(core::ptr::null_mut());
+            if per_leaf > 1 {
+                (&raw mut (*leaf).here).write(1);
+            }
+        }
+        match last.is_null() {
+            true => head = leaf,
+            // SAFETY: a leaf that was written above.
+            false => unsafe { (&raw mut (*last).next).write(leaf) },
+        }
+        (last, here) = (leaf, 1);
     }
     head.cast()
 }
@@ -69,30 +88,34 @@ pub unsafe fn pack(class: SizeClass, blocks: impl ExactSizeIterator<Item = *mut 
 /// `head` was packed, and is the caller's.
 pub unsafe fn label(head: *mut u8, label: Packed) {
     // SAFETY: as the caller vouches.
-    unsafe { (*head.cast::<Leaf>()).parcel = label };
+    unsafe { (&raw mut (*head.cast::<Leaf>()).parcel).write(label) };
 }
 
 /// # Safety
 /// `head` was packed and labelled, and is the caller's.
 pub unsafe fn label_of(head: *mut u8) -> Packed {
     // SAFETY: as the caller vouches.
-    unsafe { (*head.cast::<Leaf>()).parcel }
+    unsafe { (&raw const (*head.cast::<Leaf>()).parcel).read() }
 }
 
 /// The blocks of a parcel. Each leaf is read before it is handed over.
 pub struct Parcel {
     leaf: *mut Leaf,
-    /// Blocks of the leaf that went already, and blocks that are left in all.
-    taken: usize,
+    /// Distances of the leaf that are left, and blocks that are left in all.
+    here: u32,
     left: usize,
-    per_leaf: usize,
+    /// Leaves stand for more than themselves.
+    bundled: bool,
 }
 
 impl Parcel {
     /// # Safety
     /// `head` was packed from `count` blocks of `class`, and is the caller's; so are the blocks from now on.
     pub unsafe fn open(head: *mut u8, class: SizeClass, count: usize) -> Parcel {
-        Parcel { leaf: head.cast(), taken: 0, left: count, per_leaf: per_leaf(class) }
+        let mut parcel = Parcel { leaf: head.cast(), here: 0, left: count, bundled: per_leaf(class) > 1 };
+        // SAFETY: as the caller vouches.
+        unsafe { parcel.read_leaf() };
+        parcel
     }
 
     /// Blocks that are left in it.
@@ -102,8 +125,16 @@ impl Parcel {
 
     /// The head of a parcel from which nothing was taken.
     pub fn closed(self) -> *mut u8 {
-        debug_assert!(self.taken == 0);
         self.leaf.cast()
+    }
+
+    /// # Safety
+    /// The leaf is one of the parcel's.
+    unsafe fn read_leaf(&mut self) {
+        if self.bundled {
+            // SAFETY: as the caller vouches: `pack` wrote it.
+            self.here = unsafe { (&raw const (*self.leaf).here).read() } - 1;
+        }
     }
 }
 
@@ -112,20 +143,24 @@ impl Iterator for Parcel {
 
     #[inline]
     fn next(&mut self) -> Option<*mut u8> {
-        let here = self.left.min(self.per_leaf - self.taken);
-        if here == 0 {
+        if self.left == 0 {
             return None;
         }
         self.left -= 1;
-        if here > 1 {
-            self.taken += 1;
-            // SAFETY: a leaf of the parcel has a pointer for each of its other blocks; it goes last itself.
-            return Some(unsafe { place(self.leaf, self.taken - 1).read() });
+        if self.here > 0 {
+            self.here -= 1;
+            // SAFETY: `pack` wrote a distance for each of the leaf's other blocks; the leaf goes last.
+            let distance = unsafe { place(self.leaf, self.here).read() };
+            return Some(self.leaf.cast::<u8>().wrapping_offset(distance as isize * UNIT as isize));
         }
         let leaf = self.leaf;
-        // SAFETY: a leaf of the parcel, not handed over yet.
-        self.leaf = unsafe { (*leaf).next };
-        self.taken = 0;
+        if self.left > 0 {
+            // SAFETY: a leaf of the parcel that is not handed over yet; another one is behind it.
+            unsafe {
+                self.leaf = (&raw const (*leaf).next).read();
+                self.read_leaf();
+            }
+        }
         Some(leaf.cast())
     }
 }

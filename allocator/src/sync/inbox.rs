@@ -28,8 +28,6 @@ const COUNT_MAX: u64 = (1 << (64 - LINK_BITS)) - 1;
 pub struct Packed(pub u64);
 
 impl Packed {
-    pub const NONE: Packed = Packed(0);
-
     /// A count that does not fit is held at the largest that does.
     #[inline]
     pub fn new(link: u64, count: u64) -> Packed {
