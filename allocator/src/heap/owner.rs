@@ -81,18 +81,20 @@ impl Heap {
         blocks: &[Cell<*mut u8>],
     ) -> Receivers {
         let site = self.site(arena);
-        let (others, mut receivers) = {
-            let mut central = self.shared.central.lock();
-            let others = central.release(&site, class, blocks);
-            let own = self.judge_own(&central);
-            if own == Receivers::TurnedSparse {
-                central.empty_depot(&site);
-            }
-            (others, own)
-        };
-        let mut rest = at_most(blocks, others);
+        let mine = Entry::slab(self.id, class);
+        let (mut rest, mut receivers) = (blocks, Receivers::Dense);
         while let Some(first) = rest.first() {
             let entry = site.entry_of(first.get());
+            if entry == mine {
+                let mut central = self.shared.central.lock();
+                rest = at_most(rest, central.release(&site, class, rest));
+                let own = self.judge_own(&central);
+                if own == Receivers::TurnedSparse {
+                    central.empty_depot(&site);
+                }
+                receivers = receivers.max(own);
+                continue;
+            }
             let (these, behind) = rest.split_at(gather(&site, rest, entry));
             match entry.as_slab() {
                 Some((heap, of)) if of == class => {
