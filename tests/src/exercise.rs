@@ -16,6 +16,7 @@ pub mod give_back;
 pub mod limits;
 pub mod syscalls;
 pub mod threads;
+mod wrong;
 
 /// Runs the scenario the command line names, on `alloc`. For C functions the allocator is the process's
 /// malloc.
@@ -57,6 +58,7 @@ pub fn main<A: GlobalAlloc + Sync>(alloc: &'static A) {
             faults::first(alloc, call, number(k), number(count), number(errno) as i32)
         }
         ["faults-threads"] => faults::threads(alloc),
+        ["wrong-free", kind] => wrong::free(alloc, kind),
         ["work"] => limits::work(alloc),
         ["fork-storm"] => fork::storm(alloc, false),
         ["fork-storm", "from-thread"] => fork::storm(alloc, true),

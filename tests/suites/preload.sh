@@ -11,4 +11,4 @@ for pair in python3:python3 git:git sqlite3:sqlite3 perl:perl gcc:gcc g++:g++ re
   want "/usr/bin/${pair%%:*}" "${pair#*:}"
 done
 cargo_test -p brkmap-tests --lib --test syscalls --test c_api --test symbols --test give_back --test threads \
-  --test limits --test faults --test anywhere --test fork --test programs
+  --test limits --test faults --test anywhere --test fork --test wrong --test programs

@@ -1,0 +1,37 @@
+//! Pointers that free has to refuse: each of these programs must be ended by it.
+
+use std::alloc::GlobalAlloc;
+use std::hint::black_box;
+
+use super::{KIB, get, put};
+
+/// Enough frees of a class for every magazine to overflow.
+const MANY: usize = 20_000;
+const SIZE: usize = 64;
+
+/// Commits the error `kind`, and then allocates and frees for long enough for it to be seen.
+pub fn free<A: GlobalAlloc>(alloc: &A, kind: &str) {
+    let blocks: Vec<*mut u8> = (0..MANY).map(|_| get(alloc, SIZE)).collect();
+    let wrong = match kind {
+        "double" => {
+            // SAFETY: none: that is what is tested. The block is freed again below.
+            unsafe { put(alloc, blocks[0], SIZE) };
+            blocks[0]
+        }
+        "interior" => blocks[0].wrapping_add(16),
+        "static" => (&raw const MANY).cast_mut().cast(),
+        "freed-large" => {
+            let large = get(alloc, 256 * KIB);
+            // SAFETY: as above: freed here, and once more below.
+            unsafe { put(alloc, large, 256 * KIB) };
+            large
+        }
+        _ => panic!("no kind {kind}"),
+    };
+    // SAFETY: none, as above: the allocator has to end the program, here or below.
+    unsafe { libc::free(black_box(wrong).cast()) };
+    for block in blocks {
+        // SAFETY: got above; if one was freed already, that is what is tested.
+        unsafe { put(alloc, block, SIZE) };
+    }
+}
