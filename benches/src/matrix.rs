@@ -30,6 +30,20 @@ pub mod timing;
 
 use cli::Options;
 
+/// Shows once more what was measured before.
+pub fn render(options: &Options) -> Result<()> {
+    let folder = options.output();
+    let results = report::read(&folder)?.ok_or_else(|| {
+        Error::Usage(format!(
+            "{} has no results.json to render: --output names a folder that an earlier run wrote",
+            folder.display()
+        ))
+    })?;
+    report::render(&results, &folder)?;
+    println!("{}", folder.join("RESULTS.md").display());
+    Ok(())
+}
+
 /// Measures what the options ask for and writes it; false when a row failed.
 pub fn run(options: &Options) -> Result<bool> {
     let mut remarks = Vec::new();

@@ -45,6 +45,10 @@ pub struct Options {
     #[arg(long)]
     pub merge: bool,
 
+    /// Measures nothing: writes RESULTS.md and the plots anew from the results.json that --output has
+    #[arg(long, conflicts_with_all = ["merge", "only", "allocators", "set", "with", "quick", "callgrind"])]
+    pub render: bool,
+
     /// How many threads the workloads of many threads have [default: as many as there are processors]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=512))]
     threads: Option<u16>,
