@@ -63,6 +63,22 @@ fn every_workload_agrees_over_the_allocators_and_the_results_are_written() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let merged = self::results(folder.path());
     assert_eq!((merged.pieces, merged.sets[0].rows.len()), (2, workloads::ALL.len()));
+
+    // Shown once more, without a run.
+    let (page, document) = (folder.path().join("RESULTS.md"), folder.path().join("results.json"));
+    let (shown, measured) = (std::fs::read(&page).unwrap(), std::fs::read(&document).unwrap());
+    std::fs::remove_file(&page).unwrap();
+    let output = matrix(&["--render", "--output", folder.path().to_str().unwrap()]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(std::fs::read(&page).unwrap() == shown && std::fs::read(&document).unwrap() == measured);
+}
+
+#[test]
+fn without_results_there_is_nothing_to_render() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = matrix(&["--render", "--output", folder.path().to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("no results.json"));
 }
 
 #[test]

@@ -31,7 +31,8 @@ pub fn plot(set: &Set) -> Option<Plot> {
             .y_label_formatter(&|value| format!("{value:.0}"))
             .label_style(("sans-serif", 12))
             .draw()?;
-        for (place, allocator) in set.allocators.iter().enumerate() {
+        // The first is brkmap's, and lies above the others.
+        for (place, allocator) in set.allocators.iter().enumerate().rev() {
             let colour = colour(place);
             let style = colour.stroke_width(if place == 0 { 4 } else { 2 });
             let line: Vec<_> =
