@@ -6,6 +6,7 @@
 //!       ─▶ timing ── process         interleaved, rotating start, repeated
 //!       ─▶ rest                      RSS at rest, memory calls, instructions: once each
 //!       ─▶ single                    growth, the idle floor, the Box round
+//!       ─▶ scaling ── affinity       what threads cost each other
 //!       ─▶ results ─▶ report
 //! ```
 
@@ -16,6 +17,7 @@ use brkmap_demos::tool::error::{Error, Result};
 use crate::report;
 use crate::results::{Results, SCHEMA};
 
+pub mod affinity;
 pub mod build;
 pub mod callgrind;
 pub mod cli;
@@ -25,10 +27,12 @@ pub mod process;
 pub mod programs;
 pub mod rest;
 pub mod row;
+pub mod scaling;
 pub mod single;
 pub mod timing;
 
 use cli::Options;
+use single::Single;
 
 /// Shows once more what was measured before.
 pub fn render(options: &Options) -> Result<()> {
@@ -61,6 +65,9 @@ pub fn run(options: &Options) -> Result<bool> {
     timing::measure(&mut sets, options, began, &mut remarks);
     rest::measure(&mut sets, options, &mut remarks);
     single::measure(&mut sets, options, &mut remarks);
+    if options.wants_long(Single::Scaling.name()) {
+        scaling::measure(&mut sets, options, &mut remarks);
+    }
     let mut sets: Vec<_> = sets.into_iter().map(contender::Measured::results).collect();
     for row in sets.iter_mut().flat_map(|set| &mut set.rows) {
         row.judge();

@@ -8,6 +8,7 @@ use crate::results::{Kind, Results};
 
 pub mod markdown;
 pub mod plot;
+pub mod scaling;
 pub mod table;
 pub mod terminal;
 
@@ -74,6 +75,7 @@ pub mod tests {
             hello_kib: Some(1900),
             box_round: Some(round),
             growth: vec![growth(1000, 15.0), growth(10_000, 25.0)],
+            scaling: Vec::new(),
         };
         let with_rest = |cpu, peak| Cell { idle_kib: Some(peak / 2), ..cell(cpu, peak) };
         let mut differing = row("maps", &[("brkmap", cell(5.0, 1000)), ("mimalloc", cell(1.0, 1000))]);

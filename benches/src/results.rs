@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 
 pub mod merge;
 pub mod metric;
+pub mod scaling;
+
+use scaling::Scaling;
 
 pub const SCHEMA: u32 = 1;
 
@@ -66,6 +69,8 @@ pub struct Allocator {
     /// Instructions of one Box of 32 bytes, made, written and dropped, with its loop.
     pub box_round: Option<f64>,
     pub growth: Vec<Growth>,
+    #[serde(default)]
+    pub scaling: Vec<Scaling>,
 }
 
 /// What one operation cost among `live` blocks, in nanoseconds.

@@ -92,6 +92,11 @@ impl Options {
         self.only.is_empty() || self.only.iter().any(|only| only == name)
     }
 
+    /// What takes too long for --quick has to be named there.
+    pub fn wants_long(&self, name: &str) -> bool {
+        self.wants(name) && !(self.quick && self.only.is_empty())
+    }
+
     pub fn wants_allocator(&self, name: &str) -> bool {
         self.allocators.is_empty() || self.allocators.iter().any(|only| only == name)
     }
@@ -166,6 +171,13 @@ mod tests {
         assert!(some.wants_set(Kind::Rust) && !some.wants_set(Kind::Preload));
         assert_eq!(some.unknown(), None);
         assert!(options(&[]).wants("anything"));
+    }
+
+    #[test]
+    fn what_takes_long_is_named_or_belongs_to_a_full_run() {
+        let wants = |words: &[&str]| options(words).wants_long("scaling");
+        assert!(wants(&[]) && wants(&["--quick", "--only=scaling"]));
+        assert!(!wants(&["--quick"]) && !wants(&["--only=pairs"]));
     }
 
     #[test]

@@ -15,16 +15,18 @@ pub enum Single {
     Growth,
     Hello,
     Round,
+    Scaling,
 }
 
 impl Single {
-    pub const ALL: [Single; 3] = [Single::Growth, Single::Hello, Single::Round];
+    pub const ALL: [Single; 4] = [Single::Growth, Single::Hello, Single::Round, Single::Scaling];
 
     pub fn name(self) -> &'static str {
         match self {
             Single::Growth => "growth",
             Single::Hello => "hello",
             Single::Round => "box-round",
+            Single::Scaling => "scaling",
         }
     }
 
@@ -33,6 +35,7 @@ impl Single {
             Single::Growth => "cost of one replacement among 1 thousand to 10 million live blocks",
             Single::Hello => "RSS of a program that only says hello",
             Single::Round => "instructions of one Box of 32 bytes, new and drop (needs valgrind)",
+            Single::Scaling => "what threads cost each other: alone, in processes apart, in one process",
         }
     }
 }

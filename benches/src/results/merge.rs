@@ -62,6 +62,9 @@ impl Allocator {
         if !new.growth.is_empty() {
             self.growth = new.growth;
         }
+        if !new.scaling.is_empty() {
+            self.scaling = new.scaling;
+        }
     }
 }
 
