@@ -19,9 +19,12 @@ use super::affinity;
 use super::cli::Options;
 use super::contender::{Measured, Subject};
 use super::process::Result;
-use crate::results::Kind;
-use crate::results::scaling::{Scaling, Walls};
+use crate::results::scaling::{Scaling, Times, Ways};
+use crate::results::{Kind, Sample};
 use crate::workloads::{self, Threads, Workload};
+
+/// Of one workload with one allocator; or why there are none.
+type Repetitions = Result<Vec<Ways<Times>>>;
 
 /// Who does how much, and where.
 struct Plan {
@@ -41,16 +44,16 @@ pub fn measure(sets: &mut [Measured], options: &Options, remarks: &mut Vec<Strin
     let many: Vec<_> = workloads::ALL.iter().filter(|workload| workload.threads == Threads::Many).collect();
     let subjects: usize = sets.iter().map(|set| set.subjects.len()).sum();
     let progress = bar((subjects * many.len() * options.repetitions()) as u64, "scaling");
-    let mut found: BTreeMap<(Kind, usize, &str), Result<Vec<Walls>>> = BTreeMap::new();
+    let mut found: BTreeMap<(Kind, usize, &str), Repetitions> = BTreeMap::new();
     // As in the timing: what drifts on a machine meets all allocators.
     for _ in 0..options.repetitions() {
         for workload in &many {
             for set in &*sets {
                 for (number, subject) in set.subjects.iter().enumerate() {
                     let samples = found.entry((set.kind, number, workload.name)).or_insert(Ok(Vec::new()));
-                    if let Ok(walls) = samples {
+                    if let Ok(repetitions) = samples {
                         match plan.once(subject, workload) {
-                            Ok(once) => walls.push(once),
+                            Ok(once) => repetitions.push(once),
                             Err(reason) => *samples = Err(reason),
                         }
                     }
@@ -64,8 +67,8 @@ pub fn measure(sets: &mut [Measured], options: &Options, remarks: &mut Vec<Strin
         for (number, subject) in set.subjects.iter_mut().enumerate() {
             for workload in &many {
                 match found.remove(&(set.kind, number, workload.name)) {
-                    Some(Ok(walls)) => {
-                        let scaling = Scaling::of(workload.name, plan.processors.len(), &walls);
+                    Some(Ok(repetitions)) => {
+                        let scaling = Scaling::of(workload.name, plan.processors.len(), &repetitions);
                         subject.allocator.scaling.extend(scaling);
                     }
                     Some(Err(reason)) => {
@@ -97,20 +100,20 @@ fn threads(wanted: usize, processors: usize) -> Result<usize> {
 }
 
 impl Plan {
-    fn once(&self, subject: &Subject, workload: &Workload) -> Result<Walls> {
+    fn once(&self, subject: &Subject, workload: &Workload) -> Result<Ways<Times>> {
         let threads = self.processors.len();
         let run = |processors: &[usize], threads: usize| {
             let scale = self.share * threads as u64;
             let load = subject.load(&["run", workload.name, &scale.to_string(), &threads.to_string()]);
             affinity::on(processors, || {
                 let outcome = load.run()?;
-                let wall = outcome.sample.wall_ms;
-                outcome.success().map(|_| wall)
+                let sample = outcome.sample;
+                outcome.success().map(|_| sample)
             })
         };
         let alone = run(&self.processors[..1], 1)?;
         let ready = Barrier::new(threads);
-        let apart: Result<Vec<f64>> = thread::scope(|scope| {
+        let apart: Result<Vec<Sample>> = thread::scope(|scope| {
             let begin = |cpu| {
                 let (run, ready) = (&run, &ready);
                 scope.spawn(move || {
@@ -121,10 +124,12 @@ impl Plan {
             let running: Vec<_> = self.processors.iter().map(begin).collect();
             running.into_iter().map(|one| one.join().expect("no measuring thread panics")).collect()
         });
-        // The last one's, for together too the last thread ends it.
-        let apart = apart?.into_iter().fold(0.0, f64::max);
         let together = run(&self.processors, threads)?;
-        Ok(Walls { alone, apart, together })
+        Ok(Ways {
+            alone: Times::side_by_side(&[alone]),
+            apart: Times::side_by_side(&apart?),
+            together: Times::side_by_side(&[together]),
+        })
     }
 }
 
