@@ -6,6 +6,7 @@
 //!       ─▶ timing ── process         interleaved, rotating start, repeated
 //!       ─▶ rest                      RSS at rest, memory calls, instructions: once each
 //!       ─▶ single                    growth, the idle floor, the Box round
+//!       ─▶ wide                      the heap of a wide address range
 //!       ─▶ scaling ── affinity       what threads cost each other
 //!       ─▶ results ─▶ report
 //! ```
@@ -30,6 +31,7 @@ pub mod row;
 pub mod scaling;
 pub mod single;
 pub mod timing;
+pub mod wide;
 
 use cli::Options;
 use single::Single;
@@ -65,6 +67,9 @@ pub fn run(options: &Options) -> Result<bool> {
     timing::measure(&mut sets, options, began, &mut remarks);
     rest::measure(&mut sets, options, &mut remarks);
     single::measure(&mut sets, options, &mut remarks);
+    if options.wants_long(Single::Wide.name()) {
+        wide::measure(&mut sets, options, &mut remarks);
+    }
     if options.wants_long(Single::Scaling.name()) {
         scaling::measure(&mut sets, options, &mut remarks);
     }

@@ -11,6 +11,7 @@ pub mod plot;
 pub mod scaling;
 pub mod table;
 pub mod terminal;
+pub mod wide;
 
 /// What the files of a set are named by.
 pub fn stem(kind: Kind) -> &'static str {
@@ -76,6 +77,7 @@ pub mod tests {
             box_round: Some(round),
             growth: vec![growth(1000, 15.0), growth(10_000, 25.0)],
             scaling: Vec::new(),
+            wide: Vec::new(),
         };
         let with_rest = |cpu, peak| Cell { idle_kib: Some(peak / 2), ..cell(cpu, peak) };
         let mut differing = row("maps", &[("brkmap", cell(5.0, 1000)), ("mimalloc", cell(1.0, 1000))]);

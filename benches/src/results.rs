@@ -7,8 +7,10 @@ use serde::{Deserialize, Serialize};
 pub mod merge;
 pub mod metric;
 pub mod scaling;
+pub mod wide;
 
 use scaling::Scaling;
+use wide::Wide;
 
 pub const SCHEMA: u32 = 1;
 
@@ -71,6 +73,9 @@ pub struct Allocator {
     pub growth: Vec<Growth>,
     #[serde(default)]
     pub scaling: Vec<Scaling>,
+    /// A narrow heap and a wide one.
+    #[serde(default)]
+    pub wide: Vec<Wide>,
 }
 
 /// What one operation cost among `live` blocks, in nanoseconds.

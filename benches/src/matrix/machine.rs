@@ -31,6 +31,12 @@ pub fn this() -> Machine {
     }
 }
 
+/// What a process can still have without swapping.
+pub fn available_mib() -> u64 {
+    let text = read_to_string("/proc/meminfo").unwrap_or_default();
+    value(&text, "MemAvailable").map_or(0, |text| kib(&text) / 1024)
+}
+
 #[cfg(target_env = "gnu")]
 pub fn libc() -> String {
     // SAFETY: takes nothing and returns a static C string.
