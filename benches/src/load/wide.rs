@@ -43,7 +43,9 @@ pub fn measure(sparse_blocks: usize, visits: usize, limit_mib: u64) -> Result<Li
     let small_touched = touch(&mut small, visits, small_size, &mut dice);
     let small_replaced = replace(&mut small, visits, small_size, &mut dice);
     let sparse_touched = touch(&mut sparse, sparse_visits, sparse_size, &mut dice);
+    let before = memory::minor_faults();
     let sparse_replaced = replace(&mut sparse, sparse_visits, sparse_size, &mut dice);
+    let faults = memory::minor_faults() - before;
 
     let sum = small.iter().chain(&sparse).fold(0, |sum, block| sum + block.capacity() as u64);
     let each = |time: Duration, times: usize| time.as_nanos() as u64 * 1000 / times.max(1) as u64;
@@ -54,6 +56,7 @@ pub fn measure(sparse_blocks: usize, visits: usize, limit_mib: u64) -> Result<Li
         .with("small_replace_ps", each(small_replaced, visits))
         .with("sparse_touch_ps", each(sparse_touched, sparse_visits))
         .with("sparse_replace_ps", each(sparse_replaced, sparse_visits))
+        .with("sparse_faults", faults)
         .with("peak_kib", memory::peak_kib()))
 }
 

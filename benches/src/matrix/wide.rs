@@ -106,6 +106,7 @@ fn heap(subject: &Subject, blocks: u64) -> Result<Wide> {
         range_kib: field(&output, "range_kib")?,
         small: visit("small")?,
         sparse: visit("sparse")?,
+        sparse_faults: field(&output, "sparse_faults")? as f64 / (VISITS / 10) as f64,
         peak_kib: field(&output, "peak_kib")?,
     })
 }

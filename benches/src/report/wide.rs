@@ -6,7 +6,8 @@ use crate::results::metric::Metric;
 use crate::results::wide::Visit;
 
 pub fn section(set: &Set) -> String {
-    let mut table = Table::new(["allocator", "address range", "small blocks", "sparse blocks", "peak RSS"]);
+    let mut table =
+        Table::new(["allocator", "address range", "small blocks", "sparse blocks", "faults", "peak RSS"]);
     for allocator in &set.allocators {
         for wide in &allocator.wide {
             table.row([
@@ -14,6 +15,7 @@ pub fn section(set: &Set) -> String {
                 range(wide.range_kib),
                 visit(wide.small),
                 visit(wide.sparse),
+                format!("{:.2}", wide.sparse_faults),
                 Metric::Peak.shown(wide.peak_kib as f64),
             ]);
         }
@@ -24,7 +26,7 @@ pub fn section(set: &Set) -> String {
     format!(
         "\n### A wide heap: ns for one visit to a random block that replaces it − one that only touches it\n\n\
          100 000 small blocks of 16 to 127 bytes, spread among sparse ones of 80 to 112 KiB with one touched page \
-         each.\n\n{table}"
+         each; faults are those of a sparse replacement.\n\n{table}"
     )
 }
 
@@ -52,11 +54,12 @@ mod tests {
             range_kib,
             small: Visit { touch: 5.0, replace: 15.4 },
             sparse: Visit { touch: 100.0, replace: 900.0 },
+            sparse_faults: 0.25,
             peak_kib: 2048,
         };
         set.allocators[0].wide = vec![heap(96 << 10), heap(64 << 20)];
         let text = section(&set);
-        assert!(text.contains("| brkmap | 96 MiB | 15 − 5 | 900 − 100 | 2.00 MiB |"), "{text}");
+        assert!(text.contains("| brkmap | 96 MiB | 15 − 5 | 900 − 100 | 0.25 | 2.00 MiB |"), "{text}");
         assert!(text.contains("| brkmap | 64.0 GiB |") && !text.contains("| mimalloc |"), "{text}");
     }
 }

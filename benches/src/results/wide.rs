@@ -19,6 +19,8 @@ pub struct Wide {
     pub range_kib: u64,
     pub small: Visit,
     pub sparse: Visit,
+    /// Page faults for each replacement of a sparse block.
+    pub sparse_faults: f64,
     pub peak_kib: u64,
 }
 
