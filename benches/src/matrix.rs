@@ -23,6 +23,7 @@ pub mod build;
 pub mod callgrind;
 pub mod cli;
 pub mod contender;
+pub mod huge_pages;
 pub mod machine;
 pub mod process;
 pub mod programs;
@@ -34,6 +35,7 @@ pub mod timing;
 pub mod wide;
 
 use cli::Options;
+use huge_pages::HugePages;
 use single::Single;
 
 /// Shows once more what was measured before.
@@ -55,6 +57,14 @@ pub fn run(options: &Options) -> Result<bool> {
     let mut remarks = Vec::new();
     // Read first: after the measuring it would be late to say that it cannot be.
     let earlier = if options.merge { report::read(&options.output())? } else { None };
+    let huge_pages = HugePages::set(options.thp)?;
+    let described = huge_pages.described();
+    if let Some(earlier) = earlier.as_ref().filter(|earlier| earlier.machine.huge_pages != described) {
+        return Err(Error::Usage(format!(
+            "--merge: the results that are there are of huge pages `{}`, and now they are `{described}`",
+            earlier.machine.huge_pages
+        )));
+    }
     let mut sets = contender::sets(options)?;
     let folder = tempfile::tempdir().map_err(Error::during("cannot make a folder for the programs"))?;
     let began = Instant::now();
@@ -73,6 +83,12 @@ pub fn run(options: &Options) -> Result<bool> {
     if options.wants_long(Single::Scaling.name()) {
         scaling::measure(&mut sets, options, &mut remarks);
     }
+    if huge_pages.described() != described {
+        remarks.push(format!(
+            "Huge pages changed under the run: in the end they were {}.",
+            huge_pages.described()
+        ));
+    }
     let mut sets: Vec<_> = sets.into_iter().map(contender::Measured::results).collect();
     for row in sets.iter_mut().flat_map(|set| &mut set.rows) {
         row.judge();
@@ -85,7 +101,7 @@ pub fn run(options: &Options) -> Result<bool> {
         schema: SCHEMA,
         date: jiff::Timestamp::now().strftime("%Y-%m-%d %H:%M UTC").to_string(),
         command: machine::command(std::env::args()),
-        machine: machine::this(),
+        machine: machine::this(described),
         repetitions: options.repetitions(),
         threads: options.threads(),
         scale: options.scale(),

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Parser;
 
 use super::contender::{DEBIAN, RUST, With};
+use super::huge_pages::Mode;
 use super::programs;
 use super::single::Single;
 use crate::results::Kind;
@@ -45,8 +46,13 @@ pub struct Options {
     #[arg(long)]
     pub merge: bool,
 
+    /// Transparent huge pages: never, for what is measured; the other two are the machine's setting, which needs
+    /// root and is put back in the end [default: as the machine has them]
+    #[arg(long, value_name = "MODE")]
+    pub thp: Option<Mode>,
+
     /// Measures nothing: writes RESULTS.md and the plots anew from the results.json that --output has
-    #[arg(long, conflicts_with_all = ["merge", "only", "allocators", "set", "with", "quick", "callgrind"])]
+    #[arg(long, conflicts_with_all = ["merge", "only", "allocators", "set", "with", "quick", "callgrind", "thp"])]
     pub render: bool,
 
     /// How many threads the workloads of many threads have [default: as many as there are processors]
