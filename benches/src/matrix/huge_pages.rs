@@ -11,7 +11,9 @@
 use std::fs::read_to_string;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{ChildStdin, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use brkmap_demos::tool::error::{Error, Result};
 use clap::ValueEnum;
@@ -19,8 +21,11 @@ use rustix::thread::{disable_transparent_huge_pages, transparent_huge_pages_are_
 
 const SETTING: &str = "/sys/kernel/mm/transparent_hugepage/enabled";
 
-/// Waits for its input to end, which no signal from a terminal hastens.
-const RESTORE: &str = r#"trap '' HUP INT TERM; read -r _; printf %s "$1" > "$2""#;
+/// Waits for its input to end, which no signal from a terminal hastens. A grandchild, so that the tracer, which
+/// waits for every child of this process, does not wait for it.
+const RESTORE: &str = r#"trap '' HUP INT TERM; exec 3<&0; { read -r _ <&3; printf %s "$1" > "$2"; } &"#;
+/// More than it takes to write a word.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Mode {
@@ -50,7 +55,8 @@ pub struct HugePages {
 #[derive(Debug)]
 struct Changed {
     before: String,
-    restorer: Child,
+    /// Whose end the restorer waits for.
+    lifeline: ChildStdin,
 }
 
 impl HugePages {
@@ -77,14 +83,19 @@ impl HugePages {
             mode.word(),
             setting.display()
         )))?;
-        let restorer = Command::new("/bin/sh")
+        let no_shell = "--thp: no shell to put huge pages back in the end";
+        let mut shell = Command::new("/bin/sh")
             .args(["-c", RESTORE, "sh", &before])
             .arg(setting)
             .stdin(Stdio::piped())
             .process_group(0)
             .spawn()
-            .map_err(Error::during("--thp: no shell to put huge pages back in the end"))?;
-        huge_pages.changed = Some(Changed { before, restorer });
+            .map_err(Error::during(no_shell))?;
+        let lifeline = shell.stdin.take().expect("its input is a pipe");
+        if !shell.wait().is_ok_and(|status| status.success()) {
+            return Err(Error::Failed(no_shell.into()));
+        }
+        huge_pages.changed = Some(Changed { before, lifeline });
         std::fs::write(setting, mode.word())
             .map_err(Error::during(format!("--thp {} cannot be set", mode.word())))?;
         Ok(huge_pages)
@@ -109,10 +120,13 @@ impl HugePages {
 
 impl Drop for HugePages {
     fn drop(&mut self) {
-        let Some(Changed { before, mut restorer }) = self.changed.take() else { return };
-        drop(restorer.stdin.take());
-        let ended = restorer.wait().is_ok_and(|status| status.success());
-        if !ended || self.system().as_ref() != Some(&before) {
+        let Some(Changed { before, lifeline }) = self.changed.take() else { return };
+        drop(lifeline);
+        let began = Instant::now();
+        while self.system().as_ref() != Some(&before) && began.elapsed() < PATIENCE {
+            thread::sleep(Duration::from_millis(2));
+        }
+        if self.system().as_ref() != Some(&before) {
             eprintln!(
                 "matrix: huge pages were {before} and could not be put back: see {}",
                 self.setting.display()
