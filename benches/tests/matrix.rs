@@ -14,8 +14,11 @@ fn matrix(arguments: &[&str]) -> Output {
 
 fn small(only: &str, folder: &Path, more: &[&str]) -> Output {
     let folder = folder.to_str().expect("a folder of text");
-    let common = ["--scale=1", "--repetitions=1", "--threads=2", "--allocators=brkmap,system,glibc"];
-    matrix(&[&common[..], &["--only", only, "--output", folder], more].concat())
+    let common = ["--scale=1", "--repetitions=1", "--threads=2", "--profile=dev"];
+    matrix(
+        &[&common[..], &["--allocators=brkmap,system,glibc", "--only", only, "--output", folder], more]
+            .concat(),
+    )
 }
 
 fn results(folder: &Path) -> Results {
@@ -97,8 +100,15 @@ fn a_library_that_is_no_malloc_is_skipped_by_name() {
     std::fs::write(&other, "no library").unwrap();
     let with = format!("nothing={}", other.display());
     let folder = folder.path().join("out");
-    let arguments =
-        ["--set=preload", "--with", &with, "--allocators=glibc,nothing", "--only=hello", "--output"];
+    let arguments = [
+        "--profile=dev",
+        "--set=preload",
+        "--with",
+        &with,
+        "--allocators=glibc,nothing",
+        "--only=hello",
+        "--output",
+    ];
     let output = matrix(&[&arguments[..], &[folder.to_str().unwrap()]].concat());
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && said.contains("nothing is skipped"), "{said}");

@@ -71,6 +71,10 @@ pub struct Options {
     #[arg(long)]
     pub callgrind: bool,
 
+    /// The cargo profile to build with; another one is for testing the matrix, not the allocators
+    #[arg(long, value_name = "PROFILE", default_value = "release")]
+    pub profile: String,
+
     /// Names the workloads, programs, measurements and allocators
     #[arg(long)]
     pub list: bool,
