@@ -3,6 +3,7 @@
 //! ```text
 //!   run WORKLOAD SCALE THREADS [settle]   a workload; with `settle`, a second of rest after it
 //!   growth LIVE                           cost of one replacement among LIVE blocks
+//!   wide BLOCKS VISITS LIMIT_MIB         the same in a heap of BLOCKS sparse blocks
 //!   box-round TIMES                       the loop whose instructions are counted
 //!   hello                                 the least a program needs
 //!   whose-malloc                          the file that libc's malloc comes from
@@ -18,11 +19,12 @@ use crate::workloads::{self, Plan};
 pub mod growth;
 pub mod line;
 pub mod round;
+pub mod wide;
 
 use line::Line;
 
-const USAGE: &str = "usage: load-NAME run WORKLOAD SCALE THREADS [settle] | growth LIVE | box-round TIMES | \
-                     hello | whose-malloc";
+const USAGE: &str = "usage: load-NAME run WORKLOAD SCALE THREADS [settle] | growth LIVE | \
+                     wide BLOCKS VISITS LIMIT_MIB | box-round TIMES | hello | whose-malloc";
 
 pub fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -50,6 +52,7 @@ fn perform(words: &[&str]) -> Result<Line, String> {
             run(name, Plan { scale: number(scale)?, threads: number(threads)? }, settle)
         }
         ["growth", live] => Ok(growth::measure(number(live)?)),
+        ["wide", blocks, visits, limit] => wide::measure(number(blocks)?, number(visits)?, number(limit)?),
         ["box-round", times] => Ok(Line::default().with("checksum", round::boxes(number(times)?))),
         ["hello"] => {
             println!("hello, world");

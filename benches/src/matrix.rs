@@ -6,6 +6,8 @@
 //!       ─▶ timing ── process         interleaved, rotating start, repeated
 //!       ─▶ rest                      RSS at rest, memory calls, instructions: once each
 //!       ─▶ single                    growth, the idle floor, the Box round
+//!       ─▶ wide                      the heap of a wide address range
+//!       ─▶ scaling ── affinity       what threads cost each other
 //!       ─▶ results ─▶ report
 //! ```
 
@@ -16,25 +18,53 @@ use brkmap_demos::tool::error::{Error, Result};
 use crate::report;
 use crate::results::{Results, SCHEMA};
 
+pub mod affinity;
 pub mod build;
 pub mod callgrind;
 pub mod cli;
 pub mod contender;
+pub mod huge_pages;
 pub mod machine;
 pub mod process;
 pub mod programs;
 pub mod rest;
 pub mod row;
+pub mod scaling;
 pub mod single;
 pub mod timing;
+pub mod wide;
 
 use cli::Options;
+use huge_pages::HugePages;
+use single::Single;
+
+/// Shows once more what was measured before.
+pub fn render(options: &Options) -> Result<()> {
+    let folder = options.output();
+    let results = report::read(&folder)?.ok_or_else(|| {
+        Error::Usage(format!(
+            "{} has no results.json to render: --output names a folder that an earlier run wrote",
+            folder.display()
+        ))
+    })?;
+    report::render(&results, &folder)?;
+    println!("{}", folder.join("RESULTS.md").display());
+    Ok(())
+}
 
 /// Measures what the options ask for and writes it; false when a row failed.
 pub fn run(options: &Options) -> Result<bool> {
     let mut remarks = Vec::new();
     // Read first: after the measuring it would be late to say that it cannot be.
     let earlier = if options.merge { report::read(&options.output())? } else { None };
+    let huge_pages = HugePages::set(options.thp)?;
+    let described = huge_pages.described();
+    if let Some(earlier) = earlier.as_ref().filter(|earlier| earlier.machine.huge_pages != described) {
+        return Err(Error::Usage(format!(
+            "--merge: the results that are there are of huge pages `{}`, and now they are `{described}`",
+            earlier.machine.huge_pages
+        )));
+    }
     let mut sets = contender::sets(options)?;
     let folder = tempfile::tempdir().map_err(Error::during("cannot make a folder for the programs"))?;
     let began = Instant::now();
@@ -47,6 +77,18 @@ pub fn run(options: &Options) -> Result<bool> {
     timing::measure(&mut sets, options, began, &mut remarks);
     rest::measure(&mut sets, options, &mut remarks);
     single::measure(&mut sets, options, &mut remarks);
+    if options.wants_long(Single::Wide.name()) {
+        wide::measure(&mut sets, options, &mut remarks);
+    }
+    if options.wants_long(Single::Scaling.name()) {
+        scaling::measure(&mut sets, options, &mut remarks);
+    }
+    if huge_pages.described() != described {
+        remarks.push(format!(
+            "Huge pages changed under the run: in the end they were {}.",
+            huge_pages.described()
+        ));
+    }
     let mut sets: Vec<_> = sets.into_iter().map(contender::Measured::results).collect();
     for row in sets.iter_mut().flat_map(|set| &mut set.rows) {
         row.judge();
@@ -59,7 +101,7 @@ pub fn run(options: &Options) -> Result<bool> {
         schema: SCHEMA,
         date: jiff::Timestamp::now().strftime("%Y-%m-%d %H:%M UTC").to_string(),
         command: machine::command(std::env::args()),
-        machine: machine::this(),
+        machine: machine::this(described),
         repetitions: options.repetitions(),
         threads: options.threads(),
         scale: options.scale(),

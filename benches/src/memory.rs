@@ -13,6 +13,19 @@ pub fn peak_kib() -> u64 {
     field("/proc/self/status", "VmHWM:")
 }
 
+/// Page faults of this process so far that needed no disk.
+pub fn minor_faults() -> u64 {
+    let mut buffer = [0; 1024];
+    let read = File::open("/proc/self/stat").and_then(|mut file| file.read(&mut buffer)).unwrap_or(0);
+    std::str::from_utf8(&buffer[..read]).map_or(0, faults)
+}
+
+/// The tenth field; the second is a name in parentheses that may hold anything.
+fn faults(stat: &str) -> u64 {
+    let after = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+    after.split_whitespace().nth(7).and_then(|word| word.parse().ok()).unwrap_or(0)
+}
+
 fn field(path: &str, name: &str) -> u64 {
     let mut buffer = [0; 4096];
     let mut filled = 0;
@@ -37,6 +50,19 @@ mod tests {
         let text = "VmPeak:\t  100 kB\nVmHWM:\t    2048 kB\nVmRSS:\t 7 kB\n";
         assert_eq!(kib(text, "VmHWM:"), 2048);
         assert_eq!(kib(text, "VmSwap:"), 0);
+    }
+
+    #[test]
+    fn faults_are_the_tenth_field_whatever_the_name() {
+        assert_eq!(faults("12 (a ) b) S 1 2 3 4 5 6 789 8 9"), 789);
+        assert_eq!(faults(""), 0);
+    }
+
+    #[test]
+    fn a_page_touched_for_the_first_time_is_a_fault() {
+        let before = minor_faults();
+        std::hint::black_box(vec![1u8; 8 << 20]);
+        assert!(minor_faults() > before);
     }
 
     #[test]

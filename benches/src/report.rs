@@ -8,8 +8,10 @@ use crate::results::{Kind, Results};
 
 pub mod markdown;
 pub mod plot;
+pub mod scaling;
 pub mod table;
 pub mod terminal;
+pub mod wide;
 
 /// What the files of a set are named by.
 pub fn stem(kind: Kind) -> &'static str {
@@ -37,17 +39,25 @@ pub fn read(folder: &Path) -> Result<Option<Results>> {
 
 /// RESULTS.md, results.json and the plots, into `folder`.
 pub fn write(results: &Results, folder: &Path) -> Result<()> {
-    let into = |name: &str| format!("cannot write {}", folder.join(name).display());
     std::fs::create_dir_all(folder)
         .map_err(Error::during(format!("cannot make the folder {}", folder.display())))?;
     let json = serde_json::to_string_pretty(results).map_err(Error::during("the results are no JSON"))?;
-    std::fs::write(folder.join("results.json"), json + "\n").map_err(Error::during(into("results.json")))?;
+    put(folder, "results.json", json + "\n")?;
+    render(results, folder)
+}
+
+/// RESULTS.md and the plots alone, into a folder that is there.
+pub fn render(results: &Results, folder: &Path) -> Result<()> {
     let plots = plot::all(results);
     for plot in &plots {
-        std::fs::write(folder.join(&plot.file), &plot.svg).map_err(Error::during(into(&plot.file)))?;
+        put(folder, &plot.file, &plot.svg)?;
     }
-    let page = markdown::page(results, &plots);
-    std::fs::write(folder.join("RESULTS.md"), page).map_err(Error::during(into("RESULTS.md")))
+    put(folder, "RESULTS.md", markdown::page(results, &plots))
+}
+
+fn put(folder: &Path, name: &str, text: impl AsRef<[u8]>) -> Result<()> {
+    let file = folder.join(name);
+    std::fs::write(&file, text).map_err(Error::during(format!("cannot write {}", file.display())))
 }
 
 #[cfg(test)]
@@ -66,6 +76,8 @@ pub mod tests {
             hello_kib: Some(1900),
             box_round: Some(round),
             growth: vec![growth(1000, 15.0), growth(10_000, 25.0)],
+            scaling: Vec::new(),
+            wide: Vec::new(),
         };
         let with_rest = |cpu, peak| Cell { idle_kib: Some(peak / 2), ..cell(cpu, peak) };
         let mut differing = row("maps", &[("brkmap", cell(5.0, 1000)), ("mimalloc", cell(1.0, 1000))]);

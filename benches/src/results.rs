@@ -6,6 +6,11 @@ use serde::{Deserialize, Serialize};
 
 pub mod merge;
 pub mod metric;
+pub mod scaling;
+pub mod wide;
+
+use scaling::Scaling;
+use wide::Wide;
 
 pub const SCHEMA: u32 = 1;
 
@@ -66,6 +71,11 @@ pub struct Allocator {
     /// Instructions of one Box of 32 bytes, made, written and dropped, with its loop.
     pub box_round: Option<f64>,
     pub growth: Vec<Growth>,
+    #[serde(default)]
+    pub scaling: Vec<Scaling>,
+    /// A narrow heap and a wide one.
+    #[serde(default)]
+    pub wide: Vec<Wide>,
 }
 
 /// What one operation cost among `live` blocks, in nanoseconds.

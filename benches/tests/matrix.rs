@@ -14,8 +14,11 @@ fn matrix(arguments: &[&str]) -> Output {
 
 fn small(only: &str, folder: &Path, more: &[&str]) -> Output {
     let folder = folder.to_str().expect("a folder of text");
-    let common = ["--scale=1", "--repetitions=1", "--threads=2", "--allocators=brkmap,system,glibc"];
-    matrix(&[&common[..], &["--only", only, "--output", folder], more].concat())
+    let common = ["--scale=1", "--repetitions=1", "--threads=2", "--profile=dev"];
+    matrix(
+        &[&common[..], &["--allocators=brkmap,system,glibc", "--only", only, "--output", folder], more]
+            .concat(),
+    )
 }
 
 fn results(folder: &Path) -> Results {
@@ -63,6 +66,22 @@ fn every_workload_agrees_over_the_allocators_and_the_results_are_written() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let merged = self::results(folder.path());
     assert_eq!((merged.pieces, merged.sets[0].rows.len()), (2, workloads::ALL.len()));
+
+    // Shown once more, without a run.
+    let (page, document) = (folder.path().join("RESULTS.md"), folder.path().join("results.json"));
+    let (shown, measured) = (std::fs::read(&page).unwrap(), std::fs::read(&document).unwrap());
+    std::fs::remove_file(&page).unwrap();
+    let output = matrix(&["--render", "--output", folder.path().to_str().unwrap()]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(std::fs::read(&page).unwrap() == shown && std::fs::read(&document).unwrap() == measured);
+}
+
+#[test]
+fn without_results_there_is_nothing_to_render() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = matrix(&["--render", "--output", folder.path().to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("no results.json"));
 }
 
 #[test]
@@ -81,8 +100,15 @@ fn a_library_that_is_no_malloc_is_skipped_by_name() {
     std::fs::write(&other, "no library").unwrap();
     let with = format!("nothing={}", other.display());
     let folder = folder.path().join("out");
-    let arguments =
-        ["--set=preload", "--with", &with, "--allocators=glibc,nothing", "--only=hello", "--output"];
+    let arguments = [
+        "--profile=dev",
+        "--set=preload",
+        "--with",
+        &with,
+        "--allocators=glibc,nothing",
+        "--only=hello",
+        "--output",
+    ];
     let output = matrix(&[&arguments[..], &[folder.to_str().unwrap()]].concat());
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && said.contains("nothing is skipped"), "{said}");

@@ -11,7 +11,8 @@ fn main() -> ExitCode {
         print!("{}", matrix::cli::list());
         return ExitCode::SUCCESS;
     }
-    match matrix::run(&options) {
+    let done = if options.render { matrix::render(&options).map(|()| true) } else { matrix::run(&options) };
+    match done {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {

@@ -7,32 +7,37 @@ use std::process::{Command, Output, Stdio};
 type Result<T> = std::result::Result<T, String>;
 
 /// The load for an allocator. Without the default features: a load needs nothing of the matrix.
-pub fn load(name: &str, feature: Option<&str>) -> Result<PathBuf> {
+pub fn load(name: &str, feature: Option<&str>, profile: &str) -> Result<PathBuf> {
     let binary = format!("load-{name}");
     let mut arguments = vec!["-p", "brkmap-benches", "--no-default-features", "--bin", &binary];
     if let Some(feature) = feature {
         arguments.extend(["--features", feature]);
     }
-    release(&arguments, &binary)
+    built(&arguments, &binary, profile)
 }
 
 /// libbrkmap.so.
-pub fn preload() -> Result<PathBuf> {
-    release(&["-p", "brkmap-preload", "--lib"], "libbrkmap.so")
+pub fn preload(profile: &str) -> Result<PathBuf> {
+    built(&["-p", "brkmap-preload", "--lib"], "libbrkmap.so", profile)
 }
 
-fn release(arguments: &[&str], file: &str) -> Result<PathBuf> {
-    let path = target().join("release").join(file);
+fn built(arguments: &[&str], file: &str, profile: &str) -> Result<PathBuf> {
+    let path = target().join(folder(profile)).join(file);
     let mut command = cargo();
-    command.args(["build", "--release", "--target-dir"]).arg(target()).args(arguments);
+    command.args(["build", "--profile", profile, "--target-dir"]).arg(target()).args(arguments);
     if !path.exists() {
-        eprintln!("matrix: {file} is not there yet: cargo build --release {}", arguments.join(" "));
+        eprintln!("matrix: {file} is not there yet: cargo build --profile {profile} {}", arguments.join(" "));
     }
     let output = command.output().map_err(|error| format!("cargo cannot be run: {error}"))?;
     if !output.status.success() {
         return Err(format!("it could not be built: {}", complaint(&output.stderr)));
     }
     if path.exists() { Ok(path) } else { Err(format!("cargo made no {file} in its target directory")) }
+}
+
+/// Where in the target directory a profile's files are.
+fn folder(profile: &str) -> &str {
+    if profile == "dev" { "debug" } else { profile }
 }
 
 /// What stands first in the compiler's or the build script's complaint.
@@ -98,6 +103,11 @@ mod tests {
             Some("7.6.13")
         );
         assert_eq!(version_in("nothing"), None);
+    }
+
+    #[test]
+    fn only_the_dev_profile_has_a_folder_of_another_name() {
+        assert_eq!((folder("dev"), folder("release")), ("debug", "release"));
     }
 
     #[test]

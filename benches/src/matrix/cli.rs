@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Parser;
 
 use super::contender::{DEBIAN, RUST, With};
+use super::huge_pages::Mode;
 use super::programs;
 use super::single::Single;
 use crate::results::Kind;
@@ -45,6 +46,15 @@ pub struct Options {
     #[arg(long)]
     pub merge: bool,
 
+    /// Transparent huge pages: never, for what is measured; the other two are the machine's setting, which needs
+    /// root and is put back in the end [default: as the machine has them]
+    #[arg(long, value_name = "MODE")]
+    pub thp: Option<Mode>,
+
+    /// Measures nothing: writes RESULTS.md and the plots anew from the results.json that --output has
+    #[arg(long, conflicts_with_all = ["merge", "only", "allocators", "set", "with", "quick", "callgrind", "thp"])]
+    pub render: bool,
+
     /// How many threads the workloads of many threads have [default: as many as there are processors]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=512))]
     threads: Option<u16>,
@@ -60,6 +70,10 @@ pub struct Options {
     /// Also counts instructions, at a twentieth of the work (needs valgrind; slow)
     #[arg(long)]
     pub callgrind: bool,
+
+    /// The cargo profile to build with; another one is for testing the matrix, not the allocators
+    #[arg(long, value_name = "PROFILE", default_value = "release")]
+    pub profile: String,
 
     /// Names the workloads, programs, measurements and allocators
     #[arg(long)]
@@ -86,6 +100,11 @@ impl Options {
 
     pub fn wants(&self, name: &str) -> bool {
         self.only.is_empty() || self.only.iter().any(|only| only == name)
+    }
+
+    /// What takes too long for --quick has to be named there.
+    pub fn wants_long(&self, name: &str) -> bool {
+        self.wants(name) && !(self.quick && self.only.is_empty())
     }
 
     pub fn wants_allocator(&self, name: &str) -> bool {
@@ -162,6 +181,13 @@ mod tests {
         assert!(some.wants_set(Kind::Rust) && !some.wants_set(Kind::Preload));
         assert_eq!(some.unknown(), None);
         assert!(options(&[]).wants("anything"));
+    }
+
+    #[test]
+    fn what_takes_long_is_named_or_belongs_to_a_full_run() {
+        let wants = |words: &[&str]| options(words).wants_long("scaling");
+        assert!(wants(&[]) && wants(&["--quick", "--only=scaling"]));
+        assert!(!wants(&["--quick"]) && !wants(&["--only=pairs"]));
     }
 
     #[test]

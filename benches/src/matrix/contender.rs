@@ -141,7 +141,7 @@ pub fn sets(options: &Options) -> Result<Vec<Measured>> {
 fn rust_set(options: &Options) -> Measured {
     let mut set = Measured::new(Kind::Rust);
     for peer in RUST.iter().filter(|peer| options.wants_allocator(peer.name)) {
-        match build::load(peer.name, peer.feature) {
+        match build::load(peer.name, peer.feature, &options.profile) {
             Ok(load) => {
                 let version = peer.package.map_or_else(machine::libc, build::version);
                 let allocator = Allocator { name: peer.name.into(), version, ..Allocator::default() };
@@ -155,7 +155,7 @@ fn rust_set(options: &Options) -> Measured {
 
 fn preload_set(options: &Options) -> Result<Measured> {
     let mut set = Measured::new(Kind::Preload);
-    let load = build::load("system", None).map_err(Error::Failed)?;
+    let load = build::load("system", None, &options.profile).map_err(Error::Failed)?;
     let mut add = |name: &str, version: String, preload: Option<PathBuf>| {
         if set.subjects.iter().any(|subject| subject.name() == name) {
             return set.skip(name, "there is one of this name already");
@@ -168,7 +168,7 @@ fn preload_set(options: &Options) -> Result<Measured> {
         }
     };
     if options.wants_allocator("brkmap") {
-        let library = build::preload().map_err(Error::Failed)?;
+        let library = build::preload(&options.profile).map_err(Error::Failed)?;
         add("brkmap", env!("CARGO_PKG_VERSION").into(), Some(library));
     }
     if options.wants_allocator("glibc") {

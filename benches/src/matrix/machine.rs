@@ -8,7 +8,7 @@ use std::process::Command;
 use super::build;
 use crate::results::Machine;
 
-pub fn this() -> Machine {
+pub fn this(huge_pages: String) -> Machine {
     let file = |path: &str| read_to_string(path).unwrap_or_default();
     let git = |arguments: &[&str]| {
         build::text(Command::new("git").current_dir(build::root()).args(arguments).output())
@@ -24,11 +24,16 @@ pub fn this() -> Machine {
         memory_mib: value(&file("/proc/meminfo"), "MemTotal").map_or(0, |text| kib(&text) / 1024),
         kernel: file("/proc/sys/kernel/osrelease").trim().to_owned(),
         libc: libc(),
-        huge_pages: chosen(&file("/sys/kernel/mm/transparent_hugepage/enabled"))
-            .unwrap_or_else(|| "none".into()),
+        huge_pages,
         rustc: build::text(Command::new("rustc").arg("--version").output()).unwrap_or_default(),
         commit,
     }
+}
+
+/// What a process can still have without swapping.
+pub fn available_mib() -> u64 {
+    let text = read_to_string("/proc/meminfo").unwrap_or_default();
+    value(&text, "MemAvailable").map_or(0, |text| kib(&text) / 1024)
 }
 
 #[cfg(target_env = "gnu")]
@@ -67,11 +72,6 @@ fn kib(text: &str) -> u64 {
     text.split(' ').next().and_then(|number| number.parse().ok()).unwrap_or(0)
 }
 
-/// `always [madvise] never`: the one in brackets.
-fn chosen(text: &str) -> Option<String> {
-    Some(text.split_once('[')?.1.split_once(']')?.0.to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -92,6 +92,5 @@ mod tests {
     fn the_kernels_files_are_read() {
         assert_eq!(value("processor\t: 0\nmodel name\t: A B 7\n", "model name").as_deref(), Some("A B 7"));
         assert_eq!(kib("24635 kB"), 24635);
-        assert_eq!(chosen("always [madvise] never").as_deref(), Some("madvise"));
     }
 }

@@ -134,7 +134,7 @@ fn tell(row: &str, subject: &Subject, reason: &str) {
     eprintln!("matrix: {row} with {}: {reason}", subject.name());
 }
 
-fn memory_calls(invocation: &Invocation) -> Result<BTreeMap<String, u64>> {
+pub fn memory_calls(invocation: &Invocation) -> Result<BTreeMap<String, u64>> {
     let mut program = Program::new(invocation.argv.clone());
     program.remove("LD_PRELOAD");
     for (name, value) in &invocation.environment {
@@ -158,13 +158,14 @@ fn memory_calls(invocation: &Invocation) -> Result<BTreeMap<String, u64>> {
 }
 
 /// Runs `work` with standard output turned away: what is traced inherits ours.
-fn silent(work: impl FnOnce()) -> Result<()> {
+pub fn silent<T>(work: impl FnOnce() -> T) -> Result<T> {
     let refused = |error| format!("standard output cannot be turned away: {error}");
     let kept = rustix::io::dup(stdout()).map_err(|error| refused(error.into()))?;
     let nowhere = File::options().write(true).open("/dev/null").map_err(refused)?;
     dup2_stdout(&nowhere).map_err(|error| refused(error.into()))?;
-    work();
-    dup2_stdout(&kept).map_err(|error| refused(error.into()))
+    let done = work();
+    dup2_stdout(&kept).map_err(|error| refused(error.into()))?;
+    Ok(done)
 }
 
 #[cfg(test)]

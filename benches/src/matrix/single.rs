@@ -15,16 +15,21 @@ pub enum Single {
     Growth,
     Hello,
     Round,
+    Wide,
+    Scaling,
 }
 
 impl Single {
-    pub const ALL: [Single; 3] = [Single::Growth, Single::Hello, Single::Round];
+    pub const ALL: [Single; 5] =
+        [Single::Growth, Single::Hello, Single::Round, Single::Wide, Single::Scaling];
 
     pub fn name(self) -> &'static str {
         match self {
             Single::Growth => "growth",
             Single::Hello => "hello",
             Single::Round => "box-round",
+            Single::Wide => "wide",
+            Single::Scaling => "scaling",
         }
     }
 
@@ -33,6 +38,10 @@ impl Single {
             Single::Growth => "cost of one replacement among 1 thousand to 10 million live blocks",
             Single::Hello => "RSS of a program that only says hello",
             Single::Round => "instructions of one Box of 32 bytes, new and drop (needs valgrind)",
+            Single::Wide => {
+                "cost of one replacement in a heap of 64 GiB of addresses (takes 8 GiB of memory at most)"
+            }
+            Single::Scaling => "what threads cost each other: alone, in processes apart, in one process",
         }
     }
 }
@@ -105,7 +114,7 @@ fn growth(subject: &Subject, live: u64) -> Result<Growth> {
     })
 }
 
-fn field(output: &str, name: &str) -> Result<u64> {
+pub fn field(output: &str, name: &str) -> Result<u64> {
     Line::parse(output).and_then(|line| line.get(name)).ok_or_else(|| format!("it told no {name}"))
 }
 

@@ -2,7 +2,7 @@
 
 use super::plot::Plot;
 use super::table::Table;
-use super::title;
+use super::{scaling, title, wide};
 use crate::results::metric::{Metric, is_peer};
 use crate::results::{Kind, Results, Set};
 
@@ -79,7 +79,7 @@ fn section(set: &Set, plots: &[Plot]) -> String {
         text += &ratios(set, metric);
     }
     text += &medians(set);
-    text + &growth(set)
+    text + &growth(set) + &wide::section(set) + &scaling::section(set)
 }
 
 /// The geometric means, an allocator a line.

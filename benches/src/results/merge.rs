@@ -1,5 +1,6 @@
 //! Results that were taken in pieces, put together: a machine is not always quiet for half an hour.
 
+use super::wide::skipped_name;
 use super::{Allocator, Results, Row, Set, Skipped};
 
 impl Results {
@@ -41,8 +42,10 @@ impl Set {
             }
         }
         let there = |skipped: &Skipped, set: &Set| {
-            set.allocators.iter().any(|allocator| allocator.name == skipped.name)
-                || set.rows.iter().any(|row| row.name == skipped.name)
+            set.allocators.iter().any(|allocator| {
+                let wide = !allocator.wide.is_empty() && skipped.name == skipped_name(&allocator.name);
+                allocator.name == skipped.name || wide
+            }) || set.rows.iter().any(|row| row.name == skipped.name)
                 || set.skipped.contains(skipped)
         };
         for skipped in old.skipped {
@@ -61,6 +64,12 @@ impl Allocator {
         self.box_round = new.box_round.or(self.box_round);
         if !new.growth.is_empty() {
             self.growth = new.growth;
+        }
+        if !new.scaling.is_empty() {
+            self.scaling = new.scaling;
+        }
+        if !new.wide.is_empty() {
+            self.wide = new.wide;
         }
     }
 }

@@ -11,7 +11,7 @@ const WRITES: u64 = 400;
 
 pub fn run(plan: Plan) -> u64 {
     let mut sum = 0u64;
-    for _ in 0..plan.times(600) {
+    for _ in 0..plan.times(1200) / plan.threads as u64 {
         // Side by side: the first of each thread lie in one cache line.
         let seeds: Vec<Box<u64>> = (0..plan.threads as u64).map(Box::new).collect();
         let threads: Vec<_> = seeds.into_iter().map(|seed| thread::spawn(move || scribble(seed))).collect();
