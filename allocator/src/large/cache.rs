@@ -1,0 +1,167 @@
+//! Freed mappings, kept with their pages: a pool of pages for the blocks to come.
+
+use super::Mapping;
+use crate::row::Row;
+
+/// Mappings the cache holds at most: it is searched from end to end.
+const CACHED_MAX: usize = 32;
+
+/// The end that a reused mapping is too long by is cut off from this size on, and from a sixteenth of the
+/// block: smaller pieces would fill the cache and serve nobody.
+const CUT_MIN: usize = 64 << 10;
+
+pub struct Cache {
+    /// Oldest first.
+    mappings: Row<Mapping, CACHED_MAX>,
+    count: usize,
+    bytes: usize,
+}
+
+impl Cache {
+    pub const fn new() -> Self {
+        Cache {
+            mappings: Row([Mapping { at: core::ptr::null_mut(), len: 0 }; CACHED_MAX]),
+            count: 0,
+            bytes: 0,
+        }
+    }
+
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Adds a mapping, as one with those it touches. False where the cache is full.
+    pub fn put(&mut self, mapping: Mapping) -> bool {
+        let mut whole = mapping;
+        let mut at = 0;
+        while at < self.count {
+            let other = self.mappings[at];
+            let below = other.end() == whole.at;
+            if below || whole.end() == other.at {
+                whole = Mapping { at: if below { other.at } else { whole.at }, len: whole.len + other.len };
+                self.take(at);
+                at = 0;
+            } else {
+                at += 1;
+            }
+        }
+        if self.count == CACHED_MAX {
+            return false;
+        }
+        self.mappings[self.count] = whole;
+        self.count += 1;
+        self.bytes += whole.len;
+        true
+    }
+
+    /// Takes a mapping for a block of `len` bytes at a multiple of `align`: the smallest that is long enough,
+    /// without the end that is too much; else the longest of all, if one that is too short is of use. Where
+    /// mappings are cut at huge pages, a block of such starts at one, and a smaller one leaves them whole.
+    pub fn take_for(&mut self, len: usize, align: usize, unit: usize, or_short: bool) -> Option<Mapping> {
+        let units = if len < unit { 1 } else { unit };
+        if let Some(at) = self.fit(len, align.max(units)) {
+            self.part_last(at, len, unit);
+            return Some(self.take_front(at, len));
+        }
+        let all = self.mappings.first(self.count).iter().enumerate();
+        let (at, _) = (all.filter(|(_, mapping)| or_short && mapping.at.addr().is_multiple_of(units)))
+            .max_by_key(|(_, mapping)| mapping.len)
+            .filter(|(_, mapping)| mapping.len >= units)?;
+        Some(self.take(at))
+    }
+
+    /// Makes the last unit of a mapping one of its own, for a block that is shorter.
+    fn part_last(&mut self, at: usize, len: usize, unit: usize) {
+        let whole = self.mappings[at];
+        if len < unit && whole.len >= 2 * unit && self.count < CACHED_MAX {
+            let (front, last) = whole.split(whole.len - unit);
+            self.mappings[at] = last;
+            self.mappings[self.count] = front;
+            self.count += 1;
+        }
+    }
+
+    /// Takes what begins at `end`, up to `len` bytes of it and what is not worth keeping behind them.
+    pub fn take_behind(&mut self, end: *mut u8, len: usize) -> usize {
+        match self.mappings.first(self.count).iter().position(|mapping| mapping.at == end) {
+            Some(at) => self.take_front(at, len).len,
+            None => 0,
+        }
+    }
+
+    /// Whether a mapping is long enough.
+    pub fn fits(&self, len: usize) -> bool {
+        self.fit(len, 1).is_some()
+    }
+
+    /// Takes the oldest mapping, or its end, cut at a multiple of `unit`, if the rest is worth keeping inside
+    /// `bound`. None where the cache is inside it.
+    pub fn take_excess(&mut self, bound: usize, unit: usize) -> Option<Mapping> {
+        let excess = self.bytes.checked_sub(bound).filter(|&excess| excess > 0)?;
+        let oldest = self.mappings[0];
+        let stay = oldest.part_within(oldest.len.saturating_sub(excess), unit);
+        if stay == 0 {
+            return Some(self.take(0));
+        }
+        self.mappings[0].len = stay;
+        self.bytes -= oldest.len - stay;
+        Some(oldest.split(stay).1)
+    }
+
+    fn fit(&self, len: usize, align: usize) -> Option<usize> {
+        let all = self.mappings.first(self.count).iter().enumerate();
+        all.filter(|(_, mapping)| mapping.at.addr().is_multiple_of(align) && mapping.len >= len)
+            .min_by_key(|(_, mapping)| mapping.len)
+            .map(|(at, _)| at)
+    }
+
+    /// Takes the first `len` bytes of a mapping, or all of it where little would be left.
+    fn take_front(&mut self, at: usize, len: usize) -> Mapping {
+        let found = self.mappings[at];
+        let rest = found.len.saturating_sub(len);
+        if rest < CUT_MIN.max(len / 16) {
+            return self.take(at);
+        }
+        let (taken, rest) = found.split(len);
+        self.mappings[at] = rest;
+        self.bytes -= len;
+        taken
+    }
+
+    fn take(&mut self, at: usize) -> Mapping {
+        let mapping = self.mappings[at];
+        self.count -= 1;
+        for at in at..self.count {
+            self.mappings[at] = self.mappings[at + 1];
+        }
+        self.bytes -= mapping.len;
+        mapping
+    }
+}
+
+impl Mapping {
+    fn end(&self) -> *mut u8 {
+        self.at.wrapping_add(self.len)
+    }
+
+    /// The first `len` bytes, or all there are, and what is behind them.
+    pub fn split(self, len: usize) -> (Mapping, Mapping) {
+        let len = len.min(self.len);
+        (Mapping { len, ..self }, Mapping { at: self.at.wrapping_add(len), len: self.len - len })
+    }
+
+    /// The longest first part of at most `len` bytes that ends at a multiple of `unit`; 0 where it is too
+    /// short to be kept.
+    pub fn part_within(&self, len: usize, unit: usize) -> usize {
+        if len >= self.len {
+            return self.len;
+        }
+        let end = (self.at.addr() + len) & !(unit - 1);
+        let part = end.saturating_sub(self.at.addr());
+        if part < CUT_MIN { 0 } else { part }
+    }
+}

@@ -1,0 +1,81 @@
+//! Whether a program takes large blocks again for those it gives back: then they are on huge pages.
+//!
+//! Its first large blocks are not: what a program touches of them, and nothing else, is resident. One that
+//! gives back and takes again, over and over, pays for a fault at each page; a huge page is one fault for
+//! 512. So much may then be mapped on huge pages as was given back before, and each time half of it is
+//! spent: a program that goes on is never short of it, one that gave back once soon is.
+
+use crate::config::HUGE_PAGE;
+
+/// Bytes given back from which on it is recycling.
+const AFTER: usize = 32 << 20;
+
+/// Requests from this size on are made whole huge pages.
+const WHOLE_FROM: usize = HUGE_PAGE / 2;
+
+pub struct Recycle {
+    given_back: usize,
+}
+
+impl Recycle {
+    pub const fn new() -> Self {
+        Recycle { given_back: 0 }
+    }
+
+    /// Notes an unmapped mapping.
+    pub fn give_back(&mut self, bytes: usize) {
+        self.given_back = self.given_back.saturating_add(bytes);
+    }
+
+    /// Spends what was given back for `fresh` new bytes: whether they should be on huge pages.
+    pub fn take(&mut self, fresh: usize) -> bool {
+        let huge = self.given_back.saturating_sub(AFTER) >= fresh;
+        self.given_back = self.given_back.saturating_sub(fresh / 2);
+        huge
+    }
+
+    /// Where mappings are cut: at a multiple of this.
+    pub fn unit(&self, page: usize) -> usize {
+        if self.given_back >= AFTER { HUGE_PAGE } else { page }
+    }
+
+    /// The length of a mapping for `len` bytes.
+    pub fn length(&self, len: usize) -> usize {
+        let huge = len >= WHOLE_FROM && self.given_back.saturating_sub(AFTER) >= len;
+        if huge { len.next_multiple_of(HUGE_PAGE) } else { len }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_blocks_are_on_small_pages_and_recycled_ones_on_huge_pages() {
+        let mut recycle = Recycle::new();
+        let (page, len) = (4096, 5 << 20);
+        let mut rounds = 0;
+        assert_eq!(recycle.unit(page), page);
+        while !recycle.take(len) {
+            assert_eq!(recycle.length(len), len, "round {rounds}");
+            recycle.give_back(len);
+            rounds += 1;
+        }
+        assert!(rounds > 8 && rounds < 20, "{rounds}");
+        for _ in 0..100 {
+            recycle.give_back(len);
+            assert!(recycle.take(len), "what goes on stays on huge pages");
+        }
+        assert_eq!((recycle.unit(page), recycle.length(len)), (HUGE_PAGE, 6 << 20));
+        assert_eq!(recycle.length(WHOLE_FROM - page), WHOLE_FROM - page, "small blocks are not made longer");
+    }
+
+    #[test]
+    fn what_was_given_back_once_is_soon_spent() {
+        let mut recycle = Recycle::new();
+        recycle.give_back(1 << 30);
+        assert!(!recycle.take(1 << 30), "more than was given back beyond the first");
+        let huge = (0..100).filter(|_| recycle.take(64 << 20)).count();
+        assert!((1..16).contains(&huge), "{huge}");
+    }
+}
