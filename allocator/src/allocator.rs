@@ -31,8 +31,8 @@ pub struct Allocator<O: Os> {
 /// What a request got.
 pub struct Allocated {
     pub block: *mut u8,
-    /// How much of it may be other than zero: the first word of a free block's links, everything, or
-    /// nothing.
+    /// How much of it may be other than zero: the first word of a free block's links, what a grown mapping
+    /// had, everything, or nothing.
     pub soiled: Soiled,
 }
 
@@ -40,6 +40,7 @@ pub struct Allocated {
 pub enum Soiled {
     Nothing,
     FirstWord,
+    First(usize),
     Everything,
 }
 
@@ -80,8 +81,9 @@ impl<O: Os> Allocator<O> {
             return self.alloc_span(size, align);
         }
         match self.large.alloc(&self.arena, size, align) {
-            Some(LargeBlock { block, zeroed }) => {
-                Some(Allocated { block, soiled: if zeroed { Soiled::Nothing } else { Soiled::Everything } })
+            Some(LargeBlock { block, soiled }) => {
+                let soiled = if soiled == 0 { Soiled::Nothing } else { Soiled::First(soiled) };
+                Some(Allocated { block, soiled })
             }
             // A limit may refuse new mappings where the arena has free addresses enough.
             None => self.alloc_span(size, align),
@@ -342,6 +344,7 @@ pub fn zeroed(allocated: Option<Allocated>, size: usize) -> *mut u8 {
     let dirty = match soiled {
         Soiled::Nothing => 0,
         Soiled::FirstWord => size.min(size_of::<usize>()),
+        Soiled::First(bytes) => size.min(bytes),
         Soiled::Everything => size,
     };
     // SAFETY: the block is at least `size` bytes, and this call's alone.

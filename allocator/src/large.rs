@@ -48,10 +48,10 @@ pub struct Large {
     state: Lock<State>,
 }
 
-/// A large block, and whether it reads as zero.
+/// A large block, and how much of it, from its start, may be other than zero.
 pub struct LargeBlock {
     pub block: *mut u8,
-    pub zeroed: bool,
+    pub soiled: usize,
 }
 
 /// A glance at the large blocks.
@@ -79,12 +79,12 @@ impl Large {
     /// A block of at least `size` bytes at a multiple of `align`.
     pub fn alloc<O: Os>(&self, arena: &Arena<O>, size: usize, align: usize) -> Option<LargeBlock> {
         let len = self.state.lock().recycle.length(round_up(size.max(1), arena.os.page())?);
-        let (mapping, zeroed) = match self.reuse(arena, len, align) {
-            Some(mapping) => (mapping, false),
+        let (mapping, soiled) = match self.reuse(arena, len, align) {
+            Some(reused) => reused,
             None => {
                 let mapping = map_aligned(&arena.os, len, align)?;
                 self.advise(arena, mapping, len);
-                (mapping, true)
+                (mapping, 0)
             }
         };
         let mut state = self.state.lock();
@@ -98,7 +98,7 @@ impl Large {
         state.live_bytes += mapping.len;
         drop(state);
         arena.count_outside(mapping.len as isize, 0);
-        Some(LargeBlock { block: mapping.at, zeroed })
+        Some(LargeBlock { block: mapping.at, soiled })
     }
 
     /// Usable bytes of a large block; None where the pointer is none.
@@ -270,11 +270,11 @@ impl Large {
         }
     }
 
-    /// A cached mapping made to fit.
-    fn reuse<O: Os>(&self, arena: &Arena<O>, len: usize, align: usize) -> Option<Mapping> {
+    /// A cached mapping made to fit, and how much of it is as it was left.
+    fn reuse<O: Os>(&self, arena: &Arena<O>, len: usize, align: usize) -> Option<(Mapping, usize)> {
         let mut state = self.state.lock();
         if let Some(mapping) = state.stuck.pop(len, align) {
-            return Some(mapping);
+            return Some((mapping, mapping.len));
         }
         let page = arena.os.page();
         let unit = state.recycle.unit(page);
@@ -283,13 +283,13 @@ impl Large {
         drop(state);
         arena.count_outside(0, -(found.len as isize));
         if found.len >= len {
-            return Some(found);
+            return Some((found, found.len));
         }
         // SAFETY: this thread's alone.
         match unsafe { arena.os.remap(found.at, found.len, len) } {
             Some(at) => {
                 self.advise(arena, Mapping { at, len }, len - found.len);
-                Some(Mapping { at, len })
+                Some((Mapping { at, len }, found.len))
             }
             None => {
                 // SAFETY: as above.

@@ -8,10 +8,10 @@
 use crate::config::HUGE_PAGE;
 
 /// Bytes given back from which on it is recycling.
-const AFTER: usize = 32 << 20;
+const AFTER: usize = 16 << 20;
 
-/// Requests from this size on are made whole huge pages.
-const WHOLE_FROM: usize = HUGE_PAGE / 2;
+/// The end of a mapping that is made a whole huge page: below, faults cost no more than zeroing that would.
+const TAIL_MIN: usize = HUGE_PAGE / 4;
 
 pub struct Recycle {
     given_back: usize,
@@ -39,10 +39,12 @@ impl Recycle {
         if self.given_back >= AFTER { HUGE_PAGE } else { page }
     }
 
-    /// The length of a mapping for `len` bytes.
+    /// The length of a mapping for `len` bytes: whole huge pages, where that is not half as much again.
     pub fn length(&self, len: usize) -> usize {
-        let huge = len >= WHOLE_FROM && self.given_back.saturating_sub(AFTER) >= len;
-        if huge { len.next_multiple_of(HUGE_PAGE) } else { len }
+        let tail = len % HUGE_PAGE;
+        let longer = HUGE_PAGE - tail;
+        let whole = tail >= TAIL_MIN && longer <= len / 2 && self.given_back.saturating_sub(AFTER) >= len;
+        if whole { len + longer } else { len }
     }
 }
 
@@ -67,7 +69,10 @@ mod tests {
             assert!(recycle.take(len), "what goes on stays on huge pages");
         }
         assert_eq!((recycle.unit(page), recycle.length(len)), (HUGE_PAGE, 6 << 20));
-        assert_eq!(recycle.length(WHOLE_FROM - page), WHOLE_FROM - page, "small blocks are not made longer");
+        for same in [1 << 20, 2 << 20, (2 << 20) + page, (3 << 20) - (512 << 10), (64 << 20) + page] {
+            assert_eq!(recycle.length(same), same, "{same} bytes would become too many");
+        }
+        assert_eq!(recycle.length(3 << 19), HUGE_PAGE);
     }
 
     #[test]
