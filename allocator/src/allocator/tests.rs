@@ -7,6 +7,7 @@ use crate::os::BreakOwner;
 use crate::os::sim::{Call, RANGE, Sim};
 use proptest::prelude::*;
 
+mod recycled;
 mod refusals;
 
 /// The two halves of an allocator with one heap for the test's thread.

@@ -165,3 +165,88 @@ impl Mapping {
         if part < CUT_MIN { 0 } else { part }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core::ptr::without_provenance_mut;
+
+    const MIB: usize = 1 << 20;
+    const UNIT: usize = 2 * MIB;
+
+    fn mapping(at: usize, len: usize) -> Mapping {
+        Mapping { at: without_provenance_mut(at), len }
+    }
+
+    fn cache(mappings: &[(usize, usize)]) -> Cache {
+        let mut cache = Cache::new();
+        assert!(mappings.iter().all(|&(at, len)| cache.put(mapping(at, len))));
+        cache
+    }
+
+    fn range(mapping: Option<Mapping>) -> Option<(usize, usize)> {
+        mapping.map(|mapping| (mapping.at.addr(), mapping.len))
+    }
+
+    #[test]
+    fn the_smallest_that_is_long_enough_serves_and_its_end_stays() {
+        let mut cache = cache(&[(64 * MIB, 8 * MIB), (32 * MIB, 3 * MIB)]);
+        assert_eq!(range(cache.take_for(MIB, 1, 1, true)), Some((32 * MIB, MIB)));
+        assert_eq!((cache.count(), cache.bytes()), (2, 10 * MIB));
+        assert_eq!(range(cache.take_for(9 * MIB, 1, 1, false)), None);
+        assert_eq!(range(cache.take_for(9 * MIB, 1, 1, true)), Some((64 * MIB, 8 * MIB)), "to be grown");
+        assert_eq!(
+            range(cache.take_for(2 * MIB - 4096, 1, 1, true)),
+            Some((33 * MIB, 2 * MIB)),
+            "nearly all"
+        );
+        assert_eq!((cache.count(), cache.bytes()), (0, 0));
+    }
+
+    #[test]
+    fn huge_pages_stay_whole_where_a_small_block_is_cut_off() {
+        let mut cache = cache(&[(64 * MIB, 3 * UNIT), (33 * MIB, 5 * MIB)]);
+        assert_eq!(
+            range(cache.take_for(UNIT, 1, UNIT, true)),
+            Some((64 * MIB, UNIT)),
+            "one that starts at one"
+        );
+        assert_eq!(range(cache.take_for(MIB, 1, UNIT, true)), Some((66 * MIB + UNIT, MIB)), "of the last");
+        assert!(cache.fits(4 * MIB), "the mapping that starts between two is there");
+        assert_eq!(range(cache.take_for(UNIT, 1, UNIT, true)), Some((66 * MIB, UNIT)));
+        assert_eq!(cache.bytes(), 6 * MIB);
+    }
+
+    #[test]
+    fn a_block_grows_into_what_is_cached_behind_it() {
+        let mut cache = cache(&[(64 * MIB, 4 * MIB)]);
+        assert_eq!(cache.take_behind(without_provenance_mut(63 * MIB), MIB), 0);
+        assert_eq!(cache.take_behind(without_provenance_mut(64 * MIB), MIB), MIB);
+        assert_eq!(cache.take_behind(without_provenance_mut(65 * MIB), 8 * MIB), 3 * MIB, "all there is");
+        assert_eq!((cache.count(), cache.bytes()), (0, 0));
+    }
+
+    #[test]
+    fn beyond_the_bound_the_oldest_goes_and_of_a_long_one_its_end() {
+        let mut cache = cache(&[(64 * MIB, MIB), (32 * MIB, 7 * MIB)]);
+        assert_eq!(range(cache.take_excess(8 * MIB, 4096)), None);
+        assert_eq!(range(cache.take_excess(6 * MIB, 4096)), Some((64 * MIB, MIB)));
+        assert_eq!(range(cache.take_excess(6 * MIB, 4096)), Some((38 * MIB, MIB)));
+        assert_eq!(
+            range(cache.take_excess(5 * MIB, UNIT)),
+            Some((36 * MIB, 2 * MIB)),
+            "a huge page as a whole"
+        );
+        assert_eq!(range(cache.take_excess(MIB, UNIT)), Some((32 * MIB, 4 * MIB)));
+        assert_eq!((cache.count(), cache.bytes()), (0, 0));
+    }
+
+    #[test]
+    fn what_touches_becomes_one_and_a_full_cache_takes_no_more() {
+        let mut cache = cache(&[(10 * MIB, MIB), (12 * MIB, MIB), (11 * MIB, MIB)]);
+        assert_eq!((cache.count(), cache.bytes()), (1, 3 * MIB));
+        let more = (1..).take_while(|&k| cache.put(mapping(20 * MIB + 2 * k * MIB, MIB))).count();
+        assert_eq!(more, CACHED_MAX - 1);
+        assert!(cache.put(mapping(13 * MIB, MIB)), "but what touches fits");
+    }
+}
