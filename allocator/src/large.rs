@@ -138,7 +138,7 @@ impl Large {
         if new > old {
             // Cached pages first: those behind it; else, at the price of a copy, those elsewhere.
             let gained = state.cache.take_behind(at.wrapping_add(old), new - old);
-            let to_huge = state.recycle.unit(1) == HUGE_PAGE && old < HUGE_PAGE && new >= HUGE_PAGE;
+            let to_huge = state.recycle.is_on() && old < HUGE_PAGE && new >= HUGE_PAGE;
             if gained == 0 && (to_huge || state.cache.fits(new)) {
                 return None;
             }
@@ -174,8 +174,8 @@ impl Large {
     pub fn shrink_cache<O: Os>(&self, arena: &Arena<O>, bound: usize) {
         let excess = || {
             let mut state = self.state.lock();
-            let unit = state.recycle.unit(arena.os.page());
-            state.cache.take_excess(bound, unit)
+            let huge = state.recycle.is_on();
+            state.cache.take_excess(bound, huge)
         };
         while let Some(excess) = excess() {
             arena.count_outside(0, -(excess.len as isize));
@@ -249,10 +249,9 @@ impl Large {
     /// # Safety
     /// The mapping is this thread's alone, and nothing in it is needed.
     unsafe fn keep<O: Os>(&self, arena: &Arena<O>, mapping: Mapping, bound: usize) {
-        let unit = self.state.lock().recycle.unit(arena.os.page());
-        let skip = if mapping.len < unit { 0 } else { mapping.at.addr().wrapping_neg() & (unit - 1) };
-        let (front, rest) = mapping.split(skip);
-        let (kept, behind) = rest.split(rest.part_within(bound, unit));
+        let huge = self.state.lock().recycle.is_on();
+        let (front, rest) = mapping.split(if huge { mapping.before_huge() } else { 0 });
+        let (kept, behind) = rest.split(rest.part_within(bound, huge));
         for part in [front, behind] {
             if part.len > 0 {
                 // SAFETY: as the caller vouches.
@@ -276,10 +275,9 @@ impl Large {
         if let Some(mapping) = state.stuck.pop(len, align) {
             return Some((mapping, mapping.len));
         }
-        let page = arena.os.page();
-        let unit = state.recycle.unit(page);
+        let huge = state.recycle.is_on();
         // Growing may move the mapping, to a multiple of a page only.
-        let found = state.cache.take_for(len, align, unit, align <= page)?;
+        let found = state.cache.take_for(len, align, huge, align <= arena.os.page())?;
         drop(state);
         arena.count_outside(0, -(found.len as isize));
         if found.len >= len {

@@ -1,6 +1,7 @@
 //! Freed mappings, kept with their pages: a pool of pages for the blocks to come.
 
 use super::Mapping;
+use crate::config::HUGE_PAGE;
 use crate::row::Row;
 
 /// Mappings the cache holds at most: it is searched from end to end.
@@ -59,26 +60,28 @@ impl Cache {
     }
 
     /// Takes a mapping for a block of `len` bytes at a multiple of `align`: the smallest that is long enough,
-    /// without the end that is too much; else the longest of all, if one that is too short is of use. Where
-    /// mappings are cut at huge pages, a block of such starts at one, and a smaller one leaves them whole.
-    pub fn take_for(&mut self, len: usize, align: usize, unit: usize, or_short: bool) -> Option<Mapping> {
-        let units = if len < unit { 1 } else { unit };
-        if let Some(at) = self.fit(len, align.max(units)) {
-            self.part_last(at, len, unit);
+    /// without the end that is too much; else the longest of all, if one that is too short is of use. On
+    /// `huge` pages a block that is as long starts at one, and a shorter one leaves them whole.
+    pub fn take_for(&mut self, len: usize, align: usize, huge: bool, or_short: bool) -> Option<Mapping> {
+        let least = if huge && len >= HUGE_PAGE { HUGE_PAGE } else { 1 };
+        if let Some(at) = self.fit(len, align.max(least)) {
+            if huge && len < HUGE_PAGE && align <= HUGE_PAGE {
+                self.part_last(at);
+            }
             return Some(self.take_front(at, len));
         }
         let all = self.mappings.first(self.count).iter().enumerate();
-        let (at, _) = (all.filter(|(_, mapping)| or_short && mapping.at.addr().is_multiple_of(units)))
+        let (at, _) = (all.filter(|(_, mapping)| or_short && mapping.at.addr().is_multiple_of(least)))
             .max_by_key(|(_, mapping)| mapping.len)
-            .filter(|(_, mapping)| mapping.len >= units)?;
+            .filter(|(_, mapping)| mapping.len >= least)?;
         Some(self.take(at))
     }
 
-    /// Makes the last unit of a mapping one of its own, for a block that is shorter.
-    fn part_last(&mut self, at: usize, len: usize, unit: usize) {
+    /// Makes the end of a mapping of several huge pages one of its own, a huge page long.
+    fn part_last(&mut self, at: usize) {
         let whole = self.mappings[at];
-        if len < unit && whole.len >= 2 * unit && self.count < CACHED_MAX {
-            let (front, last) = whole.split(whole.len - unit);
+        if whole.len >= 2 * HUGE_PAGE && self.count < CACHED_MAX {
+            let (front, last) = whole.split(whole.len - HUGE_PAGE);
             self.mappings[at] = last;
             self.mappings[self.count] = front;
             self.count += 1;
@@ -98,12 +101,12 @@ impl Cache {
         self.fit(len, 1).is_some()
     }
 
-    /// Takes the oldest mapping, or its end, cut at a multiple of `unit`, if the rest is worth keeping inside
-    /// `bound`. None where the cache is inside it.
-    pub fn take_excess(&mut self, bound: usize, unit: usize) -> Option<Mapping> {
+    /// Takes the oldest mapping, or of one on `huge` pages the end, if the rest may stay. None where the cache
+    /// is inside its bound.
+    pub fn take_excess(&mut self, bound: usize, huge: bool) -> Option<Mapping> {
         let excess = self.bytes.checked_sub(bound).filter(|&excess| excess > 0)?;
         let oldest = self.mappings[0];
-        let stay = oldest.part_within(oldest.len.saturating_sub(excess), unit);
+        let stay = oldest.part_within(oldest.len.saturating_sub(excess), huge);
         if stay == 0 {
             return Some(self.take(0));
         }
@@ -154,15 +157,21 @@ impl Mapping {
         (Mapping { len, ..self }, Mapping { at: self.at.wrapping_add(len), len: self.len - len })
     }
 
-    /// The longest first part of at most `len` bytes that ends at a multiple of `unit`; 0 where it is too
-    /// short to be kept.
-    pub fn part_within(&self, len: usize, unit: usize) -> usize {
+    /// How much of it may stay within `len` bytes: all, or nothing, or on `huge` pages the longest first part
+    /// that ends with one.
+    pub fn part_within(&self, len: usize, huge: bool) -> usize {
         if len >= self.len {
             return self.len;
         }
-        let end = (self.at.addr() + len) & !(unit - 1);
+        let end = (self.at.addr() + len) & !(HUGE_PAGE - 1);
         let part = end.saturating_sub(self.at.addr());
-        if part < CUT_MIN { 0 } else { part }
+        if huge && part >= CUT_MIN { part } else { 0 }
+    }
+
+    /// Bytes before the first huge page that is all in it.
+    pub fn before_huge(&self) -> usize {
+        let skip = self.at.addr().wrapping_neg() & (HUGE_PAGE - 1);
+        if skip + HUGE_PAGE <= self.len { skip } else { 0 }
     }
 }
 
@@ -191,12 +200,12 @@ mod tests {
     #[test]
     fn the_smallest_that_is_long_enough_serves_and_its_end_stays() {
         let mut cache = cache(&[(64 * MIB, 8 * MIB), (32 * MIB, 3 * MIB)]);
-        assert_eq!(range(cache.take_for(MIB, 1, 1, true)), Some((32 * MIB, MIB)));
+        assert_eq!(range(cache.take_for(MIB, 1, false, true)), Some((32 * MIB, MIB)));
         assert_eq!((cache.count(), cache.bytes()), (2, 10 * MIB));
-        assert_eq!(range(cache.take_for(9 * MIB, 1, 1, false)), None);
-        assert_eq!(range(cache.take_for(9 * MIB, 1, 1, true)), Some((64 * MIB, 8 * MIB)), "to be grown");
+        assert_eq!(range(cache.take_for(9 * MIB, 1, false, false)), None);
+        assert_eq!(range(cache.take_for(9 * MIB, 1, false, true)), Some((64 * MIB, 8 * MIB)), "to be grown");
         assert_eq!(
-            range(cache.take_for(2 * MIB - 4096, 1, 1, true)),
+            range(cache.take_for(2 * MIB - 4096, 1, false, true)),
             Some((33 * MIB, 2 * MIB)),
             "nearly all"
         );
@@ -207,14 +216,20 @@ mod tests {
     fn huge_pages_stay_whole_where_a_small_block_is_cut_off() {
         let mut cache = cache(&[(64 * MIB, 3 * UNIT), (33 * MIB, 5 * MIB)]);
         assert_eq!(
-            range(cache.take_for(UNIT, 1, UNIT, true)),
+            range(cache.take_for(UNIT, 1, true, true)),
             Some((64 * MIB, UNIT)),
             "one that starts at one"
         );
-        assert_eq!(range(cache.take_for(MIB, 1, UNIT, true)), Some((66 * MIB + UNIT, MIB)), "of the last");
+        assert_eq!(range(cache.take_for(MIB, 1, true, true)), Some((66 * MIB + UNIT, MIB)), "of the last");
         assert!(cache.fits(4 * MIB), "the mapping that starts between two is there");
-        assert_eq!(range(cache.take_for(UNIT, 1, UNIT, true)), Some((66 * MIB, UNIT)));
+        assert_eq!(range(cache.take_for(UNIT, 1, true, true)), Some((66 * MIB, UNIT)));
         assert_eq!(cache.bytes(), 6 * MIB);
+    }
+
+    #[test]
+    fn a_block_of_a_large_alignment_is_not_cut_off_at_a_smaller_one() {
+        let mut cache = cache(&[(64 * MIB, 3 * UNIT)]);
+        assert_eq!(range(cache.take_for(MIB, 4 * MIB, true, true)), Some((64 * MIB, MIB)));
     }
 
     #[test]
@@ -227,17 +242,12 @@ mod tests {
     }
 
     #[test]
-    fn beyond_the_bound_the_oldest_goes_and_of_a_long_one_its_end() {
+    fn beyond_the_bound_the_oldest_goes_and_of_huge_pages_those_at_the_end() {
         let mut cache = cache(&[(64 * MIB, MIB), (32 * MIB, 7 * MIB)]);
-        assert_eq!(range(cache.take_excess(8 * MIB, 4096)), None);
-        assert_eq!(range(cache.take_excess(6 * MIB, 4096)), Some((64 * MIB, MIB)));
-        assert_eq!(range(cache.take_excess(6 * MIB, 4096)), Some((38 * MIB, MIB)));
-        assert_eq!(
-            range(cache.take_excess(5 * MIB, UNIT)),
-            Some((36 * MIB, 2 * MIB)),
-            "a huge page as a whole"
-        );
-        assert_eq!(range(cache.take_excess(MIB, UNIT)), Some((32 * MIB, 4 * MIB)));
+        assert_eq!(range(cache.take_excess(8 * MIB, false)), None);
+        assert_eq!(range(cache.take_excess(7 * MIB, false)), Some((64 * MIB, MIB)));
+        assert_eq!(range(cache.take_excess(5 * MIB, true)), Some((36 * MIB, 3 * MIB)), "whole ones stay");
+        assert_eq!(range(cache.take_excess(3 * MIB, false)), Some((32 * MIB, 4 * MIB)), "small ones go");
         assert_eq!((cache.count(), cache.bytes()), (0, 0));
     }
 

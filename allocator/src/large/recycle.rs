@@ -8,7 +8,7 @@
 use crate::config::HUGE_PAGE;
 
 /// Bytes given back from which on it is recycling.
-const AFTER: usize = 16 << 20;
+const AFTER: usize = 32 << 20;
 
 /// The end of a mapping that is made a whole huge page. Many sizes are a power of two and a header.
 const TAIL_MIN: usize = HUGE_PAGE / 16;
@@ -34,9 +34,9 @@ impl Recycle {
         huge
     }
 
-    /// Where mappings are cut: at a multiple of this.
-    pub fn unit(&self, page: usize) -> usize {
-        if self.given_back >= AFTER { HUGE_PAGE } else { page }
+    /// Whether the program recycles: then huge pages are kept whole, and long mappings in part.
+    pub fn is_on(&self) -> bool {
+        self.given_back >= AFTER
     }
 
     /// The length of a mapping for `len` bytes: whole huge pages, where that is not half as much again.
@@ -57,18 +57,19 @@ mod tests {
         let mut recycle = Recycle::new();
         let (page, len) = (4096, 5 << 20);
         let mut rounds = 0;
-        assert_eq!(recycle.unit(page), page);
+        assert!(!recycle.is_on());
         while !recycle.take(len) {
             assert_eq!(recycle.length(len), len, "round {rounds}");
             recycle.give_back(len);
             rounds += 1;
         }
-        assert!(rounds > 4 && rounds < 12, "{rounds}");
+        assert!(rounds > 8 && rounds < 20, "{rounds}");
         for _ in 0..100 {
             recycle.give_back(len);
             assert!(recycle.take(len), "what goes on stays on huge pages");
         }
-        assert_eq!((recycle.unit(page), recycle.length(len)), (HUGE_PAGE, 6 << 20));
+        assert!(recycle.is_on());
+        assert_eq!(recycle.length(len), 6 << 20);
         for same in [1 << 20, 2 << 20, (2 << 20) + page, (2 << 20) + TAIL_MIN, (64 << 20) + page] {
             assert_eq!(recycle.length(same), same, "{same} bytes would become too many");
         }
