@@ -66,7 +66,7 @@ impl Cache {
         let least = if huge && len >= HUGE_PAGE { HUGE_PAGE } else { 1 };
         if let Some(at) = self.fit(len, align.max(least)) {
             if huge && len < HUGE_PAGE && align <= HUGE_PAGE {
-                self.part_last(at);
+                self.part_last(at, len);
             }
             return Some(self.take_front(at, len));
         }
@@ -77,11 +77,12 @@ impl Cache {
         Some(self.take(at))
     }
 
-    /// Makes the end of a mapping of several huge pages one of its own, a huge page long.
-    fn part_last(&mut self, at: usize) {
+    /// Makes the end of a mapping one of its own: from the last huge page on from which `len` bytes are left.
+    fn part_last(&mut self, at: usize, len: usize) {
         let whole = self.mappings[at];
-        if whole.len >= 2 * HUGE_PAGE && self.count < CACHED_MAX {
-            let (front, last) = whole.split(whole.len - HUGE_PAGE);
+        let last = (whole.end().addr() - len) & !(HUGE_PAGE - 1);
+        if last > whole.at.addr() && self.count < CACHED_MAX {
+            let (front, last) = whole.split(last - whole.at.addr());
             self.mappings[at] = last;
             self.mappings[self.count] = front;
             self.count += 1;
@@ -214,16 +215,13 @@ mod tests {
 
     #[test]
     fn huge_pages_stay_whole_where_a_small_block_is_cut_off() {
-        let mut cache = cache(&[(64 * MIB, 3 * UNIT), (33 * MIB, 5 * MIB)]);
-        assert_eq!(
-            range(cache.take_for(UNIT, 1, true, true)),
-            Some((64 * MIB, UNIT)),
-            "one that starts at one"
-        );
-        assert_eq!(range(cache.take_for(MIB, 1, true, true)), Some((66 * MIB + UNIT, MIB)), "of the last");
-        assert!(cache.fits(4 * MIB), "the mapping that starts between two is there");
-        assert_eq!(range(cache.take_for(UNIT, 1, true, true)), Some((66 * MIB, UNIT)));
-        assert_eq!(cache.bytes(), 6 * MIB);
+        let mut cache = cache(&[(64 * MIB, 3 * UNIT + 4096), (33 * MIB, 7 * MIB)]);
+        let mut take = |len, align| range(cache.take_for(len, align, true, true));
+        assert_eq!(take(UNIT, 1), Some((64 * MIB, UNIT)), "one that starts at a huge page");
+        assert_eq!(take(MIB, 1 << 16), Some((66 * MIB + UNIT, MIB)), "of the last that is long enough");
+        assert_eq!(take(UNIT, 1), Some((66 * MIB, UNIT)));
+        assert_eq!(cache.bytes(), 8 * MIB + 4096);
+        assert!(cache.fits(7 * MIB), "the mapping that starts between two is there");
     }
 
     #[test]
