@@ -29,10 +29,11 @@ pub struct Allocator<O: Os> {
     pub tunables: Tunables,
 }
 
-/// What a request got, and whether it reads as zero.
+/// What a request got.
 pub struct Allocated {
     pub block: *mut u8,
-    pub zeroed: bool,
+    /// How many bytes from its start may be other than zero.
+    pub soiled: usize,
 }
 
 /// What became of a resize.
@@ -59,7 +60,7 @@ impl<O: Os> Allocator<O> {
     /// The slow path of a class: the fast path found no block in `heap`.
     pub fn alloc_class(&self, heap: &Heap, class: SizeClass) -> Option<Allocated> {
         let Fresh { block, zeroed } = heap.alloc_slow(&self.arena, class)?;
-        Some(Allocated { block, zeroed })
+        Some(Allocated { block, soiled: if zeroed { 0 } else { usize::MAX } })
     }
 
     /// A request that no class serves: a span or a mapping.
@@ -71,7 +72,7 @@ impl<O: Os> Allocator<O> {
             return self.alloc_span(size, align);
         }
         match self.large.alloc(&self.arena, size, align) {
-            Some(LargeBlock { block, zeroed }) => Some(Allocated { block, zeroed }),
+            Some(LargeBlock { block, soiled }) => Some(Allocated { block, soiled }),
             // A limit may refuse new mappings where the arena has free addresses enough.
             None => self.alloc_span(size, align),
         }
@@ -94,7 +95,7 @@ impl<O: Os> Allocator<O> {
             unsafe { geometry.map.set(granule as usize, entry) };
         }
         let block = geometry.base.wrapping_add((run.head.0 as usize) << GRANULE_SHIFT);
-        Some(Allocated { block, zeroed: run.zeroed })
+        Some(Allocated { block, soiled: if run.zeroed { 0 } else { usize::MAX } })
     }
 
     /// The page-map entry of a pointer into the arena, with its granule. A mapping may lie inside the
@@ -321,8 +322,8 @@ fn invalid_realloc() -> ! {
 
 /// Zeroes what is not known to be zero.
 pub fn zeroed(allocated: Option<Allocated>, size: usize) -> *mut u8 {
-    let Some(Allocated { block, zeroed }) = allocated else { return core::ptr::null_mut() };
-    let dirty = if zeroed { 0 } else { size };
+    let Some(Allocated { block, soiled }) = allocated else { return core::ptr::null_mut() };
+    let dirty = size.min(soiled);
     // SAFETY: the block is at least `size` bytes, and this call's alone.
     unsafe { block.write_bytes(0, dirty) };
     block

@@ -12,24 +12,20 @@
 //! growth of the index. A block's address leaves the index before its mapping goes, because the
 //! kernel may hand the address to another thread at once.
 
+mod cache;
 mod index;
+mod recycle;
 mod stuck;
 
 use crate::arena::Arena;
 use crate::config::HUGE_PAGE;
 use crate::os::Os;
-use crate::row::Row;
 use crate::sync::lock::Lock;
 use crate::units::round_up;
+use cache::Cache;
 use index::Index;
+use recycle::Recycle;
 use stuck::Stuck;
-
-/// Mappings the cache holds at most: it is searched from end to end.
-const CACHED_MAX: usize = 32;
-
-/// The end that a reused mapping is too long by is cut off from this size on, and from a sixteenth of the
-/// block: smaller pieces would fill the cache and serve nobody.
-const CUT_MIN: usize = 64 << 10;
 
 #[derive(Clone, Copy)]
 struct Mapping {
@@ -39,11 +35,9 @@ struct Mapping {
 
 struct State {
     index: Index,
-    /// Oldest first.
-    cache: Row<Mapping, CACHED_MAX>,
-    cached: usize,
-    cached_bytes: usize,
+    cache: Cache,
     live_bytes: usize,
+    recycle: Recycle,
     stuck: Stuck,
 }
 
@@ -54,10 +48,10 @@ pub struct Large {
     state: Lock<State>,
 }
 
-/// A large block, and whether it reads as zero.
+/// A large block, and how much of it, from its start, may be other than zero.
 pub struct LargeBlock {
     pub block: *mut u8,
-    pub zeroed: bool,
+    pub soiled: usize,
 }
 
 /// A glance at the large blocks.
@@ -74,10 +68,9 @@ impl Large {
         Large {
             state: Lock::new(State {
                 index: Index::new(),
-                cache: Row([Mapping { at: core::ptr::null_mut(), len: 0 }; CACHED_MAX]),
-                cached: 0,
-                cached_bytes: 0,
+                cache: Cache::new(),
                 live_bytes: 0,
+                recycle: Recycle::new(),
                 stuck: Stuck::new(),
             }),
         }
@@ -85,11 +78,14 @@ impl Large {
 
     /// A block of at least `size` bytes at a multiple of `align`.
     pub fn alloc<O: Os>(&self, arena: &Arena<O>, size: usize, align: usize) -> Option<LargeBlock> {
-        let page = arena.os.page();
-        let len = round_up(size.max(1), page)?;
-        let (mapping, zeroed) = match self.reuse(arena, len, align) {
-            Some(mapping) => (mapping, false),
-            None => (map_aligned(&arena.os, len, align)?, true),
+        let len = self.state.lock().recycle.length(round_up(size.max(1), arena.os.page())?);
+        let (mapping, soiled) = match self.reuse(arena, len, align) {
+            Some(reused) => reused,
+            None => {
+                let mapping = map_aligned(&arena.os, len, align)?;
+                self.advise(arena, mapping, len);
+                (mapping, 0)
+            }
         };
         let mut state = self.state.lock();
         if !state.index.reserve(&arena.os) {
@@ -102,7 +98,7 @@ impl Large {
         state.live_bytes += mapping.len;
         drop(state);
         arena.count_outside(mapping.len as isize, 0);
-        Some(LargeBlock { block: mapping.at, zeroed })
+        Some(LargeBlock { block: mapping.at, soiled })
     }
 
     /// Usable bytes of a large block; None where the pointer is none.
@@ -120,12 +116,11 @@ impl Large {
         state.live_bytes -= len;
         drop(state);
         arena.count_outside(-(len as isize), 0);
-        let mapping = Mapping { at: core::ptr::with_exposed_provenance_mut(block.addr()), len };
-        if len > arena.cache_bound() || !self.keep(arena, mapping) {
-            // SAFETY: it left the index, so it is this thread's alone.
-            unsafe { self.unmap(&arena.os, mapping) };
-        }
-        self.shrink_cache(arena, arena.cache_bound());
+        let whole = Mapping { at: core::ptr::with_exposed_provenance_mut(block.addr()), len };
+        let bound = arena.cache_bound();
+        // SAFETY: it left the index, so it is this thread's alone.
+        unsafe { self.keep(arena, whole, bound) };
+        self.shrink_cache(arena, bound);
         true
     }
 
@@ -136,14 +131,28 @@ impl Large {
     /// The caller owns the block, and where it succeeds uses the result in its stead.
     pub unsafe fn realloc<O: Os>(&self, arena: &Arena<O>, block: *mut u8, size: usize) -> Option<*mut u8> {
         let new = round_up(size, arena.os.page())?;
+        let at: *mut u8 = core::ptr::with_exposed_provenance_mut(block.addr());
         let mut state = self.state.lock();
-        let old = state.index.get(block.addr())?;
-        if new == old {
+        let new = state.recycle.length(new);
+        let mut old = state.index.get(block.addr())?;
+        if new > old {
+            // Cached pages first: those behind it; else, at the price of a copy, those elsewhere.
+            let gained = state.cache.take_behind(at.wrapping_add(old), new - old);
+            let to_huge = state.recycle.is_on() && old < HUGE_PAGE && new >= HUGE_PAGE;
+            if gained == 0 && (to_huge || state.cache.fits(new)) {
+                return None;
+            }
+            state.change(block.addr(), old, old + gained);
+            arena.count_outside(gained as isize, -(gained as isize));
+            old += gained;
+            if old >= new {
+                return Some(block);
+            }
+        } else if new == old {
             return Some(block);
         }
         state.index.remove(block.addr());
         drop(state);
-        let at = core::ptr::with_exposed_provenance_mut(block.addr());
         // SAFETY: a live mapping of ours that its owner wants changed; out of the index meanwhile.
         let moved = unsafe { arena.os.remap(at, old, new) };
         let (result, len) = moved.map_or((at, old), |moved| (moved, new));
@@ -154,22 +163,24 @@ impl Large {
         state.live_bytes = state.live_bytes - old + len;
         drop(state);
         arena.count_outside(len as isize - old as isize, 0);
+        if len > old {
+            self.advise(arena, Mapping { at: result, len }, len - old);
+        }
         // Where it could not be cut it is long enough as it is.
         moved.or((new < old).then_some(at))
     }
 
     /// Unmaps cached mappings, the oldest first, until they hold `bound` bytes at most.
     pub fn shrink_cache<O: Os>(&self, arena: &Arena<O>, bound: usize) {
-        loop {
+        let excess = || {
             let mut state = self.state.lock();
-            if state.cached_bytes <= bound {
-                return;
-            }
-            let oldest = state.take(0);
-            drop(state);
-            arena.count_outside(0, -(oldest.len as isize));
+            let huge = state.recycle.is_on();
+            state.cache.take_excess(bound, huge)
+        };
+        while let Some(excess) = excess() {
+            arena.count_outside(0, -(excess.len as isize));
             // SAFETY: it left the cache, so it is this thread's alone.
-            unsafe { self.unmap(&arena.os, oldest) };
+            unsafe { self.unmap(&arena.os, excess) };
         }
     }
 
@@ -191,7 +202,9 @@ impl Large {
                 unsafe { self.state.lock().stuck.push(mapping) };
                 return;
             }
-            next = self.state.lock().stuck.pop(0, 1);
+            let mut state = self.state.lock();
+            state.recycle.give_back(mapping.len);
+            next = state.stuck.pop(0, 1);
         }
         if let Some(mapping) = next {
             // SAFETY: taken from there a moment ago.
@@ -204,8 +217,8 @@ impl Large {
         LargeFigures {
             live: state.index.live(),
             live_bytes: state.live_bytes,
-            cached: state.cached,
-            cached_bytes: state.cached_bytes,
+            cached: state.cache.count(),
+            cached_bytes: state.cache.bytes(),
         }
     }
 
@@ -220,8 +233,7 @@ impl Large {
             let mut state = self.state.lock();
             state.index.recount();
             // Whether the cache is whole is not known: its mappings stay, unused.
-            state.cached = 0;
-            state.cached_bytes = 0;
+            state.cache = Cache::new();
             state.stuck = Stuck::new();
         }
     }
@@ -231,54 +243,51 @@ impl Large {
         self.state.lock()
     }
 
-    fn keep<O: Os>(&self, arena: &Arena<O>, mapping: Mapping) -> bool {
-        let kept = self.state.lock().put(mapping);
-        if kept {
-            arena.count_outside(0, mapping.len as isize);
+    /// Puts a mapping into the cache: of what is longer than `bound` a part, and of what is cut at huge pages
+    /// the whole ones.
+    ///
+    /// # Safety
+    /// The mapping is this thread's alone, and nothing in it is needed.
+    unsafe fn keep<O: Os>(&self, arena: &Arena<O>, mapping: Mapping, bound: usize) {
+        let huge = self.state.lock().recycle.is_on();
+        let (front, rest) = mapping.split(if huge { mapping.before_huge() } else { 0 });
+        let (kept, behind) = rest.split(rest.part_within(bound, huge));
+        for part in [front, behind] {
+            if part.len > 0 {
+                // SAFETY: as the caller vouches.
+                unsafe { self.unmap(&arena.os, part) };
+            }
         }
-        kept
+        if kept.len == 0 {
+            return;
+        }
+        if self.state.lock().cache.put(kept) {
+            arena.count_outside(0, kept.len as isize);
+        } else {
+            // SAFETY: as the caller vouches.
+            unsafe { self.unmap(&arena.os, kept) };
+        }
     }
 
-    /// A cached mapping made to fit: the smallest that is long enough, cut; else the longest, grown.
-    fn reuse<O: Os>(&self, arena: &Arena<O>, len: usize, align: usize) -> Option<Mapping> {
+    /// A cached mapping made to fit, and how much of it is as it was left.
+    fn reuse<O: Os>(&self, arena: &Arena<O>, len: usize, align: usize) -> Option<(Mapping, usize)> {
         let mut state = self.state.lock();
         if let Some(mapping) = state.stuck.pop(len, align) {
-            return Some(mapping);
+            return Some((mapping, mapping.len));
         }
-        let cache = state.cache.first(state.cached);
-        let long_enough = |mapping: &Mapping| mapping.at.addr().is_multiple_of(align) && mapping.len >= len;
-        let (at, _) = (cache.iter().enumerate())
-            .filter(|(_, mapping)| long_enough(mapping))
-            .min_by_key(|(_, mapping)| mapping.len)
-            .or_else(|| {
-                // Growing may move the mapping, to a multiple of a page only.
-                let may_grow = align <= arena.os.page();
-                cache.iter().enumerate().filter(|_| may_grow).max_by_key(|(_, mapping)| mapping.len)
-            })?;
-        let found = state.take(at);
+        let huge = state.recycle.is_on();
+        // Growing may move the mapping, to a multiple of a page only.
+        let found = state.cache.take_for(len, align, huge, align <= arena.os.page())?;
         drop(state);
         arena.count_outside(0, -(found.len as isize));
         if found.len >= len {
-            let rest = Mapping { at: found.at.wrapping_add(len), len: found.len - len };
-            if rest.len < CUT_MIN.max(len / 16) {
-                return Some(found);
-            }
-            if !self.keep(arena, rest) {
-                // SAFETY: the end of a mapping that is this thread's alone.
-                unsafe { self.unmap(&arena.os, rest) };
-            }
-            return Some(Mapping { at: found.at, len });
+            return Some((found, found.len));
         }
         // SAFETY: this thread's alone.
         match unsafe { arena.os.remap(found.at, found.len, len) } {
             Some(at) => {
-                // A program that uses large blocks again and again fills them: the rest of this one comes by
-                // huge pages. All of it is asked for, so that it stays one mapping.
-                if len >= 2 * HUGE_PAGE {
-                    // SAFETY: as above.
-                    unsafe { arena.os.advise_huge(at, len) };
-                }
-                Some(Mapping { at, len })
+                self.advise(arena, Mapping { at, len }, len - found.len);
+                Some((Mapping { at, len }, found.len))
             }
             None => {
                 // SAFETY: as above.
@@ -287,41 +296,23 @@ impl Large {
             }
         }
     }
+
+    /// Has huge pages come under a mapping of which `fresh` bytes have none yet, if it is long enough and
+    /// the program recycles.
+    fn advise<O: Os>(&self, arena: &Arena<O>, mapping: Mapping, fresh: usize) {
+        if self.state.lock().recycle.take(fresh) && mapping.len >= HUGE_PAGE {
+            // SAFETY: a mapping that is this thread's alone. All of it is asked for, so that it stays one.
+            unsafe { arena.os.advise_huge(mapping.at, mapping.len) };
+        }
+    }
 }
 
 impl State {
-    /// Adds a mapping to the cache, as one with those it touches. False where the cache is full.
-    fn put(&mut self, mapping: Mapping) -> bool {
-        let mut whole = mapping;
-        let mut at = 0;
-        while at < self.cached {
-            let other = self.cache[at];
-            let below = other.at.wrapping_add(other.len) == whole.at;
-            if below || whole.at.wrapping_add(whole.len) == other.at {
-                whole = Mapping { at: if below { other.at } else { whole.at }, len: whole.len + other.len };
-                self.take(at);
-                at = 0;
-            } else {
-                at += 1;
-            }
-        }
-        if self.cached == CACHED_MAX {
-            return false;
-        }
-        self.cache[self.cached] = whole;
-        self.cached += 1;
-        self.cached_bytes += whole.len;
-        true
-    }
-
-    fn take(&mut self, at: usize) -> Mapping {
-        let mapping = self.cache[at];
-        self.cached -= 1;
-        for at in at..self.cached {
-            self.cache[at] = self.cache[at + 1];
-        }
-        self.cached_bytes -= mapping.len;
-        mapping
+    /// Changes the length of a block that stays where it is.
+    fn change(&mut self, key: usize, old: usize, new: usize) {
+        self.index.remove(key);
+        self.index.insert(key, new);
+        self.live_bytes = self.live_bytes - old + new;
     }
 }
 

@@ -7,6 +7,7 @@ use crate::os::BreakOwner;
 use crate::os::sim::{Call, RANGE, Sim};
 use proptest::prelude::*;
 
+mod recycled;
 mod refusals;
 
 /// The two halves of an allocator with one heap for the test's thread.
@@ -286,15 +287,15 @@ fn what_is_freed_goes_back_to_the_system() {
 fn zeroed_memory_is_told_from_soiled() {
     let harness = Harness::new(Sim::new());
     let fresh = harness.allocator.alloc_big(70_000, 16).unwrap();
-    assert!(fresh.zeroed);
+    assert_eq!(fresh.soiled, 0);
     // SAFETY: a fresh block of 70,000 bytes.
     unsafe { fresh.block.write_bytes(1, 70_000) };
     let heap = harness.heap();
     harness.free(heap, fresh.block);
-    assert!(!harness.allocator.alloc_big(70_000, 16).unwrap().zeroed);
+    assert_eq!(harness.allocator.alloc_big(70_000, 16).unwrap().soiled, usize::MAX);
     harness.allocator.arena.purge_all();
     let large = harness.allocator.alloc_big(1 << 20, 16).unwrap();
-    assert!(large.zeroed);
+    assert_eq!(large.soiled, 0);
 }
 
 #[test]
@@ -443,6 +444,6 @@ impl Allocator<Sim> {
         if block.is_null() {
             return self.alloc_class(heap, class);
         }
-        Some(Allocated { block, zeroed: false })
+        Some(Allocated { block, soiled: usize::MAX })
     }
 }

@@ -8,19 +8,20 @@ use crate::config::DIRTY_FLOOR;
 fn a_mapping_that_cannot_be_unmapped_is_used_again_or_goes_later() {
     let harness = Harness::new(Sim::new());
     let heap = harness.heap();
-    // Larger than the cache may be, so that each free unmaps.
-    let size = DIRTY_FLOOR + (1 << 20);
-    let os = &harness.allocator.arena.os;
+    let (arena, large, size) = (&harness.allocator.arena, &harness.allocator.large, 1 << 20);
+    let os = &arena.os;
     let before = os.mapped_bytes();
-    let held: Vec<_> = (0..3).map(|k| harness.alloc(heap, size, 16).map(|at| (at, k)).unwrap()).collect();
+    let held: Vec<_> = (0..3).map(|_| harness.alloc(heap, size, 16).unwrap()).collect();
+    held.into_iter().for_each(|at| harness.free(heap, at));
     os.refuse(Call::Unmap, 0, 3);
-    held.into_iter().for_each(|(at, _)| harness.free(heap, at));
+    large.shrink_cache(arena, 0);
     assert_eq!(os.mapped_bytes(), before + 3 * size, "all three were refused");
     let maps = os.calls(Call::Map);
     let (again, other) = (harness.alloc(heap, size, 16).unwrap(), harness.alloc(heap, size, 16).unwrap());
     assert_eq!(os.calls(Call::Map), maps, "addresses that waited serve");
     harness.free(heap, again);
     harness.free(heap, other);
+    large.shrink_cache(arena, 0);
     assert_eq!(os.mapped_bytes(), before, "what waited went with the next");
 }
 

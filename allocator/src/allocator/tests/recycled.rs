@@ -1,0 +1,83 @@
+//! Large blocks that come again: from cached pages, and on huge pages.
+
+use super::*;
+use crate::config::{DIRTY_FLOOR, HUGE_PAGE};
+
+#[test]
+fn a_block_longer_than_may_stay_goes_at_first_and_stays_in_part_when_it_comes_again() {
+    let harness = Harness::new(Sim::new());
+    let heap = harness.heap();
+    let (arena, large) = (&harness.allocator.arena, &harness.allocator.large);
+    let cached: Vec<_> = (0..10)
+        .map(|_| {
+            let block = harness.alloc(heap, DIRTY_FLOOR + (5 << 20), 16).unwrap();
+            harness.free(heap, block);
+            large.figures().cached_bytes
+        })
+        .collect();
+    assert_eq!(cached[..5], [0; 5]);
+    assert!((HUGE_PAGE..=DIRTY_FLOOR).contains(&cached[9]), "{cached:?} bytes stay");
+    let maps = arena.os.calls(Call::Map);
+    harness.alloc(heap, 1 << 20, 16).unwrap();
+    assert_eq!(arena.os.calls(Call::Map), maps, "and serve");
+}
+
+#[test]
+fn a_block_grows_into_cached_pages_behind_it_without_a_call() {
+    let harness = Harness::new(Sim::new());
+    let heap = harness.heap();
+    let os = &harness.allocator.arena.os;
+    let whole = harness.alloc(heap, 4 << 20, 16).unwrap();
+    harness.free(heap, whole);
+    let held = harness.hold(heap, 1 << 20, 16, 5).unwrap();
+    let calls = (os.calls(Call::Map), os.calls(Call::Remap));
+    let grown = harness.resize(held.at, 3 << 20).unwrap();
+    assert_eq!((grown, calls), (held.at, (os.calls(Call::Map), os.calls(Call::Remap))));
+    let figures = harness.allocator.large.figures();
+    assert_eq!((figures.live, figures.live_bytes, figures.cached_bytes), (1, 3 << 20, 1 << 20));
+    harness.check_and_free(heap, held);
+}
+
+#[test]
+fn a_block_that_fits_cached_pages_elsewhere_is_copied_there() {
+    let harness = Harness::new(Sim::new());
+    let heap = harness.heap();
+    let held = harness.hold(heap, 1 << 20, 16, 5).unwrap();
+    let cached = harness.alloc(heap, 3 << 20, 16).unwrap();
+    harness.free(heap, cached);
+    assert_eq!(harness.resize(held.at, 2 << 20), None, "a copy is to be made");
+    assert_eq!(harness.alloc(heap, 2 << 20, 16), Some(cached));
+    harness.check_and_free(heap, held);
+}
+
+#[test]
+fn what_a_grown_mapping_had_is_cleared_and_the_rest_is_known_to_be_zero() {
+    let harness = Harness::new(Sim::new());
+    let heap = harness.heap();
+    let held = harness.hold(heap, 1 << 20, 16, 5).unwrap();
+    harness.check_and_free(heap, held);
+    let grown = harness.allocator.alloc_big(2 << 20, 16).unwrap();
+    assert_eq!(grown.soiled, 1 << 20);
+    let at = zeroed(Some(grown), 2 << 20);
+    // SAFETY: a block of two MiB, cleared or zero.
+    let bytes = unsafe { core::slice::from_raw_parts(at, 2 << 20) };
+    assert!(bytes.iter().step_by(STEP).all(|&byte| byte == 0));
+}
+
+#[test]
+fn first_blocks_ask_for_no_huge_pages_and_recycled_ones_do() {
+    let harness = Harness::new(Sim::new());
+    let heap = harness.heap();
+    let (arena, large) = (&harness.allocator.arena, &harness.allocator.large);
+    let (size, mut blocks) = (HUGE_PAGE + HUGE_PAGE / 2, Vec::new());
+    blocks.extend((0..8).map(|_| harness.alloc(heap, size, 16).unwrap()));
+    assert_eq!(arena.os.calls(Call::AdviseHuge), 0);
+    assert_eq!(large.figures().live_bytes, 8 * size);
+    for _ in 0..6 {
+        blocks.drain(..).for_each(|block| harness.free(heap, block));
+        large.shrink_cache(arena, 0);
+        blocks.extend((0..8).map(|_| harness.alloc(heap, size, 16).unwrap()));
+    }
+    assert!(arena.os.calls(Call::AdviseHuge) > 0);
+    assert_eq!(large.figures().live_bytes, 16 * HUGE_PAGE, "each is whole huge pages");
+}

@@ -1,0 +1,260 @@
+//! Freed mappings, kept with their pages: a pool of pages for the blocks to come.
+
+use super::Mapping;
+use crate::config::HUGE_PAGE;
+use crate::row::Row;
+
+/// Mappings the cache holds at most: it is searched from end to end.
+const CACHED_MAX: usize = 32;
+
+/// The end that a reused mapping is too long by is cut off from this size on, and from a sixteenth of the
+/// block: smaller pieces would fill the cache and serve nobody.
+const CUT_MIN: usize = 64 << 10;
+
+pub struct Cache {
+    /// Oldest first.
+    mappings: Row<Mapping, CACHED_MAX>,
+    count: usize,
+    bytes: usize,
+}
+
+impl Cache {
+    pub const fn new() -> Self {
+        Cache {
+            mappings: Row([Mapping { at: core::ptr::null_mut(), len: 0 }; CACHED_MAX]),
+            count: 0,
+            bytes: 0,
+        }
+    }
+
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Adds a mapping, as one with those it touches. False where the cache is full.
+    pub fn put(&mut self, mapping: Mapping) -> bool {
+        let mut whole = mapping;
+        let mut at = 0;
+        while at < self.count {
+            let other = self.mappings[at];
+            let below = other.end() == whole.at;
+            if below || whole.end() == other.at {
+                whole = Mapping { at: if below { other.at } else { whole.at }, len: whole.len + other.len };
+                self.take(at);
+                at = 0;
+            } else {
+                at += 1;
+            }
+        }
+        if self.count == CACHED_MAX {
+            return false;
+        }
+        self.mappings[self.count] = whole;
+        self.count += 1;
+        self.bytes += whole.len;
+        true
+    }
+
+    /// Takes a mapping for a block of `len` bytes at a multiple of `align`: the smallest that is long enough,
+    /// without the end that is too much; else the longest of all, if one that is too short is of use. On
+    /// `huge` pages a block that is as long starts at one, and a shorter one leaves them whole.
+    pub fn take_for(&mut self, len: usize, align: usize, huge: bool, or_short: bool) -> Option<Mapping> {
+        let least = if huge && len >= HUGE_PAGE { HUGE_PAGE } else { 1 };
+        if let Some(at) = self.fit(len, align.max(least)) {
+            if huge && len < HUGE_PAGE && align <= HUGE_PAGE {
+                self.part_last(at, len);
+            }
+            return Some(self.take_front(at, len));
+        }
+        let all = self.mappings.first(self.count).iter().enumerate();
+        let (at, _) = (all.filter(|(_, mapping)| or_short && mapping.at.addr().is_multiple_of(least)))
+            .max_by_key(|(_, mapping)| mapping.len)
+            .filter(|(_, mapping)| mapping.len >= least)?;
+        Some(self.take(at))
+    }
+
+    /// Makes the end of a mapping one of its own: from the last huge page on from which `len` bytes are left.
+    fn part_last(&mut self, at: usize, len: usize) {
+        let whole = self.mappings[at];
+        let last = (whole.end().addr() - len) & !(HUGE_PAGE - 1);
+        if last > whole.at.addr() && self.count < CACHED_MAX {
+            let (front, last) = whole.split(last - whole.at.addr());
+            self.mappings[at] = last;
+            self.mappings[self.count] = front;
+            self.count += 1;
+        }
+    }
+
+    /// Takes what begins at `end`, up to `len` bytes of it and what is not worth keeping behind them.
+    pub fn take_behind(&mut self, end: *mut u8, len: usize) -> usize {
+        match self.mappings.first(self.count).iter().position(|mapping| mapping.at == end) {
+            Some(at) => self.take_front(at, len).len,
+            None => 0,
+        }
+    }
+
+    /// Whether a mapping is long enough.
+    pub fn fits(&self, len: usize) -> bool {
+        self.fit(len, 1).is_some()
+    }
+
+    /// Takes the oldest mapping, or of one on `huge` pages the end, if the rest may stay. None where the cache
+    /// is inside its bound.
+    pub fn take_excess(&mut self, bound: usize, huge: bool) -> Option<Mapping> {
+        let excess = self.bytes.checked_sub(bound).filter(|&excess| excess > 0)?;
+        let oldest = self.mappings[0];
+        let stay = oldest.part_within(oldest.len.saturating_sub(excess), huge);
+        if stay == 0 {
+            return Some(self.take(0));
+        }
+        self.mappings[0].len = stay;
+        self.bytes -= oldest.len - stay;
+        Some(oldest.split(stay).1)
+    }
+
+    fn fit(&self, len: usize, align: usize) -> Option<usize> {
+        let all = self.mappings.first(self.count).iter().enumerate();
+        all.filter(|(_, mapping)| mapping.at.addr().is_multiple_of(align) && mapping.len >= len)
+            .min_by_key(|(_, mapping)| mapping.len)
+            .map(|(at, _)| at)
+    }
+
+    /// Takes the first `len` bytes of a mapping, or all of it where little would be left.
+    fn take_front(&mut self, at: usize, len: usize) -> Mapping {
+        let found = self.mappings[at];
+        let rest = found.len.saturating_sub(len);
+        if rest < CUT_MIN.max(len / 16) {
+            return self.take(at);
+        }
+        let (taken, rest) = found.split(len);
+        self.mappings[at] = rest;
+        self.bytes -= len;
+        taken
+    }
+
+    fn take(&mut self, at: usize) -> Mapping {
+        let mapping = self.mappings[at];
+        self.count -= 1;
+        for at in at..self.count {
+            self.mappings[at] = self.mappings[at + 1];
+        }
+        self.bytes -= mapping.len;
+        mapping
+    }
+}
+
+impl Mapping {
+    fn end(&self) -> *mut u8 {
+        self.at.wrapping_add(self.len)
+    }
+
+    /// The first `len` bytes, or all there are, and what is behind them.
+    pub fn split(self, len: usize) -> (Mapping, Mapping) {
+        let len = len.min(self.len);
+        (Mapping { len, ..self }, Mapping { at: self.at.wrapping_add(len), len: self.len - len })
+    }
+
+    /// How much of it may stay within `len` bytes: all, or nothing, or on `huge` pages the longest first part
+    /// that ends with one.
+    pub fn part_within(&self, len: usize, huge: bool) -> usize {
+        if len >= self.len {
+            return self.len;
+        }
+        let end = (self.at.addr() + len) & !(HUGE_PAGE - 1);
+        let part = end.saturating_sub(self.at.addr());
+        if huge && part >= CUT_MIN { part } else { 0 }
+    }
+
+    /// Bytes before the first huge page that is all in it.
+    pub fn before_huge(&self) -> usize {
+        let skip = self.at.addr().wrapping_neg() & (HUGE_PAGE - 1);
+        if skip + HUGE_PAGE <= self.len { skip } else { 0 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core::ptr::without_provenance_mut;
+
+    const MIB: usize = 1 << 20;
+    const UNIT: usize = 2 * MIB;
+
+    fn mapping(at: usize, len: usize) -> Mapping {
+        Mapping { at: without_provenance_mut(at), len }
+    }
+
+    fn cache(mappings: &[(usize, usize)]) -> Cache {
+        let mut cache = Cache::new();
+        assert!(mappings.iter().all(|&(at, len)| cache.put(mapping(at, len))));
+        cache
+    }
+
+    fn range(mapping: Option<Mapping>) -> Option<(usize, usize)> {
+        mapping.map(|mapping| (mapping.at.addr(), mapping.len))
+    }
+
+    #[test]
+    fn the_smallest_that_is_long_enough_serves_and_its_end_stays() {
+        let mut cache = cache(&[(64 * MIB, 8 * MIB), (32 * MIB, 3 * MIB)]);
+        assert_eq!(range(cache.take_for(MIB, 1, false, true)), Some((32 * MIB, MIB)));
+        assert_eq!((cache.count(), cache.bytes()), (2, 10 * MIB));
+        assert_eq!(range(cache.take_for(9 * MIB, 1, false, false)), None);
+        assert_eq!(range(cache.take_for(9 * MIB, 1, false, true)), Some((64 * MIB, 8 * MIB)), "to be grown");
+        assert_eq!(
+            range(cache.take_for(2 * MIB - 4096, 1, false, true)),
+            Some((33 * MIB, 2 * MIB)),
+            "nearly all"
+        );
+        assert_eq!((cache.count(), cache.bytes()), (0, 0));
+    }
+
+    #[test]
+    fn huge_pages_stay_whole_where_a_small_block_is_cut_off() {
+        let mut cache = cache(&[(64 * MIB, 3 * UNIT + 4096), (33 * MIB, 7 * MIB)]);
+        let mut take = |len, align| range(cache.take_for(len, align, true, true));
+        assert_eq!(take(UNIT, 1), Some((64 * MIB, UNIT)), "one that starts at a huge page");
+        assert_eq!(take(MIB, 1 << 16), Some((66 * MIB + UNIT, MIB)), "of the last that is long enough");
+        assert_eq!(take(UNIT, 1), Some((66 * MIB, UNIT)));
+        assert_eq!(cache.bytes(), 8 * MIB + 4096);
+        assert!(cache.fits(7 * MIB), "the mapping that starts between two is there");
+    }
+
+    #[test]
+    fn a_block_of_a_large_alignment_is_not_cut_off_at_a_smaller_one() {
+        let mut cache = cache(&[(64 * MIB, 3 * UNIT)]);
+        assert_eq!(range(cache.take_for(MIB, 4 * MIB, true, true)), Some((64 * MIB, MIB)));
+    }
+
+    #[test]
+    fn a_block_grows_into_what_is_cached_behind_it() {
+        let mut cache = cache(&[(64 * MIB, 4 * MIB)]);
+        assert_eq!(cache.take_behind(without_provenance_mut(63 * MIB), MIB), 0);
+        assert_eq!(cache.take_behind(without_provenance_mut(64 * MIB), MIB), MIB);
+        assert_eq!(cache.take_behind(without_provenance_mut(65 * MIB), 8 * MIB), 3 * MIB, "all there is");
+        assert_eq!((cache.count(), cache.bytes()), (0, 0));
+    }
+
+    #[test]
+    fn beyond_the_bound_the_oldest_goes_and_of_huge_pages_those_at_the_end() {
+        let mut cache = cache(&[(64 * MIB, MIB), (32 * MIB, 7 * MIB)]);
+        assert_eq!(range(cache.take_excess(8 * MIB, false)), None);
+        assert_eq!(range(cache.take_excess(7 * MIB, false)), Some((64 * MIB, MIB)));
+        assert_eq!(range(cache.take_excess(5 * MIB, true)), Some((36 * MIB, 3 * MIB)), "whole ones stay");
+        assert_eq!(range(cache.take_excess(3 * MIB, false)), Some((32 * MIB, 4 * MIB)), "small ones go");
+        assert_eq!((cache.count(), cache.bytes()), (0, 0));
+    }
+
+    #[test]
+    fn what_touches_becomes_one_and_a_full_cache_takes_no_more() {
+        let mut cache = cache(&[(10 * MIB, MIB), (12 * MIB, MIB), (11 * MIB, MIB)]);
+        assert_eq!((cache.count(), cache.bytes()), (1, 3 * MIB));
+        let more = (1..).take_while(|&k| cache.put(mapping(20 * MIB + 2 * k * MIB, MIB))).count();
+        assert_eq!(more, CACHED_MAX - 1);
+        assert!(cache.put(mapping(13 * MIB, MIB)), "but what touches fits");
+    }
+}

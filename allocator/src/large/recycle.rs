@@ -1,0 +1,87 @@
+//! Whether a program takes large blocks again for those it gives back: then they are on huge pages.
+//!
+//! Its first large blocks are not: what a program touches of them, and nothing else, is resident. One that
+//! gives back and takes again, over and over, pays for a fault at each page; a huge page is one fault for
+//! 512. So much may then be mapped on huge pages as was given back before, and each time half of it is
+//! spent: a program that goes on is never short of it, one that gave back once soon is.
+
+use crate::config::HUGE_PAGE;
+
+/// Bytes given back from which on it is recycling.
+const AFTER: usize = 32 << 20;
+
+/// The end of a mapping that is made a whole huge page. Many sizes are a power of two and a header.
+const TAIL_MIN: usize = HUGE_PAGE / 16;
+
+pub struct Recycle {
+    given_back: usize,
+}
+
+impl Recycle {
+    pub const fn new() -> Self {
+        Recycle { given_back: 0 }
+    }
+
+    /// Notes an unmapped mapping.
+    pub fn give_back(&mut self, bytes: usize) {
+        self.given_back = self.given_back.saturating_add(bytes);
+    }
+
+    /// Spends what was given back for `fresh` new bytes: whether they should be on huge pages.
+    pub fn take(&mut self, fresh: usize) -> bool {
+        let huge = self.given_back.saturating_sub(AFTER) >= fresh;
+        self.given_back = self.given_back.saturating_sub(fresh / 2);
+        huge
+    }
+
+    /// Whether the program recycles: then huge pages are kept whole, and long mappings in part.
+    pub fn is_on(&self) -> bool {
+        self.given_back >= AFTER
+    }
+
+    /// The length of a mapping for `len` bytes: whole huge pages, where that is not half as much again.
+    pub fn length(&self, len: usize) -> usize {
+        let tail = len % HUGE_PAGE;
+        let longer = HUGE_PAGE - tail;
+        let whole = tail >= TAIL_MIN && longer <= len / 2 && self.given_back.saturating_sub(AFTER) >= len;
+        if whole { len + longer } else { len }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_blocks_are_on_small_pages_and_recycled_ones_on_huge_pages() {
+        let mut recycle = Recycle::new();
+        let (page, len) = (4096, 5 << 20);
+        let mut rounds = 0;
+        assert!(!recycle.is_on());
+        while !recycle.take(len) {
+            assert_eq!(recycle.length(len), len, "round {rounds}");
+            recycle.give_back(len);
+            rounds += 1;
+        }
+        assert!(rounds > 8 && rounds < 20, "{rounds}");
+        for _ in 0..100 {
+            recycle.give_back(len);
+            assert!(recycle.take(len), "what goes on stays on huge pages");
+        }
+        assert!(recycle.is_on());
+        assert_eq!(recycle.length(len), 6 << 20);
+        for same in [1 << 20, 2 << 20, (2 << 20) + page, (2 << 20) + TAIL_MIN, (64 << 20) + page] {
+            assert_eq!(recycle.length(same), same, "{same} bytes would become too many");
+        }
+        assert_eq!(recycle.length(3 << 19), HUGE_PAGE);
+    }
+
+    #[test]
+    fn what_was_given_back_once_is_soon_spent() {
+        let mut recycle = Recycle::new();
+        recycle.give_back(1 << 30);
+        assert!(!recycle.take(1 << 30), "more than was given back beyond the first");
+        let huge = (0..100).filter(|_| recycle.take(64 << 20)).count();
+        assert!((1..16).contains(&huge), "{huge}");
+    }
+}
