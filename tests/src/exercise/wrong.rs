@@ -7,6 +7,10 @@ use super::{KIB, get, put};
 
 /// Enough frees of a class for every magazine to overflow.
 const MANY: usize = 20_000;
+
+/// No block of any allocator.
+static NO_BLOCK: u64 = 0;
+
 const SIZE: usize = 64;
 
 /// Commits the error `kind`, and then allocates and frees for long enough for it to be seen.
@@ -19,7 +23,7 @@ pub fn free<A: GlobalAlloc>(alloc: &A, kind: &str) {
             blocks[0]
         }
         "interior" => blocks[0].wrapping_add(16),
-        "static" => (&raw const MANY).cast_mut().cast(),
+        "static" => (&raw const NO_BLOCK).cast_mut().cast(),
         "freed-large" => {
             let large = get(alloc, 256 * KIB);
             // SAFETY: as above: freed here, and once more below.
