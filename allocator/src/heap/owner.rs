@@ -38,6 +38,7 @@ impl Heap {
             let site = self.site(arena);
             let mut central = self.shared.central.lock();
             self.shared.take_inbox(&site, |class, parcel| central.keep(&site, class, parcel));
+            self.owned.hurried.set(false);
             let want = self.widen(class).div_ceil(2) as usize;
             let (bin, magazine) = (self.bin(class), self.magazine(class));
             let room = magazine.room(bin);
@@ -54,8 +55,10 @@ impl Heap {
             if bin.push(block) {
                 return;
             }
-            // A closed magazine's first block goes home, and opens it: a thread that only ever frees a block
-            // or two of a class keeps none, and shares no cache line with whom it got them from.
+            // A closed magazine's block goes home, and another heap's opens it: a thread that only ever frees a
+            // block or two of a class keeps none, and shares no cache line with whom it got them from.
+            let site = self.site(arena);
+            let stays_closed = magazine.cap() == 0 && site.entry_of(block) == Entry::slab(self.id, class);
             let oldest = magazine.len(bin) / 2;
             let blocks = at_most(magazine.blocks(bin), oldest as usize);
             let mut receivers = self.send_home(arena, registry, class, blocks);
@@ -64,8 +67,8 @@ impl Heap {
                 receivers = self.send_home(arena, registry, class, &[Cell::new(block)]);
             }
             match receivers {
-                Receivers::Dense => _ = self.widen(class),
-                Receivers::Sparse => {}
+                Receivers::Dense if !stays_closed => _ = self.widen(class),
+                Receivers::Dense | Receivers::Sparse => {}
                 Receivers::TurnedSparse => self.sweep(arena, registry),
             }
         })
@@ -128,11 +131,14 @@ impl Heap {
         Receivers::TurnedSparse
     }
 
-    /// The same for another heap, by what it said of itself: this thread may hold blocks that pin its slabs.
+    /// The same for another heap, by what it said of itself: this thread may hold blocks that pin its slabs. It
+    /// keeps none then until it allocates again.
     fn judge_other(&self, sparse: bool) -> Receivers {
-        match (sparse, self.owned.hurried.replace(sparse)) {
-            (false, _) => Receivers::Dense,
-            (true, true) => Receivers::Sparse,
+        let hurried = self.owned.hurried.get();
+        self.owned.hurried.set(hurried | sparse);
+        match (sparse, hurried) {
+            (false, false) => Receivers::Dense,
+            (_, true) => Receivers::Sparse,
             (true, false) => Receivers::TurnedSparse,
         }
     }
