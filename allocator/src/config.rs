@@ -31,7 +31,7 @@ pub const MMAP_THRESHOLD_MAX: usize = 32 << 20;
 
 /// Dirty memory that is always allowed to stay, and the share of live memory beyond it (a shift:
 /// 3 is 12.5 %).
-pub const DIRTY_FLOOR: usize = 6 << 20;
+pub const DIRTY_FLOOR: usize = 13 << 19;
 pub const DIRTY_SHIFT: u32 = 3;
 
 pub const HUGE_PAGE: usize = 2 << 20;

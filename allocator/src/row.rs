@@ -55,6 +55,12 @@ pub fn part_or_end_mut<T>(slice: &mut [T], part: Range<usize>) -> &mut [T] {
     slice.get_mut(part).unwrap_or_else(|| beyond())
 }
 
+/// A slice's first `at` elements, and the others.
+#[inline]
+pub fn split_or_end<T>(slice: &[T], at: usize) -> (&[T], &[T]) {
+    slice.split_at_checked(at).unwrap_or_else(|| beyond())
+}
+
 #[cold]
 #[inline(never)]
 fn beyond() -> ! {

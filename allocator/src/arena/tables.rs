@@ -95,8 +95,8 @@ impl Tables {
         }
     }
 
-    /// Gives the pages back that hold records of `granules` and of nothing outside `run`, the free run that they
-    /// are a part of: the next holder of a granule writes its record anew.
+    /// Gives the pages back that hold records of `granules` and of nothing outside `run`, the free run that
+    /// they are a part of: the next holder of a granule writes its record anew.
     pub fn purge_records<O: Os>(&self, os: &O, page: usize, granules: Range<u32>, run: Range<u32>) {
         let at = |granule: u32| granule as usize * RECORD;
         let first =

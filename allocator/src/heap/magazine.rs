@@ -15,7 +15,7 @@
 //! A magazine is right after every single store, in program order (a fork may copy it between any two).
 
 use crate::config::{MAGAZINE_CAP, MAGAZINE_FIRST};
-use crate::row::at_or_end;
+use crate::row::{at_or_end, split_or_end};
 use crate::size_class::CLASSES;
 use crate::units::SizeClass;
 use core::cell::Cell;
@@ -119,7 +119,7 @@ impl Magazine {
     /// Forgets the oldest `count` blocks, which went elsewhere.
     pub fn drop_oldest(&self, bin: &Bin, count: u32) {
         let blocks = self.blocks(bin);
-        let (gone, kept) = blocks.split_at((count as usize).min(blocks.len()));
+        let (gone, kept) = split_or_end(blocks, (count as usize).min(blocks.len()));
         let kept_from = kept.as_ptr();
         // SAFETY: the slots that stay move down inside the magazine.
         unsafe { core::ptr::copy(kept_from, gone.as_ptr().cast_mut(), kept.len()) };

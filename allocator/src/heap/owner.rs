@@ -7,7 +7,7 @@ use crate::arena::page_map::Entry;
 use crate::config::{MAGAZINE_CAP, MAGAZINE_FIRST, SPARSE_BYTES};
 use crate::fatal;
 use crate::os::Os;
-use crate::row::at_or_end;
+use crate::row::{at_or_end, split_or_end};
 use crate::size_class::CLASSES;
 use crate::slab::central::{Central, Site};
 use crate::units::SizeClass;
@@ -55,8 +55,8 @@ impl Heap {
             if bin.push(block) {
                 return;
             }
-            // A closed magazine's block goes home, and another heap's opens it: a thread that only ever frees a
-            // block or two of a class keeps none, and shares no cache line with whom it got them from.
+            // A closed magazine's block goes home, and another heap's opens it: a thread that only ever frees
+            // a block or two of a class keeps none, and shares no cache line with whom it got them from.
             let site = self.site(arena);
             let stays_closed = magazine.cap() == 0 && site.entry_of(block) == Entry::slab(self.id, class);
             let oldest = magazine.len(bin) / 2;
@@ -98,7 +98,7 @@ impl Heap {
                 receivers = receivers.max(own);
                 continue;
             }
-            let (these, behind) = rest.split_at(gather(&site, rest, entry));
+            let (these, behind) = split_or_end(rest, gather(&site, rest, entry));
             match entry.as_slab() {
                 Some((heap, of)) if of == class => {
                     let sparse = registry.heap(heap).receive(arena, class, these.iter().map(Cell::get));
@@ -131,8 +131,8 @@ impl Heap {
         Receivers::TurnedSparse
     }
 
-    /// The same for another heap, by what it said of itself: this thread may hold blocks that pin its slabs. It
-    /// keeps none then until it allocates again.
+    /// The same for another heap, by what it said of itself: this thread may hold blocks that pin its slabs.
+    /// It keeps none then until it allocates again.
     fn judge_other(&self, sparse: bool) -> Receivers {
         let hurried = self.owned.hurried.get();
         self.owned.hurried.set(hurried | sparse);

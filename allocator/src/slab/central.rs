@@ -14,7 +14,7 @@ use crate::arena::{Arena, Geometry};
 use crate::config::{GRANULE, GRANULE_SHIFT};
 use crate::fatal;
 use crate::os::Os;
-use crate::row::{Row, part_or_end};
+use crate::row::{Row, part_or_end, split_or_end};
 use crate::size_class::{self, CLASSES};
 use crate::units::{Bytes, GranuleIdx, Granules, HeapId, Run, SizeClass};
 use core::cell::Cell;
@@ -30,8 +30,8 @@ pub struct Central {
     classes: Row<Class, CLASSES>,
     slabs: u32,
     /// The slab that is kept though no block of it is out: granule index plus one, or 0. One, against a
-    /// program that allocates and frees at the edge of a slab: eight held 460 KiB in each of 200 idle threads.
-    /// The lowest, so that the top of the arena can go.
+    /// program that allocates and frees at the edge of a slab: eight held 460 KiB in each of 200 idle
+    /// threads. The lowest, so that the top of the arena can go.
     kept: u32,
     depot: Depot,
     /// Bytes of blocks that are outside their slabs.
@@ -188,7 +188,7 @@ impl Central {
             let from = start(&site.geometry, granule).addr();
             // Blocks of one slab often come one behind the other.
             let elsewhere = |block: &Cell<*mut u8>| block.get().addr().wrapping_sub(from) >= GRANULE;
-            let (these, behind) = rest.split_at(rest.iter().position(elsewhere).unwrap_or(rest.len()));
+            let (these, behind) = split_or_end(rest, rest.iter().position(elsewhere).unwrap_or(rest.len()));
             if site.entry_of(block.get()) == mine {
                 self.put_back(site, class, granule, these);
             } else {

@@ -1,7 +1,7 @@
 //! The depot of a heap: parcels that came home, kept as they are, by class, for the next refill.
 //!
-//! Unpacking one into a magazine is cheaper than putting its blocks into bitmaps and finding them again. It is
-//! bounded by bytes over all classes; beyond, blocks go back to their slabs.
+//! Unpacking one into a magazine is cheaper than putting its blocks into bitmaps and finding them again. It
+//! is bounded by bytes over all classes; beyond, blocks go back to their slabs.
 
 use super::central::Site;
 use super::parcel::{self, Parcel};

@@ -13,7 +13,8 @@ use crate::size_class;
 use crate::sync::inbox::Packed;
 use crate::units::SizeClass;
 
-/// The first words of a free block that carries a parcel's part. In a block of 16 bytes the last is not there.
+/// The first words of a free block that carries a parcel's part. In a block of 16 bytes the last is not
+/// there.
 #[repr(C)]
 struct Leaf {
     next: *mut Leaf,

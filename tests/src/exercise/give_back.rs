@@ -7,8 +7,8 @@ use crate::measure;
 use crate::random::Random;
 use crate::table::Table;
 
-/// What may stay resident over the live bytes: the promise of the README. Inside it are 6 MiB of free memory
-/// kept for reuse, 2 MiB for all else: page map, heap, magazines, partly used slabs.
+/// What may stay resident over the live bytes: the promise of the README. Inside it are 6.5 MiB of free memory
+/// kept for reuse, 1.5 MiB for all else: page map, heap, magazines, partly used slabs.
 const SLACK: usize = 8 * MIB;
 
 const TOTAL: usize = 1 << 30;
@@ -60,7 +60,7 @@ pub fn all<A: GlobalAlloc>(alloc: &A, kind: &str) {
     assert!(after <= SLACK, "{} KiB are still resident after all {kind} blocks were freed", after / KIB);
 }
 
-/// Freed mappings kept for reuse: at most 6 MiB, or an eighth of what is live.
+/// Freed mappings kept for reuse: at most 6.5 MiB, or an eighth of what is live.
 pub fn large_cache<A: GlobalAlloc>(alloc: &A) {
     let mut blocks = Table::<*mut u8>::new(256);
     let live = 64 * MIB;
