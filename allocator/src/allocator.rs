@@ -309,7 +309,7 @@ impl<O: Os> Allocator<O> {
         // SAFETY: as the caller vouches. The arena first: the heaps ask it for their slabs.
         unsafe {
             self.arena.repair_after_fork();
-            self.large.repair_after_fork();
+            self.large.repair_after_fork(&self.arena);
             self.registry.repair_after_fork(&self.arena, heap.id());
         }
     }

@@ -206,6 +206,13 @@ impl<O: Os> Arena<O> {
         self.outside_cached.fetch_add(cached as usize, Ordering::Relaxed);
     }
 
+    /// Sets both, in the child of a fork that may have copied them between a change and its count.
+    pub fn recount_outside(&self, live: usize, cached: usize) {
+        // Relaxed: as above.
+        self.outside_live.store(live, Ordering::Relaxed);
+        self.outside_cached.store(cached, Ordering::Relaxed);
+    }
+
     /// Bytes that may be cached outside the window, at the present live size.
     pub fn cache_bound(&self) -> usize {
         let guard = self.started.lock();

@@ -226,7 +226,7 @@ impl Large {
     ///
     /// # Safety
     /// The calling thread is the process's only one and is inside no call of the allocator.
-    pub unsafe fn repair_after_fork(&self) {
+    pub unsafe fn repair_after_fork<O: Os>(&self, arena: &Arena<O>) {
         if self.state.is_locked() {
             // SAFETY: the holder was a thread of the parent.
             unsafe { self.state.force_unlock() };
@@ -236,6 +236,10 @@ impl Large {
             state.cache = Cache::new();
             state.stuck = Stuck::new();
         }
+        // A block that another thread was moving or counting is in none of the sums.
+        let mut state = self.state.lock();
+        state.live_bytes = state.index.bytes();
+        arena.recount_outside(state.live_bytes, state.cache.bytes());
     }
 
     #[cfg(test)]

@@ -102,8 +102,8 @@ impl Cache {
         self.fit(len, 1).is_some()
     }
 
-    /// Takes the oldest mapping, or of one on `huge` pages the end, if the rest may stay. None where the cache
-    /// is inside its bound.
+    /// Takes the oldest mapping, or of one on `huge` pages the end, if the rest may stay. None where the
+    /// cache is inside its bound.
     pub fn take_excess(&mut self, bound: usize, huge: bool) -> Option<Mapping> {
         let excess = self.bytes.checked_sub(bound).filter(|&excess| excess > 0)?;
         let oldest = self.mappings[0];

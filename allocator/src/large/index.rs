@@ -114,6 +114,11 @@ impl Index {
         self.live
     }
 
+    /// Bytes of all blocks, by looking at each.
+    pub fn bytes(&self) -> usize {
+        self.slots().iter().filter(|slot| slot.key > GONE).map(|slot| slot.len).sum()
+    }
+
     /// Counts again, in a fork's child that may have copied a change half done.
     pub fn recount(&mut self) {
         self.live = self.slots().iter().filter(|slot| slot.key > GONE).count();
