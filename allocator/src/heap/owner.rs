@@ -146,9 +146,11 @@ impl Heap {
     /// Sends everything that this thread caches home, and closes the magazines.
     fn sweep<O: Os>(&self, arena: &Arena<O>, registry: &Registry) {
         for class in (0..CLASSES as u8).map(SizeClass) {
-            let blocks = self.magazine(class).blocks(self.bin(class));
-            self.send_home(arena, registry, class, blocks);
-            self.close(class);
+            let (bin, magazine) = (self.bin(class), self.magazine(class));
+            if magazine.cap() > 0 {
+                self.send_home(arena, registry, class, magazine.blocks(bin));
+                self.close(class);
+            }
         }
     }
 
