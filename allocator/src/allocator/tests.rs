@@ -7,6 +7,7 @@ use crate::os::BreakOwner;
 use crate::os::sim::{Call, RANGE, Sim};
 use proptest::prelude::*;
 
+mod magazines;
 mod recycled;
 mod refusals;
 
