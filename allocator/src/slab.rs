@@ -115,7 +115,8 @@ mod tests {
     fn every_block_has_its_index_and_no_other_place_has_one() {
         for class in (0..CLASSES as u8).map(SizeClass) {
             let size = size_class::bytes(class);
-            for offset in (0..GRANULE).step_by(16) {
+            // Under Miri not all of the 4096: they are pure arithmetic.
+            for offset in (0..GRANULE).step_by(if cfg!(miri) { 16 * 97 } else { 16 }) {
                 let expected = offset.is_multiple_of(size) && offset / size < capacity(class) as usize;
                 assert_eq!(index_of(class, offset), expected.then_some(offset / size), "{class:?} {offset}");
             }

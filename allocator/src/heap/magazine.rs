@@ -15,7 +15,7 @@
 //! A magazine is right after every single store, in program order (a fork may copy it between any two).
 
 use crate::config::{MAGAZINE_CAP, MAGAZINE_FIRST};
-use crate::row::{at_or_end, split_or_end};
+use crate::row::at_or_end;
 use crate::size_class::CLASSES;
 use crate::units::SizeClass;
 use core::cell::Cell;
@@ -118,13 +118,14 @@ impl Magazine {
 
     /// Forgets the oldest `count` blocks, which went elsewhere.
     pub fn drop_oldest(&self, bin: &Bin, count: u32) {
-        let blocks = self.blocks(bin);
-        let (gone, kept) = split_or_end(blocks, (count as usize).min(blocks.len()));
-        let kept_from = kept.as_ptr();
-        // SAFETY: the slots that stay move down inside the magazine.
-        unsafe { core::ptr::copy(kept_from, gone.as_ptr().cast_mut(), kept.len()) };
+        let (len, gone) = (self.len(bin) as usize, (count as usize).min(self.len(bin) as usize));
+        // SAFETY: above the base there are `len` slots of the magazine; those that stay move down among them.
+        unsafe {
+            let oldest = self.base.get().add(1);
+            core::ptr::copy(oldest.add(gone), oldest.cast_mut(), len - gone);
+        }
         // SAFETY: as many slots fewer as went.
-        bin.top.set(unsafe { bin.top.get().sub(gone.len()) });
+        bin.top.set(unsafe { bin.top.get().sub(gone) });
     }
 
     /// Lets `bin`, this magazine's, hold `cap` blocks: at least those it has, and at most its class's

@@ -61,7 +61,7 @@ pub struct Sim {
 unsafe impl Send for State {}
 
 /// Bytes of the break's range and what lies above it in one allocation.
-pub const RANGE: usize = if cfg!(miri) { 6 << 20 } else { 64 << 20 };
+pub const RANGE: usize = if cfg!(miri) { 8 << 20 } else { 64 << 20 };
 
 impl Sim {
     pub fn new() -> Self {

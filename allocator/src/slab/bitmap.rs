@@ -95,14 +95,14 @@ mod tests {
 
     proptest! {
         #![proptest_config(ProptestConfig {
-            cases: if cfg!(miri) { 4 } else { 64 },
+            cases: if cfg!(miri) { 1 } else { 64 },
             failure_persistence: None,
             ..ProptestConfig::default()
         })]
 
         #[test]
         fn it_agrees_with_a_set(steps in prop::collection::vec(
-            (prop::collection::btree_set(0..BITS, 0..40), 0usize..40), 0..60,
+            (prop::collection::btree_set(0..BITS, 0..40), 0usize..40), 0..if cfg!(miri) { 8 } else { 60 },
         )) {
             let (mut bitmap, mut set) = (empty(), BTreeSet::new());
             for (more, count) in steps {
