@@ -4,7 +4,7 @@
 //!   size, alignment ─┬─ at most 32 KiB ──────────► a class of the thread's heap
 //!                    ├─ below the threshold ─────► a span of the arena
 //!                    └─ the threshold and above ─► a mapping
-//!   pointer ─┬─ in the window ─► page map: this heap's class │ another heap's │ a span
+//!   pointer ─┬─ in the window ─► page map: a slab's class │ a span
 //!            └─ elsewhere ─────► a large mapping, or nobody's
 //! ```
 
@@ -275,7 +275,7 @@ impl<O: Os> Allocator<O> {
     /// `heap` is the calling thread's, which does not use it again.
     pub unsafe fn detach<W: ThreadWord>(&self, heap: &Heap) {
         W::set(core::ptr::from_ref(&EXITED).cast::<c_void>().cast_mut());
-        heap.give_back(&self.arena, &self.registry);
+        heap.give_up(&self.arena, &self.registry);
         // SAFETY: as the caller vouches.
         unsafe { self.registry.park(heap) };
     }
@@ -284,7 +284,7 @@ impl<O: Os> Allocator<O> {
     pub fn with_guest<R>(&self, f: impl FnOnce(&Heap) -> R) -> Option<R> {
         let heap = self.registry.claim(&self.arena)?;
         let result = f(heap);
-        heap.give_back(&self.arena, &self.registry);
+        heap.give_up(&self.arena, &self.registry);
         // SAFETY: claimed above, and not used again.
         unsafe { self.registry.park(heap) };
         Some(result)

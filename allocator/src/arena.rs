@@ -107,7 +107,7 @@ impl<O: Os> Arena<O> {
     fn build(&self) -> Option<(State, Geometry)> {
         let page = self.os.page();
         let limit = self.os.address_limit();
-        // The tables take a thousandth of the window.
+        // The tables take a hundredth of the window.
         let mut window =
             if limit == usize::MAX { WINDOW } else { limit.next_power_of_two().clamp(WINDOW_MIN, WINDOW) };
         let tables = loop {

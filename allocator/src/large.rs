@@ -133,8 +133,9 @@ impl Large {
         let new = round_up(size, arena.os.page())?;
         let at: *mut u8 = core::ptr::with_exposed_provenance_mut(block.addr());
         let mut state = self.state.lock();
-        let new = state.recycle.length(new);
         let mut old = state.index.get(block.addr())?;
+        // One that shrinks does not grow to whole huge pages.
+        let new = if new > old { state.recycle.length(new) } else { state.recycle.length(new).min(old) };
         if new > old {
             // Cached pages first: those behind it; else, at the price of a copy, those elsewhere.
             let gained = state.cache.take_behind(at.wrapping_add(old), new - old);
@@ -157,9 +158,10 @@ impl Large {
         let moved = unsafe { arena.os.remap(at, old, new) };
         let (result, len) = moved.map_or((at, old), |moved| (moved, new));
         let mut state = self.state.lock();
-        // The entry that left made room for this one: a slot that is GONE is as good as a vacant one,
-        // and `reserve` keeps half of them vacant.
+        // There is room: the entry that left was one of the half that may be taken. It may not have left it
+        // here, so room is made for the next; where that is refused, the next one makes it.
         state.index.insert(result.addr(), len);
+        state.index.reserve(&arena.os);
         state.live_bytes = state.live_bytes - old + len;
         drop(state);
         arena.count_outside(len as isize - old as isize, 0);
@@ -294,8 +296,9 @@ impl Large {
                 Some((Mapping { at, len }, found.len))
             }
             None => {
+                // Of two mappings that the kernel did not join, for example: it may serve as it is.
                 // SAFETY: as above.
-                unsafe { self.unmap(&arena.os, found) };
+                unsafe { self.keep(arena, found, found.len) };
                 None
             }
         }

@@ -7,14 +7,15 @@
 pub mod id_stack;
 pub mod inbox;
 pub mod lock;
+pub mod settle;
 pub mod started;
 
 #[cfg(not(loom))]
-pub use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+pub use core::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 #[cfg(loom)]
 pub use loom::cell::UnsafeCell;
 #[cfg(loom)]
-pub use loom::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+pub use loom::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 
 /// core's cell with loom's interface.
 #[cfg(not(loom))]

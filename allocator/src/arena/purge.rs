@@ -11,7 +11,7 @@ pub fn bound(live: usize) -> usize {
     (live >> DIRTY_SHIFT).max(DIRTY_FLOOR)
 }
 
-/// Down to where a purge goes, once the bound is passed: a quarter below, so that the next frees do
+/// Down to where a purge goes, once the bound is passed: an eighth below, so that the next frees do
 /// not each pay a system call.
 pub fn target(bound: usize) -> usize {
     bound - bound / 8

@@ -186,7 +186,7 @@ pub const SLOTS_BYTES: usize = FULL.1 * size_of::<Slot>();
 /// A heap's slots: they lie behind it, and read as null before their first use.
 ///
 /// ```text
-///   │ class 0: null + 8 │ class 1: null + 8 │ … │ class 0: null + 256 │ class 1: … │
+///   │ class 0: null + 15 │ class 1: null + 15 │ … │ class 0: null + 2048 │ class 1: … │
 /// ```
 ///
 /// Small magazines lie side by side, so that a program that uses little of many classes touches few pages.

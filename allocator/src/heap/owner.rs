@@ -1,10 +1,10 @@
 //! The slow paths of a heap's own thread: an empty magazine, a full one, the end of the thread.
 
 use super::registry::Registry;
-use super::{Heap, RUNNING};
+use super::{Heap, PARKED, RUNNING};
 use crate::arena::Arena;
 use crate::arena::page_map::Entry;
-use crate::config::{MAGAZINE_CAP, MAGAZINE_FIRST, SPARSE_BYTES};
+use crate::config::{MAGAZINE_CAP, MAGAZINE_FIRST, MAGAZINE_FREED, SPARSE_BYTES};
 use crate::fatal;
 use crate::os::Os;
 use crate::row::{at_or_end, split_or_end};
@@ -12,7 +12,7 @@ use crate::size_class::CLASSES;
 use crate::slab::central::{Central, Site};
 use crate::units::SizeClass;
 use core::cell::Cell;
-use core::sync::atomic::{Ordering, compiler_fence};
+use core::sync::atomic::{Ordering, compiler_fence, fence};
 
 /// A block fresh from the slow path.
 pub struct Fresh {
@@ -38,12 +38,15 @@ impl Heap {
             let site = self.site(arena);
             let mut central = self.shared.central.lock();
             self.shared.take_inbox(&site, |class, parcel| central.keep(&site, class, parcel));
-            self.owned.hurried.set(false);
-            let want = self.widen(class).div_ceil(2) as usize;
+            let most = *at_or_end(&MAGAZINE_CAP, class.0 as usize) as u32;
+            let want = self.widen(class, most).div_ceil(2) as usize;
             let (bin, magazine) = (self.bin(class), self.magazine(class));
             let room = magazine.room(bin);
             let refill = central.refill(&site, class, at_most(room, want))?;
             magazine.fill(bin, refill.count);
+            if self.note_sparse(&central) {
+                central.empty_depot(&site);
+            }
             Some(Fresh { block: self.pop(class), zeroed: refill.zeroed })
         })
     }
@@ -67,7 +70,7 @@ impl Heap {
                 receivers = self.send_home(arena, registry, class, &[Cell::new(block)]);
             }
             match receivers {
-                Receivers::Dense if !stays_closed => _ = self.widen(class),
+                Receivers::Dense if !stays_closed => _ = self.widen(class, MAGAZINE_FREED),
                 Receivers::Dense | Receivers::Sparse => {}
                 Receivers::TurnedSparse => self.sweep(arena, registry),
             }
@@ -89,11 +92,18 @@ impl Heap {
         while let Some(first) = rest.first() {
             let entry = site.entry_of(first.get());
             if entry == mine {
-                let mut central = self.shared.central.lock();
-                rest = at_most(rest, central.release(&site, class, rest));
-                let own = self.judge_own(&central);
-                if own == Receivers::TurnedSparse {
-                    central.empty_depot(&site);
+                let own = {
+                    let mut central = self.shared.central.lock();
+                    rest = at_most(rest, central.release(&site, class, rest));
+                    let own = self.judge_own(&central);
+                    if own != Receivers::Dense {
+                        central.empty_depot(&site);
+                    }
+                    own
+                };
+                if own != Receivers::Dense {
+                    // What others sent pins slabs too.
+                    self.sort(&site);
                 }
                 receivers = receivers.max(own);
                 continue;
@@ -121,7 +131,7 @@ impl Heap {
         if used > swept_at.saturating_mul(2) {
             self.owned.swept_at.set(usize::MAX);
         }
-        if !is_sparse(central) {
+        if !self.note_sparse(central) {
             return Receivers::Dense;
         }
         if used >= swept_at / 2 {
@@ -132,13 +142,10 @@ impl Heap {
     }
 
     /// The same for another heap, by what it said of itself: this thread may hold blocks that pin its slabs.
-    /// It keeps none then until it allocates again.
     fn judge_other(&self, sparse: bool) -> Receivers {
-        let hurried = self.owned.hurried.get();
-        self.owned.hurried.set(hurried | sparse);
-        match (sparse, hurried) {
-            (false, false) => Receivers::Dense,
-            (_, true) => Receivers::Sparse,
+        match (sparse, self.owned.hurried.replace(sparse)) {
+            (false, _) => Receivers::Dense,
+            (true, true) => Receivers::Sparse,
             (true, false) => Receivers::TurnedSparse,
         }
     }
@@ -154,10 +161,11 @@ impl Heap {
         }
     }
 
-    /// Lets a magazine hold twice what it does, as far as it may. What it holds now.
-    fn widen(&self, class: SizeClass) -> u32 {
+    /// Lets a magazine hold twice what it does, but no more than `most` (where it does not yet). What it holds.
+    fn widen(&self, class: SizeClass, most: u32) -> u32 {
         let magazine = self.magazine(class);
-        let most = *at_or_end(&MAGAZINE_CAP, class.0 as usize) as u32;
+        let allowed = *at_or_end(&MAGAZINE_CAP, class.0 as usize) as u32;
+        let most = most.min(allowed).max(magazine.cap());
         let cap = (magazine.cap() * 2).max(MAGAZINE_FIRST).min(most);
         magazine.set_cap(self.bin(class), self.owned.slots.get(), class, cap);
         cap
@@ -172,6 +180,15 @@ impl Heap {
     pub fn give_back<O: Os>(&self, arena: &Arena<O>, registry: &Registry) {
         self.while_busy(|| self.sweep(arena, registry));
         self.trim_shared(arena);
+    }
+
+    /// As `give_back`, before the heap is parked: from here on senders sort what they send.
+    pub fn give_up<O: Os>(&self, arena: &Arena<O>, registry: &Registry) {
+        // Relaxed: ordered by the fence.
+        self.shared.state.store(PARKED, Ordering::Relaxed);
+        // NOTICE: the store before the last look at the inbox; see `receive`.
+        fence(Ordering::SeqCst);
+        self.give_back(arena, registry);
     }
 
     /// Counts the calls of the thread's exit hook.

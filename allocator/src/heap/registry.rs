@@ -22,7 +22,7 @@ use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 const STRIDE: usize = HEAP_BYTES.next_multiple_of(4096);
 
 /// Fewest heaps worth a reservation.
-const HEAPS_MIN: u32 = 64;
+const HEAPS_MIN: u32 = 16;
 
 pub struct Registry {
     parked: IdStack,
@@ -87,7 +87,9 @@ impl Registry {
         // Relaxed: only changed under the lock.
         let id = self.count.load(Ordering::Relaxed) + 1;
         if growth.room == 0 {
-            let mut room = if arena.os.address_limit() == usize::MAX { HEAP_LIMIT } else { HEAPS_MIN * 4 };
+            // Under a limit of address space, a sixteenth of it.
+            let fit = (arena.os.address_limit() / 16 / STRIDE).min(HEAP_LIMIT as usize) as u32;
+            let mut room = fit.max(HEAPS_MIN);
             let first = loop {
                 match arena.os.reserve(room as usize * STRIDE, c"brkmap: heaps") {
                     Some(first) => break first,

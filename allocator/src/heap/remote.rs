@@ -7,11 +7,12 @@ use crate::arena::Arena;
 use crate::config::INBOX_STEAL;
 use crate::os::Os;
 use crate::size_class;
-use crate::slab::central::Site;
+use crate::slab::central::{Central, Site};
 use crate::slab::parcel::{self, Parcel};
 use crate::sync::inbox::Packed;
+use crate::sync::settle::{Strong, settle};
 use crate::units::SizeClass;
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{Ordering, fence};
 
 /// An inbox weighs its parcels in units of the smallest block.
 const UNIT: usize = 16;
@@ -33,26 +34,39 @@ impl Heap {
             // SAFETY: the parcel is this thread's until the push succeeds; the PUBLISH edge hands it over.
             unsafe { parcel::label(head, Packed::new(next, count as u64)) };
         });
-        // Relaxed: a hint, see `sort`.
+        // NOTICE: the push before the look at whether the owner parks; see `give_up`.
+        fence(Ordering::SeqCst);
+        // Relaxed: a hint, see `note_sparse`.
         let sparse = self.shared.sparse.load(Ordering::Relaxed);
         let limit = if sparse || self.is_parked() { 0 } else { INBOX_STEAL / UNIT };
         if waiting as usize > limit {
-            return self.sort(&site);
+            self.sort(&site);
         }
-        sparse
+        // Relaxed: as above.
+        self.shared.sparse.load(Ordering::Relaxed)
     }
 
-    /// Sorts what waits for an owner that may be asleep, unless somebody is at the slabs already: then
-    /// that one, or a later sender, does it. True where the slabs are mostly free.
-    fn sort<O: Os>(&self, site: &Site<O>) -> bool {
+    /// Sorts what waits for an owner that may be asleep. Whoever is at the slabs already looks again.
+    pub(super) fn sort<O: Os>(&self, site: &Site<O>) {
+        settle::<Strong>(&self.shared.inbox, || self.try_sort(site));
+    }
+
+    fn try_sort<O: Os>(&self, site: &Site<O>) -> bool {
         let Some(mut central) = self.shared.central.try_lock() else { return false };
         self.shared.take_inbox(site, |class, parcel| central.keep(site, class, parcel));
-        let sparse = is_sparse(&central);
-        if sparse {
+        if self.note_sparse(&central) {
             central.empty_depot(site);
         }
+        true
+    }
+
+    /// Tells senders whether the slabs are mostly free, and returns it.
+    pub(super) fn note_sparse(&self, central: &Central) -> bool {
+        let sparse = is_sparse(central);
         // Relaxed: it only says whether the next sender should be quick.
-        self.shared.sparse.store(sparse, Ordering::Relaxed);
+        if self.shared.sparse.load(Ordering::Relaxed) != sparse {
+            self.shared.sparse.store(sparse, Ordering::Relaxed);
+        }
         sparse
     }
 

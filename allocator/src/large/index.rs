@@ -7,6 +7,7 @@
 use crate::os::Os;
 use crate::row::{at_or_end, at_or_end_mut};
 use crate::units::{div_up, round_up};
+use core::sync::atomic::{Ordering, compiler_fence};
 
 #[derive(Clone, Copy)]
 #[repr(C)]
@@ -23,11 +24,16 @@ const GONE: usize = 1;
 /// Slots that need no mapping: so a program's first large block is one mapping, its own.
 const FIRST_SLOTS: usize = 128;
 
+/// The bits of `table` that are not its address: a capacity is below 2^64.
+const TAG: usize = 63;
+
+const _: () = assert!(FIRST_SLOTS.is_power_of_two());
+
 pub struct Index {
     first: [Slot; FIRST_SLOTS],
-    /// The table, once it has outgrown `first`.
-    slots: *mut Slot,
-    capacity: usize,
+    /// The table, once it has outgrown `first` (else null), with the logarithm of its capacity in the bits that
+    /// a page's address has free: one word, so that a fork copies both or neither.
+    table: *mut Slot,
     live: usize,
     /// Slots that are not VACANT.
     taken: usize,
@@ -40,8 +46,7 @@ impl Index {
     pub const fn new() -> Self {
         Index {
             first: [Slot { key: VACANT, len: 0 }; FIRST_SLOTS],
-            slots: core::ptr::null_mut(),
-            capacity: FIRST_SLOTS,
+            table: core::ptr::without_provenance_mut(FIRST_SLOTS.ilog2() as usize),
             live: 0,
             taken: 0,
         }
@@ -49,7 +54,7 @@ impl Index {
 
     /// Makes room for one more. False where there is no memory for it.
     pub fn reserve<O: Os>(&mut self, os: &O) -> bool {
-        if (self.taken + 1) * 2 <= self.capacity {
+        if (self.taken + 1) * 2 <= self.capacity() {
             return true;
         }
         let capacity = ((self.live + 1) * 4).next_power_of_two();
@@ -71,8 +76,9 @@ impl Index {
             }
             copied += 1;
         }
-        let (old, old_capacity) = (self.slots, self.capacity);
-        (self.slots, self.capacity) = (new, capacity);
+        let (old, old_capacity) = (self.memory(), self.capacity());
+        compiler_fence(Ordering::Release);
+        self.table = new.map_addr(|at| at | capacity.ilog2() as usize);
         (self.live, self.taken) = (copied, copied);
         if !old.is_null() {
             let bytes = div_up(old_capacity * size_of::<Slot>(), os.page()) * os.page();
@@ -84,13 +90,15 @@ impl Index {
 
     /// Adds a block; `reserve` made room for it.
     pub fn insert(&mut self, key: usize, len: usize) {
-        let mut at = home(key, self.capacity);
+        let capacity = self.capacity();
+        let mut at = home(key, capacity);
         while self.slot(at).key > GONE {
-            at = (at + 1) & (self.capacity - 1);
+            at = (at + 1) & (capacity - 1);
         }
         let slot = at_or_end_mut(self.slots_mut(), at);
         let was_vacant = slot.key == VACANT;
         slot.len = len;
+        compiler_fence(Ordering::Release);
         slot.key = key;
         self.live += 1;
         self.taken += was_vacant as usize;
@@ -129,34 +137,46 @@ impl Index {
         if key <= GONE {
             return None;
         }
-        let mut at = home(key, self.capacity);
-        loop {
+        let capacity = self.capacity();
+        let mut at = home(key, capacity);
+        // No further than once around: where `reserve` was refused for long, none may be vacant.
+        for _ in 0..capacity {
             match self.slot(at).key {
                 VACANT => return None,
                 found if found == key => return Some(at),
-                _ => at = (at + 1) & (self.capacity - 1),
+                _ => at = (at + 1) & (capacity - 1),
             }
         }
+        None
     }
 
     fn slot(&self, at: usize) -> Slot {
         *at_or_end(self.slots(), at)
     }
 
+    fn capacity(&self) -> usize {
+        1 << (self.table.addr() & TAG)
+    }
+
+    /// The table's mapping, or null.
+    fn memory(&self) -> *mut Slot {
+        self.table.map_addr(|at| at & !TAG)
+    }
+
     fn slots(&self) -> &[Slot] {
-        if self.slots.is_null() {
+        if self.memory().is_null() {
             return &self.first;
         }
         // SAFETY: `capacity` slots in a mapping that is this index's alone, zeroed by the kernel.
-        unsafe { core::slice::from_raw_parts(self.slots, self.capacity) }
+        unsafe { core::slice::from_raw_parts(self.memory(), self.capacity()) }
     }
 
     fn slots_mut(&mut self) -> &mut [Slot] {
-        if self.slots.is_null() {
+        if self.memory().is_null() {
             return &mut self.first;
         }
         // SAFETY: as in `slots`; the borrow of self is exclusive.
-        unsafe { core::slice::from_raw_parts_mut(self.slots, self.capacity) }
+        unsafe { core::slice::from_raw_parts_mut(self.memory(), self.capacity()) }
     }
 }
 

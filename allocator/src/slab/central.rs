@@ -137,13 +137,18 @@ impl Central {
         class: SizeClass,
         slots: &[Cell<*mut u8>],
     ) -> Option<Refill> {
-        if let Some(mut parcel) = self.depot.take(site, class) {
-            let count = slots.iter().zip(&mut parcel).map(|(slot, block)| slot.set(block)).count() as u32;
-            self.release_each(site, class, parcel);
-            return Some(Refill { count, zeroed: false });
-        }
         let want = slots.len() as u32;
         let (mut count, mut zeroed) = (0, false);
+        while count * 4 < want
+            && let Some(mut parcel) = self.depot.take(site, class)
+        {
+            let (_, empty) = split_or_end(slots, count as usize);
+            count += empty.iter().zip(&mut parcel).map(|(slot, block)| slot.set(block)).count() as u32;
+            self.release_each(site, class, parcel);
+        }
+        if count > 0 {
+            return Some(Refill { count, zeroed: false });
+        }
         while count * 4 < want {
             let first = match self.classes[class.0 as usize].first.checked_sub(1) {
                 Some(first) => GranuleIdx(first),

@@ -1,16 +1,16 @@
-//! The inbox of a heap: other threads push chains of blocks, the owner takes all of them at once.
+//! The inbox of a heap: other threads push parcels of blocks; all of them are taken at once, by the owner or by
+//! a sender, under the heap's lock.
 //!
 //! ```text
-//!   head ──► chain C ──► chain B ──► chain A          each chain: blocks of one class, linked
-//!   (units waiting)      (its length) (its length)    by their first word; the word behind links
-//!                                                     the chains and carries the chain's length
+//!   head ──► parcel C ──► parcel B ──► parcel A       each parcel: blocks of one class; its label links
+//!   (units waiting)       (its count)  (its count)    the parcels and carries the count
 //! ```
 //!
 //! One word, replaced whole: it is consistent at every instant, so a fork can copy it in any state.
 //! ABA is no danger: nobody pops one element, `take_all` leaves nothing behind.
 //!
-//! Edge PUBLISH: push's CAS (Release) → take_all's swap (Acquire): the owner sees every link that the
-//! sender wrote into the chain. CASes of other senders in between are read-modify-writes, so they
+//! Edge PUBLISH: push's CAS (Release) → take_all's swap (Acquire): the taker sees every link that the
+//! sender wrote into the parcel. CASes of other senders in between are read-modify-writes, so they
 //! continue the release sequence of each earlier one: one swap acquires from all senders.
 
 use super::{AtomicU64, Ordering};
@@ -74,8 +74,8 @@ impl<O: Orderings> Inbox<O> {
         Inbox { head: AtomicU64::new(0), orderings: core::marker::PhantomData }
     }
 
-    /// Pushes the chain at `link`, weighing `units`. `set_next` is called, maybe more than once, with
-    /// the link that this chain is to carry to the one behind it. Returns the units now waiting.
+    /// Pushes the parcel at `link`, weighing `units`. `set_next` is called, maybe more than once, with
+    /// the link that this parcel is to carry to the one behind it. Returns the units now waiting.
     #[inline]
     pub fn push(&self, link: u64, units: u64, mut set_next: impl FnMut(u64)) -> u64 {
         // Relaxed: the value is only a guess for the CAS, which checks it.
@@ -91,7 +91,13 @@ impl<O: Orderings> Inbox<O> {
         }
     }
 
-    /// The link of the newest chain, 0 where nothing waits. The inbox is empty then.
+    /// Whether nothing waits: at some instant, unless a fence orders the look (edge NOTICE).
+    pub fn is_empty(&self) -> bool {
+        // Relaxed: see above.
+        self.head.load(Ordering::Relaxed) == 0
+    }
+
+    /// The link of the newest parcel, 0 where nothing waits. The inbox is empty then.
     #[inline]
     pub fn take_all(&self) -> u64 {
         // Relaxed: only spares the swap where there is nothing; what is missed now is taken next time.

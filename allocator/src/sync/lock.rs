@@ -128,6 +128,12 @@ mod model {
             }
             Guard { value: Some(self.value.get_mut()), lock: self }
         }
+
+        pub fn try_lock(&self) -> Option<Guard<'_, T, U>> {
+            // RELEASE (Acquire).
+            self.locked.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).ok()?;
+            Some(Guard { value: Some(self.value.get_mut()), lock: self })
+        }
     }
 
     impl<T, U: Unlock> std::ops::Deref for Guard<'_, T, U> {
