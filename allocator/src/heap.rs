@@ -53,7 +53,7 @@ struct Owned {
     busy: Cell<bool>,
     /// Used bytes at the last sweep of a sparse heap; see `judge_own`.
     swept_at: Cell<usize>,
-    /// The heap that this thread sent blocks to last was sparse.
+    /// A heap that this thread sent blocks to since its last refill was sparse.
     hurried: Cell<bool>,
     /// How often the exit hook ran for this thread.
     exits: Cell<u32>,

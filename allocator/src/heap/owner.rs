@@ -38,6 +38,7 @@ impl Heap {
             let site = self.site(arena);
             let mut central = self.shared.central.lock();
             self.shared.take_inbox(&site, |class, parcel| central.keep(&site, class, parcel));
+            self.owned.hurried.set(false);
             let most = *at_or_end(&MAGAZINE_CAP, class.0 as usize) as u32;
             let want = self.widen(class, most).div_ceil(2) as usize;
             let (bin, magazine) = (self.bin(class), self.magazine(class));
@@ -143,10 +144,12 @@ impl Heap {
 
     /// The same for another heap, by what it said of itself: this thread may hold blocks that pin its slabs.
     fn judge_other(&self, sparse: bool) -> Receivers {
-        match (sparse, self.owned.hurried.replace(sparse)) {
-            (false, _) => Receivers::Dense,
-            (true, true) => Receivers::Sparse,
-            (true, false) => Receivers::TurnedSparse,
+        if !sparse {
+            return Receivers::Dense;
+        }
+        match self.owned.hurried.replace(true) {
+            true => Receivers::Sparse,
+            false => Receivers::TurnedSparse,
         }
     }
 
