@@ -46,8 +46,8 @@ pub const MAGAZINE_MAX: u32 = 2048;
 pub const MAGAZINE_MIN: u32 = 4;
 /// What a magazine holds at first: it doubles each time it was empty or full.
 pub const MAGAZINE_FIRST: u32 = 15;
-/// To how many blocks frees alone let it grow, without a refill: those of a thread that only frees pin slabs of
-/// others when it falls asleep, and more of them save it little.
+/// To how many blocks frees alone let it grow, without a refill: those of a thread that only frees pin
+/// slabs of others when it falls asleep, and more of them save it little.
 pub const MAGAZINE_FREED: u32 = 128;
 
 /// Bytes waiting in an inbox from which on the sender tries to sort them for a sleeping owner.

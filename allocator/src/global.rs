@@ -1,7 +1,8 @@
 //! The Rust front: `#[global_allocator] static GLOBAL: brkmap::BrkMap = brkmap::BrkMap::new();`
 //!
-//! Everything up to the empty magazine is inlined into the program; with a constant Layout the class is folded,
-//! and what is left of alloc is three loads, a test and a store, of dealloc two loads, a test and two stores.
+//! Everything up to the empty magazine is inlined into the program; with a constant Layout the class is
+//! folded, and what is left of alloc is three loads, a test and a store, of dealloc three loads, a test and
+//! two stores.
 
 use crate::allocator::{Allocated, Resized, zeroed};
 use crate::heap::{EMPTY, Heap};

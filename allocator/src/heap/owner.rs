@@ -7,7 +7,7 @@ use crate::arena::page_map::Entry;
 use crate::config::{MAGAZINE_CAP, MAGAZINE_FIRST, MAGAZINE_FREED, SPARSE_BYTES};
 use crate::fatal;
 use crate::os::Os;
-use crate::row::{at_or_end, split_or_end};
+use crate::row::split_or_end;
 use crate::size_class::CLASSES;
 use crate::slab::central::{Central, Site};
 use crate::units::SizeClass;
@@ -39,8 +39,7 @@ impl Heap {
             let mut central = self.shared.central.lock();
             self.shared.take_inbox(&site, |class, parcel| central.keep(&site, class, parcel));
             self.owned.hurried.set(false);
-            let most = *at_or_end(&MAGAZINE_CAP, class.0 as usize) as u32;
-            let want = self.widen(class, most).div_ceil(2) as usize;
+            let want = self.widen(class, u32::MAX).div_ceil(2) as usize;
             let (bin, magazine) = (self.bin(class), self.magazine(class));
             let room = magazine.room(bin);
             let refill = central.refill(&site, class, at_most(room, want))?;
@@ -164,11 +163,11 @@ impl Heap {
         }
     }
 
-    /// Lets a magazine hold twice what it does, but no more than `most` (where it does not yet). What it holds.
+    /// Lets a magazine hold twice what it does, but no more than its class's or than `most` (where it does
+    /// not yet). What it holds now.
     fn widen(&self, class: SizeClass, most: u32) -> u32 {
         let magazine = self.magazine(class);
-        let allowed = *at_or_end(&MAGAZINE_CAP, class.0 as usize) as u32;
-        let most = most.min(allowed).max(magazine.cap());
+        let most = most.min(MAGAZINE_CAP[class.0 as usize] as u32).max(magazine.cap());
         let cap = (magazine.cap() * 2).max(MAGAZINE_FIRST).min(most);
         magazine.set_cap(self.bin(class), self.owned.slots.get(), class, cap);
         cap

@@ -31,8 +31,8 @@ const _: () = assert!(FIRST_SLOTS.is_power_of_two());
 
 pub struct Index {
     first: [Slot; FIRST_SLOTS],
-    /// The table, once it has outgrown `first` (else null), with the logarithm of its capacity in the bits that
-    /// a page's address has free: one word, so that a fork copies both or neither.
+    /// The table, once it has outgrown `first` (else null), with the logarithm of its capacity in the bits
+    /// that a page's address has free: one word, so that a fork copies both or neither.
     table: *mut Slot,
     live: usize,
     /// Slots that are not VACANT.

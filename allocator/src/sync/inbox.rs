@@ -1,5 +1,5 @@
-//! The inbox of a heap: other threads push parcels of blocks; all of them are taken at once, by the owner or by
-//! a sender, under the heap's lock.
+//! The inbox of a heap: other threads push parcels of blocks; all of them are taken at once, by the owner or
+//! by a sender, under the heap's lock.
 //!
 //! ```text
 //!   head ──► parcel C ──► parcel B ──► parcel A       each parcel: blocks of one class; its label links
