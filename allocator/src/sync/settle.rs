@@ -5,10 +5,10 @@
 //!   holder   sort ─► unlock ─► fence ─► does anything wait? ─ yes: again
 //! ```
 //!
-//! Edge NOTICE: the two fences (SeqCst) stand between a store and a look at what the other side stored. One of
-//! them comes first in the single order of such fences, and the side whose fence comes second sees the
-//! other's store: the sender finds the lock free, or the holder finds what was pushed. Without them both looks
-//! may miss, and a parcel may wait for ever.
+//! Edge NOTICE: the two fences (SeqCst) stand between a store and a look at what the other side stored. One
+//! of them comes first in the single order of such fences, and the side whose fence comes second sees the
+//! other's store: the sender finds the lock free, or the holder finds what was pushed. Without them both
+//! looks may miss, and a parcel may wait for ever.
 
 use super::inbox::Inbox;
 use super::{Ordering, fence};
