@@ -78,7 +78,7 @@ impl Index {
         }
         let (old, old_capacity) = (self.memory(), self.capacity());
         compiler_fence(Ordering::Release);
-        self.table = new.map_addr(|at| at | capacity.ilog2() as usize);
+        self.table = new.map_addr(|at| at | capacity.trailing_zeros() as usize);
         (self.live, self.taken) = (copied, copied);
         if !old.is_null() {
             let bytes = div_up(old_capacity * size_of::<Slot>(), os.page()) * os.page();
