@@ -36,6 +36,13 @@ pub struct Allocated {
     pub soiled: usize,
 }
 
+impl Allocated {
+    /// A block that reads as zero, or one of which nothing is known.
+    pub fn new(block: *mut u8, zeroed: bool) -> Allocated {
+        Allocated { block, soiled: if zeroed { 0 } else { usize::MAX } }
+    }
+}
+
 /// What became of a resize.
 pub enum Resized {
     /// The block has its new size, here.
@@ -60,7 +67,7 @@ impl<O: Os> Allocator<O> {
     /// The slow path of a class: the fast path found no block in `heap`.
     pub fn alloc_class(&self, heap: &Heap, class: SizeClass) -> Option<Allocated> {
         let Fresh { block, zeroed } = heap.alloc_slow(&self.arena, class)?;
-        Some(Allocated { block, soiled: if zeroed { 0 } else { usize::MAX } })
+        Some(Allocated::new(block, zeroed))
     }
 
     /// A request that no class serves: a span or a mapping.
@@ -95,7 +102,7 @@ impl<O: Os> Allocator<O> {
             unsafe { geometry.map.set(granule as usize, entry) };
         }
         let block = geometry.base.wrapping_add((run.head.0 as usize) << GRANULE_SHIFT);
-        Some(Allocated { block, soiled: if run.zeroed { 0 } else { usize::MAX } })
+        Some(Allocated::new(block, run.zeroed))
     }
 
     /// The page-map entry of a pointer into the arena, with its granule. A mapping may lie inside the
@@ -126,9 +133,8 @@ impl<O: Os> Allocator<O> {
                 self.arena.enforce_bound();
             },
             Some((granule, entry)) => {
-                if let Some((_, class)) = entry.as_slab() {
-                    let block = core::ptr::with_exposed_provenance_mut(block.addr());
-                    heap.free_slow(&self.arena, &self.registry, class, block);
+                if entry.is_slab() {
+                    heap.free_slow(&self.arena, &self.registry, entry, block);
                     self.relieve();
                 } else if let Some(len) = entry.as_span()
                     && block.addr().is_multiple_of(GRANULE)

@@ -44,7 +44,7 @@ pub fn alloc_class<W: ThreadWord>(class: SizeClass) -> Option<Allocated> {
     with_heap::<W, _>(|heap| {
         let block = heap.pop(class);
         if !block.is_null() {
-            return Some(Allocated { block, soiled: usize::MAX });
+            return Some(Allocated::new(block, false));
         }
         ALLOCATOR.alloc_class(heap, class).or_else(|| {
             // What is free but kept may be what is missing, as pages or as address space.
@@ -59,7 +59,7 @@ pub fn alloc<W: ThreadWord>(size: usize, align: usize) -> Option<Allocated> {
     if let Some(class) = size_class::of_aligned(size, align) {
         let block = current::<W>().pop(class);
         if !block.is_null() {
-            return Some(Allocated { block, soiled: usize::MAX });
+            return Some(Allocated::new(block, false));
         }
         return alloc_class::<W>(class);
     }

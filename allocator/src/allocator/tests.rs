@@ -445,6 +445,6 @@ impl Allocator<Sim> {
         if block.is_null() {
             return self.alloc_class(heap, class);
         }
-        Some(Allocated { block, soiled: usize::MAX })
+        Some(Allocated::new(block, false))
     }
 }

@@ -15,8 +15,7 @@
 //! A magazine is right after every single store, in program order (a fork may copy it between any two).
 
 use crate::config::{MAGAZINE_CAP, MAGAZINE_FIRST};
-use crate::row::at_or_end;
-use crate::size_class::CLASSES;
+use crate::size_class::{ByClass, CLASSES};
 use crate::units::SizeClass;
 use core::cell::Cell;
 use core::sync::atomic::{Ordering, compiler_fence};
@@ -164,8 +163,8 @@ const fn slots_for(cap: usize) -> usize {
 const FIRST_SLOTS: usize = slots_for(MAGAZINE_FIRST as usize);
 
 /// Where the full-sized magazine of each class begins, in slots, and how many slots there are in all.
-const FULL: ([u32; CLASSES], usize) = {
-    let mut starts = [0; CLASSES];
+const FULL: (ByClass<u32>, usize) = {
+    let mut starts = [0; 256];
     let mut next = FIRST_SLOTS * CLASSES;
     let mut class = 0;
     while class < CLASSES {
@@ -178,7 +177,7 @@ const FULL: ([u32; CLASSES], usize) = {
     (starts, next)
 };
 
-static FULL_STARTS: [u32; CLASSES] = FULL.0;
+const FULL_STARTS: ByClass<u32> = FULL.0;
 
 /// Bytes of a heap's slots.
 pub const SLOTS_BYTES: usize = FULL.1 * size_of::<Slot>();
@@ -199,6 +198,6 @@ impl Slots {
     }
 
     fn full(self, class: SizeClass) -> *const Slot {
-        self.0.wrapping_add(*at_or_end(&FULL_STARTS, class.0 as usize) as usize)
+        self.0.wrapping_add(FULL_STARTS[class.0 as usize] as usize)
     }
 }

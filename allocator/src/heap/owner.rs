@@ -1,13 +1,13 @@
 //! The slow paths of a heap's own thread: an empty magazine, a full one, the end of the thread.
 
 use super::registry::Registry;
-use super::{Heap, PARKED, RUNNING};
+use super::{Heap, PARKED, RUNNING, exposed};
 use crate::arena::Arena;
 use crate::arena::page_map::Entry;
 use crate::config::{MAGAZINE_CAP, MAGAZINE_FIRST, MAGAZINE_FREED, SPARSE_BYTES};
 use crate::fatal;
 use crate::os::Os;
-use crate::row::split_or_end;
+use crate::row::{part_or_end, split_or_end};
 use crate::size_class::CLASSES;
 use crate::slab::central::{Central, Site};
 use crate::units::SizeClass;
@@ -42,7 +42,7 @@ impl Heap {
             let want = self.widen(class, u32::MAX).div_ceil(2) as usize;
             let (bin, magazine) = (self.bin(class), self.magazine(class));
             let room = magazine.room(bin);
-            let refill = central.refill(&site, class, at_most(room, want))?;
+            let refill = central.refill(&site, class, part_or_end(room, 0..want))?;
             magazine.fill(bin, refill.count);
             if self.note_sparse(&central) {
                 central.empty_depot(&site);
@@ -51,8 +51,10 @@ impl Heap {
         })
     }
 
-    /// Frees a block of any heap whose class's magazine refused it: it is full, or closed.
-    pub fn free_slow<O: Os>(&self, arena: &Arena<O>, registry: &Registry, class: SizeClass, block: *mut u8) {
+    /// Frees a block of any heap, of the slab entry `entry`, that its class's magazine refused: it is full,
+    /// or closed.
+    pub fn free_slow<O: Os>(&self, arena: &Arena<O>, registry: &Registry, entry: Entry, block: *mut u8) {
+        let (class, block) = (entry.class(), exposed(block));
         self.while_busy(|| {
             let (bin, magazine) = (self.bin(class), self.magazine(class));
             if bin.push(block) {
@@ -60,10 +62,9 @@ impl Heap {
             }
             // A closed magazine's block goes home, and another heap's opens it: a thread that only ever frees
             // a block or two of a class keeps none, and shares no cache line with whom it got them from.
-            let site = self.site(arena);
-            let stays_closed = magazine.cap() == 0 && site.entry_of(block) == Entry::slab(self.id, class);
+            let stays_closed = magazine.cap() == 0 && entry == Entry::slab(self.id, class);
             let oldest = magazine.len(bin) / 2;
-            let blocks = at_most(magazine.blocks(bin), oldest as usize);
+            let blocks = part_or_end(magazine.blocks(bin), 0..oldest as usize);
             let mut receivers = self.send_home(arena, registry, class, blocks);
             magazine.drop_oldest(bin, oldest);
             if oldest == 0 || !bin.push(block) {
@@ -94,7 +95,7 @@ impl Heap {
             if entry == mine {
                 let own = {
                     let mut central = self.shared.central.lock();
-                    rest = at_most(rest, central.release(&site, class, rest));
+                    rest = part_or_end(rest, 0..central.release(&site, class, rest));
                     let own = self.judge_own(&central);
                     if own != Receivers::Dense {
                         central.empty_depot(&site);
@@ -230,11 +231,6 @@ impl Heap {
 /// Whether a heap's slabs are mostly free, and many enough for it to matter.
 pub(super) fn is_sparse(central: &Central) -> bool {
     central.slab_bytes() > SPARSE_BYTES && central.used_bytes() * 4 < central.slab_bytes()
-}
-
-/// The first `count` of a slice, or all of it.
-fn at_most<T>(slice: &[T], count: usize) -> &[T] {
-    slice.get(..count).unwrap_or(slice)
 }
 
 /// Swaps the blocks of an entry to the front. How many they are.

@@ -255,7 +255,7 @@ impl Central {
             if filled == 0 {
                 return;
             }
-            self.release(site, class, buffer.get(..filled).unwrap_or(&buffer));
+            self.release(site, class, part_or_end(&buffer, 0..filled));
         }
     }
 

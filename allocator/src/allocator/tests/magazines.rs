@@ -10,33 +10,24 @@ fn blocks(harness: &Harness, heap: &Heap, count: usize) -> Vec<*mut u8> {
     (0..count).map(|_| harness.alloc(heap, SIZE, 16).expect("memory")).collect()
 }
 
-/// A harness, a heap, and another one that freed `count` blocks of the first.
-fn after_frees(count: usize) -> (Harness, Vec<*mut u8>) {
+/// Which of `count` blocks of one heap another one hands out that freed them.
+fn reused(count: usize) -> Vec<*mut u8> {
     let harness = Harness::new(Sim::new());
     let (owner, other) = (harness.heap(), harness.heap());
     let theirs = blocks(&harness, owner, count);
     theirs.iter().for_each(|&block| harness.free(other, block));
-    let reused: Vec<_> =
-        blocks(&harness, other, count).into_iter().filter(|block| theirs.contains(block)).collect();
-    for &block in &reused {
-        harness.free(other, block);
-    }
-    for heap in [other, owner] {
-        heap.give_back(&harness.allocator.arena, &harness.allocator.registry);
-    }
-    (harness, reused)
+    blocks(&harness, other, count).into_iter().filter(|block| theirs.contains(block)).collect()
 }
 
 #[test]
 fn a_thread_hands_out_again_what_it_freed_of_another() {
-    let (_, reused) = after_frees(SOME);
+    let reused = reused(SOME);
     assert!(reused.len() >= SOME / 4, "{} of {SOME}", reused.len());
 }
 
 #[test]
 fn a_single_block_of_another_goes_home() {
-    let (_, reused) = after_frees(1);
-    assert_eq!(reused, []);
+    assert_eq!(reused(1), []);
 }
 
 #[test]
