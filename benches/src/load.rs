@@ -19,6 +19,7 @@ use crate::workloads::{self, Plan};
 pub mod growth;
 pub mod line;
 pub mod round;
+mod visits;
 pub mod wide;
 
 use line::Line;

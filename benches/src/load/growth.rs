@@ -7,55 +7,29 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use super::line::Line;
+use super::visits::{Block, block, each, replace, small_size, touch};
 
-const VISITS: u64 = 1_000_000;
+const VISITS: usize = 1_000_000;
 
 pub fn measure(live: usize) -> Line {
     let mut dice = fastrand::Rng::with_seed(live as u64);
     let began = Instant::now();
-    let mut blocks: Vec<Vec<u8>> = (0..live).map(|_| block(&mut dice)).collect();
+    let mut blocks: Vec<Block> = (0..live).map(|_| block(small_size(&mut dice))).collect();
     let filled = began.elapsed();
 
-    let mut sum = 0u64;
-    let began = Instant::now();
-    for _ in 0..VISITS {
-        let size = size(&mut dice);
-        let visited = &mut blocks[dice.usize(..live)];
-        visited[0] = visited[0].wrapping_add(size as u8);
-        sum = sum.wrapping_add(u64::from(visited[0]));
-    }
-    let touched = began.elapsed();
+    let (touched, sum) = touch(&mut blocks, VISITS, small_size, &mut dice);
+    let replaced = replace(&mut blocks, VISITS, small_size, &mut dice);
 
     let began = Instant::now();
-    for _ in 0..VISITS {
-        let new = block(&mut dice);
-        let visited = &mut blocks[dice.usize(..live)];
-        *visited = new;
-    }
-    let replaced = began.elapsed();
-
-    let began = Instant::now();
-    sum = blocks.iter().fold(sum, |sum, block| sum.wrapping_add(block.capacity() as u64));
+    let sum = blocks.iter().fold(sum, |sum, block| sum.wrapping_add(block.capacity() as u64));
     drop(black_box(blocks));
     let freed = began.elapsed();
 
-    let each = |time: std::time::Duration, times: u64| time.as_nanos() as u64 * 1000 / times;
     Line::default()
         .with("checksum", sum)
-        .with("fill_ps", each(filled, live as u64))
+        .with("fill_ps", each(filled, live))
         .with("touch_ps", each(touched, VISITS))
         .with("replace_ps", each(replaced, VISITS))
-        .with("free_ps", each(freed, live as u64))
+        .with("free_ps", each(freed, live))
         .with("peak_kib", crate::memory::peak_kib())
-}
-
-fn size(dice: &mut fastrand::Rng) -> usize {
-    dice.usize(16..128)
-}
-
-fn block(dice: &mut fastrand::Rng) -> Vec<u8> {
-    let mut block = Vec::with_capacity(size(dice));
-    // Its first cache line only: the block is the allocator's matter, its contents are not.
-    block.push(1);
-    block
 }

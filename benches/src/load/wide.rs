@@ -8,17 +8,13 @@
 //! Small blocks are spread among sparse ones. As in the growth, each kind is visited at random twice: once only
 //! touched, once replaced.
 
-use std::hint::black_box;
-use std::time::{Duration, Instant};
-
 use super::line::Line;
+use super::visits::{Block, block, each, replace, small_size, touch};
 use crate::memory;
 
 /// Of all sizes that a sparse block has, the mean.
 pub const SPARSE: usize = 96 << 10;
 const SMALL_BLOCKS: usize = 100_000;
-
-type Block = Vec<u8>;
 
 /// `visits` of small blocks, and a tenth as many of sparse ones; fails when more than `limit_mib` are resident.
 pub fn measure(sparse_blocks: usize, visits: usize, limit_mib: u64) -> Result<Line, String> {
@@ -40,15 +36,14 @@ pub fn measure(sparse_blocks: usize, visits: usize, limit_mib: u64) -> Result<Li
     let last = sparse.iter().map(|block| block.as_ptr().addr() + block.capacity()).max().unwrap_or(0);
 
     let sparse_visits = visits / 10;
-    let small_touched = touch(&mut small, visits, small_size, &mut dice);
+    let (small_touched, _) = touch(&mut small, visits, small_size, &mut dice);
     let small_replaced = replace(&mut small, visits, small_size, &mut dice);
-    let sparse_touched = touch(&mut sparse, sparse_visits, sparse_size, &mut dice);
+    let (sparse_touched, _) = touch(&mut sparse, sparse_visits, sparse_size, &mut dice);
     let before = memory::minor_faults();
     let sparse_replaced = replace(&mut sparse, sparse_visits, sparse_size, &mut dice);
     let faults = memory::minor_faults() - before;
 
     let sum = small.iter().chain(&sparse).fold(0, |sum, block| sum + block.capacity() as u64);
-    let each = |time: Duration, times: usize| time.as_nanos() as u64 * 1000 / times.max(1) as u64;
     Ok(Line::default()
         .with("checksum", sum)
         .with("range_kib", (last - first) as u64 >> 10)
@@ -60,42 +55,9 @@ pub fn measure(sparse_blocks: usize, visits: usize, limit_mib: u64) -> Result<Li
         .with("peak_kib", memory::peak_kib()))
 }
 
-fn touch(blocks: &mut [Block], visits: usize, size: Size, dice: &mut fastrand::Rng) -> Duration {
-    let began = Instant::now();
-    for _ in 0..visits {
-        let size = size(dice);
-        let visited = &mut blocks[dice.usize(..blocks.len())];
-        visited[0] = black_box(visited[0].wrapping_add(size as u8));
-    }
-    began.elapsed()
-}
-
-fn replace(blocks: &mut [Block], visits: usize, size: Size, dice: &mut fastrand::Rng) -> Duration {
-    let began = Instant::now();
-    for _ in 0..visits {
-        let new = block(size(dice));
-        let visited = &mut blocks[dice.usize(..blocks.len())];
-        *visited = new;
-    }
-    began.elapsed()
-}
-
-type Size = fn(&mut fastrand::Rng) -> usize;
-
-fn small_size(dice: &mut fastrand::Rng) -> usize {
-    dice.usize(16..128)
-}
-
 /// Below every allocator's own threshold for mappings, as far as that is known.
 fn sparse_size(dice: &mut fastrand::Rng) -> usize {
     SPARSE - (16 << 10) + dice.usize(..32 << 10)
-}
-
-/// Its first page only is touched.
-fn block(size: usize) -> Block {
-    let mut block = Vec::with_capacity(size);
-    block.push(1);
-    block
 }
 
 #[cfg(test)]
