@@ -133,7 +133,7 @@ impl<O: Os> Allocator<O> {
                 self.arena.enforce_bound();
             },
             Some((granule, entry)) => {
-                if entry.is_slab() {
+                if entry.as_slab().is_some() {
                     heap.free_slow(&self.arena, &self.registry, entry, block);
                     self.relieve();
                 } else if let Some(len) = entry.as_span()

@@ -161,7 +161,7 @@ impl Heap {
         }
         // SAFETY: inside the window, as just tested.
         let entry = unsafe { self.map.get().get(granule) };
-        if !entry.is_slab() {
+        if !entry.is_quick() {
             return false;
         }
         // SAFETY: the low half of a slab's entry is a multiple of a bin's size, below that of all bins.

@@ -3,6 +3,7 @@
 //! ```text
 //!   bit 31  30 …… 16   15 …… 0
 //!     0     heap id    class × 16    a slab of that heap
+//!     1     heap id    class × 16    the same, of a homing class: not for every magazine
 //!     1     granules        0        the first granule of a span; 0 granules: a later one
 //!     1        0           16        a hole: not the arena's, but below its end
 //!     all zeros                      free, or outside what the arena has
@@ -16,7 +17,7 @@
 //! program hand it the block. All accesses are Relaxed for that reason.
 
 use crate::config::HEAP_LIMIT;
-use crate::size_class::CLASSES;
+use crate::size_class::{CLASSES, HOMING};
 use crate::units::{Granules, HeapId, SizeClass};
 use core::sync::atomic::{AtomicU32, Ordering};
 
@@ -24,7 +25,8 @@ use core::sync::atomic::{AtomicU32, Ordering};
 #[repr(transparent)]
 pub struct Entry(pub u32);
 
-const SPAN: u32 = 1 << 31;
+/// Kept from the fast path of free.
+const SLOW: u32 = 1 << 31;
 
 /// The unit of an entry's low half: what one class takes in a heap's row of bins.
 pub const BIN: usize = 16;
@@ -35,31 +37,33 @@ const _: () = assert!(HEAP_LIMIT < 1 << 15, "an entry holds a heap id in 15 bits
 impl Entry {
     pub const FREE: Entry = Entry(0);
     /// A granule of a span that is not its first.
-    pub const SPAN_BODY: Entry = Entry(SPAN);
+    pub const SPAN_BODY: Entry = Entry(SLOW);
     /// A granule inside what the arena has that is somebody else's.
-    pub const HOLE: Entry = Entry(SPAN | BIN as u32);
+    pub const HOLE: Entry = Entry(SLOW | BIN as u32);
     /// The longest span that an entry can tell: 2 GiB less a granule.
     pub const SPAN_MAX: Granules = Granules((1 << 15) - 1);
 
     #[inline(always)]
     pub const fn slab(heap: HeapId, class: SizeClass) -> Entry {
-        Entry((heap.0 << 16) | (class.0 as u32 * BIN as u32))
+        let slow = if class.0 >= HOMING.0 { SLOW } else { 0 };
+        Entry(slow | (heap.0 << 16) | (class.0 as u32 * BIN as u32))
     }
 
     pub const fn span(len: Granules) -> Entry {
         debug_assert!(len.0 <= Self::SPAN_MAX.0);
-        Entry(SPAN | (len.0 << 16))
+        Entry(SLOW | (len.0 << 16))
     }
 
-    /// Whether a heap's id is in it, and no SPAN: one comparison of signed words.
+    /// Whether it is a slab's whose blocks may go into any magazine: one comparison of signed words.
     #[inline(always)]
-    pub fn is_slab(self) -> bool {
+    pub fn is_quick(self) -> bool {
         self.0 as i32 > u16::MAX as i32
     }
 
     #[inline(always)]
     pub fn as_slab(self) -> Option<(HeapId, SizeClass)> {
-        self.is_slab().then_some((HeapId(self.0 >> 16), self.class()))
+        let is_slab = self.is_quick() || self.class() >= HOMING;
+        is_slab.then_some((HeapId((self.0 & !SLOW) >> 16), self.class()))
     }
 
     /// The class of a slab's entry.
@@ -76,8 +80,8 @@ impl Entry {
 
     /// The length of the span that starts here.
     pub fn as_span(self) -> Option<Granules> {
-        let len = Granules((self.0 & !SPAN) >> 16);
-        (self.0 & SPAN != 0 && len.0 > 0).then_some(len)
+        let len = Granules((self.0 & !SLOW) >> 16);
+        (self.0 & SLOW != 0 && self.bin_offset() == 0 && len.0 > 0).then_some(len)
     }
 }
 
@@ -118,12 +122,14 @@ mod tests {
 
     #[test]
     fn every_kind_of_entry_is_told_from_the_others() {
-        let slab = Entry::slab(HeapId(7), SizeClass(84));
-        assert_eq!(slab.as_slab(), Some((HeapId(7), SizeClass(84))));
-        assert_eq!(slab.as_span(), None);
+        for class in [SizeClass(1), SizeClass(HOMING.0 - 1), HOMING, SizeClass(84)] {
+            let slab = Entry::slab(HeapId(7), class);
+            assert_eq!((slab.as_slab(), slab.as_span()), (Some((HeapId(7), class)), None));
+            assert_eq!(slab.is_quick(), class < HOMING);
+        }
         let span = Entry::span(Granules(2));
         assert_eq!((span.as_slab(), span.as_span()), (None, Some(Granules(2))));
-        assert!(slab.is_slab() && !span.is_slab());
+        assert!(!span.is_quick());
         for entry in [Entry::FREE, Entry::SPAN_BODY, Entry::HOLE] {
             assert_eq!((entry.as_slab(), entry.as_span()), (None, None));
         }

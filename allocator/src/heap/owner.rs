@@ -8,7 +8,7 @@ use crate::config::{MAGAZINE_CAP, MAGAZINE_FIRST, MAGAZINE_FREED, SPARSE_BYTES};
 use crate::fatal;
 use crate::os::Os;
 use crate::row::{part_or_end, split_or_end};
-use crate::size_class::CLASSES;
+use crate::size_class::{CLASSES, HOMING};
 use crate::slab::central::{Central, Site};
 use crate::units::SizeClass;
 use core::cell::Cell;
@@ -57,21 +57,27 @@ impl Heap {
         let (class, block) = (entry.class(), exposed(block));
         self.while_busy(|| {
             let (bin, magazine) = (self.bin(class), self.magazine(class));
-            if bin.push(block) {
+            let mine = entry == Entry::slab(self.id, class);
+            // A homing class's magazine takes only what is this heap's.
+            let takes = mine || class < HOMING;
+            if takes && bin.push(block) {
                 return;
             }
             // A closed magazine's block goes home, and another heap's opens it: a thread that only ever frees
             // a block or two of a class keeps none, and shares no cache line with whom it got them from.
-            let stays_closed = magazine.cap() == 0 && entry == Entry::slab(self.id, class);
-            let oldest = magazine.len(bin) / 2;
-            let blocks = part_or_end(magazine.blocks(bin), 0..oldest as usize);
-            let mut receivers = self.send_home(arena, registry, class, blocks);
-            magazine.drop_oldest(bin, oldest);
-            if oldest == 0 || !bin.push(block) {
+            let widens = takes && (magazine.cap() > 0 || !mine);
+            let mut receivers = Receivers::Dense;
+            if takes {
+                let oldest = magazine.len(bin) / 2;
+                let blocks = part_or_end(magazine.blocks(bin), 0..oldest as usize);
+                receivers = self.send_home(arena, registry, class, blocks);
+                magazine.drop_oldest(bin, oldest);
+            }
+            if !takes || !bin.push(block) {
                 receivers = self.send_home(arena, registry, class, &[Cell::new(block)]);
             }
             match receivers {
-                Receivers::Dense if !stays_closed => _ = self.widen(class, MAGAZINE_FREED),
+                Receivers::Dense if widens => _ = self.widen(class, MAGAZINE_FREED),
                 Receivers::Dense | Receivers::Sparse => {}
                 Receivers::TurnedSparse => self.sweep(arena, registry),
             }
@@ -112,7 +118,7 @@ impl Heap {
             let (these, behind) = split_or_end(rest, gather(&site, rest, entry));
             match entry.as_slab() {
                 Some((heap, of)) if of == class => {
-                    let sparse = registry.heap(heap).receive(arena, class, these.iter().map(Cell::get));
+                    let sparse = registry.heap(heap).receive(arena, class, these);
                     receivers = receivers.max(self.judge_other(sparse));
                 }
                 _ => fatal::invalid_free(c"free(): invalid pointer"),
@@ -235,19 +241,23 @@ pub(super) fn is_sparse(central: &Central) -> bool {
 
 /// Swaps the blocks of an entry to the front. How many they are.
 fn gather<O: Os>(site: &Site<O>, blocks: &[Cell<*mut u8>], entry: Entry) -> usize {
-    let (mut count, mut last) = (0, None);
-    for (at, block) in blocks.iter().enumerate() {
+    let mut last = None;
+    let mut belongs = |block: &Cell<*mut u8>| {
         // Blocks of one granule often come one behind the other: it is looked up once.
         let granule = Some(site.granule_of(block.get()));
-        if granule == last || site.entry_of(block.get()) == entry {
+        let belongs = granule == last || site.entry_of(block.get()) == entry;
+        if belongs {
             last = granule;
-            if count < at
-                && let Some(place) = blocks.get(count)
-            {
-                place.swap(block);
-            }
-            count += 1;
         }
+        belongs
+    };
+    // Mostly all of them are.
+    let mut count = blocks.iter().position(|block| !belongs(block)).unwrap_or(blocks.len());
+    for block in blocks.iter().skip(count + 1).filter(|block| belongs(block)) {
+        if let Some(place) = blocks.get(count) {
+            place.swap(block);
+        }
+        count += 1;
     }
     count
 }

@@ -12,6 +12,7 @@ use crate::slab::parcel::{self, Parcel};
 use crate::sync::inbox::Packed;
 use crate::sync::settle::{Strong, settle};
 use crate::units::SizeClass;
+use core::cell::Cell;
 use core::sync::atomic::{Ordering, fence};
 
 /// An inbox weighs its parcels in units of the smallest block.
@@ -19,12 +20,7 @@ const UNIT: usize = 16;
 
 impl Heap {
     /// Receives blocks of this heap's, all of `class`, at least one. True where its slabs are mostly free.
-    pub fn receive<O: Os>(
-        &self,
-        arena: &Arena<O>,
-        class: SizeClass,
-        blocks: impl ExactSizeIterator<Item = *mut u8>,
-    ) -> bool {
+    pub fn receive<O: Os>(&self, arena: &Arena<O>, class: SizeClass, blocks: &[Cell<*mut u8>]) -> bool {
         let site = self.site(arena);
         let count = blocks.len();
         let units = count * size_class::bytes(class) / UNIT;

@@ -9,9 +9,11 @@
 //! Who unpacks it reads one leaf in 28 blocks (of 128 bytes or more; one in twelve of 64 bytes, each block of
 //! 16): each read fetches a cache line that another core wrote.
 
+use crate::row::part_or_end;
 use crate::size_class;
 use crate::sync::inbox::Packed;
 use crate::units::SizeClass;
+use core::cell::Cell;
 
 /// The first words of a free block that carries a parcel's part. In a block of 16 bytes the last is not
 /// there.
@@ -43,43 +45,43 @@ fn place(leaf: *mut Leaf, nth: u32) -> *mut Distance {
     leaf.cast::<u8>().wrapping_add(DISTANCES_AT).cast::<Distance>().wrapping_add(nth as usize)
 }
 
+#[inline]
 fn distance(leaf: *mut Leaf, block: *mut u8) -> Option<Distance> {
-    ((block.addr().wrapping_sub(leaf.addr()) as isize) / UNIT as isize).try_into().ok()
+    (block.addr().wrapping_sub(leaf.addr()) as isize >> UNIT.trailing_zeros()).try_into().ok()
 }
 
 /// Links free blocks of `class` into a parcel; the first block is its head.
 ///
 /// # Safety
 /// The blocks are free, of that class, and the caller's; there is one at least.
-pub unsafe fn pack(class: SizeClass, blocks: impl Iterator<Item = *mut u8>) -> *mut u8 {
+pub unsafe fn pack(class: SizeClass, blocks: &[Cell<*mut u8>]) -> *mut u8 {
     let per_leaf = per_leaf(class);
-    let (mut head, mut last, mut here) = (core::ptr::null_mut::<Leaf>(), core::ptr::null_mut(), per_leaf);
-    for block in blocks {
-        if here < per_leaf
-            && let Some(distance) = distance(last, block)
-        {
-            // SAFETY: a leaf has room for `per_leaf - 1` distances behind its words.
-            unsafe { place(last, here - 1).write(distance) };
+    let (mut head, mut last) = (core::ptr::null_mut::<Leaf>(), core::ptr::null_mut::<Leaf>());
+    let mut rest = blocks;
+    while let Some((first, others)) = rest.split_first() {
+        let leaf: *mut Leaf = first.get().cast();
+        let mut here = 1;
+        for (nth, block) in (0..per_leaf - 1).zip(others) {
+            let Some(distance) = distance(leaf, block.get()) else { break };
+            // SAFETY: a free block of the caller's, of which nobody reads: it has room for `per_leaf - 1`
+            // distances behind its words.
+            unsafe { place(leaf, nth).write(distance) };
             here += 1;
-            // SAFETY: it has room for a distance, so it has this word.
-            unsafe { (&raw mut (*last).here).write(here) };
-            continue;
         }
-        let leaf: *mut Leaf = block.cast();
-        // SAFETY: a free block of the caller's: at least 16 bytes, of which nobody reads.
-        unsafe {
-            (&raw mut (*leaf).next).write(core::ptr::null_mut());
-            if per_leaf > 1 {
-                (&raw mut (*leaf).here).write(1);
-            }
+        if per_leaf > 1 {
+            // SAFETY: as above: it has room for a distance, so it has this word.
+            unsafe { (&raw mut (*leaf).here).write(here) };
         }
         match last.is_null() {
             true => head = leaf,
-            // SAFETY: a leaf that was written above.
+            // SAFETY: the leaf before.
             false => unsafe { (&raw mut (*last).next).write(leaf) },
         }
-        (last, here) = (leaf, 1);
+        last = leaf;
+        rest = part_or_end(others, here as usize - 1..others.len());
     }
+    // SAFETY: the last leaf; there is one, as the caller vouches.
+    unsafe { (&raw mut (*last).next).write(core::ptr::null_mut()) };
     head.cast()
 }
 
@@ -185,9 +187,9 @@ mod tests {
             let size = size_class::bytes(class);
             let mut memory = vec![0u128; size / 16 * count];
             let start: *mut u8 = memory.as_mut_ptr().cast();
-            let blocks: Vec<*mut u8> = (0..count).map(|k| start.wrapping_add(k * size)).collect();
+            let blocks: Vec<_> = (0..count).map(|k| Cell::new(start.wrapping_add(k * size))).collect();
             // SAFETY: the blocks are this test's memory.
-            let head = unsafe { pack(class, blocks.iter().copied()) };
+            let head = unsafe { pack(class, &blocks) };
             // SAFETY: packed above.
             let packed = unsafe {
                 label(head, Packed::new(link, count as u64));
@@ -195,7 +197,7 @@ mod tests {
             };
             prop_assert_eq!((packed.link(), packed.count()), (link, count as u64));
             // SAFETY: packed above, from so many.
-            let mut got: Vec<_> = unsafe { Parcel::open(head, class, count) }.collect();
+            let mut got: Vec<_> = unsafe { Parcel::open(head, class, count) }.map(Cell::new).collect();
             got.sort();
             prop_assert_eq!(got, blocks);
         }

@@ -1,40 +1,57 @@
 //! Whose blocks a thread keeps at hand, and when they go home.
 
 use super::*;
+use crate::size_class::HOMING;
 
 /// More than a magazine of the class holds at first, and fewer than half of what it holds at most.
 const SOME: usize = 40;
 const SIZE: usize = 64;
 
-fn blocks(harness: &Harness, heap: &Heap, count: usize) -> Vec<*mut u8> {
-    (0..count).map(|_| harness.alloc(heap, SIZE, 16).expect("memory")).collect()
+fn blocks(harness: &Harness, heap: &Heap, size: usize, count: usize) -> Vec<*mut u8> {
+    (0..count).map(|_| harness.alloc(heap, size, 16).expect("memory")).collect()
 }
 
 /// Which of `count` blocks of one heap another one hands out that freed them.
-fn reused(count: usize) -> Vec<*mut u8> {
+fn reused(size: usize, count: usize) -> Vec<*mut u8> {
     let harness = Harness::new(Sim::new());
     let (owner, other) = (harness.heap(), harness.heap());
-    let theirs = blocks(&harness, owner, count);
+    let theirs = blocks(&harness, owner, size, count);
     theirs.iter().for_each(|&block| harness.free(other, block));
-    blocks(&harness, other, count).into_iter().filter(|block| theirs.contains(block)).collect()
+    blocks(&harness, other, size, count).into_iter().filter(|block| theirs.contains(block)).collect()
 }
 
 #[test]
 fn a_thread_hands_out_again_what_it_freed_of_another() {
-    let reused = reused(SOME);
+    let reused = reused(SIZE, SOME);
     assert!(reused.len() >= SOME / 4, "{} of {SOME}", reused.len());
 }
 
 #[test]
 fn a_single_block_of_another_goes_home() {
-    assert_eq!(reused(1), []);
+    assert_eq!(reused(SIZE, 1), []);
+}
+
+#[test]
+fn a_block_of_a_homing_class_goes_home() {
+    let size = size_class::bytes(HOMING);
+    assert_eq!(reused(size, SOME), []);
+    assert_ne!(reused(size - size / 4, SOME), []);
+}
+
+#[test]
+fn a_thread_keeps_its_own_blocks_of_a_homing_class_at_hand() {
+    let harness = Harness::new(Sim::new());
+    let heap = harness.heap();
+    let block = blocks(&harness, heap, size_class::bytes(HOMING), 2)[1];
+    harness.free(heap, block);
+    assert_eq!(heap.pop(HOMING), block);
 }
 
 #[test]
 fn what_was_kept_of_another_goes_home_in_the_end() {
     let harness = Harness::new(Sim::new());
     let (owner, other) = (harness.heap(), harness.heap());
-    for &block in &blocks(&harness, owner, 10 * SOME) {
+    for &block in &blocks(&harness, owner, SIZE, 10 * SOME) {
         harness.free(other, block);
     }
     for heap in [other, owner] {
@@ -62,9 +79,9 @@ fn a_heap_that_is_mostly_free_keeps_nothing_at_hand() {
 fn blocks_come_in_the_order_of_addresses() {
     let harness = Harness::new(Sim::new());
     let heap = harness.heap();
-    let first = blocks(&harness, heap, 5);
+    let first = blocks(&harness, heap, SIZE, 5);
     assert!(first.is_sorted());
     first.iter().for_each(|&block| harness.free(heap, block));
     heap.give_back(&harness.allocator.arena, &harness.allocator.registry);
-    assert!(blocks(&harness, heap, 5).is_sorted());
+    assert!(blocks(&harness, heap, SIZE, 5).is_sorted());
 }
