@@ -9,7 +9,7 @@
 //! Who unpacks it reads one leaf in 28 blocks (of 128 bytes or more; one in twelve of 64 bytes, each block of
 //! 16): each read fetches a cache line that another core wrote.
 
-use crate::row::part_or_end;
+use crate::row::{part_or_end, split_or_end};
 use crate::size_class;
 use crate::sync::inbox::Packed;
 use crate::units::SizeClass;
@@ -50,35 +50,49 @@ fn distance(leaf: *mut Leaf, block: *mut u8) -> Option<Distance> {
     (block.addr().wrapping_sub(leaf.addr()) as isize >> UNIT.trailing_zeros()).try_into().ok()
 }
 
-/// Links free blocks of `class` into a parcel; the first block is its head.
+/// Writes the distances of blocks into the last of them, which is their leaf: unpacked they come in the order
+/// they have here. False where one is too far away.
+///
+/// # Safety
+/// The blocks are free and the caller's, and one leaf can stand for so many.
+unsafe fn bundle(blocks: &[Cell<*mut u8>]) -> bool {
+    let Some((leaf, others)) = blocks.split_last() else { return false };
+    let leaf = leaf.get().cast();
+    others.iter().rev().zip(0..).all(|(block, nth)| match distance(leaf, block.get()) {
+        // SAFETY: a free block, of which nobody reads, with room for so many distances behind its words.
+        Some(distance) => unsafe {
+            place(leaf, nth).write(distance);
+            true
+        },
+        None => false,
+    })
+}
+
+/// Links free blocks of `class` into a parcel. Its head.
 ///
 /// # Safety
 /// The blocks are free, of that class, and the caller's; there is one at least.
 pub unsafe fn pack(class: SizeClass, blocks: &[Cell<*mut u8>]) -> *mut u8 {
-    let per_leaf = per_leaf(class);
+    let per_leaf = per_leaf(class) as usize;
     let (mut head, mut last) = (core::ptr::null_mut::<Leaf>(), core::ptr::null_mut::<Leaf>());
     let mut rest = blocks;
-    while let Some((first, others)) = rest.split_first() {
-        let leaf: *mut Leaf = first.get().cast();
-        let mut here = 1;
-        for (nth, block) in (0..per_leaf - 1).zip(others) {
-            let Some(distance) = distance(leaf, block.get()) else { break };
-            // SAFETY: a free block of the caller's, of which nobody reads: it has room for `per_leaf - 1`
-            // distances behind its words.
-            unsafe { place(leaf, nth).write(distance) };
-            here += 1;
-        }
+    while !rest.is_empty() {
+        // SAFETY: as the caller vouches.
+        let bundled = unsafe { bundle(part_or_end(rest, 0..per_leaf.min(rest.len()))) };
+        // Too far apart: each for itself.
+        let here = if bundled { per_leaf.min(rest.len()) } else { 1 };
+        let (these, behind) = split_or_end(rest, here);
+        let Some(leaf) = these.last().map(|block| block.get().cast::<Leaf>()) else { break };
         if per_leaf > 1 {
-            // SAFETY: as above: it has room for a distance, so it has this word.
-            unsafe { (&raw mut (*leaf).here).write(here) };
+            // SAFETY: it has room for a distance, so it has this word.
+            unsafe { (&raw mut (*leaf).here).write(here as u32) };
         }
         match last.is_null() {
             true => head = leaf,
             // SAFETY: the leaf before.
             false => unsafe { (&raw mut (*last).next).write(leaf) },
         }
-        last = leaf;
-        rest = part_or_end(others, here as usize - 1..others.len());
+        (last, rest) = (leaf, behind);
     }
     // SAFETY: the last leaf; there is one, as the caller vouches.
     unsafe { (&raw mut (*last).next).write(core::ptr::null_mut()) };
@@ -180,7 +194,7 @@ mod tests {
             ..ProptestConfig::default()
         })]
 
-        /// What was packed is unpacked, each block once.
+        /// What was packed is unpacked, in its order.
         #[test]
         fn a_parcel_brings_every_block(class in 1u8..40, count in 1usize..70, link in 0u64..1 << 30) {
             let class = SizeClass(class);
@@ -197,8 +211,7 @@ mod tests {
             };
             prop_assert_eq!((packed.link(), packed.count()), (link, count as u64));
             // SAFETY: packed above, from so many.
-            let mut got: Vec<_> = unsafe { Parcel::open(head, class, count) }.map(Cell::new).collect();
-            got.sort();
+            let got: Vec<_> = unsafe { Parcel::open(head, class, count) }.map(Cell::new).collect();
             prop_assert_eq!(got, blocks);
         }
     }
