@@ -50,6 +50,10 @@ pub const MAGAZINE_FIRST: u32 = 15;
 /// slabs of others when it falls asleep, and more of them save it little.
 pub const MAGAZINE_FREED: u32 = 128;
 
+/// The first class whose blocks go home at once when another heap's thread frees them, rather than to that
+/// thread's magazine: what fills them is in the caches of the thread that got them.
+pub const HOMING: SizeClass = size_class::of(4096);
+
 /// Bytes waiting in an inbox from which on the sender tries to sort them for a sleeping owner.
 pub const INBOX_STEAL: usize = 256 * 1024;
 

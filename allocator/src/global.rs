@@ -9,7 +9,7 @@ use crate::heap::{EMPTY, Heap};
 use crate::os::linux::set_errno;
 use crate::os::thread::ThreadWord;
 use crate::process::{self, ALLOCATOR};
-use crate::size_class::{self, HOMING};
+use crate::size_class;
 use crate::units::SizeClass;
 use core::alloc::{GlobalAlloc, Layout};
 use core::cell::Cell;
@@ -99,7 +99,6 @@ unsafe impl GlobalAlloc for BrkMap {
     #[inline]
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         if let Some(class) = size_class::of_aligned(layout.size(), layout.align())
-            && class < HOMING
             && process::current::<StdWord>().push_class(class, block)
         {
             return;

@@ -19,7 +19,7 @@ mod remote;
 
 use crate::arena::page_map::PageMap;
 use crate::arena::{Arena, Geometry};
-use crate::config::GRANULE_SHIFT;
+use crate::config::{GRANULE_SHIFT, HOMING};
 use crate::os::Os;
 use crate::row::Row;
 use crate::size_class::CLASSES;
@@ -148,7 +148,7 @@ impl Heap {
     /// nothing was done.
     #[inline(always)]
     pub fn push_class(&self, class: SizeClass, block: *mut u8) -> bool {
-        self.bin(class).push(exposed(block))
+        class < HOMING && self.bin(class).push(exposed(block))
     }
 
     /// The fast path of free for any pointer: as `push_class`, with the class from the page map.

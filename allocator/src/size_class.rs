@@ -19,11 +19,6 @@ pub const CLASSES: usize = 65 + 20;
 
 const STEP_CLASSES: usize = 65;
 
-/// The first class whose blocks go home at once when another heap's thread frees them, rather than to that
-/// thread's magazine: what fills them is in the caches of the thread that got them.
-pub const HOMING: SizeClass = of(HOMING_FROM);
-const HOMING_FROM: usize = 4096;
-
 /// A table by class. Longer than there are classes, so that no class can lie beyond it and no lookup needs
 /// a test.
 pub type ByClass<T> = [T; 256];

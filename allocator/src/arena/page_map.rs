@@ -16,8 +16,8 @@
 //! and stays until the last came back, so who holds a block reads the entry behind whatever made the
 //! program hand it the block. All accesses are Relaxed for that reason.
 
-use crate::config::HEAP_LIMIT;
-use crate::size_class::{CLASSES, HOMING};
+use crate::config::{HEAP_LIMIT, HOMING};
+use crate::size_class::CLASSES;
 use crate::units::{Granules, HeapId, SizeClass};
 use core::sync::atomic::{AtomicU32, Ordering};
 

@@ -8,7 +8,7 @@ use crate::config::{MAGAZINE_CAP, MAGAZINE_FIRST, MAGAZINE_FREED, SPARSE_BYTES};
 use crate::fatal;
 use crate::os::Os;
 use crate::row::{part_or_end, split_or_end};
-use crate::size_class::{CLASSES, HOMING};
+use crate::size_class::CLASSES;
 use crate::slab::central::{Central, Site};
 use crate::units::SizeClass;
 use core::cell::Cell;
@@ -59,21 +59,18 @@ impl Heap {
             let (bin, magazine) = (self.bin(class), self.magazine(class));
             let mine = entry == Entry::slab(self.id, class);
             // A homing class's magazine takes only what is this heap's.
-            let takes = mine || class < HOMING;
+            let takes = mine || entry.is_quick();
             if takes && bin.push(block) {
                 return;
             }
             // A closed magazine's block goes home, and another heap's opens it: a thread that only ever frees
             // a block or two of a class keeps none, and shares no cache line with whom it got them from.
             let widens = takes && (magazine.cap() > 0 || !mine);
-            let mut receivers = Receivers::Dense;
-            if takes {
-                let oldest = magazine.len(bin) / 2;
-                let blocks = part_or_end(magazine.blocks(bin), 0..oldest as usize);
-                receivers = self.send_home(arena, registry, class, blocks);
-                magazine.drop_oldest(bin, oldest);
-            }
-            if !takes || !bin.push(block) {
+            let oldest = if takes { magazine.len(bin) / 2 } else { 0 };
+            let blocks = part_or_end(magazine.blocks(bin), 0..oldest as usize);
+            let mut receivers = self.send_home(arena, registry, class, blocks);
+            magazine.drop_oldest(bin, oldest);
+            if oldest == 0 || !bin.push(block) {
                 receivers = self.send_home(arena, registry, class, &[Cell::new(block)]);
             }
             match receivers {

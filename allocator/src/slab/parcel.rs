@@ -77,10 +77,11 @@ pub unsafe fn pack(class: SizeClass, blocks: &[Cell<*mut u8>]) -> *mut u8 {
     let (mut head, mut last) = (core::ptr::null_mut::<Leaf>(), core::ptr::null_mut::<Leaf>());
     let mut rest = blocks;
     while !rest.is_empty() {
+        let most = per_leaf.min(rest.len());
         // SAFETY: as the caller vouches.
-        let bundled = unsafe { bundle(part_or_end(rest, 0..per_leaf.min(rest.len()))) };
+        let bundled = unsafe { bundle(part_or_end(rest, 0..most)) };
         // Too far apart: each for itself.
-        let here = if bundled { per_leaf.min(rest.len()) } else { 1 };
+        let here = if bundled { most } else { 1 };
         let (these, behind) = split_or_end(rest, here);
         let Some(leaf) = these.last().map(|block| block.get().cast::<Leaf>()) else { break };
         if per_leaf > 1 {
