@@ -3,7 +3,7 @@
 //! ```text
 //!   base                                                      end            base + window
 //!    │ slab │ slab │ span, 2 granules │ free run │ slab │ free │ not yet gained … │
-//!    page map: a word each   nodes: free runs   records: for whoever holds the granule
+//!    page map: a word each   chunks: free runs  records: for whoever holds the granule
 //! ```
 //!
 //! Invariants:
@@ -128,7 +128,7 @@ impl<O: Os> Arena<O> {
         let mut state = State {
             top,
             runs: Runs::new(),
-            nodes: tables.nodes,
+            chunks: tables.chunks,
             tables_end: 0,
             tables_used: 0,
             stretches: Row([(0, 0); STRETCHES]),
@@ -163,7 +163,7 @@ impl<O: Os> Arena<O> {
         };
         state.in_use += len.0;
         state.peak = state.peak.max(state.in_use);
-        let zeroed = runs::dirty_pages(state.nodes(), head, len) == 0;
+        let zeroed = runs::dirty_pages(state.chunks(), head, len) == 0;
         Some(Run { head, len, zeroed })
     }
 
@@ -172,8 +172,8 @@ impl<O: Os> Arena<O> {
     pub fn extend_run(&self, head: GranuleIdx, len: Granules, by: Granules) -> bool {
         let mut guard = self.started.lock();
         let Some(state) = guard.as_mut() else { return false };
-        let (nodes, runs) = state.parts();
-        let done = runs.take_at(nodes, GranuleIdx(head.0 + len.0), by);
+        let (chunks, runs) = state.parts();
+        let done = runs.take_at(chunks, GranuleIdx(head.0 + len.0), by);
         if done {
             state.in_use += by.0;
             state.peak = state.peak.max(state.in_use);
@@ -187,11 +187,11 @@ impl<O: Os> Arena<O> {
         let over = {
             let mut guard = self.started.lock();
             let Some(state) = guard.as_mut() else { return };
-            let pages = div_up(touched.0.min(GRANULE), state.page) as u16;
+            let pages = div_up(touched.0.min(GRANULE), state.page) as u8;
             state.in_use -= run.len.0;
-            let (nodes, runs) = state.parts();
-            runs::soil(nodes, run.head, run.len, pages);
-            runs.insert(nodes, run.head, run.len);
+            let (chunks, runs) = state.parts();
+            runs::soil(chunks, run.head, run.len, pages);
+            runs.insert(chunks, run.head, run.len);
             self.excess(state).is_some()
         };
         if over {
@@ -229,11 +229,11 @@ impl<O: Os> Arena<O> {
         let live = ((state.in_use as usize) << GRANULE_SHIFT) + self.outside_live.load(Ordering::Relaxed);
         let bound = purge::bound(live);
         let page = state.page;
-        let (nodes, runs) = state.parts();
+        let (chunks, runs) = state.parts();
         let cached = self.outside_cached.load(Ordering::Relaxed);
         let mut dirty = runs.dirty() as usize * page + cached;
         if dirty + runs.pinned() as usize * page > bound + bound / 2 {
-            runs.break_units(nodes);
+            runs.break_units(chunks);
             dirty = runs.dirty() as usize * page + cached;
         }
         (dirty > bound).then(|| div_up(dirty - purge::target(bound), page) as u32)
@@ -267,8 +267,8 @@ impl<O: Os> Arena<O> {
     /// Purges every free run and lowers the break as far as it goes.
     pub fn purge_all(&self) {
         self.with_state(|state| {
-            let (nodes, runs) = state.parts();
-            runs.break_units(nodes);
+            let (chunks, runs) = state.parts();
+            runs.break_units(chunks);
         });
         while self.purge_some(u32::MAX) {}
         self.with_state(|state| self.trim(state));
@@ -282,8 +282,8 @@ impl<O: Os> Arena<O> {
     /// there is none, or where the kernel refuses (locked pages do).
     fn purge_some(&self, pages: u32) -> bool {
         let taken = self.with_state(|state| {
-            let (nodes, runs) = state.parts();
-            let taken = runs.take_dirty(nodes, pages)?;
+            let (chunks, runs) = state.parts();
+            let taken = runs.take_dirty(chunks, pages)?;
             state.purging += 1;
             Some(taken)
         });
@@ -294,11 +294,11 @@ impl<O: Os> Arena<O> {
         self.with_state(|state| {
             state.purging -= 1;
             state.note_purge(done);
-            let (nodes, runs) = state.parts();
+            let (chunks, runs) = state.parts();
             if done {
-                runs::clean(nodes, head, len);
+                runs::clean(chunks, head, len);
             }
-            let run = runs.insert(nodes, head, len);
+            let run = runs.insert(chunks, head, len);
             if done {
                 // A run's records may be as many as its pages were: they go too.
                 let (tables, page) = (self.tables(self.started(), state), state.page);

@@ -29,9 +29,9 @@ pub const MMAP_THRESHOLD: usize = 128 * 1024;
 pub const MMAP_THRESHOLD_MIN: usize = size_class::STEP_MAX + 1;
 pub const MMAP_THRESHOLD_MAX: usize = 32 << 20;
 
-/// Dirty memory that is always allowed to stay (6.5 MiB: as much as leaves a freed process within the
+/// Dirty memory that is always allowed to stay (7 MiB: as much as leaves a freed process within the
 /// promised 8), and the share of live memory beyond it (a shift: 3 is 12.5 %).
-pub const DIRTY_FLOOR: usize = 13 << 19;
+pub const DIRTY_FLOOR: usize = 7 << 20;
 pub const DIRTY_SHIFT: u32 = 3;
 
 pub const HUGE_PAGE: usize = 2 << 20;

@@ -62,10 +62,10 @@ pub unsafe trait Os: Sync {
     /// none → reserved at `at`, failing where anything is in the way.
     fn reserve_at(&self, at: *mut u8, len: usize) -> bool;
 
-    /// reserved → ready.
+    /// reserved → ready; what is ready stays as it is.
     ///
     /// # Safety
-    /// The range is reserved, and the caller's.
+    /// The range is reserved or ready, and the caller's.
     unsafe fn commit(&self, at: *mut u8, len: usize) -> bool;
 
     /// ready → reserved.

@@ -49,12 +49,6 @@ pub fn part_or_end<T>(slice: &[T], part: Range<usize>) -> &[T] {
     slice.get(part).unwrap_or_else(|| beyond())
 }
 
-/// A part of a slice, to be changed.
-#[inline]
-pub fn part_or_end_mut<T>(slice: &mut [T], part: Range<usize>) -> &mut [T] {
-    slice.get_mut(part).unwrap_or_else(|| beyond())
-}
-
 /// A slice's first `at` elements, and the others.
 #[inline]
 pub fn split_or_end<T>(slice: &[T], at: usize) -> (&[T], &[T]) {

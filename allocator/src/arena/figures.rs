@@ -22,8 +22,8 @@ impl<O: Os> Arena<O> {
         let bytes = |granules: u32| Bytes((granules as usize) << GRANULE_SHIFT);
         self.with_state(|state| {
             let end = state.top.end().0;
-            let (nodes, runs) = state.parts();
-            let free_at_top = runs.last(nodes, end).map_or(0, |(_, len)| len.0);
+            let (chunks, runs) = state.parts();
+            let free_at_top = runs.last(chunks, end).map_or(0, |(_, len)| len.0);
             ArenaFigures {
                 mode: state.top.live_mode(),
                 gained: bytes(state.in_use + state.runs.free().0),

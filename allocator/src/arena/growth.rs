@@ -18,11 +18,11 @@ impl<O: Os> Arena<O> {
     pub(super) fn trim(&self, state: &mut State) {
         let geometry = self.started();
         let end = state.top.end().0;
-        let (nodes, runs) = state.parts();
+        let (chunks, runs) = state.parts();
         let min = Granules((TRIM_MIN >> GRANULE_SHIFT) as u32);
-        let Some((head, len)) = runs.take_clean_end(nodes, end, min) else { return };
+        let Some((head, len)) = runs.take_clean_end(chunks, end, min) else { return };
         let below = state.end_below(head.0);
-        // SAFETY: the granules are free, clean, and out of the tree now.
+        // SAFETY: the granules are free, clean, and taken out a moment ago.
         if unsafe { state.top.shrink(&self.os, len, below) } {
             state.forget_above(head.0);
             if state.tables_used - head.0 >= TABLES_TRIM {
@@ -30,13 +30,18 @@ impl<O: Os> Arena<O> {
                 state.tables_used = head.0;
             }
         } else {
-            let (nodes, runs) = state.parts();
-            runs.insert(nodes, head, len);
+            let (chunks, runs) = state.parts();
+            runs.insert(chunks, head, len);
         }
     }
 
     pub(super) fn tables(&self, geometry: Geometry, state: &State) -> Tables {
-        Tables { map: geometry.map.words().cast_mut(), nodes: state.nodes, records: geometry.records, len: 0 }
+        Tables {
+            map: geometry.map.words().cast_mut(),
+            chunks: state.chunks,
+            records: geometry.records,
+            len: 0,
+        }
     }
 
     /// Adds gained granules to the free runs. False where the tables cannot follow: the granules are
@@ -63,8 +68,8 @@ impl<O: Os> Arena<O> {
         state.tables_used = state.tables_used.max(to);
         state.note_stretch(from, to);
         self.advise_huge(state, from, to);
-        let (nodes, runs) = state.parts();
-        runs.insert(nodes, gain.head, gain.len);
+        let (chunks, runs) = state.parts();
+        runs.insert(chunks, gain.head, gain.len);
         true
     }
 

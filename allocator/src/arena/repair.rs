@@ -28,13 +28,16 @@ impl<O: Os> Arena<O> {
 
     fn rebuild(&self, state: &mut State) {
         let Some(geometry) = self.geometry() else { return };
-        let pages = div_up(GRANULE, state.page) as u16;
+        let pages = div_up(GRANULE, state.page) as u8;
         let stretches = state.stretches;
-        let (nodes, runs) = state.parts();
+        let (chunks, runs) = state.parts();
         runs.reset();
         let mut used = 0;
+        // All of them first: they share sums.
         for &(from, to) in &stretches.0 {
-            runs::forget(nodes, from, to);
+            runs::forget(chunks, from, to);
+        }
+        for &(from, to) in &stretches.0 {
             let mut start = from;
             for granule in from..=to {
                 // What ends the stretch ends a run too.
@@ -48,8 +51,8 @@ impl<O: Os> Arena<O> {
                 }
                 if granule > start {
                     let (head, len) = (GranuleIdx(start), Granules(granule - start));
-                    runs::soil(nodes, head, len, pages);
-                    runs.insert(nodes, head, len);
+                    runs::soil(chunks, head, len, pages);
+                    runs.insert(chunks, head, len);
                 }
                 start = granule + 1;
                 used += (entry != Entry::HOLE) as u32;

@@ -1,40 +1,41 @@
-//! Free runs of granules: first fit at the lowest address, in time logarithmic in their number.
+//! Free runs of granules: first fit at the lowest address, in time that hardly depends on their number.
 //!
 //! ```text
-//!   granules   │used│ free run, 3 │used│used│ free, 1 │…     one node per granule, out of line
-//!   nodes            head     tail              head=tail
-//!                    len 3    → head            len 1
+//!   granules   │used│ free run, 3  │used│used│ free, 1 │…
+//!   edges        0    +3   0   -3    0    0      1      …    length at the head, and less than 0 at the tail
+//!   summaries  │ of 16 granules: longest run, dirty? │ of 16 │ …    in chunks of the table
+//!              │ of 256: the longest of those, dirty?         …
 //! ```
 //!
-//! The heads of the free runs form a treap: ordered by address, heap-ordered by a hash of the
-//! address, and each node knows the longest run and the dirtiest run below it. Neighbours are found
-//! through the nodes beside a run, so freed runs join at once.
+//! Neighbours are found through the edges beside a run, so freed runs join at once. The lowest run that is
+//! long enough, and the highest granule that is dirty, are found down the tree of summaries.
 //!
 //! From `units_from` on the arena stands on huge pages, which are only worth purging whole: there a unit
-//! of 32 granules counts as purgeable when all of it is free (as 512 pages, at one of its granules, since
+//! of 32 granules counts as purgeable when all of it is free (as 512 pages, at its first granule, since
 //! a huge page is resident as one), and what is free beside something in use is *pinned*.
 //!
 //! Invariants:
 //! 1. No two free runs touch: `insert` joins them.
-//! 2. A granule's `dirty` is an upper bound of its pages that may hold anything but zeros; it is kept
+//! 2. A granule's dirty `pages` are an upper bound of those that may hold anything but zeros; they are kept
 //!    while the granule is in use.
-//! 3. `tail_of` of a free run's last granule names its head; in used granules `len` and `tail_of` are 0.
-//! 4. `run_dirty` is the sum of a run's `purgeable`. Below the units that is each granule's `dirty`; of
-//!    a whole unit one granule has 512 if any is dirty; elsewhere it is 0, or `dirty` once
-//!    `break_units` gave the huge page up, and `pinned` counts the `dirty` of those that have 0.
+//! 3. Edges are as in the picture; inside of runs and in used granules they are 0. A summary is what its
+//!    granules say: whatever changes an edge or what counts of a granule refreshes it.
+//! 4. `purge` says what counts of a free granule, and `dirty` is the sum: below the units its `pages`; of
+//!    a whole unit all 512 pages at the first granule if any is dirty; elsewhere nothing, or its `pages` once
+//!    `break_units` gave the huge page up, and `pinned` counts the `pages` of those where nothing counts.
+//!    Of used granules nothing counts.
 
-mod nodes;
-mod treap;
+mod chunks;
+mod summary;
 mod units;
 
 use crate::units::{GranuleIdx, Granules};
+pub use chunks::{CHUNK, Chunk, Chunks, clean, dirty_pages, forget, holders, soil};
 use core::ops::Range;
-use nodes::NIL;
-pub use nodes::{Node, Nodes, clean, dirty_pages, forget, soil};
-use treap::{highest_dirty, lowest_fit, merge, remove, split};
+use summary::{Tree, group};
 
 pub struct Runs {
-    root: u32,
+    tree: Tree,
     free: u32,
     dirty: u32,
     pinned: u32,
@@ -44,10 +45,10 @@ pub struct Runs {
 
 impl Runs {
     pub const fn new() -> Self {
-        Runs { root: NIL, free: 0, dirty: 0, pinned: 0, units_from: NIL }
+        Runs { tree: Tree::new(), free: 0, dirty: 0, pinned: 0, units_from: u32::MAX }
     }
 
-    /// Forgets all runs, of which nothing is left in the nodes.
+    /// Forgets all runs, of which nothing is left in the chunks.
     pub fn reset(&mut self) {
         *self = Runs { units_from: self.units_from, ..Runs::new() };
     }
@@ -73,98 +74,88 @@ impl Runs {
     }
 
     /// Adds a run; where it touches another, they become one, whose granules are returned. They keep their
-    /// `dirty`.
-    pub fn insert(&mut self, nodes: &mut Nodes, head: GranuleIdx, len: Granules) -> Range<u32> {
-        let (start, end) = (head.0, head.0 + len.0);
-        let (mut head, mut len) = (head.0, len.0);
-        self.free += len;
-        let mut run_dirty = 0;
-        if head > 0 && nodes[head - 1].tail_of != 0 {
-            let before = nodes[head - 1].tail_of - 1;
-            run_dirty += self.unlink(nodes, before);
-            len += head - before;
-            head = before;
-        }
-        let behind = head + len;
-        if behind < nodes.len() && nodes[behind].len != 0 {
-            let more = nodes[behind].len;
-            run_dirty += self.unlink(nodes, behind);
-            len += more;
-        }
-        self.dirty -= run_dirty;
-        let (more, fewer) = self.count_in(nodes, start..end, head..head + len);
-        let run_dirty = run_dirty + more - fewer;
-        self.dirty += run_dirty;
-        self.link(nodes, head, len, run_dirty);
-        head..head + len
+    /// dirty pages.
+    pub fn insert(&mut self, chunks: &mut Chunks, head: GranuleIdx, len: Granules) -> Range<u32> {
+        let joined = head.0..head.0 + len.0;
+        let (before, behind) = (chunks.len_before(joined.start), chunks.len_from(joined.end));
+        let run = joined.start - before..joined.end + behind;
+        self.tree.cover(chunks, run.end);
+        chunks.unlink(run.start..joined.start);
+        chunks.unlink(joined.end..run.end);
+        chunks.link(run.clone());
+        self.count_in(chunks, joined.clone(), run.clone());
+        self.free += len.0;
+        self.refresh(chunks, joined, run.clone());
+        run
     }
 
-    /// Takes `len` granules at the lowest address where they fit and where index plus `phase` is a
-    /// multiple of `align`.
+    /// Takes `len` granules, at least one, at the lowest address where they fit and where index plus `phase`
+    /// is a multiple of `align`.
     pub fn take_first(
         &mut self,
-        nodes: &mut Nodes,
+        chunks: &mut Chunks,
         len: Granules,
         align: Granules,
         phase: u32,
     ) -> Option<GranuleIdx> {
         // A run this long holds an aligned part wherever it starts.
         let fit = len.0.checked_add(align.0 - 1)?;
-        let head = lowest_fit(nodes, self.root, fit)?;
+        if self.free < fit {
+            return None;
+        }
+        let head = self.tree.lowest_fit(chunks, fit)?;
         let start = ((head + phase + align.0 - 1) & !(align.0 - 1)) - phase;
-        self.take(nodes, GranuleIdx(start), len, head);
+        self.take(chunks, start..start + len.0, head);
         Some(GranuleIdx(start))
     }
 
     /// Takes exactly these granules, if all of them are in one free run that starts with the first.
-    pub fn take_at(&mut self, nodes: &mut Nodes, head: GranuleIdx, len: Granules) -> bool {
-        match nodes.get(head.0) {
-            Some(node) if node.len >= len.0 => {
-                self.take(nodes, head, len, head.0);
-                true
-            }
-            _ => false,
+    pub fn take_at(&mut self, chunks: &mut Chunks, head: GranuleIdx, len: Granules) -> bool {
+        let fits = chunks.len_from(head.0) >= len.0;
+        if fits {
+            self.take(chunks, head.0..head.0 + len.0, head.0);
         }
+        fits
     }
 
     /// Takes the upper dirty part of the highest dirty run: as much of it as holds `pages` dirty pages, or
     /// all; not what is clean above it. Huge pages are taken whole.
-    pub fn take_dirty(&mut self, nodes: &mut Nodes, pages: u32) -> Option<(GranuleIdx, Granules)> {
-        let head = highest_dirty(nodes, self.root)?;
-        let run_end = head + nodes[head].len;
-        let mut at = run_end;
-        while nodes[at - 1].purgeable == 0 {
-            at -= 1;
+    pub fn take_dirty(&mut self, chunks: &mut Chunks, pages: u32) -> Option<(GranuleIdx, Granules)> {
+        if self.dirty == 0 {
+            return None;
         }
-        let end = self.unit_within(at - 1, head, run_end).map_or(at, |unit| unit + units::UNIT);
-        let (mut start, mut sum) = (at, 0);
+        let last = self.tree.highest_dirty(chunks)?;
+        let head = self.tree.last_head(chunks, last)?;
+        let run_end = head + chunks.len_from(head);
+        let end = self.unit_within(last, head, run_end).map_or(last + 1, |unit| unit + units::UNIT);
+        let (mut start, mut at, mut sum) = (end, end, 0);
         while at > head && sum < pages {
             at -= 1;
-            if nodes[at].purgeable > 0 {
-                sum += nodes[at].purgeable as u32;
-                start = self.unit_within(at, head, run_end).unwrap_or(at);
+            let purgeable = chunks.dirt(at).purgeable();
+            if purgeable > 0 {
+                sum += purgeable;
+                start = at;
             }
         }
-        let (start, len) = (GranuleIdx(start), Granules(end - start));
-        self.take(nodes, start, len, head);
-        Some((start, len))
+        self.take(chunks, start..end, head);
+        Some((GranuleIdx(start), Granules(end - start)))
     }
 
     /// The free run that ends at `end`.
-    pub fn last(&self, nodes: &Nodes, end: u32) -> Option<(GranuleIdx, Granules)> {
-        let tail = nodes.get(end.checked_sub(1)?)?.tail_of.checked_sub(1)?;
-        Some((GranuleIdx(tail), Granules(nodes[tail].len)))
+    pub fn last(&self, chunks: &Chunks, end: u32) -> Option<(GranuleIdx, Granules)> {
+        let len = chunks.len_before(end);
+        (len > 0).then(|| (GranuleIdx(end - len), Granules(len)))
     }
 
     /// Takes the clean end of the free run that ends at `end`, if it is `min` long at least.
     pub fn take_clean_end(
         &mut self,
-        nodes: &mut Nodes,
+        chunks: &mut Chunks,
         end: u32,
         min: Granules,
     ) -> Option<(GranuleIdx, Granules)> {
-        let (head, len) = self.last(nodes, end)?;
-        let mut clean = (0..len.0).take_while(|&k| nodes[end - 1 - k].dirty == 0).count() as u32;
+        let (head, len) = self.last(chunks, end)?;
+        let mut clean = (0..len.0).take_while(|&k| chunks.dirt(end - 1 - k).pages == 0).count() as u32;
         // A huge page is not cut.
         if let Some(unit) = self.unit_of(end - clean)
             && unit < end - clean
@@ -174,60 +165,28 @@ impl Runs {
         if clean < min.0.max(1) {
             return None;
         }
-        let (start, len) = (GranuleIdx(end - clean), Granules(clean));
-        self.take(nodes, start, len, head.0);
-        Some((start, len))
+        self.take(chunks, end - clean..end, head.0);
+        Some((GranuleIdx(end - clean), Granules(clean)))
     }
 
-    fn take(&mut self, nodes: &mut Nodes, start: GranuleIdx, len: Granules, head: u32) {
-        let run_len = nodes[head].len;
-        let mut run_dirty = self.unlink(nodes, head);
-        let (start, end) = (start.0, start.0 + len.0);
-        let run_end = head + run_len;
-        self.dirty -= run_dirty;
-        run_dirty -= self.count_out(nodes, start..end, head..run_end);
-        let sum = |nodes: &Nodes, from: u32, to: u32| -> u32 {
-            nodes.range(from..to).iter().map(|node| node.purgeable as u32).sum()
-        };
-        let taken = sum(nodes, start, end);
-        // Both sides may be long: the shorter one is summed, the other gets the rest.
-        let (before, behind) = if start - head <= run_end - end {
-            let before = sum(nodes, head, start);
-            (before, run_dirty - taken - before)
-        } else {
-            let behind = sum(nodes, end, run_end);
-            (run_dirty - taken - behind, behind)
-        };
-        if start > head {
-            self.link(nodes, head, start - head, before);
+    /// Takes granules out of the run at `head`, which they are a part of.
+    fn take(&mut self, chunks: &mut Chunks, taken: Range<u32>, head: u32) {
+        let run = head..head + chunks.len_from(head);
+        self.count_out(chunks, taken.clone(), run.clone());
+        chunks.unlink(run.clone());
+        chunks.link(run.start..taken.start);
+        chunks.link(taken.end..run.end);
+        self.free -= taken.len() as u32;
+        self.refresh(chunks, taken, run);
+    }
+
+    /// Sums up anew where granules joined or left a free run.
+    fn refresh(&self, chunks: &mut Chunks, granules: Range<u32>, run: Range<u32>) {
+        let around = self.around(granules, run.clone());
+        if group(run.start) != group(around.start) {
+            self.tree.refresh(chunks, run.start..run.start + 1);
         }
-        if run_end > end {
-            self.link(nodes, end, run_end - end, behind);
-        }
-        self.free -= len.0;
-        self.dirty += run_dirty - taken;
-    }
-
-    fn link(&mut self, nodes: &mut Nodes, head: u32, len: u32, run_dirty: u32) {
-        let node = &mut nodes[head];
-        node.len = len;
-        node.run_dirty = run_dirty;
-        (node.left, node.right) = (NIL, NIL);
-        (node.longest, node.dirtiest) = (len, run_dirty);
-        nodes[head + len - 1].tail_of = head + 1;
-        let (below, above) = split(nodes, self.root, head);
-        let lower = merge(nodes, below, head);
-        self.root = merge(nodes, lower, above);
-    }
-
-    /// Takes the run at `head` out of the tree; its dirty pages.
-    fn unlink(&mut self, nodes: &mut Nodes, head: u32) -> u32 {
-        self.root = remove(nodes, self.root, head);
-        let node = &mut nodes[head];
-        let (len, run_dirty) = (node.len, node.run_dirty);
-        node.len = 0;
-        nodes[head + len - 1].tail_of = 0;
-        run_dirty
+        self.tree.refresh(chunks, around);
     }
 }
 

@@ -1,6 +1,6 @@
 //! What the arena's lock guards.
 
-use super::runs::{Node, Nodes, Runs};
+use super::runs::{CHUNK, Chunk, Chunks, Runs};
 use super::top::Top;
 use crate::config::GRANULE_SHIFT;
 use crate::row::Row;
@@ -19,7 +19,7 @@ const PURGE_PAUSE_MAX: u32 = 256;
 pub struct State {
     pub top: Top,
     pub runs: Runs,
-    pub nodes: *mut Node,
+    pub chunks: *mut Chunk,
     /// Granules described by writable tables, counted from the base.
     pub tables_end: u32,
     /// Granules whose tables may have pages: where the arena's end was highest since they went back.
@@ -28,7 +28,7 @@ pub struct State {
     pub stretch_count: usize,
     pub in_use: u32,
     pub peak: u32,
-    /// Runs that are out of the tree while their pages go back.
+    /// Runs that are taken out while their pages go back.
     pub purging: u32,
     /// How often the next purge is still left out, and how often it was this time.
     pub purge_skips: u32,
@@ -40,24 +40,25 @@ pub struct State {
 unsafe impl Send for State {}
 
 impl State {
-    /// The nodes of every granule whose tables are writable.
-    pub fn nodes(&mut self) -> &mut Nodes {
+    /// The chunks of every granule whose tables are writable.
+    pub fn chunks(&mut self) -> &mut Chunks {
         self.parts().0
     }
 
-    pub fn parts(&mut self) -> (&mut Nodes, &mut Runs) {
-        // SAFETY: the nodes are this arena's, initialised (zero is a node), writable up to the end of the
+    pub fn parts(&mut self) -> (&mut Chunks, &mut Runs) {
+        let len = (self.tables_end as usize).div_ceil(CHUNK);
+        // SAFETY: the chunks are this arena's, initialised (zero is a chunk), writable up to the end of the
         // tables (Invariant 3), and guarded by the lock that made this reference possible, which is
         // exclusive.
-        let nodes = unsafe { core::slice::from_raw_parts_mut(self.nodes, self.tables_end as usize) };
-        (Nodes::new(nodes), &mut self.runs)
+        let chunks = unsafe { core::slice::from_raw_parts_mut(self.chunks, len) };
+        (Chunks::new(chunks), &mut self.runs)
     }
 
     pub fn take(&mut self, len: Granules, align: Granules) -> Option<GranuleIdx> {
         // Alignment counts from address 0, indices from the base.
         let phase = (self.top.base().addr() >> GRANULE_SHIFT) & (align.0 as usize - 1);
-        let (nodes, runs) = self.parts();
-        runs.take_first(nodes, len, align, phase as u32)
+        let (chunks, runs) = self.parts();
+        runs.take_first(chunks, len, align, phase as u32)
     }
 
     /// The hole below `from` that must become a part of the last stretch, because there is no place for

@@ -1,11 +1,11 @@
 //! The arena's tables: reserved for the whole window at once, made writable as the arena grows.
 //!
 //! ```text
-//!   one reservation:  │ page map, 4 B │ nodes, 32 B │ records, 544 B │   per granule of the window
+//!   one reservation:  │ page map, 4 B │ chunks, 8 B │ records, 544 B │   per granule of the window
 //! ```
 
 use super::RECORD;
-use super::runs::Node;
+use super::runs::{CHUNK, Chunk, holders};
 use crate::config::GRANULE_SHIFT;
 use crate::os::Os;
 use crate::units::{Granules, round_down, round_up};
@@ -14,24 +14,25 @@ use core::sync::atomic::AtomicU32;
 
 pub struct Tables {
     pub map: *mut AtomicU32,
-    pub nodes: *mut Node,
+    pub chunks: *mut Chunk,
     pub records: *mut u8,
     /// Bytes reserved in all.
     pub len: usize,
 }
 
 const MAP_WORD: usize = size_of::<AtomicU32>();
-const NODE: usize = size_of::<Node>();
-const _: () = assert!(NODE == 32 && RECORD == 544);
+/// A granule's part of a chunk.
+const SHARE: usize = size_of::<Chunk>() / CHUNK;
+const _: () = assert!(SHARE == 8 && RECORD == 544);
 
 impl Tables {
     /// Reserves the tables of a window and makes the page map readable: it shows zeros, "not ours".
     pub fn reserve<O: Os>(os: &O, window: usize, page: usize) -> Option<Tables> {
         let granules = window >> GRANULE_SHIFT;
         let map_len = round_up(granules * MAP_WORD, page)?;
-        let node_len = round_up(granules * NODE, page)?;
+        let chunks_len = round_up(granules.next_multiple_of(CHUNK) * SHARE, page)?;
         let record_len = round_up(granules * RECORD, page)?;
-        let len = map_len + node_len + record_len;
+        let len = map_len + chunks_len + record_len;
         let start = os.reserve(len, c"brkmap: tables")?;
         // SAFETY: reserved a moment ago.
         if !unsafe { os.show_zeros(start, map_len) } {
@@ -41,8 +42,8 @@ impl Tables {
         }
         Some(Tables {
             map: start.cast(),
-            nodes: start.wrapping_add(map_len).cast(),
-            records: start.wrapping_add(map_len + node_len),
+            chunks: start.wrapping_add(map_len).cast(),
+            records: start.wrapping_add(map_len + chunks_len),
             len,
         })
     }
@@ -67,7 +68,7 @@ impl Tables {
             return Some(end);
         }
         for (table, width) in
-            [(self.map.cast::<u8>(), MAP_WORD), (self.nodes.cast::<u8>(), NODE), (self.records, RECORD)]
+            [(self.map.cast::<u8>(), MAP_WORD), (self.chunks.cast::<u8>(), SHARE), (self.records, RECORD)]
         {
             let len = (last - first) * width;
             // The window may end inside a page of the map, whose rest belongs to the map too.
@@ -77,13 +78,23 @@ impl Tables {
                 return None;
             }
         }
+        if from > end {
+            // Across a hole, the sums over these granules may lie in chunks that it left out.
+            for chunk in holders(first / CHUNK) {
+                let at = round_down(chunk * size_of::<Chunk>(), page);
+                // SAFETY: a part of the reservation: the chunk is before the first of these granules.
+                if !unsafe { os.commit(self.chunks.cast::<u8>().wrapping_add(at), page) } {
+                    return None;
+                }
+            }
+        }
         Some(last as u32)
     }
 
     /// Gives the pages of the tables back that describe only granules `from..to`, which left the arena: they
     /// read as zeros then, as they did before.
     pub fn purge<O: Os>(&self, os: &O, page: usize, from: u32, to: u32) {
-        for (table, width) in [(self.nodes.cast::<u8>(), NODE), (self.records, RECORD)] {
+        for (table, width) in [(self.chunks.cast::<u8>(), SHARE), (self.records, RECORD)] {
             // Joining free runs looks at the neighbours of what is still the arena's.
             let Some(start) = round_up((from as usize + 1) * width, page) else { return };
             let end = round_down((to as usize - 1) * width, page);

@@ -7,7 +7,7 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use super::line::Line;
-use super::visits::{Block, block, each, replace, small_size, touch};
+use super::visits::{Block, Turn, block, each, replace, small_size, touch};
 
 const VISITS: usize = 1_000_000;
 
@@ -17,7 +17,7 @@ pub fn measure(live: usize) -> Line {
     let mut blocks: Vec<Block> = (0..live).map(|_| block(small_size(&mut dice))).collect();
     let filled = began.elapsed();
 
-    let (touched, sum) = touch(&mut blocks, VISITS, small_size, &mut dice);
+    let (touched, sum) = touch(&mut blocks, VISITS, Turn::Early, small_size, &mut dice);
     let replaced = replace(&mut blocks, VISITS, small_size, &mut dice);
 
     let began = Instant::now();

@@ -18,10 +18,20 @@ pub fn block(size: usize) -> Block {
     block
 }
 
+/// When a visit may begin.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    /// As early as the processor can: it waits for several blocks at a time.
+    Early,
+    /// Once the one before has read its block.
+    After,
+}
+
 /// How long the visits took, and a sum of what they saw.
 pub fn touch(
     blocks: &mut [Block],
     visits: usize,
+    turn: Turn,
     size: impl Fn(&mut fastrand::Rng) -> usize,
     dice: &mut fastrand::Rng,
 ) -> (Duration, u64) {
@@ -29,7 +39,9 @@ pub fn touch(
     let began = Instant::now();
     for _ in 0..visits {
         let size = size(dice);
-        let visited = &mut blocks[dice.usize(..blocks.len())];
+        // Nothing is added, which only the block before can tell.
+        let wait = if turn == Turn::After { black_box(sum) >> 63 } else { 0 };
+        let visited = &mut blocks[dice.usize(..blocks.len()) + wait as usize];
         visited[0] = black_box(visited[0].wrapping_add(size as u8));
         sum = sum.wrapping_add(u64::from(visited[0]));
     }

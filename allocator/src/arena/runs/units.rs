@@ -2,44 +2,56 @@
 //! invariant 4 of the runs.
 
 use super::Runs;
-use super::nodes::{NIL, Nodes};
-use super::treap::update;
+use super::chunks::{Chunks, Dirt, Purge};
 use core::ops::Range;
 
 /// Granules of a huge page, and its pages. Only 4 KiB pages have huge ones of this size.
 pub const UNIT: u32 = 32;
-pub(super) const UNIT_PAGES: u16 = 512;
+pub(super) const UNIT_PAGES: u32 = 512;
+
+impl Dirt {
+    /// Pages that a purge of this granule is to bring.
+    pub(super) fn purgeable(self) -> u32 {
+        match self.purge {
+            Purge::Nothing => 0,
+            Purge::Pages => self.pages as u32,
+            Purge::Unit => UNIT_PAGES,
+        }
+    }
+
+    /// Pages of this granule that are pinned, if it is free beside a used one of its huge page.
+    fn pinned(self) -> u32 {
+        if self.purge == Purge::Nothing { self.pages as u32 } else { 0 }
+    }
+}
 
 impl Runs {
     /// Gives up the huge pages that are free in part: their free granules may be purged one by one.
-    pub fn break_units(&mut self, nodes: &mut Nodes) {
-        self.break_below(nodes, self.root);
-    }
-
-    fn break_below(&mut self, nodes: &mut Nodes, at: u32) {
-        if at == NIL {
+    pub fn break_units(&mut self, chunks: &mut Chunks) {
+        if self.pinned == 0 {
             return;
         }
-        let node = nodes[at];
-        self.break_below(nodes, node.left);
-        self.break_below(nodes, node.right);
-        let end = at + node.len;
-        // Only the first and the last unit of a run can be free in part.
-        for edge in [at, end - 1] {
-            let Some(unit) = self.unit_of(edge) else { continue };
-            if self.unit_within(edge, at, end).is_some() {
-                continue;
+        let mut next = self.tree.highest_head(chunks);
+        while let Some(head) = next {
+            let end = head + chunks.len_from(head);
+            if end <= self.units_from {
+                return;
             }
-            for one in unit.max(at)..(unit + UNIT).min(end) {
-                let node = &mut nodes[one];
-                let freed = node.pinned();
-                node.purgeable += freed as u16;
-                self.pinned -= freed;
-                self.dirty += freed;
-                nodes[at].run_dirty += freed;
+            // Only the first and the last unit of a run can be free in part.
+            for edge in [head, end - 1] {
+                let Some(unit) = self.unit_of(edge) else { continue };
+                if self.unit_within(edge, head, end).is_some() {
+                    continue;
+                }
+                let part = unit.max(head)..(unit + UNIT).min(end);
+                for one in part.clone() {
+                    self.pinned -= chunks.dirt(one).pinned();
+                    self.count_pages(chunks, one);
+                }
+                self.tree.refresh(chunks, part);
             }
+            next = head.checked_sub(1).and_then(|below| self.tree.last_head(chunks, below));
         }
-        update(nodes, at);
     }
 
     /// The start of the huge page that a granule is of, if it is of one.
@@ -52,68 +64,78 @@ impl Runs {
         self.unit_of(granule).filter(|&unit| unit >= head && unit + UNIT <= end)
     }
 
-    /// Counts granules in that have joined the free run `run`. By how many pages more, and fewer, the run
-    /// is purgeable now.
-    pub(super) fn count_in(&mut self, nodes: &mut Nodes, joined: Range<u32>, run: Range<u32>) -> (u32, u32) {
-        let (mut more, mut fewer) = (0, 0);
+    /// What changes in a free run where granules join or leave it: they, what is beside them, and the huge
+    /// pages that they are of.
+    pub(super) fn around(&self, granules: Range<u32>, run: Range<u32>) -> Range<u32> {
+        let start = self.unit_of(granules.start).unwrap_or(granules.start);
+        let end = self.unit_of(granules.end - 1).map_or(granules.end, |unit| unit + UNIT);
+        start.max(run.start)..end.max(granules.end + 1).min(run.end)
+    }
+
+    /// Counts granules in that have joined the free run `run`.
+    pub(super) fn count_in(&mut self, chunks: &mut Chunks, joined: Range<u32>, run: Range<u32>) {
         let mut at = joined.start;
         while at < joined.end {
             let Some(unit) = self.unit_of(at) else {
-                let node = &mut nodes[at];
-                node.purgeable = node.dirty;
-                more += node.dirty as u32;
+                self.count_pages(chunks, at);
                 at += 1;
                 continue;
             };
             let part = at..joined.end.min(unit + UNIT);
             at = part.end;
             if self.unit_within(unit, run.start, run.end).is_none() {
-                for one in part {
-                    let node = &mut nodes[one];
-                    node.purgeable = 0;
-                    self.pinned += node.dirty as u32;
-                }
+                self.pinned += part.map(|one| chunks.dirt(one).pinned()).sum::<u32>();
                 continue;
             }
             // All of it is free now: what counted on its own before counts as one.
             let mut soiled = false;
             for one in unit..unit + UNIT {
-                let node = &mut nodes[one];
-                soiled |= node.dirty > 0;
+                soiled |= chunks.dirt(one).pages > 0;
                 if !part.contains(&one) {
-                    fewer += node.purgeable as u32;
-                    self.pinned -= node.pinned();
+                    self.pinned -= chunks.dirt(one).pinned();
                 }
-                node.purgeable = 0;
+                self.count_as(chunks, one, Purge::Nothing);
             }
             if soiled {
-                nodes[part.end - 1].purgeable = UNIT_PAGES;
-                more += UNIT_PAGES as u32;
+                self.count_as(chunks, unit, Purge::Unit);
             }
         }
-        (more, fewer)
     }
 
-    /// Before `taken` leaves the free run `run`: huge pages that stay in it in part count no more as whole.
-    /// By how many pages the run is less purgeable, what is in `taken` left aside.
-    pub(super) fn count_out(&mut self, nodes: &mut Nodes, taken: Range<u32>, run: Range<u32>) -> u32 {
-        let mut fewer = 0;
-        let mut at = taken.start.max(self.units_from);
+    /// Counts granules out that are about to leave the free run `run`: huge pages that stay in it in part
+    /// count no more as whole.
+    pub(super) fn count_out(&mut self, chunks: &mut Chunks, taken: Range<u32>, run: Range<u32>) {
+        let mut at = taken.start;
         while at < taken.end {
-            let Some(unit) = self.unit_of(at) else { break };
+            let Some(unit) = self.unit_of(at) else {
+                self.count_as(chunks, at, Purge::Nothing);
+                at += 1;
+                continue;
+            };
             let part = at..taken.end.min(unit + UNIT);
             at = part.end;
-            if self.unit_within(unit, run.start, run.end).is_none() {
-                self.pinned -= part.map(|one| nodes[one].pinned()).sum::<u32>();
-                continue;
-            }
-            for one in (unit..unit + UNIT).filter(|one| !part.contains(one)) {
-                let node = &mut nodes[one];
-                fewer += node.purgeable as u32;
-                node.purgeable = 0;
-                self.pinned += node.dirty as u32;
+            let whole = self.unit_within(unit, run.start, run.end).is_some();
+            for one in if whole { unit..unit + UNIT } else { part.clone() } {
+                if !whole {
+                    self.pinned -= chunks.dirt(one).pinned();
+                }
+                self.count_as(chunks, one, Purge::Nothing);
+                if !part.contains(&one) {
+                    self.pinned += chunks.dirt(one).pinned();
+                }
             }
         }
-        fewer
+    }
+
+    fn count_pages(&mut self, chunks: &mut Chunks, at: u32) {
+        let purge = if chunks.dirt(at).pages > 0 { Purge::Pages } else { Purge::Nothing };
+        self.count_as(chunks, at, purge);
+    }
+
+    fn count_as(&mut self, chunks: &mut Chunks, at: u32, purge: Purge) {
+        let dirt = chunks.dirt(at);
+        self.dirty -= dirt.purgeable();
+        self.dirty += Dirt { purge, ..dirt }.purgeable();
+        chunks.set_purge(at, purge);
     }
 }
