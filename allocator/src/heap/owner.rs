@@ -67,12 +67,19 @@ impl Heap {
             // a block or two of a class keeps none, and shares no cache line with whom it got them from.
             let widens = takes && (magazine.cap() > 0 || !mine);
             let oldest = if takes { magazine.len(bin) / 2 } else { 0 };
-            let blocks = part_or_end(magazine.blocks(bin), 0..oldest as usize);
-            let mut receivers = self.send_home(arena, registry, class, blocks);
-            magazine.drop_oldest(bin, oldest);
-            if oldest == 0 || !bin.push(block) {
-                receivers = self.send_home(arena, registry, class, &[Cell::new(block)]);
-            }
+            let receivers = if oldest > 0 {
+                let blocks = part_or_end(magazine.blocks(bin), 0..oldest as usize);
+                let receivers = self.send_home(arena, registry, class, blocks);
+                magazine.drop_oldest(bin, oldest);
+                // There is room now.
+                bin.push(block);
+                receivers
+            } else if mine {
+                let site = self.site(arena);
+                self.put_home(&site, |central| central.release_one(&site, class, block)).0
+            } else {
+                self.send_home(arena, registry, class, &[Cell::new(block)])
+            };
             match receivers {
                 Receivers::Dense if widens => _ = self.widen(class, MAGAZINE_FREED),
                 Receivers::Dense | Receivers::Sparse => {}
@@ -96,19 +103,8 @@ impl Heap {
         while let Some(first) = rest.first() {
             let entry = site.entry_of(first.get());
             if entry == mine {
-                let own = {
-                    let mut central = self.shared.central.lock();
-                    rest = part_or_end(rest, 0..central.release(&site, class, rest));
-                    let own = self.judge_own(&central);
-                    if own != Receivers::Dense {
-                        central.empty_depot(&site);
-                    }
-                    own
-                };
-                if own != Receivers::Dense {
-                    // What others sent pins slabs too.
-                    self.sort(&site);
-                }
+                let (own, others) = self.put_home(&site, |central| central.release(&site, class, rest));
+                rest = part_or_end(rest, 0..others);
                 receivers = receivers.max(own);
                 continue;
             }
@@ -123,6 +119,20 @@ impl Heap {
             rest = behind;
         }
         receivers
+    }
+
+    /// Has `put` put blocks back into this heap's slabs, under the lock. What they are like then.
+    fn put_home<O: Os, R>(&self, site: &Site<O>, put: impl FnOnce(&mut Central) -> R) -> (Receivers, R) {
+        let mut central = self.shared.central.lock();
+        let result = put(&mut central);
+        let own = self.judge_own(&central);
+        if own != Receivers::Dense {
+            central.empty_depot(site);
+            drop(central);
+            // What others sent pins slabs too.
+            self.sort(site);
+        }
+        (own, result)
     }
 
     /// In a heap whose slabs are mostly free, single cached blocks pin whole slabs. Once it is so, and

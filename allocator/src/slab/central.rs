@@ -194,51 +194,68 @@ impl Central {
         let (mut rest, mut others) = (blocks, 0);
         while let Some(block) = rest.first() {
             let granule = site.granule_of(block.get());
-            let from = start(&site.geometry, granule).addr();
-            // Blocks of one slab often come one behind the other.
-            let elsewhere = |block: &Cell<*mut u8>| block.get().addr().wrapping_sub(from) >= GRANULE;
-            let (these, behind) = split_or_end(rest, rest.iter().position(elsewhere).unwrap_or(rest.len()));
-            if site.entry_of(block.get()) == mine {
-                self.put_back(site, class, granule, these);
+            let done = if site.entry_of(block.get()) == mine {
+                self.put_back(site, class, granule, rest)
             } else {
+                let from = start(&site.geometry, granule).addr();
+                let elsewhere = |block: &Cell<*mut u8>| block.get().addr().wrapping_sub(from) >= GRANULE;
+                let these = rest.iter().take(rest.iter().position(elsewhere).unwrap_or(rest.len()));
+                let count = these.len();
                 // Where all before were others' too, they are in their places already.
                 if others + rest.len() < blocks.len() {
                     blocks.iter().skip(others).zip(these).for_each(|(place, other)| place.swap(other));
                 }
-                others += these.len();
-            }
-            rest = behind;
+                others += count;
+                count
+            };
+            rest = split_or_end(rest, done).1;
         }
         others
     }
 
+    /// Puts a block of this heap back into its slab, as `release` does many.
+    pub fn release_one<O: Os>(&mut self, site: &Site<O>, class: SizeClass, block: *mut u8) {
+        self.put_back(site, class, site.granule_of(block), &[Cell::new(block)]);
+    }
+
+    /// Puts blocks back that are of a slab of this heap, up to the first that is not of it: blocks of one slab
+    /// often come one behind the other. How many it put back, which is one at least.
     fn put_back<O: Os>(
         &mut self,
         site: &Site<O>,
         class: SizeClass,
         granule: GranuleIdx,
         blocks: &[Cell<*mut u8>],
-    ) {
+    ) -> usize {
         let from = start(&site.geometry, granule).addr();
         // SAFETY: a slab of this heap, and the lock is held; one record at a time.
         let slab = unsafe { site.slab(granule) };
         let carved = slab.carved as usize;
-        let indices = blocks.iter().map(|block| match index_of(class, block.get().addr() - from) {
-            Some(at) if at < carved => at,
-            _ => fatal::invalid_free(c"free(): invalid pointer"),
+        let mut count = 0;
+        let indices = blocks.iter().map_while(|block| {
+            let offset = block.get().addr().wrapping_sub(from);
+            if offset >= GRANULE {
+                return None;
+            }
+            count += 1;
+            match index_of(class, offset) {
+                Some(at) if at < carved => Some(at),
+                _ => fatal::invalid_free(c"free(): invalid pointer"),
+            }
         });
         if !slab.free.insert_all(indices) {
             fatal::invalid_free(c"free(): double free detected");
         }
-        slab.used -= blocks.len() as u16;
+        slab.used -= count as u16;
         let (used, listed) = (slab.used, slab.listed);
-        self.used_bytes -= blocks.len() * size_class::bytes(class);
+        self.used_bytes -= count * size_class::bytes(class);
         if !listed {
             self.append(site, class, granule);
         }
         if used == 0 {
             self.on_empty(site, class, granule);
         }
+        count
     }
 
     /// The same for blocks that are this heap's, as they come.
