@@ -76,8 +76,8 @@ const CAPACITY: ByClass<u16> = {
     capacity
 };
 
-/// The index of a block from its offset in its slab; None where no block can begin there. Behind the last block
-/// it is the class's capacity or more.
+/// The index of a block from its offset in its slab; None where no block can begin there. Behind the last
+/// block it is the class's capacity or more.
 #[inline]
 pub fn index_of(class: SizeClass, offset: usize) -> Option<usize> {
     let index = ((offset >> 4) * INVERSE[class.0 as usize] as usize) >> 16;

@@ -218,8 +218,8 @@ impl Central {
         self.put_back(site, class, site.granule_of(block), &[Cell::new(block)]);
     }
 
-    /// Puts blocks back that are of a slab of this heap, up to the first that is not of it: blocks of one slab
-    /// often come one behind the other. How many it put back, which is one at least.
+    /// Puts blocks back that are of a slab of this heap, up to the first that is not of it: blocks of one
+    /// slab often come one behind the other. How many it put back, which is one at least.
     fn put_back<O: Os>(
         &mut self,
         site: &Site<O>,
