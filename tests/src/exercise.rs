@@ -51,6 +51,7 @@ pub fn main<A: GlobalAlloc + Sync>(alloc: &'static A) {
         ["two-hundred"] => threads::two_hundred(alloc),
         ["limit", "as"] => limits::refused(alloc, nix::sys::resource::Resource::RLIMIT_AS),
         ["limit", "data"] => limits::refused(alloc, nix::sys::resource::Resource::RLIMIT_DATA),
+        ["limit", "mappings"] => limits::no_more_mappings(alloc),
         ["foreign-sbrk"] => limits::foreign_sbrk(alloc),
         ["above-break"] => limits::above_break(alloc),
         ["faults", call] => faults::single(alloc, call),

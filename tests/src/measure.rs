@@ -41,6 +41,13 @@ pub fn mappings() -> usize {
     lines
 }
 
+/// Mappings that the kernel lets a process have, but for one or two.
+pub fn mappings_allowed() -> usize {
+    let mut text = [0u8; 64];
+    let read = read_file(c"/proc/sys/vm/max_map_count", &mut text);
+    number(&text[..read])
+}
+
 /// The kernel's break, asked for directly: libc's own answer is a cached copy.
 pub fn real_break() -> usize {
     // SAFETY: brk(0) only asks.

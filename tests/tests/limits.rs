@@ -16,6 +16,11 @@ fn rlimit_data_gives_null_and_enomem_and_then_memory_again() {
     Front::BOTH.iter().for_each(|front| front.check(&["limit", "data"]));
 }
 
+#[test]
+fn at_the_limit_of_mappings_requests_are_served_and_memory_goes_back() {
+    Front::BOTH.iter().for_each(|front| front.check(&["limit", "mappings"]));
+}
+
 /// A limit that was there before the program: nothing large can be reserved.
 fn check_under(front: Front, resource: libc::__rlimit_resource_t, bytes: u64) {
     let mut command = front.exercise(&["work"]);

@@ -1,10 +1,11 @@
 //! When the system refuses memory, or somebody else moves the break.
 
 use std::alloc::GlobalAlloc;
+use std::ptr::null_mut;
 
 use nix::sys::resource::{Resource, setrlimit};
 
-use super::{KIB, MIB, get, put, touch};
+use super::{KIB, MIB, get, layout, put, touch};
 use crate::measure;
 use crate::shadow;
 use crate::table::Table;
@@ -34,18 +35,10 @@ pub fn refused<A: GlobalAlloc + Sync>(alloc: &'static A, resource: Resource) {
 
 /// Allocates until there is no more, checks how that was said, frees everything. Gives the bytes it got.
 fn fill<A: GlobalAlloc>(alloc: &A, size: usize) -> usize {
-    let mut last: *mut u8 = std::ptr::null_mut();
+    let mut last: *mut u8 = null_mut();
     let mut got = 0;
     while got <= 2 * LEFT {
-        // SAFETY: this thread's own errno.
-        unsafe { *libc::__errno_location() = 0 };
-        let block = get(alloc, size);
-        if block.is_null() {
-            // SAFETY: as above.
-            let errno = unsafe { *libc::__errno_location() };
-            assert_eq!(errno, libc::ENOMEM, "no memory for {size} bytes, and errno is {errno}");
-            break;
-        }
+        let Some(block) = get_or_enomem(alloc, size) else { break };
         // The blocks are chained through themselves: there is no memory for a list.
         // SAFETY: live, at least 16 bytes and aligned for a pointer.
         unsafe { block.cast::<*mut u8>().write(last) };
@@ -61,6 +54,134 @@ fn fill<A: GlobalAlloc>(alloc: &A, size: usize) -> usize {
         }
     }
     got
+}
+
+/// A block; None where there is no memory, and errno says so.
+fn get_or_enomem<A: GlobalAlloc>(alloc: &A, size: usize) -> Option<*mut u8> {
+    // SAFETY: this thread's own errno.
+    unsafe { *libc::__errno_location() = 0 };
+    let block = get(alloc, size);
+    if block.is_null() {
+        // SAFETY: as above.
+        let errno = unsafe { *libc::__errno_location() };
+        assert_eq!(errno, libc::ENOMEM, "no memory for {size} bytes, and errno is {errno}");
+        return None;
+    }
+    Some(block)
+}
+
+/// The kernel makes no more mappings and splits none (vm.max_map_count): what is freed goes back though its
+/// mapping cannot be cut, requests are served from what is there or refused, and nothing is lost.
+pub fn no_more_mappings<A: GlobalAlloc + Sync>(alloc: &'static A) {
+    const LARGE: usize = 10 * MIB;
+    const OTHERS: [usize; 6] = [20 * MIB, MIB, 100 * KIB, 10 * KIB, KIB, 16];
+    // Side by side they are one mapping to the kernel: freeing the one in the middle has to split it.
+    let mut large = [1, 2, 3].map(|fill| Filled::get(alloc, LARGE, fill).expect("memory"));
+    large.sort_unstable_by_key(|block| block.at);
+    let [below, middle, above] = large;
+    let filler = Filler::new();
+
+    let before = measure::resident();
+    middle.put(alloc);
+    let given_back = before.saturating_sub(measure::resident());
+    assert!(given_back >= LARGE - MIB, "of {LARGE} bytes freed only {given_back} were given back");
+
+    for round in 0..3 {
+        // The addresses of the one in the middle are there still; for more the system has to be asked.
+        let again = Filled::get(alloc, LARGE, round).expect("what was freed serves again");
+        let others = OTHERS.map(|size| Filled::get(alloc, size, round));
+        others.into_iter().flatten().for_each(|block| block.put(alloc));
+        again.put(alloc);
+    }
+    let below = below.grow(alloc, 2 * LARGE);
+
+    drop(filler);
+    for size in OTHERS {
+        Filled::get(alloc, size, 4).expect("mappings can be made again").put(alloc);
+    }
+    [below, above].into_iter().for_each(|block| block.put(alloc));
+    shadow::storm(alloc, 1, 20_000, 8);
+}
+
+/// A block full of one byte.
+struct Filled {
+    at: *mut u8,
+    size: usize,
+    fill: u8,
+}
+
+impl Filled {
+    /// None where the allocator says that there is no memory.
+    fn get<A: GlobalAlloc>(alloc: &A, size: usize, fill: u8) -> Option<Filled> {
+        let at = get_or_enomem(alloc, size)?;
+        // SAFETY: live and of this size.
+        unsafe { at.write_bytes(fill, size) };
+        Some(Filled { at, size, fill })
+    }
+
+    /// Longer, where that can be had, and its bytes what they were in any case.
+    fn grow<A: GlobalAlloc>(self, alloc: &A, size: usize) -> Filled {
+        // SAFETY: live, and of the layout it was got with.
+        let longer = unsafe { alloc.realloc(self.at, layout(self.size), size) };
+        if longer.is_null() {
+            return self;
+        }
+        Filled { at: longer, ..self }.check();
+        // SAFETY: live and of this size.
+        unsafe { longer.write_bytes(self.fill, size) };
+        Filled { at: longer, size, ..self }
+    }
+
+    fn check(&self) {
+        // SAFETY: live and of this size.
+        let bytes = unsafe { std::slice::from_raw_parts(self.at, self.size) };
+        assert!(bytes.iter().all(|byte| *byte == self.fill), "a block of {} bytes changed", self.size);
+    }
+
+    fn put<A: GlobalAlloc>(self, alloc: &A) {
+        self.check();
+        // SAFETY: got with this size, given up here.
+        unsafe { put(alloc, self.at, self.size) };
+    }
+}
+
+/// All mappings that this process may still have: pages of one file, the same one again and again, so that
+/// the kernel joins none with its neighbour.
+struct Filler(Table<*mut u8>);
+
+impl Filler {
+    fn new() -> Self {
+        // SAFETY: opens a file, writes no memory.
+        let file = unsafe { libc::open(c"/proc/self/exe".as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC) };
+        assert!(file >= 0, "no /proc/self/exe");
+        let mut pages = Table::<*mut u8>::new(measure::mappings_allowed());
+        let page = measure::page_size();
+        let more = || {
+            // SAFETY: takes new addresses.
+            let at = unsafe { libc::mmap(null_mut(), page, libc::PROT_READ, libc::MAP_PRIVATE, file, 0) };
+            (at != libc::MAP_FAILED).then_some(at.cast())
+        };
+        let refused = pages.iter_mut().any(|place| match more() {
+            Some(at) => {
+                *place = at;
+                false
+            }
+            None => true,
+        });
+        assert!(refused, "the limit was not reached");
+        // SAFETY: the descriptor opened above, used by nobody else.
+        unsafe { libc::close(file) };
+        Filler(pages)
+    }
+}
+
+impl Drop for Filler {
+    fn drop(&mut self) {
+        for at in self.0.iter().filter(|at| !at.is_null()) {
+            // SAFETY: a page mapped above, used by nobody.
+            unsafe { libc::munmap(at.cast(), measure::page_size()) };
+        }
+    }
 }
 
 /// The program moves the break itself, between its requests: what it got stays its own.
@@ -93,7 +214,7 @@ pub fn foreign_sbrk<A: GlobalAlloc>(alloc: &A) {
             for block in &mut blocks[(round - 7) * 64..(round - 3) * 64] {
                 // SAFETY: got above; the entry is cleared so that it is freed once.
                 unsafe { put(alloc, *block, 1000) };
-                *block = std::ptr::null_mut();
+                *block = null_mut();
             }
         }
     }
