@@ -21,19 +21,20 @@ mod purge;
 mod repair;
 mod runs;
 mod state;
+mod stretches;
 mod tables;
 mod top;
 
 use crate::config::{GRANULE, GRANULE_SHIFT, WINDOW, WINDOW_MIN};
 use crate::fatal;
 use crate::os::Os;
-use crate::row::Row;
 use crate::sync::started::Started;
 use crate::units::{Bytes, GranuleIdx, Granules, Run, div_up};
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use page_map::{Entry, PageMap};
 use runs::Runs;
-use state::{STRETCHES, State};
+use state::State;
+use stretches::Stretches;
 use tables::Tables;
 pub use top::BreakMode;
 use top::Top;
@@ -108,8 +109,7 @@ impl<O: Os> Arena<O> {
         let page = self.os.page();
         let limit = self.os.address_limit();
         // The tables take a hundredth of the window.
-        let mut window =
-            if limit == usize::MAX { WINDOW } else { limit.next_power_of_two().clamp(WINDOW_MIN, WINDOW) };
+        let mut window = limit.min(WINDOW).next_power_of_two().max(WINDOW_MIN);
         let tables = loop {
             match Tables::reserve(&self.os, window, page) {
                 Some(tables) => break tables,
@@ -131,8 +131,7 @@ impl<O: Os> Arena<O> {
             chunks: tables.chunks,
             tables_end: 0,
             tables_used: 0,
-            stretches: Row([(0, 0); STRETCHES]),
-            stretch_count: 0,
+            stretches: Stretches::new(),
             in_use: 0,
             peak: 0,
             purging: 0,
@@ -317,9 +316,9 @@ impl<O: Os> Arena<O> {
     /// Calls `f` with every granule the arena was given, and its entry.
     pub fn for_each_granule(&self, mut f: impl FnMut(GranuleIdx, Entry)) {
         let Some(geometry) = self.geometry() else { return };
-        let stretches = self.with_state(|state| state.stretches).unwrap_or(Row([(0, 0); STRETCHES]));
-        for (from, to) in stretches.0 {
-            for granule in from..to {
+        let stretches = self.with_state(|state| state.stretches).unwrap_or(Stretches::new());
+        for stretch in stretches.iter() {
+            for granule in stretch {
                 // SAFETY: stretches are inside the window.
                 f(GranuleIdx(granule), unsafe { geometry.map.get(granule as usize) });
             }

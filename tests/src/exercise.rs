@@ -63,6 +63,7 @@ pub fn main<A: GlobalAlloc + Sync>(alloc: &'static A) {
         ["work"] => limits::work(alloc),
         ["fork-storm"] => fork::storm(alloc, false),
         ["fork-storm", "from-thread"] => fork::storm(alloc, true),
+        ["fork-shrinking"] => fork::while_shrinking(alloc),
         ["tls-destructors"] => anywhere::tls_destructors(alloc),
         ["exit-time"] => anywhere::exit_time(alloc),
         ["small-stack", times] => anywhere::small_stack(alloc, number(times)),

@@ -10,7 +10,7 @@ use crate::os::Os;
 use crate::units::{GranuleIdx, Granules, round_down, round_up};
 use core::sync::atomic::Ordering;
 
-/// Granules that left the arena whose tables are worth giving back: 64 MiB, 32 KiB of each table.
+/// Granules that left the arena whose tables are worth giving back: 64 MiB, of 544 KiB of records and 8 of chunks.
 const TABLES_TRIM: u32 = 1024;
 
 impl<O: Os> Arena<O> {
@@ -21,15 +21,21 @@ impl<O: Os> Arena<O> {
         let (chunks, runs) = state.parts();
         let min = Granules((TRIM_MIN >> GRANULE_SHIFT) as u32);
         let Some((head, len)) = runs.take_clean_end(chunks, end, min) else { return };
-        let below = state.end_below(head.0);
+        let below = state.stretches.end_below(head.0);
+        // First: in a fork's child what is noted has to be there.
+        state.stretches.forget_above(head.0);
         // SAFETY: the granules are free, clean, and taken out a moment ago.
-        if unsafe { state.top.shrink(&self.os, len, below) } {
-            state.forget_above(head.0);
+        if unsafe { state.top.shrink(&self.os, len, Granules(below)) } {
+            if below < head.0 {
+                // The hole below may be filled next time, and its tables may not be ready.
+                state.tables_end = state.tables_end.min(Tables::ready_to(state.page, below));
+            }
             if state.tables_used - head.0 >= TABLES_TRIM {
                 self.tables(geometry, state).purge(&self.os, state.page, head.0, state.tables_used);
                 state.tables_used = head.0;
             }
         } else {
+            state.stretches.note(head.0, head.0 + len.0);
             let (chunks, runs) = state.parts();
             runs.insert(chunks, head, len);
         }
@@ -50,7 +56,7 @@ impl<O: Os> Arena<O> {
         let (from, to) = (gain.head.0, gain.head.0 + gain.len.0);
         let tables = self.tables(*geometry, state);
         let window = Granules((geometry.window >> GRANULE_SHIFT) as u32);
-        let described = state.hole_to_fill(from).and_then(|hole| {
+        let described = state.stretches.hole_to_fill(from).and_then(|hole| {
             let end = state.tables_end;
             let ready = tables.make_ready(&self.os, state.page, window, end, hole.start, to)?;
             Some((hole, ready))
@@ -66,7 +72,7 @@ impl<O: Os> Arena<O> {
             unsafe { geometry.map.set(granule as usize, Entry::HOLE) };
         }
         state.tables_used = state.tables_used.max(to);
-        state.note_stretch(from, to);
+        state.stretches.note(from, to);
         self.advise_huge(state, from, to);
         let (chunks, runs) = state.parts();
         runs.insert(chunks, gain.head, gain.len);

@@ -7,6 +7,7 @@ use super::state::State;
 use crate::config::GRANULE;
 use crate::os::Os;
 use crate::units::{GranuleIdx, Granules, div_up};
+use core::ops::Range;
 
 impl<O: Os> Arena<O> {
     /// In the child of a fork: makes the free runs right again, whatever another thread was doing to
@@ -18,10 +19,16 @@ impl<O: Os> Arena<O> {
         // SAFETY: as the caller vouches.
         let torn = unsafe { self.started.reopen() };
         self.with_state(|state| {
+            // Also where nothing was torn: the kernel's own copy may be.
+            if state.top.owns_break() {
+                // SAFETY: as the caller vouches; the break is this arena's.
+                unsafe { self.os.settle_break() };
+            }
             if !torn && state.purging == 0 {
                 return;
             }
             state.purging = 0;
+            state.stretches.settle();
             self.rebuild(state);
         });
     }
@@ -34,10 +41,10 @@ impl<O: Os> Arena<O> {
         runs.reset();
         let mut used = 0;
         // All of them first: they share sums.
-        for &(from, to) in &stretches.0 {
-            runs::forget(chunks, from, to);
+        for Range { start, end } in stretches.iter() {
+            runs::forget(chunks, start, end);
         }
-        for &(from, to) in &stretches.0 {
+        for Range { start: from, end: to } in stretches.iter() {
             let mut start = from;
             for granule in from..=to {
                 // What ends the stretch ends a run too.

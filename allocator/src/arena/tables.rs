@@ -48,9 +48,14 @@ impl Tables {
         })
     }
 
-    /// Makes the tables writable for granules `from..to`, where those below `end` are already. Works in
-    /// steps of as many granules as one page of the map describes, and reaches one granule to each
-    /// side, because joining free runs looks at the neighbours. The new end.
+    /// Up to where the tables are ready where the arena ends at `end`: in steps of as many granules as one page
+    /// of the map describes, and one granule further, because joining free runs looks at the neighbours.
+    pub fn ready_to(page: usize, end: u32) -> u32 {
+        (end + 1).next_multiple_of((page / MAP_WORD) as u32)
+    }
+
+    /// Makes the tables writable for granules `from..to` and their neighbours. Those between the stretch that
+    /// ends below `from` and `end` are already, if `from` is not above it. The new end.
     pub fn make_ready<O: Os>(
         &self,
         os: &O,
@@ -99,8 +104,8 @@ impl Tables {
             let Some(start) = round_up((from as usize + 1) * width, page) else { return };
             let end = round_down((to as usize - 1) * width, page);
             if start < end {
-                // SAFETY: a part of the tables that was made ready, and that nobody reads before the
-                // granules are gained again.
+                // SAFETY: a part of the tables that nobody reads before the granules are gained again. What
+                // was not made ready, in a hole, has no pages.
                 unsafe { os.purge(table.wrapping_add(start), end - start) };
             }
         }

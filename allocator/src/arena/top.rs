@@ -12,6 +12,7 @@
 use crate::config::{GRANULE, GRANULE_SHIFT, GROW_FIRST, GROW_MAX, HUGE_PAGE, WINDOW_MIN};
 use crate::os::{BreakOwner, Os};
 use crate::units::{GranuleIdx, Granules, round_down, round_up};
+use core::sync::atomic::{Ordering, compiler_fence};
 
 /// How the arena grows at present.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -53,8 +54,10 @@ pub struct Top {
     end: usize,
     /// Offset from which on the arena's end is made of mappings of its own; beyond `end` if it is not.
     mapped_from: usize,
-    /// What is left of the fence or the reservation: address and bytes.
-    fence: (*mut u8, usize),
+    /// What is left of the fence or the reservation. At no instant is there anything between the arena's end
+    /// and the foot that is not ready: a fork's child commits from the foot on, and twice does no harm.
+    foot: *mut u8,
+    fence_end: *mut u8,
     step: usize,
 }
 
@@ -68,14 +71,15 @@ impl Top {
     /// Chooses the way and the base, and what stands ready at once: the first step of a fenced break,
     /// which is built on it.
     pub fn start<O: Os>(os: &O, window: usize) -> Option<(Top, Option<Gain>)> {
-        let at = |mode, base: *mut u8, end, fence| Top {
+        let at = |mode, base: *mut u8, end, (foot, len): (*mut u8, usize)| Top {
             mode,
             live: mode,
             base,
             window,
             end,
             mapped_from: usize::MAX,
-            fence,
+            foot,
+            fence_end: foot.wrapping_add(len),
             step: GROW_FIRST,
         };
         let owner = os.break_owner();
@@ -105,6 +109,11 @@ impl Top {
         self.base
     }
 
+    /// Whether the process's break is this arena's.
+    pub fn owns_break(&self) -> bool {
+        self.mode == BreakMode::Owned
+    }
+
     /// Granules from the base to the arena's end, holes included.
     pub fn end(&self) -> Granules {
         Granules((self.end >> GRANULE_SHIFT) as u32)
@@ -131,7 +140,7 @@ impl Top {
             // A way that was refused is tried again next time, unless it can never work again.
             match self.mode {
                 BreakMode::Fenced if self.close_gap(os) => self.mode = BreakMode::Committed,
-                BreakMode::Committed | BreakMode::Reserved if self.fence.1 >= want => return None,
+                BreakMode::Committed | BreakMode::Reserved if self.fence_left() >= want => return None,
                 BreakMode::Committed | BreakMode::Reserved => self.leave_fence(),
                 BreakMode::Fenced | BreakMode::Owned | BreakMode::Scattered => {
                     return self.grow_scattered(os, want);
@@ -143,9 +152,14 @@ impl Top {
     /// The fence is used up: what is left of it stays reserved and untouched, and the arena goes on
     /// above it.
     fn leave_fence(&mut self) {
-        let (foot, left) = self.fence;
-        self.end = (foot.addr() + left - self.base.addr()).next_multiple_of(GRANULE);
+        // In this order: a mapping that meets the fence goes on above it.
         self.mode = BreakMode::Scattered;
+        in_order();
+        self.end = (self.fence_end.addr() - self.base.addr()).next_multiple_of(GRANULE);
+    }
+
+    fn fence_left(&self) -> usize {
+        self.fence_end.addr() - self.foot.addr()
     }
 
     fn grow_owned<O: Os>(&mut self, os: &O, len: usize) -> Option<Gain> {
@@ -163,8 +177,9 @@ impl Top {
             unsafe { os.shrink_break(by) };
             return None;
         }
-        self.end = to;
         self.mapped_from = usize::MAX;
+        in_order();
+        self.end = to;
         Some(gain(from, to))
     }
 
@@ -174,9 +189,9 @@ impl Top {
         }
         let to = self.step_end(self.end, len)?;
         let by = to - self.end;
-        let (foot, left) = self.fence;
+        let foot = self.foot;
         // The kernel keeps a page free above the break, and the fence begins behind it.
-        if left <= by || os.current_break().addr() != self.base.addr() + self.end {
+        if self.fence_left() <= by || os.current_break().addr() != self.base.addr() + self.end {
             return None;
         }
         // SAFETY: the foot of our own fence, which nothing uses.
@@ -186,11 +201,11 @@ impl Top {
         if os.grow_break(by).is_none() {
             // Close it again. Where that fails the fence is shorter, and its gap too wide to close.
             if !os.reserve_at(foot, by) {
-                self.fence = (foot.wrapping_add(by), left - by);
+                self.foot = foot.wrapping_add(by);
             }
             return None;
         }
-        self.fence = (foot.wrapping_add(by), left - by);
+        self.foot = foot.wrapping_add(by);
         let from = self.end;
         self.end = to;
         Some(gain(from, to))
@@ -199,24 +214,24 @@ impl Top {
     /// Makes the page between the break and the fence ours, so that the range is contiguous.
     fn close_gap<O: Os>(&self, os: &O) -> bool {
         let brk = self.base.wrapping_add(self.end);
-        let gap = self.fence.0.addr() - brk.addr();
+        let gap = self.foot.addr() - brk.addr();
         gap == os.page() && os.map_at(brk, gap)
     }
 
     fn grow_committed<O: Os>(&mut self, os: &O, len: usize) -> Option<Gain> {
         let to = self.step_end(self.end, len)?;
-        let (foot, left) = self.fence;
-        let by = self.base.addr() + to - foot.addr();
-        if by > left {
+        let by = self.base.addr() + to - self.foot.addr();
+        if by > self.fence_left() {
             return None;
         }
         // SAFETY: the foot of our own reservation.
-        if !unsafe { os.commit(foot, by) } {
+        if !unsafe { os.commit(self.foot, by) } {
             return None;
         }
-        self.fence = (foot.wrapping_add(by), left - by);
         let from = self.end;
         self.end = to;
+        in_order();
+        self.foot = self.foot.wrapping_add(by);
         Some(gain(from, to))
     }
 
@@ -257,17 +272,19 @@ impl Top {
                 BreakMode::Owned | BreakMode::Scattered => {
                     self.end - by >= self.mapped_from && os.unmap(at, by)
                 }
-                BreakMode::Committed | BreakMode::Reserved if self.fence.0 == at.wrapping_add(by) => {
+                BreakMode::Committed | BreakMode::Reserved if self.foot == at.wrapping_add(by) => {
                     os.uncommit(at, by)
                 }
                 _ => false,
             }
         };
         if done {
-            self.end = (below.0 as usize) << GRANULE_SHIFT;
+            let end = (below.0 as usize) << GRANULE_SHIFT;
             if matches!(self.mode, BreakMode::Committed | BreakMode::Reserved) {
-                self.fence = (at, self.fence.1 + by);
+                self.foot = self.base.wrapping_add(end);
             }
+            in_order();
+            self.end = end;
             self.step = GROW_FIRST;
         }
         done
@@ -281,6 +298,11 @@ impl Top {
         }
         (to <= self.window).then_some(to)
     }
+}
+
+/// A fork's copy sees one thread's stores in program order, if the compiler leaves them in it.
+fn in_order() {
+    compiler_fence(Ordering::SeqCst);
 }
 
 fn gain(from: usize, to: usize) -> Gain {

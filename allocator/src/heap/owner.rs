@@ -71,8 +71,8 @@ impl Heap {
                 let blocks = part_or_end(magazine.blocks(bin), 0..oldest as usize);
                 let receivers = self.send_home(arena, registry, class, blocks);
                 magazine.drop_oldest(bin, oldest);
-                // There is room now.
-                bin.push(block);
+                let pushed = bin.push(block);
+                debug_assert!(pushed, "there is room now");
                 receivers
             } else if mine {
                 let site = self.site(arena);

@@ -76,6 +76,16 @@ unsafe impl Os for Linux {
         isize::try_from(by).is_ok_and(|by| move_break(-by).is_some())
     }
 
+    unsafe fn settle_break(&self) {
+        keep_errno(|| {
+            // SAFETY: brk(0) only asks.
+            let brk = unsafe { libc::syscall(libc::SYS_brk, 0) } as *mut u8;
+            if is_address(&brk) {
+                libc_glue::set_copy(brk);
+            }
+        });
+    }
+
     fn reserve(&self, len: usize, name: &'static CStr) -> Option<*mut u8> {
         // SAFETY: a new mapping at an address of the kernel's choice.
         let at = unsafe {

@@ -232,6 +232,8 @@ unsafe impl Os for Sim {
         true
     }
 
+    unsafe fn settle_break(&self) {}
+
     fn reserve(&self, len: usize, _name: &'static core::ffi::CStr) -> Option<*mut u8> {
         let mut state = self.enter(Call::Reserve)?;
         let at = state.allocate(len);

@@ -4,7 +4,7 @@ use std::alloc::GlobalAlloc;
 use std::ffi::CStr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use super::{KIB, get, put};
+use super::{KIB, MIB, get, put};
 use crate::random::Random;
 
 const FORKS: usize = 200;
@@ -101,12 +101,62 @@ fn use_stdio(stop: &AtomicBool) {
     }
 }
 
+/// Forks while another thread makes the arena grow and shrink without a pause: what the child takes for the
+/// arena's has to be there, though the fork came between the kernel's step and the allocator's note of it.
+pub fn while_shrinking<A: GlobalAlloc + Sync>(alloc: &'static A) {
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(Ordering::Relaxed) {
+                fill_and_free(alloc, 16 * MIB);
+                // SAFETY: gives back what is free.
+                unsafe { libc::malloc_trim(0) };
+            }
+        });
+        for turn in 0..FORKS {
+            fork_and(turn, || fill_and_free(alloc, 24 * MIB));
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
+}
+
+/// Spans, written to at both ends.
+fn fill_and_free<A: GlobalAlloc>(alloc: &A, bytes: usize) {
+    const SIZE: usize = 100 * KIB;
+    let mut last: *mut u8 = std::ptr::null_mut();
+    for _ in 0..bytes / SIZE {
+        let block = get(alloc, SIZE);
+        assert!(!block.is_null());
+        // SAFETY: live and of this size; the blocks are chained through themselves.
+        unsafe {
+            block.cast::<*mut u8>().write(last);
+            block.add(SIZE - 1).write(1);
+        }
+        last = block;
+    }
+    while !last.is_null() {
+        // SAFETY: the chain written above; each block is read before it is given up.
+        unsafe {
+            let next = last.cast::<*mut u8>().read();
+            put(alloc, last, SIZE);
+            last = next;
+        }
+    }
+}
+
 fn fork_one<A: GlobalAlloc + Sync>(alloc: &'static A, turn: usize) {
+    fork_and(turn, || in_child(alloc, turn));
+}
+
+/// Forks a child that does `work`, and waits for it.
+fn fork_and(turn: usize, work: impl FnOnce()) {
     // SAFETY: the child does only what is promised to work there (allocate, free), and leaves by _exit.
     let child = unsafe { libc::fork() };
     assert!(child >= 0, "fork");
     if child == 0 {
-        in_child(alloc, turn);
+        // SAFETY: only sets a timer; the signal's default action ends the process.
+        unsafe { libc::alarm(60) };
+        work();
         // SAFETY: ends the child.
         unsafe { libc::_exit(0) };
     }
@@ -122,8 +172,6 @@ fn fork_one<A: GlobalAlloc + Sync>(alloc: &'static A, turn: usize) {
 }
 
 fn in_child<A: GlobalAlloc + Sync>(alloc: &'static A, turn: usize) {
-    // SAFETY: only sets a timer; the signal's default action ends the process.
-    unsafe { libc::alarm(60) };
     for (slot, shared) in SHARED.iter().enumerate() {
         check_and_put(alloc, slot, shared.swap(0, Ordering::AcqRel));
     }

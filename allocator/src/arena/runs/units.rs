@@ -28,13 +28,10 @@ impl Dirt {
 impl Runs {
     /// Gives up the huge pages that are free in part: their free granules may be purged one by one.
     pub fn break_units(&mut self, chunks: &mut Chunks) {
-        if self.pinned == 0 {
-            return;
-        }
         let mut next = self.tree.highest_head(chunks);
         while let Some(head) = next {
             let end = head + chunks.len_from(head);
-            if end <= self.units_from {
+            if self.pinned == 0 || end <= self.units_from {
                 return;
             }
             // Only the first and the last unit of a run can be free in part.
