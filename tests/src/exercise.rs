@@ -53,13 +53,15 @@ pub fn main<A: GlobalAlloc + Sync>(alloc: &'static A) {
         ["limit", "data"] => limits::refused(alloc, nix::sys::resource::Resource::RLIMIT_DATA),
         ["limit", "mappings"] => limits::no_more_mappings(alloc),
         ["foreign-sbrk"] => limits::foreign_sbrk(alloc),
+        ["sbrk-and-back"] => limits::sbrk_and_back(alloc),
         ["above-break"] => limits::above_break(alloc),
         ["faults", call] => faults::single(alloc, call),
         ["faults-first", call, k, count, errno] => {
             faults::first(alloc, call, number(k), number(count), number(errno) as i32)
         }
         ["faults-threads"] => faults::threads(alloc),
-        ["wrong-free", kind] => wrong::free(alloc, kind),
+        ["wrong-free", kind] => wrong::free(alloc, kind, false),
+        ["wrong-free", kind, "by-another"] => wrong::free(alloc, kind, true),
         ["work"] => limits::work(alloc),
         ["fork-storm"] => fork::storm(alloc, false),
         ["fork-storm", "from-thread"] => fork::storm(alloc, true),

@@ -39,6 +39,12 @@ fn a_program_started_under_a_small_rlimit_as_works() {
     Front::BOTH.iter().for_each(|front| check_under(*front, libc::RLIMIT_AS, 512 << 20));
 }
 
+/// The most that a shell's `ulimit -v` can say, which is no limit.
+#[test]
+fn a_program_started_under_a_huge_rlimit_as_works() {
+    Front::BOTH.iter().for_each(|front| check_under(*front, libc::RLIMIT_AS, u64::MAX - 1023));
+}
+
 #[test]
 fn a_program_started_under_a_small_rlimit_data_works() {
     Front::BOTH.iter().for_each(|front| check_under(*front, libc::RLIMIT_DATA, 256 << 20));
@@ -53,6 +59,12 @@ fn memory_a_program_takes_by_sbrk_stays_its_own() {
         // Under preload the function is ours and always has an answer; behind a fence it may refuse.
         assert!(given == 200 || front == Front::Rust, "sbrk worked {given} times of 200 under {front:?}");
     }
+}
+
+#[test]
+fn the_arena_grows_into_what_a_program_gave_back_by_sbrk() {
+    // Behind a fence sbrk gives nothing.
+    Front::Preload.check(&["sbrk-and-back"]);
 }
 
 #[test]

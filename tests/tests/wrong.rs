@@ -5,10 +5,14 @@ use std::os::unix::process::ExitStatusExt;
 use brkmap_tests::program::{self, Front};
 
 fn ends(kind: &str, word: &str) {
-    let ended = program::run(Front::Preload.exercise(&["wrong-free", kind]));
+    check(&["wrong-free", kind], word);
+}
+
+fn check(kind: &[&str], word: &str) {
+    let ended = program::run(Front::Preload.exercise(kind));
     let said = String::from_utf8_lossy(&ended.stderr);
-    assert_eq!(ended.status.signal(), Some(libc::SIGABRT), "{kind}: {} and {said:?}", ended.status);
-    assert!(said.contains(word), "{kind}: {said:?} has no {word:?}");
+    assert_eq!(ended.status.signal(), Some(libc::SIGABRT), "{kind:?}: {} and {said:?}", ended.status);
+    assert!(said.contains(word), "{kind:?}: {said:?} has no {word:?}");
 }
 
 #[test]
@@ -19,6 +23,13 @@ fn a_small_block_freed_twice() {
 #[test]
 fn a_pointer_into_a_small_block() {
     ends("interior", "invalid pointer");
+}
+
+#[test]
+fn a_pointer_into_a_small_block_freed_by_another_thread() {
+    for kind in ["interior", "misaligned"] {
+        check(&["wrong-free", kind, "by-another"], "invalid pointer");
+    }
 }
 
 #[test]

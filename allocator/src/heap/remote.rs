@@ -4,10 +4,12 @@
 use super::owner::is_sparse;
 use super::{Heap, Shared};
 use crate::arena::Arena;
-use crate::config::INBOX_STEAL;
+use crate::config::{GRANULE, INBOX_STEAL};
+use crate::fatal;
 use crate::os::Os;
 use crate::size_class;
 use crate::slab::central::{Central, Site};
+use crate::slab::index_of;
 use crate::slab::parcel::{self, Parcel};
 use crate::sync::inbox::Packed;
 use crate::sync::settle::{Strong, settle};
@@ -19,11 +21,17 @@ use core::sync::atomic::{Ordering, fence};
 const UNIT: usize = 16;
 
 impl Heap {
-    /// Receives blocks of this heap's, all of `class`, at least one. True where its slabs are mostly free.
+    /// Receives blocks of this heap's, all of `class`, at least one. True where its slabs are mostly free. A
+    /// pointer into a block ends the program: from the depot it would be handed out, and no slab sees it.
     pub fn receive<O: Os>(&self, arena: &Arena<O>, class: SizeClass, blocks: &[Cell<*mut u8>]) -> bool {
         let site = self.site(arena);
         let count = blocks.len();
         let units = count * size_class::bytes(class) / UNIT;
+        // No early end: without branches it costs the least where all are right.
+        let starts = |block: &Cell<*mut u8>| index_of(class, block.get().addr() % GRANULE).is_some();
+        if !blocks.iter().fold(true, |all, block| all & starts(block)) {
+            fatal::invalid_free(c"free(): invalid pointer");
+        }
         // SAFETY: the caller gives the blocks up.
         let head = unsafe { parcel::pack(class, blocks) };
         let waiting = self.shared.inbox.push(site.link(head), units as u64, |next| {

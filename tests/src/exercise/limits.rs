@@ -236,6 +236,38 @@ pub fn foreign_sbrk<A: GlobalAlloc>(alloc: &A) {
     println!("{given}");
 }
 
+/// The program takes much at the break, and gives it back when the allocator has given back what it had above.
+pub fn sbrk_and_back<A: GlobalAlloc>(alloc: &A) {
+    const FAR: usize = 130 * MIB;
+    // SAFETY: new memory at the break.
+    let far = unsafe { libc::sbrk(FAR as libc::intptr_t) };
+    assert_ne!(far as isize, -1, "sbrk of {FAR}");
+    let spans = |count: usize| {
+        for turn in 0..2 {
+            let mut blocks = Table::<*mut u8>::new(count);
+            for block in blocks.iter_mut() {
+                *block = get(alloc, 100 * KIB);
+                assert!(!block.is_null(), "no memory in round {turn}");
+                // SAFETY: live and of this size.
+                unsafe { block.write_bytes(turn, 100) };
+            }
+            for block in blocks.iter() {
+                // SAFETY: got above, given up here.
+                unsafe { put(alloc, *block, 100 * KIB) };
+            }
+        }
+    };
+    spans(200);
+    // SAFETY: gives back what is free; then the program's own bytes, which are the last now.
+    let back = unsafe {
+        libc::malloc_trim(0);
+        libc::sbrk(-(FAR as libc::intptr_t))
+    };
+    assert_ne!(back as isize, -1, "the allocator still has something above");
+    assert_eq!(measure::real_break(), far.addr());
+    spans(1600);
+}
+
 /// Somebody else's mapping lies in the way of the break.
 pub fn above_break<A: GlobalAlloc + Sync>(alloc: &'static A) {
     let page = measure::page_size();

@@ -14,7 +14,7 @@ static NO_BLOCK: u64 = 0;
 const SIZE: usize = 64;
 
 /// Commits the error `kind`, and then allocates and frees for long enough for it to be seen.
-pub fn free<A: GlobalAlloc>(alloc: &A, kind: &str) {
+pub fn free<A: GlobalAlloc>(alloc: &A, kind: &str, by_another: bool) {
     let blocks: Vec<*mut u8> = (0..MANY).map(|_| get(alloc, SIZE)).collect();
     let wrong = match kind {
         "double" => {
@@ -23,6 +23,7 @@ pub fn free<A: GlobalAlloc>(alloc: &A, kind: &str) {
             blocks[0]
         }
         "interior" => blocks[0].wrapping_add(16),
+        "misaligned" => blocks[0].wrapping_add(8),
         "static" => (&raw const NO_BLOCK).cast_mut().cast(),
         "freed-large" => {
             let large = get(alloc, 256 * KIB);
@@ -32,8 +33,14 @@ pub fn free<A: GlobalAlloc>(alloc: &A, kind: &str) {
         }
         _ => panic!("no kind {kind}"),
     };
+    let address = black_box(wrong).expose_provenance();
     // SAFETY: none, as above: the allocator has to end the program, here or below.
-    unsafe { libc::free(black_box(wrong).cast()) };
+    let free = move || unsafe { libc::free(std::ptr::with_exposed_provenance_mut(address)) };
+    if by_another {
+        std::thread::spawn(free).join().expect("a thread that frees");
+    } else {
+        free();
+    }
     for block in blocks {
         // SAFETY: got above; if one was freed already, that is what is tested.
         unsafe { put(alloc, block, SIZE) };
