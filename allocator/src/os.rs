@@ -56,8 +56,8 @@ pub unsafe trait Os: Sync {
     /// The `by` bytes below the break are the caller's, and nothing uses them any more.
     unsafe fn shrink_break(&self, by: usize) -> bool;
 
-    /// In a fork's child: from here on the break is where the kernel has it, whatever the copy of libc's memory
-    /// says.
+    /// In a fork's child: from here on the break is where the kernel has it, whatever the copy of libc's
+    /// memory says.
     ///
     /// # Safety
     /// The calling thread is the process's only one, and the break is its allocator's.

@@ -10,7 +10,8 @@ use crate::os::Os;
 use crate::units::{GranuleIdx, Granules, round_down, round_up};
 use core::sync::atomic::Ordering;
 
-/// Granules that left the arena whose tables are worth giving back: 64 MiB, of 544 KiB of records and 8 of chunks.
+/// Granules that left the arena whose tables are worth giving back: 64 MiB, with 544 KiB of records and 8 of
+/// chunks.
 const TABLES_TRIM: u32 = 1024;
 
 impl<O: Os> Arena<O> {

@@ -44,7 +44,8 @@ impl Stretches {
 
     /// Notes granules that were gained and described; the hole below them was filled where it had to be.
     pub fn note(&mut self, from: u32, to: u32) {
-        // Fences of the compiler only, here and below: a fork's copy sees one thread's stores in program order.
+        // Fences of the compiler only, here and below: a fork's copy sees one thread's stores in program
+        // order.
         compiler_fence(Ordering::Release);
         match self.count.checked_sub(1) {
             Some(last) if self.rows[last].1 == from || self.count == STRETCHES => self.rows[last].1 = to,

@@ -48,10 +48,11 @@ impl Tables {
         })
     }
 
-    /// Up to where the tables are ready where the arena ends at `end`: in steps of as many granules as one page
-    /// of the map describes, and one granule further, because joining free runs looks at the neighbours.
+    /// Up to where the tables are ready where the arena ends at `end`: in steps of as many granules as one
+    /// page of the map describes, and one granule further, because joining free runs looks at the neighbours.
     pub fn ready_to(page: usize, end: u32) -> u32 {
-        (end + 1).next_multiple_of((page / MAP_WORD) as u32)
+        let step = (page / MAP_WORD) as u32;
+        (end + step) & !(step - 1)
     }
 
     /// Makes the tables writable for granules `from..to` and their neighbours. Those between the stretch that

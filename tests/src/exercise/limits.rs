@@ -260,7 +260,7 @@ pub fn sbrk_and_back<A: GlobalAlloc>(alloc: &A) {
     spans(200);
     // SAFETY: gives back what is free; then the program's own bytes, which are the last now.
     let back = unsafe {
-        libc::malloc_trim(0);
+        super::c_api::malloc_trim(0);
         libc::sbrk(-(FAR as libc::intptr_t))
     };
     assert_ne!(back as isize, -1, "the allocator still has something above");

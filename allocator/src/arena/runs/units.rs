@@ -28,6 +28,9 @@ impl Dirt {
 impl Runs {
     /// Gives up the huge pages that are free in part: their free granules may be purged one by one.
     pub fn break_units(&mut self, chunks: &mut Chunks) {
+        if self.pinned == 0 {
+            return;
+        }
         let mut next = self.tree.highest_head(chunks);
         while let Some(head) = next {
             let end = head + chunks.len_from(head);
