@@ -103,6 +103,21 @@ unsafe fn put<A: GlobalAlloc>(alloc: &A, block: *mut u8, size: usize) {
     unsafe { alloc.dealloc(block, layout(size)) }
 }
 
+/// Frees blocks of a size that are chained through their first words, the newest first.
+///
+/// # Safety
+/// `last` is null, or came from `get` of this size and holds the one before; all of them are given up.
+unsafe fn put_chain<A: GlobalAlloc>(alloc: &A, mut last: *mut u8, size: usize) {
+    while !last.is_null() {
+        // SAFETY: as the caller promises; each block is read before it is given up.
+        unsafe {
+            let next = last.cast::<*mut u8>().read();
+            put(alloc, last, size);
+            last = next;
+        }
+    }
+}
+
 /// Writes to every page of a block, so that all of it is resident.
 ///
 /// # Safety

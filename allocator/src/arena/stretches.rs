@@ -13,7 +13,7 @@ use core::ops::Range;
 use core::sync::atomic::{Ordering, compiler_fence};
 
 /// Stretches that can be noted.
-pub const STRETCHES: usize = 64;
+const STRETCHES: usize = 64;
 
 /// Granules of a hole that may be described as one: their entries are written.
 const HOLE_MAX: u32 = 1 << 14;

@@ -69,7 +69,7 @@ impl Tables {
         let step = page / MAP_WORD;
         let first = round_down(from.saturating_sub(1) as usize, step);
         let first = if from <= end { first.max(end as usize) } else { first };
-        let last = round_up(to as usize + 1, step)?.min(window.0 as usize);
+        let last = Self::ready_to(page, to).min(window.0) as usize;
         if last <= first {
             return Some(end);
         }

@@ -4,7 +4,7 @@ use std::alloc::GlobalAlloc;
 use std::ffi::CStr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use super::{KIB, MIB, get, put};
+use super::{KIB, MIB, get, put, put_chain};
 use crate::random::Random;
 
 const FORKS: usize = 200;
@@ -133,14 +133,8 @@ fn fill_and_free<A: GlobalAlloc>(alloc: &A, bytes: usize) {
         }
         last = block;
     }
-    while !last.is_null() {
-        // SAFETY: the chain written above; each block is read before it is given up.
-        unsafe {
-            let next = last.cast::<*mut u8>().read();
-            put(alloc, last, SIZE);
-            last = next;
-        }
-    }
+    // SAFETY: the chain written above.
+    unsafe { put_chain(alloc, last, SIZE) };
 }
 
 fn fork_one<A: GlobalAlloc + Sync>(alloc: &'static A, turn: usize) {

@@ -5,7 +5,7 @@ use std::ptr::null_mut;
 
 use nix::sys::resource::{Resource, setrlimit};
 
-use super::{KIB, MIB, get, layout, put, touch};
+use super::{KIB, MIB, get, layout, put, put_chain, touch};
 use crate::measure;
 use crate::shadow;
 use crate::table::Table;
@@ -45,14 +45,8 @@ fn fill<A: GlobalAlloc>(alloc: &A, size: usize) -> usize {
         last = block;
         got += size;
     }
-    while !last.is_null() {
-        // SAFETY: the chain written above; each block is read before it is given up.
-        unsafe {
-            let next = last.cast::<*mut u8>().read();
-            put(alloc, last, size);
-            last = next;
-        }
-    }
+    // SAFETY: the chain written above.
+    unsafe { put_chain(alloc, last, size) };
     got
 }
 
@@ -156,17 +150,12 @@ impl Filler {
         assert!(file >= 0, "no /proc/self/exe");
         let mut pages = Table::<*mut u8>::new(measure::mappings_allowed());
         let page = measure::page_size();
-        let more = || {
+        let refused = pages.iter_mut().any(|place| {
             // SAFETY: takes new addresses.
             let at = unsafe { libc::mmap(null_mut(), page, libc::PROT_READ, libc::MAP_PRIVATE, file, 0) };
-            (at != libc::MAP_FAILED).then_some(at.cast())
-        };
-        let refused = pages.iter_mut().any(|place| match more() {
-            Some(at) => {
-                *place = at;
-                false
-            }
-            None => true,
+            let refused = at == libc::MAP_FAILED;
+            *place = if refused { null_mut() } else { at.cast() };
+            refused
         });
         assert!(refused, "the limit was not reached");
         // SAFETY: the descriptor opened above, used by nobody else.
