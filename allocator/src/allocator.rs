@@ -15,7 +15,7 @@ use crate::fatal;
 use crate::heap::owner::Fresh;
 use crate::heap::registry::Registry;
 use crate::heap::{EMPTY, EXITED, Heap};
-use crate::large::{Large, LargeBlock};
+use crate::large::{Large, LargeBlock, Shortcuts};
 use crate::os::Os;
 use crate::os::thread::ThreadWord;
 use crate::size_class;
@@ -64,10 +64,15 @@ impl<O: Os> Allocator<O> {
         }
     }
 
-    /// The slow path of a class: the fast path found no block in `heap`.
-    pub fn alloc_class(&self, heap: &Heap, class: SizeClass) -> Option<Allocated> {
-        let Fresh { block, zeroed } = heap.alloc_slow(&self.arena, class)?;
-        Some(Allocated::new(block, zeroed))
+    /// The slow path of a class: the fast path found no block in `heap`, or the thread has none. Then a heap
+    /// of another serves.
+    pub fn alloc_class(&self, heap: Option<&Heap>, class: SizeClass) -> Option<Allocated> {
+        let fresh = match heap {
+            Some(heap) => heap.alloc_slow(&self.arena, class),
+            None => self.registry.lender(class)?.lend(&self.arena, class),
+        };
+        self.relieve();
+        fresh.map(|Fresh { block, zeroed }| Allocated::new(block, zeroed))
     }
 
     /// A request that no class serves: a span or a mapping.
@@ -106,7 +111,7 @@ impl<O: Os> Allocator<O> {
     }
 
     /// The page-map entry of a pointer into the arena, with its granule. A mapping may lie inside the
-    /// window too, where the arena is not: its entry is FREE.
+    /// window too, where the arena is not: its entry is FREE, or that of a hole that the arena grew across.
     fn entry_of(&self, block: *mut u8) -> Option<(GranuleIdx, Entry)> {
         let geometry = self.arena.geometry()?;
         let offset = block.addr().wrapping_sub(geometry.base.addr());
@@ -116,14 +121,15 @@ impl<O: Os> Allocator<O> {
         let granule = offset >> GRANULE_SHIFT;
         // SAFETY: inside the window, as just tested.
         let entry = unsafe { geometry.map.get(granule) };
-        (entry != Entry::FREE).then_some((GranuleIdx(granule as u32), entry))
+        (entry != Entry::FREE && entry != Entry::HOLE).then_some((GranuleIdx(granule as u32), entry))
     }
 
-    /// Frees a block that the fast path did not take: its magazine is full, or it is a span or a mapping.
+    /// Frees a block that the fast path did not take: its magazine is full, it is a span or a mapping, or the
+    /// thread has no heap.
     ///
     /// # Safety
     /// `block` is a live block of this allocator, not null, given up by the caller.
-    pub unsafe fn free_slow(&self, heap: &Heap, block: *mut u8) {
+    pub unsafe fn free_slow(&self, heap: Option<&Heap>, block: *mut u8) {
         match self.entry_of(block) {
             // SAFETY: as the caller vouches.
             None => unsafe {
@@ -133,8 +139,11 @@ impl<O: Os> Allocator<O> {
                 self.arena.enforce_bound();
             },
             Some((granule, entry)) => {
-                if entry.as_slab().is_some() {
-                    heap.free_slow(&self.arena, &self.registry, entry, block);
+                if let Some((owner, class)) = entry.as_slab() {
+                    match heap {
+                        Some(heap) => heap.free_slow(&self.arena, &self.registry, entry, block),
+                        None => self.registry.heap(owner).receive_one(&self.arena, class, block),
+                    }
                     self.relieve();
                 } else if let Some(len) = entry.as_span()
                     && block.addr().is_multiple_of(GRANULE)
@@ -157,8 +166,12 @@ impl<O: Os> Allocator<O> {
         self.relieve();
     }
 
-    /// Where the arena alone could not come down to its bound, cached mappings go.
+    /// After runs were freed: what is dirty beyond its bound goes, of the arena first and then of the cached
+    /// mappings. With no lock held, since pages go back.
     fn relieve(&self) {
+        if self.arena.is_over() {
+            self.arena.enforce_bound();
+        }
         if self.arena.is_pressed() {
             self.large.shrink_cache(&self.arena, self.arena.cache_bound());
         }
@@ -195,8 +208,9 @@ impl<O: Os> Allocator<O> {
         };
         if let Some((_, class)) = entry.as_slab() {
             let usable = size_class::bytes(class);
-            // A block that stays at least half used is not worth a copy.
-            let keep = size <= usable && size * 2 >= usable;
+            // A block that stays at least half used is not worth a copy, nor is one that has the smallest
+            // class there is for its bytes.
+            let keep = size <= usable && (size * 2 >= usable || size_class::of(size) == class);
             return if keep { Resized::To(block) } else { Resized::Copy { usable } };
         }
         let Some(len) = entry.as_span() else { invalid_realloc() };
@@ -213,13 +227,27 @@ impl<O: Os> Allocator<O> {
         Resized::To(block)
     }
 
+    /// Makes a block longer for which a copy was advised, where there is no memory for the copy: a mapping
+    /// can grow where it is, or move with its pages. None where that fails too.
+    ///
+    /// # Safety
+    /// As for `resize`.
+    pub unsafe fn resize_without_copy(&self, block: *mut u8, size: usize) -> Option<*mut u8> {
+        if self.entry_of(block).is_some() || size > SIZE_MAX {
+            return None;
+        }
+        // SAFETY: as the caller vouches.
+        unsafe { self.large.realloc(&self.arena, block, size, Shortcuts::None) }
+    }
+
     /// # Safety
     /// As for `resize`.
     unsafe fn resize_large(&self, block: *mut u8, size: usize) -> Resized {
         // A mapping stays one while it is at least half the threshold: below, it is worth moving.
         if size >= self.tunables.mmap_threshold() / 2 {
             // SAFETY: as the caller vouches.
-            if let Some(resized) = unsafe { self.large.realloc(&self.arena, block, size) } {
+            if let Some(resized) = unsafe { self.large.realloc(&self.arena, block, size, Shortcuts::Copies) }
+            {
                 return Resized::To(resized);
             }
         }
@@ -258,7 +286,7 @@ impl<O: Os> Allocator<O> {
     }
 
     /// The heap of the calling thread, claimed where it has none. None in a thread whose exit hook ran,
-    /// and where there is no memory for a heap.
+    /// and where there can be no more heaps.
     pub fn attach<W: ThreadWord>(&self, on_new: impl FnOnce(&Heap)) -> Option<&Heap> {
         let word: *const Heap = W::get().cast();
         if core::ptr::eq(word, &EXITED) {
@@ -284,16 +312,7 @@ impl<O: Os> Allocator<O> {
         heap.give_up(&self.arena, &self.registry);
         // SAFETY: as the caller vouches.
         unsafe { self.registry.park(heap) };
-    }
-
-    /// Serves a thread without a heap: with one that is claimed for this call only.
-    pub fn with_guest<R>(&self, f: impl FnOnce(&Heap) -> R) -> Option<R> {
-        let heap = self.registry.claim(&self.arena)?;
-        let result = f(heap);
-        heap.give_up(&self.arena, &self.registry);
-        // SAFETY: claimed above, and not used again.
-        unsafe { self.registry.park(heap) };
-        Some(result)
+        self.relieve();
     }
 
     /// Gives back all that can be: `malloc_trim`.

@@ -67,6 +67,8 @@ pub struct Arena<O: Os> {
     outside_cached: AtomicUsize,
     /// Size of the arena from which on it asks for huge pages; `usize::MAX` for never.
     huge_from: AtomicUsize,
+    /// Dirty memory was above its bound when a run was freed.
+    over: AtomicBool,
     /// Dirty memory is above its bound, and none of it is the arena's to purge.
     pressed: AtomicBool,
 }
@@ -79,6 +81,7 @@ impl<O: Os> Arena<O> {
             outside_live: AtomicUsize::new(0),
             outside_cached: AtomicUsize::new(0),
             huge_from: AtomicUsize::new(usize::MAX),
+            over: AtomicBool::new(false),
             pressed: AtomicBool::new(false),
         }
     }
@@ -181,21 +184,27 @@ impl<O: Os> Arena<O> {
     }
 
     /// Takes a run back. Each of its granules has at most `touched` bytes from its start that were
-    /// written since it was handed out.
+    /// written since it was handed out. What that makes too much is purged by `enforce_bound`, which the
+    /// caller is to call where it `is_over`, once it holds no lock.
     pub fn free_run(&self, run: Run, touched: Bytes) {
-        let over = {
-            let mut guard = self.started.lock();
-            let Some(state) = guard.as_mut() else { return };
+        self.with_state(|state| {
             let pages = div_up(touched.0.min(GRANULE), state.page) as u8;
             state.in_use -= run.len.0;
             let (chunks, runs) = state.parts();
             runs::soil(chunks, run.head, run.len, pages);
             runs.insert(chunks, run.head, run.len);
-            self.excess(state).is_some()
-        };
-        if over {
-            self.enforce_bound();
-        }
+            if self.excess(state).is_some() {
+                // Relaxed: the lock orders it; see `enforce_bound`.
+                self.over.store(true, Ordering::Relaxed);
+            }
+        });
+    }
+
+    /// Whether dirty memory passed its bound since it was last enforced.
+    #[inline]
+    pub fn is_over(&self) -> bool {
+        // Relaxed: the thread that freed a run sees its own store, and others may leave it to that one.
+        self.over.load(Ordering::Relaxed)
     }
 
     /// Counts a large mapping in (or out) as live; as cached.
@@ -240,6 +249,9 @@ impl<O: Os> Arena<O> {
 
     /// Purges until dirty memory is inside its bound.
     pub fn enforce_bound(&self) {
+        // Relaxed: before this thread takes the lock. A run freed before that counts below; one freed later
+        // says so again behind this store.
+        self.over.store(false, Ordering::Relaxed);
         let wanted = |state: &mut State| self.excess(state).filter(|_| state.may_purge());
         while let Some(pages) = self.with_state(wanted).flatten() {
             if !self.purge_some(pages) {

@@ -1,8 +1,8 @@
 //! The C front: malloc's family with glibc's semantics.
 //!
 //! Generic over the thread's word; `export_c_api!` makes the symbols, for the preload library and for
-//! the `override` feature alike. NULL always means errno ENOMEM (but `posix_memalign` returns its
-//! error and leaves errno alone); free and what it calls leave errno as it was.
+//! the `override` feature alike. NULL means errno ENOMEM, or EINVAL where an alignment is none (but
+//! `posix_memalign` returns its error and leaves errno alone); free and what it calls leave errno as it was.
 
 mod brk;
 mod export;
@@ -149,16 +149,22 @@ pub unsafe fn realloc<W: ThreadWord>(block: *mut c_void, size: usize) -> *mut c_
         Resized::To(same) => return same.cast(),
         Resized::Copy { usable } => usable,
     };
-    let new = malloc::<W>(size);
-    if !new.is_null() {
-        // SAFETY: two live blocks, each at least as long as the smaller of the two; the old one is the
-        // caller's to give up.
-        unsafe {
-            new.cast::<u8>().copy_from_nonoverlapping(block.cast(), usable.min(size));
-            free::<W>(block);
+    let Some(new) = allocate::<W>(size, 1) else {
+        if size <= usable {
+            return block;
         }
+        // SAFETY: as the caller vouches.
+        let grown = unsafe { ALLOCATOR.resize_without_copy(block.cast(), size) };
+        return grown.map_or_else(|| fail(libc::ENOMEM), |grown| grown.cast());
+    };
+    let new = new.block;
+    // SAFETY: two live blocks, each at least as long as the smaller of the two; the old one is the caller's
+    // to give up.
+    unsafe {
+        new.copy_from_nonoverlapping(block.cast(), usable.min(size));
+        free::<W>(block);
     }
-    new
+    new.cast()
 }
 
 /// # Safety

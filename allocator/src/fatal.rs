@@ -2,6 +2,7 @@
 //! allocates, formats nor unwinds.
 
 use core::ffi::CStr;
+use rustix::fd::BorrowedFd;
 
 /// The program gave back what was not its to give.
 #[cold]
@@ -17,12 +18,13 @@ pub fn unreachable_state(what: &'static CStr) -> ! {
     stop(what)
 }
 
-/// Says on standard error that something asked for was not done.
+/// Says on standard error that something asked for was not done. Errno stays as it was.
 #[cold]
 pub fn warn(what: &'static CStr) {
     for part in [c"brkmap: ", what, c"\n"] {
-        // SAFETY: the bytes are a static string's. Where the write fails there is nobody to tell.
-        unsafe { libc::write(2, part.as_ptr().cast(), part.count_bytes()) };
+        // SAFETY: standard error, which is nobody's to own. Where it is closed the write fails, and there is
+        // nobody to tell.
+        let _ = rustix::io::write(unsafe { BorrowedFd::borrow_raw(2) }, part.to_bytes());
     }
 }
 

@@ -175,12 +175,18 @@ unsafe fn move_block(block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
 #[inline(never)]
 unsafe fn resize_big(block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
     // A mapping that moves keeps the alignment of a page only.
-    if size_class::of_aligned(size, layout.align()).is_none() && layout.align() <= 4096 {
+    let stays_big = size_class::of_aligned(size, layout.align()).is_none() && layout.align() <= 4096;
+    if stays_big {
         // SAFETY: as the caller vouches.
         if let Resized::To(block) = unsafe { ALLOCATOR.resize(block, size) } {
             return block;
         }
     }
     // SAFETY: as the caller vouches.
-    unsafe { move_block(block, layout, size) }
+    let moved = unsafe { move_block(block, layout, size) };
+    if moved.is_null() && stays_big {
+        // SAFETY: as the caller vouches.
+        return unsafe { ALLOCATOR.resize_without_copy(block, size) }.unwrap_or(moved);
+    }
+    moved
 }

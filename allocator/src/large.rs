@@ -48,6 +48,15 @@ pub struct Large {
     state: Lock<State>,
 }
 
+/// Whether a block that is to grow may be left as it is because a copy of it costs less: into cached pages,
+/// or onto huge ones.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Shortcuts {
+    Copies,
+    /// It must grow if it can: there is no memory for a copy.
+    None,
+}
+
 /// A large block, and how much of it, from its start, may be other than zero.
 pub struct LargeBlock {
     pub block: *mut u8,
@@ -125,11 +134,18 @@ impl Large {
     }
 
     /// Changes a large block to at least `size` bytes, moving its pages where it must. None where the
-    /// kernel refuses; the block is then as it was. The pointer must be a large block.
+    /// kernel refuses, where a shortcut is advised, and where the pointer is no large block; the block is
+    /// then as it was.
     ///
     /// # Safety
     /// The caller owns the block, and where it succeeds uses the result in its stead.
-    pub unsafe fn realloc<O: Os>(&self, arena: &Arena<O>, block: *mut u8, size: usize) -> Option<*mut u8> {
+    pub unsafe fn realloc<O: Os>(
+        &self,
+        arena: &Arena<O>,
+        block: *mut u8,
+        size: usize,
+        shortcuts: Shortcuts,
+    ) -> Option<*mut u8> {
         let new = round_up(size, arena.os.page())?;
         let at: *mut u8 = core::ptr::with_exposed_provenance_mut(block.addr());
         let mut state = self.state.lock();
@@ -140,7 +156,8 @@ impl Large {
             // Cached pages first: those behind it; else, at the price of a copy, those elsewhere.
             let gained = state.cache.take_behind(at.wrapping_add(old), new - old);
             let to_huge = state.recycle.is_on() && old < HUGE_PAGE && new >= HUGE_PAGE;
-            if gained == 0 && (to_huge || state.cache.fits(new)) {
+            let copy = to_huge || state.cache.fits(new);
+            if gained == 0 && copy && shortcuts == Shortcuts::Copies {
                 return None;
             }
             state.change(block.addr(), old, old + gained);

@@ -5,7 +5,7 @@ use crate::allocator::{Allocated, Allocator};
 use crate::config::parse_bytes;
 use crate::heap::Heap;
 use crate::os::linux::{Linux, environment};
-use crate::os::thread::{ThreadWord, arm_exit, at_fork_child, exit_key};
+use crate::os::thread::{ThreadWord, arm_exit, at_fork_child, drop_exit, exit_key};
 use crate::size_class;
 use crate::sync::lock::Lock;
 use crate::units::SizeClass;
@@ -14,8 +14,9 @@ use core::ffi::c_void;
 /// One for each program or library that the crate is linked into.
 pub static ALLOCATOR: Allocator<Linux> = Allocator::new(Linux::new());
 
-/// The key of the exit hook, once the first thread came.
-static EXIT_KEY: Lock<Option<libc::pthread_key_t>> = Lock::new(None);
+/// The key of the exit hook, once the first thread came; None inside where libc had none left, and the heaps
+/// of threads that end stay as they are.
+static EXIT_KEY: Lock<Option<Option<libc::pthread_key_t>>> = Lock::new(None);
 
 /// libc calls a thread's exit hook again as long as it is armed, four times at least
 /// (PTHREAD_DESTRUCTOR_ITERATIONS): parking in the third round serves the destructors of the earlier
@@ -29,29 +30,20 @@ pub fn current<W: ThreadWord>() -> &'static Heap {
     unsafe { &*W::get().cast::<Heap>() }
 }
 
-/// Runs `f` with a heap for the calling thread, whatever state the thread is in.
-fn with_heap<W: ThreadWord, R>(f: impl FnOnce(&Heap) -> R) -> Option<R> {
-    match ALLOCATOR.attach::<W>(on_new_heap::<W>) {
-        Some(heap) => Some(f(heap)),
-        None => ALLOCATOR.with_guest(f),
-    }
-}
-
 /// A block of a class, by the slow path.
 #[cold]
 #[inline(never)]
 pub fn alloc_class<W: ThreadWord>(class: SizeClass) -> Option<Allocated> {
-    with_heap::<W, _>(|heap| {
-        let block = heap.pop(class);
-        if !block.is_null() {
-            return Some(Allocated::new(block, false));
-        }
-        ALLOCATOR.alloc_class(heap, class).or_else(|| {
-            // What is free but kept may be what is missing, as pages or as address space.
-            ALLOCATOR.trim(Some(heap));
-            ALLOCATOR.alloc_class(heap, class)
-        })
-    })?
+    let heap = ALLOCATOR.attach::<W>(on_new_heap::<W>);
+    let block = heap.map_or(core::ptr::null_mut(), |heap| heap.pop(class));
+    if !block.is_null() {
+        return Some(Allocated::new(block, false));
+    }
+    ALLOCATOR.alloc_class(heap, class).or_else(|| {
+        // What is free but kept may be what is missing, as pages or as address space.
+        ALLOCATOR.trim(heap);
+        ALLOCATOR.alloc_class(heap, class)
+    })
 }
 
 /// A block of any size and alignment.
@@ -91,36 +83,18 @@ pub unsafe fn free_slow<W: ThreadWord>(block: *mut u8) {
     if block.is_null() {
         return;
     }
-    let heap = current::<W>();
-    if !heap.is_none() {
-        // SAFETY: as the caller vouches.
-        return unsafe { ALLOCATOR.free_slow(heap, block) };
-    }
+    let heap = ALLOCATOR.attach::<W>(on_new_heap::<W>);
     // SAFETY: as the caller vouches.
-    unsafe { free_without_heap::<W>(block) }
-}
-
-/// # Safety
-/// As for `free_slow`.
-#[cold]
-unsafe fn free_without_heap<W: ThreadWord>(block: *mut u8) {
-    // SAFETY: as the caller vouches.
-    let freed = with_heap::<W, _>(|heap| unsafe { ALLOCATOR.free_slow(heap, block) });
-    // No memory for a heap: the block is lost, which is all that can be done about it.
-    let _ = freed;
+    unsafe { ALLOCATOR.free_slow(heap, block) }
 }
 
 /// A thread has its first heap, or one again.
 #[cold]
 fn on_new_heap<W: ThreadWord>(heap: &Heap) {
-    let mut first = false;
-    let key = {
+    let (key, first) = {
         let mut key = EXIT_KEY.lock();
-        if key.is_none() {
-            first = true;
-            *key = exit_key(on_thread_exit::<W>);
-        }
-        *key
+        let first = key.is_none();
+        (*key.get_or_insert_with(|| exit_key(on_thread_exit::<W>)), first)
     };
     if first {
         // Both may allocate, so outside of the lock.
@@ -136,12 +110,24 @@ unsafe extern "C" fn on_thread_exit<W: ThreadWord>(word: *mut c_void) {
     // SAFETY: the hook was armed with the thread's heap.
     let heap = unsafe { &*word.cast::<Heap>() };
     if heap.count_exit() < EXIT_ROUNDS
-        && let Some(key) = *EXIT_KEY.lock()
+        && let Some(Some(key)) = *EXIT_KEY.lock()
     {
         return arm_exit(key, word);
     }
     // SAFETY: this is the thread, and its word changes with this call.
     unsafe { ALLOCATOR.detach::<W>(heap) };
+}
+
+/// The program ends, or the library is unloaded that the crate is linked into, and the hook's code with it:
+/// libc must not call it any more. What the threads have stays as it is.
+#[used]
+#[unsafe(link_section = ".fini_array")]
+static AT_UNLOAD: extern "C" fn() = at_unload;
+
+extern "C" fn at_unload() {
+    if let Some(Some(key)) = EXIT_KEY.lock().replace(None) {
+        drop_exit(key);
+    }
 }
 
 unsafe extern "C" fn in_fork_child<W: ThreadWord>() {

@@ -41,7 +41,7 @@ impl Stats {
         let large = ALLOCATOR.large.figures();
         let (mut slab_bytes, mut small_bytes) = (0, 0);
         ALLOCATOR.registry.for_each(|heap| {
-            let (slabs, used) = heap.slab_figures();
+            let (slabs, used) = heap.slab_figures(&ALLOCATOR.arena);
             slab_bytes += slabs;
             small_bytes += used;
         });

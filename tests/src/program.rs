@@ -91,18 +91,28 @@ pub fn preload() -> &'static Path {
             return std::fs::canonicalize(&path)
                 .unwrap_or_else(|why| panic!("BRKMAP_PRELOAD {path:?}: {why}"));
         }
-        let test = std::env::current_exe().expect("the test's own path");
-        let target = test.ancestors().nth(3).expect("target/PROFILE/deps/TEST");
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let built = Command::new(cargo)
-            .args(["build", "--quiet", "--release", "-p", "brkmap-preload", "--target-dir"])
-            .arg(target)
-            .current_dir(root())
-            .status()
-            .expect("cargo");
-        assert!(built.success(), "libbrkmap.so does not build");
-        target.join("release/libbrkmap.so")
+        built(&["-p", "brkmap-preload"], "libbrkmap.so")
     })
+}
+
+/// A library with the allocator inside, as Rust programs have them for plugins. Built if need be.
+pub fn plugin() -> PathBuf {
+    built(&["-p", "brkmap-tests", "--example", "plugin"], "examples/libplugin.so")
+}
+
+/// What cargo builds of this tree, optimised, beside the tests.
+fn built(what: &[&str], product: &str) -> PathBuf {
+    let test = std::env::current_exe().expect("the test's own path");
+    let target = test.ancestors().nth(3).expect("target/PROFILE/deps/TEST");
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command
+        .args(["build", "--quiet", "--release", "--target-dir"])
+        .arg(target)
+        .args(what)
+        .current_dir(root());
+    assert!(command.status().expect("cargo").success(), "{product} does not build");
+    target.join("release").join(product)
 }
 
 /// Whether the library under test is our own: what is peculiar to brkmap is asked of it alone.

@@ -37,6 +37,12 @@ fn a_library_that_is_only_opened_leaves_the_break_alone_and_outlives_its_closing
 }
 
 #[test]
+fn a_library_with_the_allocator_inside_can_be_closed_under_its_threads() {
+    let ended = program::run(program::plain(&["plugin", &program::plugin().display().to_string()]));
+    ended.expect_success("plugin");
+}
+
+#[test]
 fn signals_that_interrupt_requests_do_no_harm() {
     Front::BOTH.iter().for_each(|front| front.check(&["signals"]));
 }

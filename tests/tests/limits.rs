@@ -17,13 +17,20 @@ fn rlimit_data_gives_null_and_enomem_and_then_memory_again() {
 }
 
 #[test]
+fn without_memory_a_block_can_become_smaller() {
+    Front::Preload.check(&["limit", "shrink"]);
+}
+
+#[test]
 fn at_the_limit_of_mappings_requests_are_served_and_memory_goes_back() {
     Front::BOTH.iter().for_each(|front| front.check(&["limit", "mappings"]));
 }
 
 /// A limit that was there before the program: nothing large can be reserved.
-fn check_under(front: Front, resource: libc::__rlimit_resource_t, bytes: u64) {
-    let mut command = front.exercise(&["work"]);
+fn check_under(front: Front, resource: libc::__rlimit_resource_t, bytes: u64, arguments: &[&str]) {
+    let mut command = front.exercise(arguments);
+    // Beside the Rust front libc's malloc would take 64 MiB of addresses for each of its own arenas.
+    command.env("MALLOC_ARENA_MAX", "1");
     // SAFETY: setrlimit is async-signal-safe, and nothing else happens between fork and exec.
     unsafe {
         command.pre_exec(move || {
@@ -36,18 +43,26 @@ fn check_under(front: Front, resource: libc::__rlimit_resource_t, bytes: u64) {
 
 #[test]
 fn a_program_started_under_a_small_rlimit_as_works() {
-    Front::BOTH.iter().for_each(|front| check_under(*front, libc::RLIMIT_AS, 512 << 20));
+    Front::BOTH.iter().for_each(|front| check_under(*front, libc::RLIMIT_AS, 512 << 20, &["work"]));
+}
+
+/// Under 1 GiB there is room for some 600 heaps.
+#[test]
+fn threads_beyond_the_last_heap_are_served() {
+    Front::BOTH
+        .iter()
+        .for_each(|front| check_under(*front, libc::RLIMIT_AS, 1 << 30, &["many-threads", "900"]));
 }
 
 /// The most that a shell's `ulimit -v` can say, which is no limit.
 #[test]
 fn a_program_started_under_a_huge_rlimit_as_works() {
-    Front::BOTH.iter().for_each(|front| check_under(*front, libc::RLIMIT_AS, u64::MAX - 1023));
+    Front::BOTH.iter().for_each(|front| check_under(*front, libc::RLIMIT_AS, u64::MAX - 1023, &["work"]));
 }
 
 #[test]
 fn a_program_started_under_a_small_rlimit_data_works() {
-    Front::BOTH.iter().for_each(|front| check_under(*front, libc::RLIMIT_DATA, 256 << 20));
+    Front::BOTH.iter().for_each(|front| check_under(*front, libc::RLIMIT_DATA, 256 << 20, &["work"]));
 }
 
 #[test]

@@ -11,10 +11,22 @@ const FAILED: *mut c_void = usize::MAX as *mut c_void;
 
 /// Moves the break. Below what this allocator has it cannot go: ENOMEM.
 pub fn sbrk<W: ThreadWord>(increment: libc::intptr_t) -> *mut c_void {
+    move_break::<W>(|_| increment)
+}
+
+/// Sets the break. Below what this allocator has it cannot go: ENOMEM.
+pub fn brk<W: ThreadWord>(to: *mut c_void) -> c_int {
+    let moved = move_break::<W>(|brk| to.addr().wrapping_sub(brk.addr()) as libc::intptr_t);
+    if moved == FAILED { -1 } else { 0 }
+}
+
+/// Moves the break by what `increment` says of where it is: the break before.
+fn move_break<W: ThreadWord>(increment: impl FnOnce(*mut u8) -> libc::intptr_t) -> *mut c_void {
     claim_break::<W>();
     let os = &ALLOCATOR.arena.os;
     ALLOCATOR.arena.with_break_held(|ours| {
         let brk = os.current_break();
+        let increment = increment(brk);
         let moved = match increment {
             0 => true,
             1.. => return os.grow_break(increment as usize).map_or_else(no_memory, |before| before.cast()),
@@ -27,12 +39,6 @@ pub fn sbrk<W: ThreadWord>(increment: libc::intptr_t) -> *mut c_void {
         };
         if moved { brk.cast() } else { no_memory() }
     })
-}
-
-/// Sets the break. Below what this allocator has it cannot go: ENOMEM.
-pub fn brk<W: ThreadWord>(to: *mut c_void) -> c_int {
-    let by = to.addr().wrapping_sub(ALLOCATOR.arena.os.current_break().addr()) as libc::intptr_t;
-    if sbrk::<W>(by) == FAILED { -1 } else { 0 }
 }
 
 fn no_memory() -> *mut c_void {

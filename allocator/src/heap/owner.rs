@@ -46,6 +46,8 @@ impl Heap {
             magazine.fill(bin, refill.count);
             if self.note_sparse(&central) {
                 central.empty_depot(&site);
+                drop(central);
+                self.sort(&site);
             }
             Some(Fresh { block: self.pop(class), zeroed: refill.zeroed })
         })

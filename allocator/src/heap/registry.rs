@@ -15,8 +15,8 @@ use crate::config::HEAP_LIMIT;
 use crate::os::Os;
 use crate::sync::id_stack::IdStack;
 use crate::sync::lock::Lock;
-use crate::units::{HeapId, round_up};
-use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
+use crate::units::{HeapId, SizeClass, round_up};
+use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering, compiler_fence};
 
 /// Bytes from one heap to the next.
 const STRIDE: usize = HEAP_BYTES.next_multiple_of(4096);
@@ -97,9 +97,10 @@ impl Registry {
                     None => return None,
                 }
             };
-            growth.room = room;
-            // Relaxed: MADE publishes it with the first heap.
+            // Relaxed: MADE publishes it with the first heap. Before `room`, which a fork may copy alone.
             self.first.store(first, Ordering::Relaxed);
+            compiler_fence(Ordering::Release);
+            growth.room = room;
         }
         if id > growth.room {
             return None;
@@ -129,6 +130,13 @@ impl Registry {
         let first = self.first.load(Ordering::Relaxed);
         // SAFETY: ids are handed out only for heaps that were created, and heaps are never unmade.
         unsafe { &*first.wrapping_add((id.0 as usize - 1) * STRIDE).cast::<Heap>() }
+    }
+
+    /// The heap that serves threads without one, by class: what they have of a class is together. None before
+    /// the first heap.
+    pub fn lender(&self, class: SizeClass) -> Option<&Heap> {
+        let below = (class.0 as u32).checked_rem(self.count())?;
+        Some(self.heap(HeapId(1 + below)))
     }
 
     /// Heaps made so far, parked ones included.

@@ -1,8 +1,8 @@
 //! What other threads do to a heap: send parcels to it, sort them where the owner does not, repair it
 //! after a fork.
 
-use super::owner::is_sparse;
-use super::{Heap, Shared};
+use super::owner::{Fresh, is_sparse};
+use super::{Heap, Shared, exposed};
 use crate::arena::Arena;
 use crate::config::{GRANULE, INBOX_STEAL};
 use crate::fatal;
@@ -50,6 +50,25 @@ impl Heap {
         self.shared.sparse.load(Ordering::Relaxed)
     }
 
+    /// As `receive`, for one block, from a thread without a heap.
+    pub fn receive_one<O: Os>(&self, arena: &Arena<O>, class: SizeClass, block: *mut u8) {
+        self.receive(arena, class, &[Cell::new(exposed(block))]);
+    }
+
+    /// A block of this heap's for a thread that has no heap and gets none. None where the arena can grow no
+    /// more.
+    pub fn lend<O: Os>(&self, arena: &Arena<O>, class: SizeClass) -> Option<Fresh> {
+        let site = self.site(arena);
+        let slot = Cell::new(core::ptr::null_mut());
+        let refill = {
+            let mut central = self.shared.central.lock();
+            self.shared.take_inbox(&site, |class, parcel| central.keep(&site, class, parcel));
+            central.refill(&site, class, core::slice::from_ref(&slot))
+        };
+        self.sort(&site);
+        Some(Fresh { block: slot.get(), zeroed: refill?.zeroed })
+    }
+
     /// Sorts what waits for an owner that may be asleep. Whoever is at the slabs already looks again.
     pub(super) fn sort<O: Os>(&self, site: &Site<O>) {
         settle::<Strong>(&self.shared.inbox, || self.try_sort(site));
@@ -58,8 +77,13 @@ impl Heap {
     fn try_sort<O: Os>(&self, site: &Site<O>) -> bool {
         let Some(mut central) = self.shared.central.try_lock() else { return false };
         self.shared.take_inbox(site, |class, parcel| central.keep(site, class, parcel));
-        if self.note_sparse(&central) {
+        let parked = self.is_parked();
+        if self.note_sparse(&central) || parked {
             central.empty_depot(site);
+        }
+        if parked {
+            // Nobody may come to use it.
+            central.retire_empty(site);
         }
         true
     }
@@ -77,16 +101,25 @@ impl Heap {
     /// Returns what can be returned of a heap that another thread runs: all but its magazines.
     pub fn trim_shared<O: Os>(&self, arena: &Arena<O>) {
         let site = self.site(arena);
-        let mut central = self.shared.central.lock();
-        self.shared.take_inbox(&site, |class, parcel| central.release_each(&site, class, parcel));
-        central.empty_depot(&site);
-        central.retire_empty(&site);
+        {
+            let mut central = self.shared.central.lock();
+            self.shared.take_inbox(&site, |class, parcel| central.release_each(&site, class, parcel));
+            central.empty_depot(&site);
+            central.retire_empty(&site);
+        }
+        // A sender that found the lock taken has left its parcel to whoever held it.
+        self.sort(&site);
     }
 
     /// Bytes of this heap's slabs, and of their blocks that are out.
-    pub fn slab_figures(&self) -> (usize, usize) {
-        let central = self.shared.central.lock();
-        (central.slab_bytes(), central.used_bytes())
+    pub fn slab_figures<O: Os>(&self, arena: &Arena<O>) -> (usize, usize) {
+        let figures = {
+            let central = self.shared.central.lock();
+            (central.slab_bytes(), central.used_bytes())
+        };
+        // As above.
+        self.sort(&self.site(arena));
+        figures
     }
 
     /// In a fork's child: where another thread held the lock, its half-done work is put right.

@@ -33,6 +33,12 @@ pub fn arm_exit(key: libc::pthread_key_t, value: *mut c_void) {
     unsafe { libc::pthread_setspecific(key, value) };
 }
 
+/// Has no exit hook called from now on.
+pub fn drop_exit(key: libc::pthread_key_t) {
+    // SAFETY: the key came from `exit_key`. To arm it later fails, and is nobody's loss.
+    unsafe { libc::pthread_key_delete(key) };
+}
+
 /// Has `child` called in the child of every fork. Nothing is called before the fork: a lock held
 /// there would deadlock with libc's stdio locks.
 pub fn at_fork_child(child: unsafe extern "C" fn()) {

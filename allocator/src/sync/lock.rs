@@ -1,4 +1,4 @@
-//! The lock of the cold paths: a spin lock that soon yields to the scheduler.
+//! The lock of the cold paths: a spin lock that soon yields to the scheduler, and then sleeps.
 //!
 //! Why a spin lock: its sections are a few hundred instructions, it is const, it never allocates,
 //! and the child of a fork can force it open. Never held across a system call that can block long.
@@ -12,24 +12,24 @@ pub use real::{Guard, Lock};
 
 #[cfg(not(loom))]
 mod real {
+    use rustix::thread::{Timespec, nanosleep, sched_yield};
     use spin::mutex::{SpinMutex, SpinMutexGuard};
 
     /// Spins this often before the first yield: longer than the longest section takes when its
     /// holder runs on the other core, shorter than a time slice where the holder was preempted.
     const SPINS: u32 = 100;
 
-    pub struct Yield;
+    /// Yields this often before the first sleep. To yield lets only threads run that are of the waiter's
+    /// priority or above: a real-time thread would keep a holder of a lower one from its processor.
+    const YIELDS: u32 = 16;
+    const YIELDS_END: u32 = SPINS + YIELDS;
 
-    impl spin::RelaxStrategy for Yield {
-        #[inline]
-        fn relax() {
-            rustix::thread::sched_yield();
-        }
-    }
+    /// Between two looks of a waiter that sleeps.
+    const SLEEP: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000 };
 
-    pub type Guard<'a, T> = SpinMutexGuard<'a, T, Yield>;
+    pub type Guard<'a, T> = SpinMutexGuard<'a, T>;
 
-    pub struct Lock<T>(SpinMutex<T, Yield>);
+    pub struct Lock<T>(SpinMutex<T>);
 
     impl<T> Lock<T> {
         pub const fn new(value: T) -> Self {
@@ -46,13 +46,18 @@ mod real {
 
         #[cold]
         fn contended(&self) -> Guard<'_, T> {
-            for _ in 0..SPINS {
-                core::hint::spin_loop();
+            let mut turn = 0u32;
+            loop {
+                match turn {
+                    ..SPINS => core::hint::spin_loop(),
+                    SPINS..YIELDS_END => sched_yield(),
+                    _ => _ = nanosleep(&SLEEP),
+                }
                 if let Some(guard) = self.0.try_lock_weak() {
                     return guard;
                 }
+                turn = turn.saturating_add(1);
             }
-            self.0.lock()
         }
 
         #[inline]

@@ -5,6 +5,10 @@
 //!   holder   sort ─► unlock ─► fence ─► does anything wait? ─ yes: again
 //! ```
 //!
+//! Whoever held the lock for something else calls `settle` behind it too. Only the owner of a heap whose
+//! slabs are mostly used does not: what was pushed meanwhile waits for the next sender or its own next
+//! refill, and is no more than INBOX_STEAL and what was sent while it held the lock.
+//!
 //! Edge NOTICE: the two fences (SeqCst) stand between a store and a look at what the other side stored. One
 //! of them comes first in the single order of such fences, and the side whose fence comes second sees the
 //! other's store: the sender finds the lock free, or the holder finds what was pushed. Without them both
@@ -61,6 +65,18 @@ mod loom_models {
             // SAFETY: until it is pushed, the item is this thread's; loom checks the claim.
             self.inbox
                 .push(item as u64 + 1, 1, |next| self.next[item].with_mut(|cell| unsafe { *cell = next }));
+            self.settle::<F>()
+        }
+
+        /// Holds the lock for something else, as `malloc_trim` does.
+        fn look<F: Fences>(&self, settles: bool) {
+            drop(self.sorted.lock());
+            if settles {
+                self.settle::<F>();
+            }
+        }
+
+        fn settle<F: Fences>(&self) -> usize {
             let mut busy = 0;
             settle::<F>(&self.inbox, || {
                 let Some(mut sorted) = self.sorted.try_lock() else {
@@ -105,6 +121,39 @@ mod loom_models {
     fn loom_nothing_waits_when_the_last_sender_left() {
         let met = explore::<Strong>();
         assert!(met > 10, "only {met} executions found the lock taken: the model shows nothing");
+    }
+
+    /// A sender, and another thread that holds the lock for something else. As `explore`.
+    fn explore_holder<F: Fences + 'static>(settles: bool) -> usize {
+        let met = std::sync::Arc::new(AtomicUsize::new(0));
+        let seen = met.clone();
+        loom::model(move || {
+            let model = Arc::new(Model {
+                inbox: Inbox::new(),
+                next: [UnsafeCell::new(0), UnsafeCell::new(0)],
+                sorted: Lock::new(0),
+            });
+            let holder = {
+                let model = model.clone();
+                thread::spawn(move || model.look::<F>(settles))
+            };
+            let busy = model.send::<F>(0);
+            holder.join().unwrap();
+            seen.fetch_add((busy > 0) as usize, Plain::Relaxed);
+            assert!(model.inbox.is_empty(), "something waits, and nobody will look");
+        });
+        met.load(Plain::Relaxed)
+    }
+
+    #[test]
+    fn loom_nothing_waits_when_the_lock_was_held_for_something_else() {
+        assert!(explore_holder::<Strong>(true) > 0, "the lock was never met: the model shows nothing");
+    }
+
+    #[test]
+    #[should_panic(expected = "something waits")]
+    fn loom_a_holder_that_does_not_look_is_caught() {
+        explore_holder::<Strong>(false);
     }
 
     struct Without;

@@ -62,3 +62,42 @@ pub fn all(path: &str) {
     drop(stop);
     assert!(second.join().expect("the second thread"));
 }
+
+/// A Rust library whose global allocator is brkmap, closed while a thread that allocated in it goes on: the
+/// code that would end the thread's heap goes with the library.
+pub fn plugin(path: &str) {
+    let path = CString::new(path).expect("a path");
+    // SAFETY: the library's initialisers do nothing to this program.
+    let library = unsafe { libc::dlopen(path.as_ptr(), libc::RTLD_NOW | libc::RTLD_LOCAL) };
+    assert!(!library.is_null(), "dlopen");
+    // SAFETY: the library's own function, of this type.
+    let sum = unsafe {
+        let sum = libc::dlsym(library, c"sum_below".as_ptr());
+        assert!(!sum.is_null(), "dlsym");
+        std::mem::transmute::<*mut _, extern "C" fn(u64) -> u64>(sum)
+    };
+    let (worked, closed) = (std::sync::Barrier::new(2), std::sync::Barrier::new(2));
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            assert_eq!(sum(1000), 499_500);
+            worked.wait();
+            closed.wait();
+        });
+        worked.wait();
+        // SAFETY: nothing of it is used from here on.
+        assert_eq!(unsafe { libc::dlclose(library) }, 0);
+        let maps = std::fs::read_to_string("/proc/self/maps").expect("/proc/self/maps");
+        assert!(!maps.contains("libplugin"), "the library is there still: the test shows nothing");
+        // SAFETY: the child ends at once.
+        let child = unsafe { libc::fork() };
+        if child == 0 {
+            // SAFETY: ends the process and nothing else.
+            unsafe { libc::_exit(0) };
+        }
+        let mut status = -1;
+        // SAFETY: the child made above.
+        assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
+        assert_eq!(status, 0, "a fork called what went with the library");
+        closed.wait();
+    });
+}

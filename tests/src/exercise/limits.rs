@@ -33,6 +33,38 @@ pub fn refused<A: GlobalAlloc + Sync>(alloc: &'static A, resource: Resource) {
     shadow::storm(alloc, 1, 20_000, 4);
 }
 
+/// With no memory left, a block that becomes smaller stays where it is: C's realloc, which knows that it is long
+/// enough.
+pub fn shrink<A: GlobalAlloc>(alloc: &A) {
+    const LARGE: usize = 30_000;
+    const BLOCKS: usize = 100;
+    let mut blocks = Table::<*mut u8>::new(BLOCKS);
+    for (fill, block) in blocks.iter_mut().enumerate() {
+        *block = get(alloc, LARGE);
+        assert!(!block.is_null());
+        // SAFETY: live and of this size.
+        unsafe { block.write_bytes(fill as u8, LARGE) };
+    }
+    let limit = measure::address_space() as libc::rlim_t;
+    setrlimit(Resource::RLIMIT_AS, limit, limit).expect("a lower limit is always allowed");
+    let mut last = null_mut::<u8>();
+    for size in [16_000, 6_000, 2_000] {
+        while let Some(block) = get_or_enomem(alloc, size) {
+            // SAFETY: live, at least 16 bytes, aligned for a pointer. Not freed: they hold the memory.
+            unsafe { block.cast::<*mut u8>().write(last) };
+            last = block;
+        }
+    }
+    for (fill, block) in blocks.iter().enumerate() {
+        // SAFETY: live; not used again but where it moved to.
+        let smaller = unsafe { libc::realloc(block.cast(), 2_000) }.cast::<u8>();
+        assert!(!smaller.is_null(), "block {fill} could not become smaller");
+        // SAFETY: live and of this size.
+        let bytes = unsafe { std::slice::from_raw_parts(smaller, 2_000) };
+        assert!(bytes.iter().all(|byte| *byte == fill as u8), "block {fill} changed");
+    }
+}
+
 /// Allocates until there is no more, checks how that was said, frees everything. Gives the bytes it got.
 fn fill<A: GlobalAlloc>(alloc: &A, size: usize) -> usize {
     let mut last: *mut u8 = null_mut();

@@ -221,3 +221,43 @@ pub fn two_hundred<A: GlobalAlloc + Sync>(alloc: &'static A) {
         );
     });
 }
+
+/// More threads than there can be heaps, all at once. Each gets what it asks for, and what it frees of the one
+/// before it serves others: round after round no more is needed.
+pub fn many<A: GlobalAlloc + Sync>(alloc: &'static A, threads: usize) {
+    const ROUNDS: usize = 200;
+    const SIZES: [usize; 4] = [24, 300, 4000, 70_000];
+    // Of what each thread has in a round, all of it at once; and the stacks, of which some pages are touched.
+    let bound = threads * (64 * KIB + 2 * SIZES.iter().sum::<usize>()) + REST;
+    let before = measure::resident();
+    let (started, done) = (Barrier::new(threads + 1), Barrier::new(threads + 1));
+    let handed: Vec<Mutex<Option<Sent>>> = (0..threads).map(|_| Mutex::new(None)).collect();
+    std::thread::scope(|scope| {
+        for one in 0..threads {
+            let (started, done, handed) = (&started, &done, &handed);
+            let builder = std::thread::Builder::new().stack_size(32 * KIB);
+            let thread = builder.spawn_scoped(scope, move || {
+                started.wait();
+                for round in 0..ROUNDS {
+                    let sent = get_sent(alloc, SIZES[(one + round) % SIZES.len()]);
+                    let neighbour = &handed[(one + round) % threads];
+                    let before = neighbour.lock().expect("no thread fails").replace(sent);
+                    if let Some(before) = before {
+                        // SAFETY: whoever left it there gave it up.
+                        unsafe { put_sent(alloc, before) };
+                    }
+                }
+                done.wait();
+            });
+            thread.expect("a thread");
+        }
+        started.wait();
+        done.wait();
+    });
+    let now = resident_over(before);
+    assert!(now <= bound, "{} KiB resident, bound {} KiB", now / KIB, bound / KIB);
+    for sent in handed.into_iter().filter_map(|sent| sent.into_inner().expect("no thread fails")) {
+        // SAFETY: whoever left it there gave it up.
+        unsafe { put_sent(alloc, sent) };
+    }
+}

@@ -70,7 +70,7 @@ fn a_heap_that_is_mostly_free_keeps_nothing_at_hand() {
     let held: Vec<_> = (0..count).map(|_| harness.alloc(heap, 1024, 16).expect("memory")).collect();
     let (kept, freed): (Vec<_>, Vec<_>) = held.into_iter().partition(|block| block.addr() % GRANULE == 0);
     freed.iter().for_each(|&block| harness.free(heap, block));
-    let (slabs, used) = heap.slab_figures();
+    let (slabs, used) = heap.slab_figures(&harness.allocator.arena);
     assert_eq!(slabs, kept.len() * GRANULE);
     assert!(used <= kept.len() * 1024 + 16 * 1024, "{used} bytes are out for {} blocks", kept.len());
 }

@@ -51,6 +51,25 @@ fn a_block_that_fits_cached_pages_elsewhere_is_copied_there() {
 }
 
 #[test]
+fn a_block_whose_copy_was_refused_grows_where_it_is() {
+    let harness = Harness::new(Sim::new());
+    let heap = harness.heap();
+    let held = harness.hold(heap, 1 << 20, 16, 5).unwrap();
+    let cached = harness.alloc(heap, 3 << 20, 16).unwrap();
+    harness.free(heap, cached);
+    assert_eq!(harness.resize(held.at, 2 << 20), None, "a copy is to be made");
+    let small = harness.hold(heap, 100, 16, 6).unwrap();
+    // SAFETY: live blocks, followed to where they move.
+    unsafe {
+        assert_eq!(harness.allocator.resize_without_copy(small.at, 2 << 20), None, "no mapping");
+        let at = harness.allocator.resize_without_copy(held.at, 2 << 20).expect("mremap is not refused");
+        assert!(harness.allocator.usable(at) >= 2 << 20);
+        harness.check_and_free(heap, Held { at, ..held });
+    }
+    harness.check_and_free(heap, small);
+}
+
+#[test]
 fn what_a_grown_mapping_had_is_cleared_and_the_rest_is_known_to_be_zero() {
     let harness = Harness::new(Sim::new());
     let heap = harness.heap();

@@ -77,25 +77,20 @@ fn a_refused_purge_is_not_repeated_at_every_free() {
     let os = &harness.allocator.arena.os;
     // Pages locked in memory refuse to go for as long as they are.
     os.refuse(Call::Purge, 0, usize::MAX / 2);
-    let fill = |count: usize| -> Vec<_> {
-        (0..count).map(|k| harness.hold(heap, 60_000, 16, k as u8).unwrap()).collect()
-    };
     // Under Miri just enough to pass the bound.
     let count = if cfg!(miri) { DIRTY_FLOOR / GRANULE + 8 } else { 400 };
-    for one in fill(count) {
-        harness.check_and_free(heap, one);
-    }
+    let take_and_free = || {
+        let held: Vec<_> = (0..count).map(|_| harness.alloc(heap, 60_000, 16).unwrap()).collect();
+        held.into_iter().for_each(|one| harness.free(heap, one));
+    };
+    take_and_free();
     let purges = os.calls(Call::Purge);
     assert!(purges > 0, "the bound was never passed: the test shows nothing");
     assert!(purges <= 20, "{purges} refused purges for {count} frees");
     os.forgive();
     // Not at the next free, but soon.
-    for one in fill(count) {
-        harness.check_and_free(heap, one);
-    }
-    for one in fill(count) {
-        harness.check_and_free(heap, one);
-    }
+    take_and_free();
+    take_and_free();
     let dirty = harness.allocator.arena.figures().unwrap().dirty.0;
     assert!(dirty <= DIRTY_FLOOR, "{dirty} dirty bytes after the locked pages were let go");
 }
