@@ -44,6 +44,7 @@ pub fn main<A: GlobalAlloc + Sync>(alloc: &'static A) {
             shadow::storm(alloc, number(threads), number(steps), number(seed) as u64)
         }
         ["give-back", kind] => give_back::all(alloc, kind),
+        ["give-back-again"] => give_back::again(alloc),
         ["give-back-large-cache"] => give_back::large_cache(alloc),
         ["pair"] => threads::pair(alloc),
         ["only-frees"] => threads::only_frees(alloc),

@@ -23,6 +23,11 @@ fn mixed_blocks_go_back() {
 }
 
 #[test]
+fn what_is_taken_again_and_again_goes_back_each_time() {
+    Front::BOTH.iter().for_each(|front| front.check(&["give-back-again"]));
+}
+
+#[test]
 fn freed_mappings_kept_for_reuse_are_bounded() {
     Front::BOTH.iter().for_each(|front| front.check(&["give-back-large-cache"]));
 }

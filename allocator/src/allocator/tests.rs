@@ -206,7 +206,8 @@ fn any_single_refusal_is_survived_and_forgotten() {
             os.refuse(call, nth, 1);
             let harness = Harness::new(os);
             let mut served = 0;
-            for _ in 0..3 {
+            let rounds = if cfg!(miri) { 2 } else { 3 };
+            for _ in 0..rounds {
                 let Some(heap) = harness.allocator.registry.claim(&harness.allocator.arena) else { continue };
                 let held: Vec<_> = SIZES.iter().filter_map(|&size| harness.hold(heap, size, 16, 9)).collect();
                 served += held.len();
@@ -214,7 +215,7 @@ fn any_single_refusal_is_survived_and_forgotten() {
                     harness.check_and_free(heap, one);
                 }
             }
-            assert!(served >= SIZES.len() * 2 - 2, "{call:?} number {nth}: only {served} served");
+            assert!(served >= SIZES.len() * (rounds - 1) - 2, "{call:?} number {nth}: only {served} served");
         }
     }
 }

@@ -11,10 +11,20 @@ use crate::table::Table;
 /// kept for reuse, 1.5 MiB for all else: page map, heap, magazines, partly used slabs.
 const SLACK: usize = 8 * MIB;
 
-const TOTAL: usize = 1 << 30;
-
 /// Allocates 1 GiB of blocks of one kind, frees all of them in random order, and looks at once.
 pub fn all<A: GlobalAlloc>(alloc: &A, kind: &str) {
+    fill_and_free(alloc, kind, 1 << 30, measure::resident());
+}
+
+/// The same with less, over and over: what is taken again may come as huge pages, and must go as well.
+pub fn again<A: GlobalAlloc>(alloc: &A) {
+    let before = measure::resident();
+    for _ in 0..6 {
+        fill_and_free(alloc, "small", 128 * MIB, before);
+    }
+}
+
+fn fill_and_free<A: GlobalAlloc>(alloc: &A, kind: &str, total: usize, before: usize) {
     let mut random = Random::new(1);
     let size_of: fn(&mut Random) -> usize = match kind {
         "small" => |random| random.between(16, KIB),
@@ -23,13 +33,12 @@ pub fn all<A: GlobalAlloc>(alloc: &A, kind: &str) {
         "mixed" => |random| random.size(MIB),
         _ => panic!("no kind {kind}"),
     };
-    let before = measure::resident();
     {
         // Enough even if every block were of 256 bytes.
-        let mut blocks = Table::<*mut u8>::new(TOTAL / 256);
-        let mut sizes = Table::<usize>::new(TOTAL / 256);
+        let mut blocks = Table::<*mut u8>::new(total / 256);
+        let mut sizes = Table::<usize>::new(total / 256);
         let (mut count, mut live) = (0, 0);
-        while live < TOTAL {
+        while live < total {
             let size = size_of(&mut random);
             let block = get(alloc, size);
             assert!(!block.is_null(), "no memory for this test at {live} live bytes");
@@ -41,7 +50,7 @@ pub fn all<A: GlobalAlloc>(alloc: &A, kind: &str) {
         }
         let peak = measure::resident() - before;
         assert!(
-            peak >= TOTAL,
+            peak >= total,
             "only {} MiB were resident at the peak: this test measures nothing",
             peak / MIB
         );
