@@ -71,7 +71,10 @@ impl<O: Os> Allocator<O> {
             Some(heap) => heap.alloc_slow(&self.arena, class),
             None => self.registry.lender(class)?.lend(&self.arena, class),
         };
-        self.relieve();
+        // A refill may have emptied a depot.
+        if self.arena.is_over() {
+            self.relieve();
+        }
         fresh.map(|Fresh { block, zeroed }| Allocated::new(block, zeroed))
     }
 
@@ -168,7 +171,7 @@ impl<O: Os> Allocator<O> {
 
     /// After runs were freed: what is dirty beyond its bound goes, of the arena first and then of the cached
     /// mappings. With no lock held, since pages go back.
-    fn relieve(&self) {
+    pub fn relieve(&self) {
         if self.arena.is_over() {
             self.arena.enforce_bound();
         }

@@ -16,7 +16,6 @@
 
 mod figures;
 mod growth;
-mod huge;
 pub mod page_map;
 mod purge;
 mod repair;
@@ -32,7 +31,6 @@ use crate::os::Os;
 use crate::sync::started::Started;
 use crate::units::{Bytes, GranuleIdx, Granules, Run, div_up};
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use huge::Huge;
 use page_map::{Entry, PageMap};
 use runs::Runs;
 use state::State;
@@ -67,6 +65,8 @@ pub struct Arena<O: Os> {
     /// Bytes live, and bytes cached, outside the window: the large mappings.
     outside_live: AtomicUsize,
     outside_cached: AtomicUsize,
+    /// Size of the arena from which on it asks for huge pages; `usize::MAX` for never.
+    huge_from: AtomicUsize,
     /// Dirty memory was above its bound when a run was freed.
     over: AtomicBool,
     /// Dirty memory is above its bound, and none of it is the arena's to purge.
@@ -80,6 +80,7 @@ impl<O: Os> Arena<O> {
             started: Started::nothing(),
             outside_live: AtomicUsize::new(0),
             outside_cached: AtomicUsize::new(0),
+            huge_from: AtomicUsize::new(usize::MAX),
             over: AtomicBool::new(false),
             pressed: AtomicBool::new(false),
         }
@@ -137,7 +138,6 @@ impl<O: Os> Arena<O> {
             in_use: 0,
             peak: 0,
             purging: 0,
-            huge: Huge::new(),
             purge_skips: 0,
             purge_pause: 0,
             page,
@@ -166,9 +166,6 @@ impl<O: Os> Arena<O> {
         state.in_use += len.0;
         state.peak = state.peak.max(state.in_use);
         let zeroed = runs::dirty_pages(state.chunks(), head, len) == 0;
-        if zeroed && state.huge.take(head, len) {
-            self.begin_huge(state);
-        }
         Some(Run { head, len, zeroed })
     }
 
@@ -228,24 +225,25 @@ impl<O: Os> Arena<O> {
     pub fn cache_bound(&self) -> usize {
         let guard = self.started.lock();
         let (in_use, dirty) = guard.as_ref().map_or((0, 0), |state| {
-            let dirty = (state.runs.dirty() + state.runs.pinned()) as usize * state.page;
-            ((state.in_use as usize) << GRANULE_SHIFT, dirty)
+            ((state.in_use as usize) << GRANULE_SHIFT, state.runs.dirty() as usize * state.page)
         });
         let live = in_use + self.outside_live.load(Ordering::Relaxed);
         purge::bound(live).saturating_sub(dirty)
     }
 
-    /// Dirty pages beyond what the purge should leave, if the bound is passed. Where half of it is pinned in
-    /// huge pages those are given up.
+    /// Dirty pages beyond what the purge should leave, if the bound is passed. What is pinned in huge pages
+    /// has half the bound more.
     fn excess(&self, state: &mut State) -> Option<u32> {
         let live = ((state.in_use as usize) << GRANULE_SHIFT) + self.outside_live.load(Ordering::Relaxed);
         let bound = purge::bound(live);
         let page = state.page;
-        if state.runs.pinned() as usize * page > bound / 2 {
-            self.end_huge(state);
-        }
+        let (chunks, runs) = state.parts();
         let cached = self.outside_cached.load(Ordering::Relaxed);
-        let dirty = (state.runs.dirty() + state.runs.pinned()) as usize * page + cached;
+        let mut dirty = runs.dirty() as usize * page + cached;
+        if dirty + runs.pinned() as usize * page > bound + bound / 2 {
+            runs.break_units(chunks);
+            dirty = runs.dirty() as usize * page + cached;
+        }
         (dirty > bound).then(|| div_up(dirty - purge::target(bound), page) as u32)
     }
 
@@ -265,6 +263,12 @@ impl<O: Os> Arena<O> {
         self.pressed.store(false, Ordering::Relaxed);
     }
 
+    /// Has the arena ask for huge pages under what it gains beyond its first `bytes`.
+    pub fn set_huge_from(&self, bytes: usize) {
+        // Relaxed: the value stands alone, and what was gained meanwhile goes without.
+        self.huge_from.store(bytes, Ordering::Relaxed);
+    }
+
     /// Whether the last purge ended above the bound, so that what is cached elsewhere should go.
     #[inline]
     pub fn is_pressed(&self) -> bool {
@@ -274,9 +278,8 @@ impl<O: Os> Arena<O> {
     /// Purges every free run and lowers the break as far as it goes.
     pub fn purge_all(&self) {
         self.with_state(|state| {
-            if state.runs.pinned() > 0 {
-                self.end_huge(state);
-            }
+            let (chunks, runs) = state.parts();
+            runs.break_units(chunks);
         });
         while self.purge_some(u32::MAX) {}
         self.with_state(|state| self.trim(state));
@@ -302,11 +305,10 @@ impl<O: Os> Arena<O> {
         self.with_state(|state| {
             state.purging -= 1;
             state.note_purge(done);
-            if done {
-                runs::clean(state.chunks(), head, len);
-                state.huge.give_back(head.0 + len.0);
-            }
             let (chunks, runs) = state.parts();
+            if done {
+                runs::clean(chunks, head, len);
+            }
             let run = runs.insert(chunks, head, len);
             if done {
                 // A run's records may be as many as its pages were: they go too.

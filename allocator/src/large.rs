@@ -169,7 +169,7 @@ impl Large {
         } else if new == old {
             return Some(block);
         }
-        state.index.remove(block.addr());
+        state.index.set_aside(block.addr());
         drop(state);
         // SAFETY: a live mapping of ours that its owner wants changed; out of the index meanwhile.
         let moved = unsafe { arena.os.remap(at, old, new) };

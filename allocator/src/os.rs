@@ -100,12 +100,6 @@ pub unsafe trait Os: Sync {
     /// The range is ready, and the caller's.
     unsafe fn advise_huge(&self, at: *mut u8, len: usize) -> bool;
 
-    /// Takes that advice back.
-    ///
-    /// # Safety
-    /// As for `advise_huge`.
-    unsafe fn advise_small(&self, at: *mut u8, len: usize) -> bool;
-
     /// none → ready, wherever there is room: one anonymous mapping.
     fn map(&self, len: usize) -> Option<*mut u8>;
 

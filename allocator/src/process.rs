@@ -10,13 +10,29 @@ use crate::size_class;
 use crate::sync::lock::Lock;
 use crate::units::SizeClass;
 use core::ffi::c_void;
+use core::num::NonZeroU64;
 
 /// One for each program or library that the crate is linked into.
 pub static ALLOCATOR: Allocator<Linux> = Allocator::new(Linux::new());
 
-/// The key of the exit hook, once the first thread came; None inside where libc had none left, and the heaps
-/// of threads that end stay as they are.
-static EXIT_KEY: Lock<Option<Option<libc::pthread_key_t>>> = Lock::new(None);
+/// The key of the exit hook, once the first thread came. In one word, so that a fork copies all of it.
+static EXIT_KEY: Lock<Option<ExitKey>> = Lock::new(None);
+
+/// A key plus two, or 1 where libc has none: the heaps of threads that end then stay as they are.
+#[derive(Clone, Copy)]
+struct ExitKey(NonZeroU64);
+
+impl ExitKey {
+    const NONE: ExitKey = ExitKey(NonZeroU64::MIN);
+
+    fn new(key: Option<libc::pthread_key_t>) -> ExitKey {
+        key.and_then(|key| NonZeroU64::new(key as u64 + 2)).map_or(ExitKey::NONE, ExitKey)
+    }
+
+    fn key(self) -> Option<libc::pthread_key_t> {
+        self.0.get().checked_sub(2).map(|key| key as libc::pthread_key_t)
+    }
+}
 
 /// libc calls a thread's exit hook again as long as it is armed, four times at least
 /// (PTHREAD_DESTRUCTOR_ITERATIONS): parking in the third round serves the destructors of the earlier
@@ -94,7 +110,7 @@ fn on_new_heap<W: ThreadWord>(heap: &Heap) {
     let (key, first) = {
         let mut key = EXIT_KEY.lock();
         let first = key.is_none();
-        (*key.get_or_insert_with(|| exit_key(on_thread_exit::<W>)), first)
+        (key.get_or_insert_with(|| ExitKey::new(exit_key(on_thread_exit::<W>))).key(), first)
     };
     if first {
         // Both may allocate, so outside of the lock.
@@ -109,8 +125,10 @@ fn on_new_heap<W: ThreadWord>(heap: &Heap) {
 unsafe extern "C" fn on_thread_exit<W: ThreadWord>(word: *mut c_void) {
     // SAFETY: the hook was armed with the thread's heap.
     let heap = unsafe { &*word.cast::<Heap>() };
-    if heap.count_exit() < EXIT_ROUNDS
-        && let Some(Some(key)) = *EXIT_KEY.lock()
+    // With the lock open: to arm the hook may allocate.
+    let key = EXIT_KEY.lock().and_then(ExitKey::key);
+    if let Some(key) = key
+        && heap.count_exit() < EXIT_ROUNDS
     {
         return arm_exit(key, word);
     }
@@ -125,7 +143,8 @@ unsafe extern "C" fn on_thread_exit<W: ThreadWord>(word: *mut c_void) {
 static AT_UNLOAD: extern "C" fn() = at_unload;
 
 extern "C" fn at_unload() {
-    if let Some(Some(key)) = EXIT_KEY.lock().replace(None) {
+    let before = EXIT_KEY.lock().replace(ExitKey::NONE);
+    if let Some(key) = before.and_then(ExitKey::key) {
         drop_exit(key);
     }
 }

@@ -5,9 +5,10 @@ use super::state::State;
 use super::tables::Tables;
 use super::top::Gain;
 use super::{Arena, Geometry};
-use crate::config::{GRANULE_SHIFT, TRIM_MIN};
+use crate::config::{GRANULE_SHIFT, HUGE_PAGE, TRIM_MIN};
 use crate::os::Os;
-use crate::units::Granules;
+use crate::units::{GranuleIdx, Granules, round_down, round_up};
+use core::sync::atomic::Ordering;
 
 /// Granules that left the arena whose tables are worth giving back: 64 MiB, with 544 KiB of records and 8 of
 /// chunks.
@@ -73,9 +74,30 @@ impl<O: Os> Arena<O> {
         }
         state.tables_used = state.tables_used.max(to);
         state.stretches.note(from, to);
-        self.extend_huge(state, from, to);
+        self.advise_huge(state, from, to);
         let (chunks, runs) = state.parts();
         runs.insert(chunks, gain.head, gain.len);
         true
+    }
+
+    /// Asks for huge pages under what was gained of a large arena, where that was wished for.
+    fn advise_huge(&self, state: &mut State, from: u32, to: u32) {
+        let base = state.top.base().addr();
+        let end = base + ((to as usize) << GRANULE_SHIFT);
+        // Relaxed: see `set_huge_from`.
+        let huge_from = self.huge_from.load(Ordering::Relaxed);
+        let large = base.checked_add(huge_from).and_then(|from| round_up(from, HUGE_PAGE));
+        // The unit that the gain begins in was asked for with the gain before it, if it is of the same.
+        let start = round_down(base + ((from as usize) << GRANULE_SHIFT), HUGE_PAGE);
+        let Some(start) = large.map(|large| start.max(large)) else { return };
+        // A kernel with other pages has other huge ones too.
+        if state.page != 4096 || start >= end {
+            return;
+        }
+        let at = state.top.base().wrapping_add(start - base);
+        // SAFETY: gained a moment ago, or before.
+        if unsafe { self.os.advise_huge(at, end - start) } {
+            state.runs.start_units(GranuleIdx(((start - base) >> GRANULE_SHIFT) as u32));
+        }
     }
 }

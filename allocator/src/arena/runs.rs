@@ -12,7 +12,7 @@
 //!
 //! From `units_from` on the arena stands on huge pages, which are only worth purging whole: there a unit
 //! of 32 granules counts as purgeable when all of it is free (as 512 pages, at its first granule, since
-//! a huge page is resident as one), and what is free beside something in use is *pinned*, clean or not.
+//! a huge page is resident as one), and what is free beside something in use is *pinned*.
 //!
 //! Invariants:
 //! 1. No two free runs touch: `insert` joins them.
@@ -21,8 +21,9 @@
 //! 3. Edges are as in the picture; inside of runs and in used granules they are 0. A summary is what its
 //!    granules say: whatever changes an edge or what counts of a granule refreshes it.
 //! 4. `purge` says what counts of a free granule, and `dirty` is the sum: below the units its `pages`; of
-//!    a whole unit all 512 pages at the first granule if any is dirty; elsewhere nothing, and `pinned` counts
-//!    all 16 pages of each such granule. Of used granules nothing counts.
+//!    a whole unit all 512 pages at the first granule if any is dirty; elsewhere nothing, or its `pages` once
+//!    `break_units` gave the huge page up, and `pinned` counts the `pages` of those where nothing counts.
+//!    Of used granules nothing counts.
 
 mod chunks;
 mod summary;
@@ -52,6 +53,11 @@ impl Runs {
         *self = Runs { units_from: self.units_from, ..Runs::new() };
     }
 
+    /// Says that from this granule on, the start of a huge page, there are huge pages.
+    pub fn start_units(&mut self, from: GranuleIdx) {
+        self.units_from = self.units_from.min(from.0);
+    }
+
     /// Free granules in all.
     pub fn free(&self) -> Granules {
         Granules(self.free)
@@ -62,7 +68,7 @@ impl Runs {
         self.dirty
     }
 
-    /// Pages of free granules beside used ones of the same huge page.
+    /// Dirty pages of free granules beside used ones of the same huge page.
     pub fn pinned(&self) -> u32 {
         self.pinned
     }

@@ -1,6 +1,5 @@
 //! What the arena's lock guards.
 
-use super::huge::Huge;
 use super::runs::{CHUNK, Chunk, Chunks, Runs};
 use super::stretches::Stretches;
 use super::top::Top;
@@ -24,7 +23,6 @@ pub struct State {
     pub peak: u32,
     /// Runs that are taken out while their pages go back.
     pub purging: u32,
-    pub huge: Huge,
     /// How often the next purge is still left out, and how often it was this time.
     pub purge_skips: u32,
     pub purge_pause: u32,

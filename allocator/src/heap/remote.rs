@@ -63,7 +63,9 @@ impl Heap {
         let refill = {
             let mut central = self.shared.central.lock();
             self.shared.take_inbox(&site, |class, parcel| central.keep(&site, class, parcel));
-            central.refill(&site, class, core::slice::from_ref(&slot))
+            let refill = central.refill(&site, class, core::slice::from_ref(&slot));
+            self.tidy(&mut central, &site);
+            refill
         };
         self.sort(&site);
         Some(Fresh { block: slot.get(), zeroed: refill?.zeroed })
@@ -77,15 +79,19 @@ impl Heap {
     fn try_sort<O: Os>(&self, site: &Site<O>) -> bool {
         let Some(mut central) = self.shared.central.try_lock() else { return false };
         self.shared.take_inbox(site, |class, parcel| central.keep(site, class, parcel));
+        self.tidy(&mut central, site);
+        true
+    }
+
+    /// Keeps nothing that nobody may come to use, and nothing that pins slabs that are mostly free.
+    fn tidy<O: Os>(&self, central: &mut Central, site: &Site<O>) {
         let parked = self.is_parked();
-        if self.note_sparse(&central) || parked {
+        if self.note_sparse(central) || parked {
             central.empty_depot(site);
         }
         if parked {
-            // Nobody may come to use it.
             central.retire_empty(site);
         }
-        true
     }
 
     /// Tells senders whether the slabs are mostly free, and returns it.

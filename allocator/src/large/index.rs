@@ -112,15 +112,25 @@ impl Index {
     /// Removes a block; its length.
     pub fn remove(&mut self, key: usize) -> Option<usize> {
         let at = self.find(key)?;
-        let next = self.slot((at + 1) & (self.capacity() - 1));
-        let slot = at_or_end_mut(self.slots_mut(), at);
-        let len = slot.len;
         // Where a search ends behind it, it may as well end here.
-        let ends = next.key == VACANT;
-        slot.key = if ends { VACANT } else { GONE };
-        self.live -= 1;
+        let ends = self.slot((at + 1) & (self.capacity() - 1)).key == VACANT;
         self.taken -= ends as usize;
-        Some(len)
+        Some(self.take_out(at, if ends { VACANT } else { GONE }))
+    }
+
+    /// Removes a block that will be added again, under another key perhaps: its slot counts as taken
+    /// meanwhile, so that there is room for it then.
+    pub fn set_aside(&mut self, key: usize) {
+        if let Some(at) = self.find(key) {
+            self.take_out(at, GONE);
+        }
+    }
+
+    fn take_out(&mut self, at: usize, leave: usize) -> usize {
+        self.live -= 1;
+        let slot = at_or_end_mut(self.slots_mut(), at);
+        slot.key = leave;
+        slot.len
     }
 
     pub fn live(&self) -> usize {

@@ -130,11 +130,6 @@ unsafe impl Os for Linux {
         unsafe { mm::madvise(at.cast(), len, Advice::LinuxHugepage).is_ok() }
     }
 
-    unsafe fn advise_small(&self, at: *mut u8, len: usize) -> bool {
-        // SAFETY: as for advise_huge.
-        unsafe { mm::madvise(at.cast(), len, Advice::LinuxNoHugepage).is_ok() }
-    }
-
     fn map(&self, len: usize) -> Option<*mut u8> {
         let protection = ProtFlags::READ | ProtFlags::WRITE;
         // SAFETY: a new mapping at an address of the kernel's choice.

@@ -24,7 +24,6 @@ pub enum Call {
     Commit,
     Purge,
     AdviseHuge,
-    AdviseSmall,
     Map,
     MapAt,
     Unmap,
@@ -278,12 +277,6 @@ unsafe impl Os for Sim {
 
     unsafe fn advise_huge(&self, at: *mut u8, len: usize) -> bool {
         let Some(state) = self.enter(Call::AdviseHuge) else { return false };
-        assert!(state.covered(at.addr(), len), "advice about what is not mapped");
-        true
-    }
-
-    unsafe fn advise_small(&self, at: *mut u8, len: usize) -> bool {
-        let Some(state) = self.enter(Call::AdviseSmall) else { return false };
         assert!(state.covered(at.addr(), len), "advice about what is not mapped");
         true
     }

@@ -16,7 +16,7 @@ pub fn all<A: GlobalAlloc>(alloc: &A, kind: &str) {
     fill_and_free(alloc, kind, 1 << 30, measure::resident());
 }
 
-/// The same with less, over and over: what is taken again may come as huge pages, and must go as well.
+/// The same with less, over and over: what was taken again goes back again.
 pub fn again<A: GlobalAlloc>(alloc: &A) {
     let before = measure::resident();
     for _ in 0..6 {

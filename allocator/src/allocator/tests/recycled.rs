@@ -22,30 +22,6 @@ fn a_block_longer_than_may_stay_goes_at_first_and_stays_in_part_when_it_comes_ag
     assert_eq!(arena.os.calls(Call::Map), maps, "and serve");
 }
 
-/// Not under Miri, whose simulated break is shorter than what always has small pages.
-#[cfg(not(miri))]
-#[test]
-fn an_arena_that_is_taken_again_is_on_huge_pages_until_it_is_freed_in_parts() {
-    let harness = Harness::new(Sim::new());
-    let heap = harness.heap();
-    let arena = &harness.allocator.arena;
-    let calls = || (arena.os.calls(Call::AdviseHuge), arena.os.calls(Call::AdviseSmall));
-    let fill = || -> Vec<_> { (0..600).map(|k| harness.hold(heap, 60_000, 16, k as u8).unwrap()).collect() };
-    let mut asked = vec![];
-    for _ in 0..4 {
-        let (kept, freed): (Vec<_>, Vec<_>) = fill().into_iter().enumerate().partition(|(k, _)| k % 8 == 0);
-        asked.push(calls().0);
-        for (_, one) in freed.into_iter().chain(kept) {
-            harness.check_and_free(heap, one);
-        }
-        let dirty = arena.figures().unwrap().dirty.0;
-        assert!(dirty <= DIRTY_FLOOR, "{dirty} dirty bytes");
-    }
-    assert_eq!(asked[0], 0, "what is taken for the first time");
-    assert!(asked[3] > 0, "huge pages were asked for {asked:?} times");
-    assert!(calls().1 > 0, "what is free beside what is in use was never given up");
-}
-
 #[test]
 fn a_block_grows_into_cached_pages_behind_it_without_a_call() {
     let harness = Harness::new(Sim::new());

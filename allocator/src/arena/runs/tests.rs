@@ -77,12 +77,12 @@ fn the_highest_dirty_part_is_purged_first() {
 fn a_huge_page_is_purged_whole_once_all_of_it_is_free() {
     let mut fresh = Fresh::new(96);
     let (runs, chunks) = fresh.parts();
-    runs.set_units(chunks, 32);
+    runs.start_units(GranuleIdx(32));
     let unit = Granules(UNIT);
     assert_eq!(runs.take_first(chunks, Granules(96), ONE, 0), Some(GranuleIdx(0)));
     soil(chunks, GranuleIdx(32), unit, 1);
     runs.insert(chunks, GranuleIdx(32), Granules(31));
-    assert_eq!((runs.dirty(), runs.pinned()), (0, 31 * 16), "one granule is in use");
+    assert_eq!((runs.dirty(), runs.pinned()), (0, 31), "one granule is in use");
     assert!(runs.take_dirty(chunks, 1).is_none());
     runs.insert(chunks, GranuleIdx(63), ONE);
     assert_eq!((runs.dirty(), runs.pinned()), (512, 0));
@@ -90,15 +90,16 @@ fn a_huge_page_is_purged_whole_once_all_of_it_is_free() {
 }
 
 #[test]
-fn huge_pages_that_are_given_up_are_purged_in_part_and_clean_ones_not() {
+fn a_huge_page_that_is_given_up_is_purged_in_part() {
     let mut fresh = Fresh::new(96);
     let (runs, chunks) = fresh.parts();
-    runs.set_units(chunks, 32);
-    assert!(runs.take_at(chunks, GranuleIdx(0), Granules(50)));
-    assert_eq!((runs.dirty(), runs.pinned()), (0, 14 * 16), "resident with the rest of their huge page");
-    runs.set_units(chunks, u32::MAX);
-    assert_eq!((runs.dirty(), runs.pinned()), (14 * 16, 0));
-    assert_eq!(runs.take_dirty(chunks, 999), Some((GranuleIdx(50), Granules(14))));
+    runs.start_units(GranuleIdx(32));
+    assert!(runs.take_at(chunks, GranuleIdx(0), Granules(96)));
+    soil(chunks, GranuleIdx(40), Granules(2), 16);
+    runs.insert(chunks, GranuleIdx(40), Granules(4));
+    runs.break_units(chunks);
+    assert_eq!((runs.dirty(), runs.pinned()), (32, 0));
+    assert_eq!(runs.take_dirty(chunks, 99), Some((GranuleIdx(40), Granules(2))));
 }
 
 #[test]
@@ -128,6 +129,8 @@ fn the_holders_of_a_chunk_are_the_first_of_what_sums_it_up() {
 struct Shadow {
     free: Vec<bool>,
     dirty: Vec<u8>,
+    /// Free granules of huge pages that were given up.
+    broken: Vec<bool>,
     units_from: usize,
 }
 
@@ -146,19 +149,22 @@ impl Shadow {
     }
 
     fn set_free(&mut self, range: std::ops::Range<usize>, free: bool) {
-        self.free[range].fill(free);
-    }
-
-    /// Huge pages from another granule on.
-    fn set_units(&mut self, from: usize) {
-        for at in (0..self.free.len()).filter(|&at| self.free[at]) {
-            if let Some(unit) = self.unit(at)
-                && (!self.is_whole(at) || self.dirty[unit].iter().any(|&dirty| dirty > 0))
-            {
-                self.dirty[at] = 16;
+        let whole: Vec<bool> = (0..self.free.len()).map(|at| self.is_whole(at)).collect();
+        for at in range {
+            self.free[at] = free;
+            self.broken[at] = false;
+        }
+        for (at, whole) in whole.into_iter().enumerate() {
+            if whole || self.is_whole(at) {
+                self.broken[at] = false;
             }
         }
-        self.units_from = from;
+    }
+
+    fn break_units(&mut self) {
+        for at in self.units_from..self.free.len() {
+            self.broken[at] |= self.free[at] && !self.is_whole(at) && self.dirty[at] > 0;
+        }
     }
 
     /// Purgeable pages, and pinned ones.
@@ -171,8 +177,8 @@ impl Shadow {
                     let soiled = self.dirty[unit.clone()].iter().any(|&d| d > 0);
                     purgeable += if at == unit.start && soiled { UNIT_PAGES } else { 0 };
                 }
-                Some(_) => pinned += 16,
-                None => purgeable += dirty,
+                Some(_) if !self.broken[at] => pinned += dirty,
+                _ => purgeable += dirty,
             }
         }
         (purgeable, pinned)
@@ -205,12 +211,14 @@ proptest! {
         };
         let mut table = vec![Chunk::NOTHING; (far as usize + COUNT).div_ceil(CHUNK)];
         let (mut runs, chunks) = (Runs::new(), Chunks::new(&mut table));
-        runs.set_units(chunks, granule(units_from).0);
+        if units_from < COUNT {
+            runs.start_units(granule(units_from));
+        }
         runs.insert(chunks, GranuleIdx(0), Granules(GAP as u32));
         runs.insert(chunks, granule(GAP + 1), Granules((COUNT - GAP - 1) as u32));
         let mut free = vec![true; COUNT];
         free[GAP] = false;
-        let mut shadow = Shadow { free, dirty: vec![0; COUNT], units_from };
+        let mut shadow = Shadow { free, dirty: vec![0; COUNT], broken: vec![false; COUNT], units_from };
         let mut held: Vec<(usize, usize)> = Vec::new();
         for (op, len, pick) in ops {
             match op {
@@ -251,9 +259,8 @@ proptest! {
                     }
                 }
                 5 if len == 1 => {
-                    let units_from = [0, 8, 40, COUNT][pick.index(4)];
-                    runs.set_units(chunks, granule(units_from).0);
-                    shadow.set_units(units_from);
+                    runs.break_units(chunks);
+                    shadow.break_units();
                 }
                 _ => {}
             }

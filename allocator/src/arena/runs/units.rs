@@ -2,14 +2,12 @@
 //! invariant 4 of the runs.
 
 use super::Runs;
-use super::chunks::{Chunks, Dirt, Purge, soil};
-use crate::units::{GranuleIdx, Granules};
+use super::chunks::{Chunks, Dirt, Purge};
 use core::ops::Range;
 
 /// Granules of a huge page, and its pages. Only 4 KiB pages have huge ones of this size.
 pub const UNIT: u32 = 32;
 pub(super) const UNIT_PAGES: u32 = 512;
-pub(super) const GRANULE_PAGES: u8 = (UNIT_PAGES / UNIT) as u8;
 
 impl Dirt {
     /// Pages that a purge of this granule is to bring.
@@ -20,53 +18,39 @@ impl Dirt {
             Purge::Unit => UNIT_PAGES,
         }
     }
+
+    /// Pages of this granule that are pinned, if it is free beside a used one of its huge page.
+    fn pinned(self) -> u32 {
+        if self.purge == Purge::Nothing { self.pages as u32 } else { 0 }
+    }
 }
 
 impl Runs {
-    /// Says that from this granule on, the start of a huge page, there are huge pages, and only there. What
-    /// was resident as a huge page is dirty in all its pages from then on.
-    pub fn set_units(&mut self, chunks: &mut Chunks, from: u32) {
-        let lower = self.units_from.min(from);
-        self.for_runs_above(chunks, lower, |runs, chunks, run| {
-            runs.soil_units(chunks, run.clone());
-            runs.count_out(chunks, run.clone(), run);
-        });
-        self.units_from = from;
-        self.for_runs_above(chunks, lower, |runs, chunks, run| {
-            runs.count_in(chunks, run.clone(), run.clone());
-            runs.tree.refresh(chunks, run);
-        });
-    }
-
-    /// Calls `f` with all free runs that reach beyond a granule, the highest first.
-    fn for_runs_above(
-        &mut self,
-        chunks: &mut Chunks,
-        from: u32,
-        f: impl Fn(&mut Self, &mut Chunks, Range<u32>),
-    ) {
-        // Of an arena that has gained nothing there is no table to ask.
-        let mut next = if self.free > 0 { self.tree.highest_head(chunks) } else { None };
+    /// Gives up the huge pages that are free in part: their free granules may be purged one by one.
+    pub fn break_units(&mut self, chunks: &mut Chunks) {
+        if self.pinned == 0 {
+            return;
+        }
+        let mut next = self.tree.highest_head(chunks);
         while let Some(head) = next {
-            let run = head..head + chunks.len_from(head);
-            if run.end <= from {
+            let end = head + chunks.len_from(head);
+            if self.pinned == 0 || end <= self.units_from {
                 return;
             }
-            f(self, chunks, run);
-            next = head.checked_sub(1).and_then(|below| self.tree.last_head(chunks, below));
-        }
-    }
-
-    /// Marks as dirty what is resident of a free run with the huge pages that it is of.
-    fn soil_units(&self, chunks: &mut Chunks, run: Range<u32>) {
-        let mut at = run.start.max(self.units_from);
-        while let Some(unit) = self.unit_of(at).filter(|_| at < run.end) {
-            let part = at..run.end.min(unit + UNIT);
-            at = part.end;
-            let clean = part.len() == UNIT as usize && part.clone().all(|one| chunks.dirt(one).pages == 0);
-            if !clean {
-                soil(chunks, GranuleIdx(part.start), Granules(part.len() as u32), GRANULE_PAGES);
+            // Only the first and the last unit of a run can be free in part.
+            for edge in [head, end - 1] {
+                let Some(unit) = self.unit_of(edge) else { continue };
+                if self.unit_within(edge, head, end).is_some() {
+                    continue;
+                }
+                let part = unit.max(head)..(unit + UNIT).min(end);
+                for one in part.clone() {
+                    self.pinned -= chunks.dirt(one).pinned();
+                    self.count_pages(chunks, one);
+                }
+                self.tree.refresh(chunks, part);
             }
+            next = head.checked_sub(1).and_then(|below| self.tree.last_head(chunks, below));
         }
     }
 
@@ -100,12 +84,19 @@ impl Runs {
             let part = at..joined.end.min(unit + UNIT);
             at = part.end;
             if self.unit_within(unit, run.start, run.end).is_none() {
-                self.pinned += pages_of(part.len());
+                self.pinned += part.map(|one| chunks.dirt(one).pinned()).sum::<u32>();
                 continue;
             }
-            // All of it is free now: what was pinned before counts as one.
-            self.pinned -= pages_of(UNIT as usize - part.len());
-            if (unit..unit + UNIT).any(|one| chunks.dirt(one).pages > 0) {
+            // All of it is free now: what counted on its own before counts as one.
+            let mut soiled = false;
+            for one in unit..unit + UNIT {
+                soiled |= chunks.dirt(one).pages > 0;
+                if !part.contains(&one) {
+                    self.pinned -= chunks.dirt(one).pinned();
+                }
+                self.count_as(chunks, one, Purge::Nothing);
+            }
+            if soiled {
                 self.count_as(chunks, unit, Purge::Unit);
             }
         }
@@ -123,11 +114,15 @@ impl Runs {
             };
             let part = at..taken.end.min(unit + UNIT);
             at = part.end;
-            if self.unit_within(unit, run.start, run.end).is_some() {
-                self.count_as(chunks, unit, Purge::Nothing);
-                self.pinned += pages_of(UNIT as usize - part.len());
-            } else {
-                self.pinned -= pages_of(part.len());
+            let whole = self.unit_within(unit, run.start, run.end).is_some();
+            for one in if whole { unit..unit + UNIT } else { part.clone() } {
+                if !whole {
+                    self.pinned -= chunks.dirt(one).pinned();
+                }
+                self.count_as(chunks, one, Purge::Nothing);
+                if !part.contains(&one) {
+                    self.pinned += chunks.dirt(one).pinned();
+                }
             }
         }
     }
@@ -143,9 +138,4 @@ impl Runs {
         self.dirty += Dirt { purge, ..dirt }.purgeable();
         chunks.set_purge(at, purge);
     }
-}
-
-/// Pages of so many granules.
-fn pages_of(granules: usize) -> u32 {
-    granules as u32 * GRANULE_PAGES as u32
 }
