@@ -81,6 +81,32 @@ mod real {
     }
 }
 
+/// Not under Miri, which has no sleep by a raw system call.
+#[cfg(all(test, not(loom), not(miri)))]
+mod tests {
+    use super::Lock;
+    use std::sync::Barrier;
+    use std::time::Duration;
+
+    #[test]
+    fn a_waiter_sees_what_a_holder_wrote_that_took_long() {
+        static LOCK: Lock<u32> = Lock::new(0);
+        let held = Barrier::new(2);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut value = LOCK.lock();
+                held.wait();
+                // Longer than all spins and yields, so that the waiter sleeps.
+                std::thread::sleep(Duration::from_millis(20));
+                *value = 7;
+            });
+            held.wait();
+            assert!(LOCK.try_lock().is_none(), "nobody waits: the test shows nothing");
+            assert_eq!(*LOCK.lock(), 7);
+        });
+    }
+}
+
 /// spin's algorithm re-stated over loom's atomics: a compare-exchange in, a store out.
 #[cfg(loom)]
 mod model {
