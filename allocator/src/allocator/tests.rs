@@ -281,7 +281,7 @@ fn threads_without_a_heap_are_served_and_what_they_free_comes_home() {
 fn a_parked_heap_keeps_nothing_of_what_is_sent_to_it() {
     let harness = Harness::new(Sim::new());
     let (ending, other) = (harness.heap(), harness.heap());
-    let held: Vec<_> = (0..50).map(|_| harness.alloc(ending, 4096, 16).unwrap()).collect();
+    let held: Vec<_> = (0..20).map(|_| harness.alloc(ending, 4096, 16).unwrap()).collect();
     // SAFETY: this thread runs the heap and uses it no more.
     unsafe {
         ending.give_up(&harness.allocator.arena, &harness.allocator.registry);
