@@ -378,6 +378,10 @@ fn a_block_of_a_class_stays_where_it_is_while_half_of_it_is_used() {
     assert_eq!(harness.resize(held.at, 511), None);
     assert_eq!(harness.resize(held.at, 1025), None);
     harness.check_and_free(heap, held);
+    // No smaller class would hold it.
+    let small = harness.alloc(heap, 16, 16).unwrap();
+    assert!((1..=16).all(|size| harness.resize(small, size) == Some(small)));
+    harness.free(heap, small);
 }
 
 #[test]
