@@ -230,10 +230,10 @@ pub fn many<A: GlobalAlloc + Sync>(alloc: &'static A, threads: usize) {
     // Of what each thread has in a round, all of it at once; and the stacks, of which some pages are touched.
     let bound = threads * (64 * KIB + 2 * SIZES.iter().sum::<usize>()) + REST;
     let before = measure::resident();
-    let (started, done) = (Barrier::new(threads + 1), Barrier::new(threads + 1));
+    let (started, done) = (Barrier::new(threads), Barrier::new(threads));
     let handed: Vec<Mutex<Option<Sent>>> = (0..threads).map(|_| Mutex::new(None)).collect();
     std::thread::scope(|scope| {
-        for one in 0..threads {
+        let spawn = |one: usize| {
             let (started, done, handed) = (&started, &done, &handed);
             let builder = std::thread::Builder::new().stack_size(32 * KIB);
             let thread = builder.spawn_scoped(scope, move || {
@@ -249,10 +249,11 @@ pub fn many<A: GlobalAlloc + Sync>(alloc: &'static A, threads: usize) {
                 }
                 done.wait();
             });
-            thread.expect("a thread");
-        }
-        started.wait();
-        done.wait();
+            thread.expect("a thread")
+        };
+        let running: Vec<_> = (0..threads).map(spawn).collect();
+        // The scope alone waits for what they do, not for their end, when their heaps give back.
+        running.into_iter().for_each(|thread| thread.join().expect("a thread"));
     });
     let now = resident_over(before);
     assert!(now <= bound, "{} KiB resident, bound {} KiB", now / KIB, bound / KIB);
