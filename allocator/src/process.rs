@@ -51,7 +51,7 @@ pub fn current<W: ThreadWord>() -> &'static Heap {
 #[inline(never)]
 pub fn alloc_class<W: ThreadWord>(class: SizeClass) -> Option<Allocated> {
     let heap = ALLOCATOR.attach::<W>(on_new_heap::<W>);
-    let block = heap.map_or(core::ptr::null_mut(), |heap| heap.pop(class));
+    let block = current::<W>().pop(class);
     if !block.is_null() {
         return Some(Allocated::new(block, false));
     }

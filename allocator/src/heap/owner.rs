@@ -37,7 +37,7 @@ impl Heap {
         self.while_busy(|| {
             let site = self.site(arena);
             let mut central = self.shared.central.lock();
-            self.shared.take_inbox(&site, |class, parcel| central.keep(&site, class, parcel));
+            self.shared.keep_inbox(&site, &mut central);
             self.owned.hurried.set(false);
             let want = self.widen(class, u32::MAX).div_ceil(2) as usize;
             let (bin, magazine) = (self.bin(class), self.magazine(class));

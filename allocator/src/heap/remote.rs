@@ -62,7 +62,7 @@ impl Heap {
         let slot = Cell::new(core::ptr::null_mut());
         let refill = {
             let mut central = self.shared.central.lock();
-            self.shared.take_inbox(&site, |class, parcel| central.keep(&site, class, parcel));
+            self.shared.keep_inbox(&site, &mut central);
             let refill = central.refill(&site, class, core::slice::from_ref(&slot));
             self.tidy(&mut central, &site);
             refill
@@ -78,7 +78,7 @@ impl Heap {
 
     fn try_sort<O: Os>(&self, site: &Site<O>) -> bool {
         let Some(mut central) = self.shared.central.try_lock() else { return false };
-        self.shared.take_inbox(site, |class, parcel| central.keep(site, class, parcel));
+        self.shared.keep_inbox(site, &mut central);
         self.tidy(&mut central, site);
         true
     }
@@ -147,8 +147,13 @@ impl Shared {
         self.central.lock()
     }
 
+    /// Takes everything out of the inbox and into the depot.
+    pub(super) fn keep_inbox<O: Os>(&self, site: &Site<O>, central: &mut Central) {
+        self.take_inbox(site, |class, parcel| central.keep(site, class, parcel));
+    }
+
     /// Takes everything out of the inbox.
-    pub(super) fn take_inbox<O: Os>(&self, site: &Site<O>, mut each: impl FnMut(SizeClass, Parcel)) {
+    fn take_inbox<O: Os>(&self, site: &Site<O>, mut each: impl FnMut(SizeClass, Parcel)) {
         let mut link = self.inbox.take_all();
         while link != 0 {
             let head = site.block(link);

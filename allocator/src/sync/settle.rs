@@ -68,12 +68,10 @@ mod loom_models {
             self.settle::<F>()
         }
 
-        /// Holds the lock for something else, as `malloc_trim` does.
-        fn look<F: Fences>(&self, settles: bool) {
+        /// Holds the lock for something else, as `malloc_trim` does, and meets nobody.
+        fn look(&self) -> usize {
             drop(self.sorted.lock());
-            if settles {
-                self.settle::<F>();
-            }
+            0
         }
 
         fn settle<F: Fences>(&self) -> usize {
@@ -95,8 +93,12 @@ mod loom_models {
         }
     }
 
-    /// Two senders to an owner that sleeps. Returns in how many executions one met the other's lock.
-    fn explore<F: Fences + 'static>() -> usize {
+    /// A sender to an owner that sleeps, and another thread that does `other`; `sent` items in all. Returns
+    /// in how many executions one met the other's lock.
+    fn explore<F: Fences + 'static>(
+        sent: usize,
+        other: impl Fn(&Model) -> usize + Copy + Send + Sync + 'static,
+    ) -> usize {
         let met = std::sync::Arc::new(AtomicUsize::new(0));
         let seen = met.clone();
         loom::model(move || {
@@ -105,55 +107,34 @@ mod loom_models {
                 next: [UnsafeCell::new(0), UnsafeCell::new(0)],
                 sorted: Lock::new(0),
             });
-            let other = {
+            let thread = {
                 let model = model.clone();
-                thread::spawn(move || model.send::<F>(1))
+                thread::spawn(move || other(&model))
             };
-            let busy = model.send::<F>(0) + other.join().unwrap();
+            let busy = model.send::<F>(0) + thread.join().unwrap();
             seen.fetch_add((busy > 0) as usize, Plain::Relaxed);
             assert!(model.inbox.is_empty(), "something waits, and nobody will look");
-            assert_eq!(*model.sorted.lock(), SENDERS);
+            assert_eq!(*model.sorted.lock(), sent);
         });
         met.load(Plain::Relaxed)
     }
 
     #[test]
     fn loom_nothing_waits_when_the_last_sender_left() {
-        let met = explore::<Strong>();
+        let met = explore::<Strong>(SENDERS, |model| model.send::<Strong>(1));
         assert!(met > 10, "only {met} executions found the lock taken: the model shows nothing");
-    }
-
-    /// A sender, and another thread that holds the lock for something else. As `explore`.
-    fn explore_holder<F: Fences + 'static>(settles: bool) -> usize {
-        let met = std::sync::Arc::new(AtomicUsize::new(0));
-        let seen = met.clone();
-        loom::model(move || {
-            let model = Arc::new(Model {
-                inbox: Inbox::new(),
-                next: [UnsafeCell::new(0), UnsafeCell::new(0)],
-                sorted: Lock::new(0),
-            });
-            let holder = {
-                let model = model.clone();
-                thread::spawn(move || model.look::<F>(settles))
-            };
-            let busy = model.send::<F>(0);
-            holder.join().unwrap();
-            seen.fetch_add((busy > 0) as usize, Plain::Relaxed);
-            assert!(model.inbox.is_empty(), "something waits, and nobody will look");
-        });
-        met.load(Plain::Relaxed)
     }
 
     #[test]
     fn loom_nothing_waits_when_the_lock_was_held_for_something_else() {
-        assert!(explore_holder::<Strong>(true) > 0, "the lock was never met: the model shows nothing");
+        let met = explore::<Strong>(1, |model| model.look() + model.settle::<Strong>());
+        assert!(met > 0, "the lock was never met: the model shows nothing");
     }
 
     #[test]
     #[should_panic(expected = "something waits")]
     fn loom_a_holder_that_does_not_look_is_caught() {
-        explore_holder::<Strong>(false);
+        explore::<Strong>(1, Model::look);
     }
 
     struct Without;
@@ -164,6 +145,6 @@ mod loom_models {
     #[test]
     #[should_panic]
     fn loom_a_missing_fence_is_caught() {
-        explore::<Without>();
+        explore::<Without>(SENDERS, |model| model.send::<Without>(1));
     }
 }

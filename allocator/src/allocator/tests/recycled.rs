@@ -38,14 +38,20 @@ fn a_block_grows_into_cached_pages_behind_it_without_a_call() {
     harness.check_and_free(heap, held);
 }
 
-#[test]
-fn a_block_that_fits_cached_pages_elsewhere_is_copied_there() {
-    let harness = Harness::new(Sim::new());
-    let heap = harness.heap();
+/// A block of 1 MiB and cached pages elsewhere, where it is to be copied when it grows to 2 MiB.
+fn to_be_copied(harness: &Harness, heap: &Heap) -> (Held, *mut u8) {
     let held = harness.hold(heap, 1 << 20, 16, 5).unwrap();
     let cached = harness.alloc(heap, 3 << 20, 16).unwrap();
     harness.free(heap, cached);
     assert_eq!(harness.resize(held.at, 2 << 20), None, "a copy is to be made");
+    (held, cached)
+}
+
+#[test]
+fn a_block_that_fits_cached_pages_elsewhere_is_copied_there() {
+    let harness = Harness::new(Sim::new());
+    let heap = harness.heap();
+    let (held, cached) = to_be_copied(&harness, heap);
     assert_eq!(harness.alloc(heap, 2 << 20, 16), Some(cached));
     harness.check_and_free(heap, held);
 }
@@ -54,10 +60,7 @@ fn a_block_that_fits_cached_pages_elsewhere_is_copied_there() {
 fn a_block_whose_copy_was_refused_grows_where_it_is() {
     let harness = Harness::new(Sim::new());
     let heap = harness.heap();
-    let held = harness.hold(heap, 1 << 20, 16, 5).unwrap();
-    let cached = harness.alloc(heap, 3 << 20, 16).unwrap();
-    harness.free(heap, cached);
-    assert_eq!(harness.resize(held.at, 2 << 20), None, "a copy is to be made");
+    let (held, _) = to_be_copied(&harness, heap);
     let small = harness.hold(heap, 100, 16, 6).unwrap();
     // SAFETY: live blocks, followed to where they move.
     unsafe {
