@@ -13,7 +13,9 @@ if ! command -v aarch64-linux-gnu-gcc >/dev/null || ! command -v qemu-aarch64 >/
 fi
 root=/usr/aarch64-linux-gnu
 export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc
-export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER="qemu-aarch64 -L $root"
+# The emulator keeps a table of the pages that are reserved: of 1 TiB it takes half a minute for each program.
+run="prlimit --as=$((16 << 30)) qemu-aarch64 -L $root"
+export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER=$run
 code=0
 
 echo "# musl: no C compiler's library, the linker only"
@@ -25,7 +27,6 @@ echo "# aarch64"
 cargo_test -p brkmap --target $arm || code=1
 cargo build -p brkmap-tests --target $arm --bin exercise --bin exercise-rust || code=1
 cargo build --release -p brkmap-preload --target $arm || code=1
-run="qemu-aarch64 -L $root"
 bin=$BRKMAP_TARGET/$arm/debug
 so=$BRKMAP_TARGET/$arm/release/libbrkmap.so
 # Without optimisation and under emulation a storm of this size takes seconds.
