@@ -290,6 +290,7 @@ impl<O: Os> Allocator<O> {
 
     /// The heap of the calling thread, claimed where it has none. None in a thread whose exit hook ran,
     /// and where there can be no more heaps.
+    #[inline]
     pub fn attach<W: ThreadWord>(&self, on_new: impl FnOnce(&Heap)) -> Option<&Heap> {
         let word: *const Heap = W::get().cast();
         if core::ptr::eq(word, &EXITED) {
@@ -299,6 +300,12 @@ impl<O: Os> Allocator<O> {
             // SAFETY: a thread's word is EMPTY, EXITED or its heap, and heaps are never unmade.
             return Some(unsafe { &*word });
         }
+        self.attach_new::<W>(on_new)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn attach_new<W: ThreadWord>(&self, on_new: impl FnOnce(&Heap)) -> Option<&Heap> {
         let heap = self.registry.claim(&self.arena)?;
         // Before anything that may allocate.
         W::set(core::ptr::from_ref(heap).cast::<c_void>().cast_mut());

@@ -19,9 +19,10 @@ pub mod parcel;
 
 use crate::arena::{Geometry, RECORD};
 use crate::config::{GRANULE, GRANULE_SHIFT};
+use crate::fatal;
 use crate::size_class::{self, ByClass, CLASSES};
 use crate::units::{GranuleIdx, SizeClass};
-use bitmap::Bitmap;
+use bitmap::{Bitmap, Insertion};
 
 /// The record of a granule that is a slab. Guarded by the lock of the heap that owns it.
 #[repr(C)]
@@ -58,6 +59,39 @@ impl Slab {
     pub fn exhausted(&self) -> bool {
         self.used == capacity(self.class)
     }
+
+    /// Begins to put blocks back, which are of `class`, the slab's. Who does it counts them in `used`.
+    #[inline]
+    pub fn take_back(&mut self, class: SizeClass) -> Returned<'_> {
+        Returned { class, carved: self.carved as usize, free: self.free.insert() }
+    }
+}
+
+/// Blocks that are put back into their slab.
+pub struct Returned<'a> {
+    class: SizeClass,
+    carved: usize,
+    free: Insertion<'a>,
+}
+
+impl Returned<'_> {
+    /// Puts back the block at an offset. Where there is none the program ends.
+    #[inline]
+    pub fn block_at(&mut self, offset: usize) {
+        let Some(at) = index_of(self.class, offset) else { fatal::invalid_free(c"free(): invalid pointer") };
+        if at >= self.carved {
+            fatal::invalid_free(c"free(): invalid pointer");
+        }
+        self.free.set(at);
+    }
+
+    /// They are all back. Where one was there already the program ends.
+    #[inline]
+    pub fn done(self) {
+        if !self.free.done() {
+            fatal::invalid_free(c"free(): double free detected");
+        }
+    }
 }
 
 /// Blocks of a slab of a class.
@@ -78,18 +112,22 @@ const CAPACITY: ByClass<u16> = {
 
 /// The index of a block from its offset in its slab; None where no block can begin there. Behind the last
 /// block it is the class's capacity or more.
+///
+/// Divides by a multiplication: 2^32 by the size, rounded up, gives the index above 32 bits and, where
+/// nothing is left over, less than itself below them (Lemire, Kaser and Kurz, "Faster remainder by direct
+/// computation": exact while offset and size have 32 bits together).
 #[inline]
 pub fn index_of(class: SizeClass, offset: usize) -> Option<usize> {
-    let index = ((offset >> 4) * INVERSE[class.0 as usize] as usize) >> 16;
-    (index * size_class::bytes(class) == offset).then_some(index)
+    let inverse = INVERSE[class.0 as usize];
+    let product = offset as u64 * inverse as u64;
+    ((product as u32) < inverse).then_some((product >> 32) as usize)
 }
 
-/// 2^20 by the size of a class, rounded up: dividing by a multiplication.
 const INVERSE: ByClass<u32> = {
     let mut inverse = [0; 256];
     let mut class = 0;
     while class < CLASSES {
-        inverse[class] = (1u32 << 20).div_ceil(size_class::bytes(SizeClass(class as u8)) as u32);
+        inverse[class] = (1u64 << 32).div_ceil(size_class::bytes(SizeClass(class as u8)) as u64) as u32;
         class += 1;
     }
     inverse

@@ -25,25 +25,10 @@ impl Bitmap {
         }
     }
 
-    /// Sets bits. False where one was set already.
+    /// Begins to set bits, which count once they are `done`.
     #[inline]
-    pub fn insert_all(&mut self, bits: impl Iterator<Item = usize>) -> bool {
-        let (mut at, mut word, mut doubled) = (0, self.words[0], 0);
-        for bit in bits {
-            // Neighbours share a word, which is written once for all of them.
-            if bit / 64 != at {
-                self.words[at] = word;
-                at = bit / 64;
-                word = self.words[at];
-                self.summary |= 1 << at;
-            }
-            let bit = 1 << (bit % 64);
-            doubled |= word & bit;
-            word |= bit;
-        }
-        self.words[at] = word;
-        self.summary |= (self.words[0] != 0) as u64;
-        doubled == 0
+    pub fn insert(&mut self) -> Insertion<'_> {
+        Insertion { summary: self.summary, doubled: 0, bitmap: self }
     }
 
     /// Takes set bits out, from the lowest up, one for each of `places`.
@@ -66,6 +51,31 @@ impl Bitmap {
     }
 }
 
+/// Bits that are being set. What all of them share is kept at hand until they are done.
+pub struct Insertion<'a> {
+    summary: u64,
+    doubled: u64,
+    bitmap: &'a mut Bitmap,
+}
+
+impl Insertion<'_> {
+    /// Sets a bit, of those below `BITS`: others are taken modulo it, for an index that needs no test.
+    #[inline]
+    pub fn set(&mut self, at: usize) {
+        let word = &mut self.bitmap.words.0[at / 64 % WORDS];
+        self.doubled |= *word >> (at % 64) & 1;
+        *word |= 1 << (at % 64);
+        self.summary |= 1 << (at / 64 % WORDS);
+    }
+
+    /// False where one was set already.
+    #[inline]
+    pub fn done(self) -> bool {
+        self.bitmap.summary = self.summary;
+        self.doubled == 0
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -78,13 +88,19 @@ mod tests {
         bitmap
     }
 
+    fn insert(bitmap: &mut Bitmap, bits: &[usize]) -> bool {
+        let mut insertion = bitmap.insert();
+        bits.iter().for_each(|&bit| insertion.set(bit));
+        insertion.done()
+    }
+
     #[test]
     fn a_bit_is_set_once() {
         let mut bitmap = empty();
-        assert!(bitmap.insert_all([4095, 7].into_iter()));
-        assert!(!bitmap.insert_all([1, 4095].into_iter()) && bitmap.insert_all([0].into_iter()));
+        assert!(insert(&mut bitmap, &[4095, 7]));
+        assert!(!insert(&mut bitmap, &[1, 4095]) && insert(&mut bitmap, &[0]));
         assert_eq!(lowest(&mut bitmap, 9), [0, 1, 7, 4095]);
-        assert!(!bitmap.insert_all([5, 5].into_iter()));
+        assert!(!insert(&mut bitmap, &[5, 5]));
     }
 
     fn lowest(bitmap: &mut Bitmap, count: usize) -> Vec<usize> {
@@ -107,7 +123,7 @@ mod tests {
             let (mut bitmap, mut set) = (empty(), BTreeSet::new());
             for (more, count) in steps {
                 let more: Vec<usize> = more.into_iter().filter(|&at| set.insert(at)).collect();
-                prop_assert!(bitmap.insert_all(more.into_iter()));
+                prop_assert!(insert(&mut bitmap, &more));
                 let expected: Vec<usize> = set.iter().copied().take(count).collect();
                 prop_assert_eq!(&lowest(&mut bitmap, count), &expected);
                 set.retain(|at| !expected.contains(at));

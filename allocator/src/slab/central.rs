@@ -8,13 +8,12 @@
 
 use super::depot::Depot;
 use super::parcel::Parcel;
-use super::{Slab, capacity, index_of, record, start};
+use super::{Slab, capacity, record, start};
 use crate::arena::page_map::Entry;
 use crate::arena::{Arena, Geometry};
 use crate::config::{GRANULE, GRANULE_SHIFT};
-use crate::fatal;
 use crate::os::Os;
-use crate::row::{Row, part_or_end, split_or_end};
+use crate::row::{Row, at_or_end, part_or_end, split_or_end};
 use crate::size_class::{self, CLASSES};
 use crate::units::{Bytes, GranuleIdx, Granules, HeapId, Run, SizeClass};
 use core::cell::Cell;
@@ -191,61 +190,55 @@ impl Central {
     /// are retired. How many were not: they stand first then.
     pub fn release<O: Os>(&mut self, site: &Site<O>, class: SizeClass, blocks: &[Cell<*mut u8>]) -> usize {
         let mine = Entry::slab(site.heap, class);
-        let (mut rest, mut others) = (blocks, 0);
-        while let Some(block) = rest.first() {
+        let mut others = 0;
+        let mut rest = blocks.iter();
+        let mut next = rest.next();
+        while let Some(block) = next {
             let granule = site.granule_of(block.get());
-            let done = if site.entry_of(block.get()) == mine {
-                self.put_back(site, class, granule, rest)
-            } else {
-                let from = start(&site.geometry, granule).addr();
-                let elsewhere = |block: &Cell<*mut u8>| block.get().addr().wrapping_sub(from) >= GRANULE;
-                let these = rest.iter().take(rest.iter().position(elsewhere).unwrap_or(rest.len()));
-                let count = these.len();
-                // Where all before were others' too, they are in their places already.
-                if others + rest.len() < blocks.len() {
-                    blocks.iter().skip(others).zip(these).for_each(|(place, other)| place.swap(other));
+            if site.entry_of(block.get()) != mine {
+                // All before it are others' too, or back in their slabs.
+                at_or_end(blocks, others).swap(block);
+                others += 1;
+                next = rest.next();
+                continue;
+            }
+            let from = start(&site.geometry, granule).addr();
+            // SAFETY: a slab of this heap, and the lock is held; one record at a time.
+            let slab = unsafe { site.slab(granule) };
+            let (mut offset, mut count) = (block.get().addr() - from, 0);
+            let mut returned = slab.take_back(class);
+            // Blocks of one slab often come one behind the other.
+            loop {
+                returned.block_at(offset);
+                count += 1;
+                next = rest.next();
+                let Some(block) = next else { break };
+                offset = block.get().addr().wrapping_sub(from);
+                if offset >= GRANULE {
+                    break;
                 }
-                others += count;
-                count
-            };
-            rest = split_or_end(rest, done).1;
+            }
+            returned.done();
+            self.took_back(site, class, granule, count);
         }
         others
     }
 
     /// Puts a block of this heap back into its slab, as `release` does many.
     pub fn release_one<O: Os>(&mut self, site: &Site<O>, class: SizeClass, block: *mut u8) {
-        self.put_back(site, class, site.granule_of(block), &[Cell::new(block)]);
+        let granule = site.granule_of(block);
+        // SAFETY: as in `release`.
+        let mut returned = unsafe { site.slab(granule) }.take_back(class);
+        returned.block_at(block.addr() - start(&site.geometry, granule).addr());
+        returned.done();
+        self.took_back(site, class, granule, 1);
     }
 
-    /// Puts blocks back that are of a slab of this heap, up to the first that is not of it: blocks of one
-    /// slab often come one behind the other. How many it put back, which is one at least.
-    fn put_back<O: Os>(
-        &mut self,
-        site: &Site<O>,
-        class: SizeClass,
-        granule: GranuleIdx,
-        blocks: &[Cell<*mut u8>],
-    ) -> usize {
-        let from = start(&site.geometry, granule).addr();
-        // SAFETY: a slab of this heap, and the lock is held; one record at a time.
+    /// Blocks of a slab of this heap went back into it.
+    #[inline]
+    fn took_back<O: Os>(&mut self, site: &Site<O>, class: SizeClass, granule: GranuleIdx, count: usize) {
+        // SAFETY: as in `release`.
         let slab = unsafe { site.slab(granule) };
-        let carved = slab.carved as usize;
-        let mut count = 0;
-        let indices = blocks.iter().map_while(|block| {
-            let offset = block.get().addr().wrapping_sub(from);
-            if offset >= GRANULE {
-                return None;
-            }
-            count += 1;
-            match index_of(class, offset) {
-                Some(at) if at < carved => Some(at),
-                _ => fatal::invalid_free(c"free(): invalid pointer"),
-            }
-        });
-        if !slab.free.insert_all(indices) {
-            fatal::invalid_free(c"free(): double free detected");
-        }
         slab.used -= count as u16;
         let (used, listed) = (slab.used, slab.listed);
         self.used_bytes -= count * size_class::bytes(class);
@@ -255,7 +248,6 @@ impl Central {
         if used == 0 {
             self.on_empty(site, class, granule);
         }
-        count
     }
 
     /// The same for blocks that are this heap's, as they come.
@@ -316,6 +308,8 @@ impl Central {
         Some(run.head)
     }
 
+    // Rare, and out of line so that the loop of `release` has its registers for itself; `append` too.
+    #[inline(never)]
     fn on_empty<O: Os>(&mut self, site: &Site<O>, class: SizeClass, granule: GranuleIdx) {
         if self.kept != 0 && self.kept < granule.0 + 1 {
             return self.retire(site, granule);
@@ -340,6 +334,7 @@ impl Central {
         site.arena.free_run(Run { head: granule, len: Granules(1), zeroed: false }, touched);
     }
 
+    #[inline(never)]
     fn append<O: Os>(&mut self, site: &Site<O>, class: SizeClass, granule: GranuleIdx) {
         let list = &mut self.classes[class.0 as usize];
         let last = list.last;
