@@ -12,6 +12,7 @@
 //! failures, and it runs under Miri).
 
 pub mod linux;
+pub mod prefetch;
 #[cfg(test)]
 pub mod sim;
 pub mod thread;

@@ -9,6 +9,7 @@
 //! Who unpacks it reads one leaf in 28 blocks (of 128 bytes or more; one in twelve of 64 bytes, each block of
 //! 16): each read fetches a cache line that another core wrote.
 
+use crate::os::prefetch;
 use crate::row::{part_or_end, split_or_end};
 use crate::size_class;
 use crate::sync::inbox::Packed;
@@ -74,6 +75,9 @@ unsafe fn bundle(blocks: &[Cell<*mut u8>]) -> bool {
 /// The blocks are free, of that class, and the caller's; there is one at least.
 pub unsafe fn pack(class: SizeClass, blocks: &[Cell<*mut u8>]) -> *mut u8 {
     let per_leaf = per_leaf(class) as usize;
+    // Most of them were last written on another processor.
+    let leaves = blocks.iter().skip(per_leaf - 1).step_by(per_leaf);
+    leaves.for_each(|leaf| prefetch::to_write(leaf.get()));
     let (mut head, mut last) = (core::ptr::null_mut::<Leaf>(), core::ptr::null_mut::<Leaf>());
     let mut rest = blocks;
     while !rest.is_empty() {
@@ -119,6 +123,8 @@ pub unsafe fn label_of(head: *mut u8) -> Packed {
 /// The blocks of a parcel. Each leaf is read before it is handed over.
 pub struct Parcel {
     leaf: *mut Leaf,
+    /// The leaf behind it, on its way to the cache.
+    next: *mut Leaf,
     /// Distances of the leaf that are left, and blocks that are left in all.
     here: u32,
     left: usize,
@@ -130,7 +136,9 @@ impl Parcel {
     /// # Safety
     /// `head` was packed from `count` blocks of `class`, and is the caller's; so are the blocks from now on.
     pub unsafe fn open(head: *mut u8, class: SizeClass, count: usize) -> Parcel {
-        let mut parcel = Parcel { leaf: head.cast(), here: 0, left: count, bundled: per_leaf(class) > 1 };
+        let bundled = per_leaf(class) > 1;
+        let mut parcel =
+            Parcel { leaf: head.cast(), next: core::ptr::null_mut(), here: 0, left: count, bundled };
         // SAFETY: as the caller vouches.
         unsafe { parcel.read_leaf() };
         parcel
@@ -149,8 +157,11 @@ impl Parcel {
     /// # Safety
     /// The leaf is one of the parcel's.
     unsafe fn read_leaf(&mut self) {
+        // SAFETY: as the caller vouches: `pack` wrote it.
+        self.next = unsafe { (&raw const (*self.leaf).next).read() };
+        prefetch::to_read(self.next.cast());
         if self.bundled {
-            // SAFETY: as the caller vouches: `pack` wrote it.
+            // SAFETY: as above.
             self.here = unsafe { (&raw const (*self.leaf).here).read() } - 1;
         }
     }
@@ -173,11 +184,9 @@ impl Iterator for Parcel {
         }
         let leaf = self.leaf;
         if self.left > 0 {
-            // SAFETY: a leaf of the parcel that is not handed over yet; another one is behind it.
-            unsafe {
-                self.leaf = (&raw const (*leaf).next).read();
-                self.read_leaf();
-            }
+            self.leaf = self.next;
+            // SAFETY: a leaf of the parcel: more blocks are left than the one before stood for.
+            unsafe { self.read_leaf() };
         }
         Some(leaf.cast())
     }
