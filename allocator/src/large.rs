@@ -324,7 +324,7 @@ impl Large {
     /// Has huge pages come under a mapping of which `fresh` bytes have none yet, if it is long enough and
     /// the program recycles.
     fn advise<O: Os>(&self, arena: &Arena<O>, mapping: Mapping, fresh: usize) {
-        if self.state.lock().recycle.take(fresh) && mapping.len >= HUGE_PAGE {
+        if self.state.lock().recycle.take(mapping.len, fresh) {
             // SAFETY: a mapping that is this thread's alone. All of it is asked for, so that it stays one.
             unsafe { arena.os.advise_huge(mapping.at, mapping.len) };
         }

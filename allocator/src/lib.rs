@@ -15,7 +15,7 @@
 //!      heap              large              thread heaps │ mappings
 //!      slab                │                blocks of one class
 //!             arena                         runs of granules
-//!               os                          the kernel and libc
+//!               os                          the kernel, libc, the processor
 //!   units  size_class  config  fatal  row  sync
 //! ```
 #![deny(unsafe_code)]

@@ -1,4 +1,4 @@
-//! What the allocator asks of the kernel and of libc, as one checked interface.
+//! What the allocator asks of the kernel and of libc, as one checked interface; and of the processor.
 //!
 //! Memory is in one of three states, and each call names its transition:
 //!

@@ -67,7 +67,8 @@ impl Slab {
     }
 }
 
-/// Blocks that are put back into their slab.
+/// Blocks that are put back into their slab, until they are `done`.
+#[must_use]
 pub struct Returned<'a> {
     class: SizeClass,
     carved: usize,
@@ -113,9 +114,9 @@ const CAPACITY: ByClass<u16> = {
 /// The index of a block from its offset in its slab; None where no block can begin there. Behind the last
 /// block it is the class's capacity or more.
 ///
-/// Divides by a multiplication: 2^32 by the size, rounded up, gives the index above 32 bits and, where
-/// nothing is left over, less than itself below them (Lemire, Kaser and Kurz, "Faster remainder by direct
-/// computation": exact while offset and size have 32 bits together).
+/// Divides by a multiplication. The factor is 2^32 by the size, rounded up. The upper half of the product is
+/// the index; the lower half is less than the factor exactly where nothing is left over (Lemire, Kaser and
+/// Kurz, "Faster remainder by direct computation"; it holds while offset and size have 32 bits together).
 #[inline]
 pub fn index_of(class: SizeClass, offset: usize) -> Option<usize> {
     let inverse = INVERSE[class.0 as usize];

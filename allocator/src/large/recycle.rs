@@ -2,43 +2,52 @@
 //!
 //! Its first large blocks are not: what a program touches of them, and nothing else, is resident. One that
 //! gives back and takes again, over and over, pays for a fault at each page; a huge page is one fault for
-//! 512. So much may then be mapped on huge pages as was given back before, and half of each such mapping is
-//! spent of it: a program that goes on is never short of it, one that gave back once gets twice as much.
+//! 512. As much may then be mapped on huge pages as was given back before; half of each such mapping is
+//! charged against it. A program that goes on is never short of it, one that gave back once gets twice as
+//! much at most.
 
 use crate::config::HUGE_PAGE;
 
 /// Bytes given back from which on it is recycling.
 const AFTER: usize = 32 << 20;
 
+/// What counts of it at most: what was given back long ago says little, and pages that were never touched
+/// count too. A longer block is never on huge pages.
+const MOST: usize = 256 << 20;
+
 /// The end of a mapping that is made a whole huge page. Many sizes are a power of two and a header.
 const TAIL_MIN: usize = HUGE_PAGE / 16;
 
 pub struct Recycle {
     given_back: usize,
+    /// A mapping is on huge pages.
+    on: bool,
 }
 
 impl Recycle {
     pub const fn new() -> Self {
-        Recycle { given_back: 0 }
+        Recycle { given_back: 0, on: false }
     }
 
-    /// Notes an unmapped mapping.
+    /// Notes bytes that were unmapped.
     pub fn give_back(&mut self, bytes: usize) {
-        self.given_back = self.given_back.saturating_add(bytes);
+        self.given_back = self.given_back.saturating_add(bytes).min(MOST);
     }
 
-    /// Whether `fresh` new bytes should be on huge pages: then half of them are spent.
-    pub fn take(&mut self, fresh: usize) -> bool {
-        let huge = self.covers(fresh);
+    /// Whether a mapping of `len` bytes should be on huge pages, of which `fresh` are new: half of those are
+    /// charged then.
+    pub fn take(&mut self, len: usize, fresh: usize) -> bool {
+        let huge = len >= HUGE_PAGE && self.covers(len);
         if huge {
-            self.given_back -= fresh / 2;
+            self.given_back -= fresh.min(len) / 2;
+            self.on = true;
         }
         huge
     }
 
-    /// Whether the program recycles: then huge pages are kept whole, and long mappings in part.
+    /// Whether the program recycles, or did: then huge pages are kept whole, and long mappings in part.
     pub fn is_on(&self) -> bool {
-        self.given_back >= AFTER
+        self.on || self.given_back >= AFTER
     }
 
     fn covers(&self, len: usize) -> bool {
@@ -49,7 +58,7 @@ impl Recycle {
     pub fn length(&self, len: usize) -> usize {
         let tail = len % HUGE_PAGE;
         let longer = HUGE_PAGE - tail;
-        let whole = tail >= TAIL_MIN && longer <= len / 2 && self.covers(len);
+        let whole = tail >= TAIL_MIN && longer <= len / 2 && self.covers(len + longer);
         if whole { len + longer } else { len }
     }
 }
@@ -64,7 +73,7 @@ mod tests {
         let (page, len) = (4096, 5 << 20);
         let mut rounds = 0;
         assert!(!recycle.is_on());
-        while !recycle.take(len) {
+        while !recycle.take(len, len) {
             assert_eq!(recycle.length(len), len, "round {rounds}");
             recycle.give_back(len);
             rounds += 1;
@@ -72,9 +81,9 @@ mod tests {
         assert_eq!(rounds, AFTER.div_ceil(len));
         for _ in 0..100 {
             recycle.give_back(len);
-            assert!(recycle.take(len), "what goes on stays on huge pages");
+            assert!(recycle.take(len, len), "what goes on stays on huge pages");
+            assert!(recycle.is_on());
         }
-        assert!(recycle.is_on());
         assert_eq!(recycle.length(len), 6 << 20);
         for same in [1 << 20, 2 << 20, (2 << 20) + page, (2 << 20) + TAIL_MIN, (64 << 20) + page] {
             assert_eq!(recycle.length(same), same, "{same} bytes would become too many");
@@ -85,9 +94,10 @@ mod tests {
     #[test]
     fn what_was_given_back_once_is_soon_spent() {
         let mut recycle = Recycle::new();
-        recycle.give_back(1 << 30);
-        assert!(!recycle.take((1 << 30) + 1), "more than was given back");
-        let huge = (0..100).filter(|_| recycle.take(64 << 20)).count();
-        assert!((16..32).contains(&huge), "{huge}: twice as much as was given back, no more");
+        recycle.give_back(64 << 30);
+        assert!(!recycle.take(MOST + 1, 1), "the whole mapping counts, however little of it is new");
+        let huge = (0..1000).filter(|_| recycle.take(8 << 20, 8 << 20)).count() * (8 << 20);
+        assert!((MOST..2 * MOST).contains(&huge), "{huge} bytes");
+        assert!(!recycle.take(HUGE_PAGE - 1, 1) && recycle.is_on());
     }
 }

@@ -20,7 +20,7 @@ pub fn to_read(at: *const u8) {
 #[inline(always)]
 pub fn to_write(at: *const u8) {
     #[cfg(all(target_arch = "x86_64", not(miri)))]
-    // SAFETY: as above. Processors that do not know the instruction skip it.
+    // SAFETY: as above. A processor that does not know the instruction skips it.
     unsafe {
         core::arch::asm!("prefetchw [{}]", in(reg) at, options(nostack, preserves_flags, readonly));
     }

@@ -51,7 +51,8 @@ impl Bitmap {
     }
 }
 
-/// Bits that are being set. What all of them share is kept at hand until they are done.
+/// Bits that are being set. What all of them share is kept at hand until they are `done`.
+#[must_use]
 pub struct Insertion<'a> {
     summary: u64,
     doubled: u64,

@@ -250,7 +250,7 @@ impl Central {
         }
     }
 
-    /// The same for blocks that are this heap's, as they come.
+    /// As `release`, for blocks that are all this heap's, as they come.
     pub fn release_each<O: Os>(
         &mut self,
         site: &Site<O>,

@@ -32,6 +32,10 @@ type Distance = i32;
 
 const UNIT: usize = 16;
 const LEAF_BYTES: usize = 128;
+
+/// Leaves that are asked for before the first is written: as many lines as the nearest cache has room for
+/// beside others.
+const FETCHED: usize = 64;
 const HERE_AT: usize = core::mem::offset_of!(Leaf, here);
 const DISTANCES_AT: usize = HERE_AT + size_of::<u32>();
 
@@ -76,7 +80,7 @@ unsafe fn bundle(blocks: &[Cell<*mut u8>]) -> bool {
 pub unsafe fn pack(class: SizeClass, blocks: &[Cell<*mut u8>]) -> *mut u8 {
     let per_leaf = per_leaf(class) as usize;
     // Most of them were last written on another processor.
-    let leaves = blocks.iter().skip(per_leaf - 1).step_by(per_leaf);
+    let leaves = blocks.iter().skip(per_leaf - 1).step_by(per_leaf).take(FETCHED);
     leaves.for_each(|leaf| prefetch::to_write(leaf.get()));
     let (mut head, mut last) = (core::ptr::null_mut::<Leaf>(), core::ptr::null_mut::<Leaf>());
     let mut rest = blocks;
