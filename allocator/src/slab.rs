@@ -22,7 +22,7 @@ use crate::config::{GRANULE, GRANULE_SHIFT};
 use crate::fatal;
 use crate::size_class::{self, ByClass, CLASSES};
 use crate::units::{GranuleIdx, SizeClass};
-use bitmap::{Bitmap, Insertion};
+use bitmap::Bitmap;
 
 /// The record of a granule that is a slab. Guarded by the lock of the heap that owns it.
 #[repr(C)]
@@ -60,36 +60,15 @@ impl Slab {
         self.used == capacity(self.class)
     }
 
-    /// Begins to put blocks back, which are of `class`, the slab's. Who does it counts them in `used`.
+    /// Puts the block at an offset back, which is of `class`, the slab's: who does it counts it in `used`.
+    /// Where there is none, or it is there already, the program ends.
     #[inline]
-    pub fn take_back(&mut self, class: SizeClass) -> Returned<'_> {
-        Returned { class, carved: self.carved as usize, free: self.free.insert() }
-    }
-}
-
-/// Blocks that are put back into their slab, until they are `done`.
-#[must_use]
-pub struct Returned<'a> {
-    class: SizeClass,
-    carved: usize,
-    free: Insertion<'a>,
-}
-
-impl Returned<'_> {
-    /// Puts back the block at an offset. Where there is none the program ends.
-    #[inline]
-    pub fn block_at(&mut self, offset: usize) {
-        let Some(at) = index_of(self.class, offset) else { fatal::invalid_free(c"free(): invalid pointer") };
-        if at >= self.carved {
+    pub fn put_back(&mut self, class: SizeClass, offset: usize) {
+        let Some(at) = index_of(class, offset) else { fatal::invalid_free(c"free(): invalid pointer") };
+        if at >= self.carved as usize {
             fatal::invalid_free(c"free(): invalid pointer");
         }
-        self.free.set(at);
-    }
-
-    /// They are all back. Where one was there already the program ends.
-    #[inline]
-    pub fn done(self) {
-        if !self.free.done() {
+        if !self.free.insert(at) {
             fatal::invalid_free(c"free(): double free detected");
         }
     }

@@ -25,10 +25,15 @@ impl Bitmap {
         }
     }
 
-    /// Begins to set bits, which count once they are `done`.
+    /// Sets a bit, of those below `BITS`: others are taken modulo it, for an index that needs no test. False
+    /// where it was set already.
     #[inline]
-    pub fn insert(&mut self) -> Insertion<'_> {
-        Insertion { summary: self.summary, doubled: 0, bitmap: self }
+    pub fn insert(&mut self, at: usize) -> bool {
+        let (word, bit) = (&mut self.words.0[at / 64 % WORDS], 1 << (at % 64));
+        let new = *word & bit == 0;
+        *word |= bit;
+        self.summary |= 1 << (at / 64 % WORDS);
+        new
     }
 
     /// Takes set bits out, from the lowest up, one for each of `places`.
@@ -51,32 +56,6 @@ impl Bitmap {
     }
 }
 
-/// Bits that are being set. What all of them share is kept at hand until they are `done`.
-#[must_use]
-pub struct Insertion<'a> {
-    summary: u64,
-    doubled: u64,
-    bitmap: &'a mut Bitmap,
-}
-
-impl Insertion<'_> {
-    /// Sets a bit, of those below `BITS`: others are taken modulo it, for an index that needs no test.
-    #[inline]
-    pub fn set(&mut self, at: usize) {
-        let word = &mut self.bitmap.words.0[at / 64 % WORDS];
-        self.doubled |= *word >> (at % 64) & 1;
-        *word |= 1 << (at % 64);
-        self.summary |= 1 << (at / 64 % WORDS);
-    }
-
-    /// False where one was set already.
-    #[inline]
-    pub fn done(self) -> bool {
-        self.bitmap.summary = self.summary;
-        self.doubled == 0
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -90,9 +69,8 @@ mod tests {
     }
 
     fn insert(bitmap: &mut Bitmap, bits: &[usize]) -> bool {
-        let mut insertion = bitmap.insert();
-        bits.iter().for_each(|&bit| insertion.set(bit));
-        insertion.done()
+        // All of them, also behind one that was set.
+        bits.iter().filter(|&&bit| !bitmap.insert(bit)).count() == 0
     }
 
     #[test]

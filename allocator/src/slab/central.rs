@@ -206,10 +206,9 @@ impl Central {
             // SAFETY: a slab of this heap, and the lock is held; one record at a time.
             let slab = unsafe { site.slab(granule) };
             let (mut offset, mut count) = (block.get().addr() - from, 0);
-            let mut returned = slab.take_back(class);
             // Blocks of one slab often come one behind the other.
             loop {
-                returned.block_at(offset);
+                slab.put_back(class, offset);
                 count += 1;
                 next = rest.next();
                 let Some(block) = next else { break };
@@ -218,7 +217,6 @@ impl Central {
                     break;
                 }
             }
-            returned.done();
             self.took_back(site, class, granule, count);
         }
         others
@@ -228,9 +226,8 @@ impl Central {
     pub fn release_one<O: Os>(&mut self, site: &Site<O>, class: SizeClass, block: *mut u8) {
         let granule = site.granule_of(block);
         // SAFETY: as in `release`.
-        let mut returned = unsafe { site.slab(granule) }.take_back(class);
-        returned.block_at(block.addr() - start(&site.geometry, granule).addr());
-        returned.done();
+        let slab = unsafe { site.slab(granule) };
+        slab.put_back(class, block.addr() - start(&site.geometry, granule).addr());
         self.took_back(site, class, granule, 1);
     }
 

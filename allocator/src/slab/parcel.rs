@@ -32,12 +32,12 @@ type Distance = i32;
 
 const UNIT: usize = 16;
 const LEAF_BYTES: usize = 128;
+const HERE_AT: usize = core::mem::offset_of!(Leaf, here);
+const DISTANCES_AT: usize = HERE_AT + size_of::<u32>();
 
 /// Leaves that are asked for before the first is written: as many lines as the nearest cache has room for
 /// beside others.
 const FETCHED: usize = 64;
-const HERE_AT: usize = core::mem::offset_of!(Leaf, here);
-const DISTANCES_AT: usize = HERE_AT + size_of::<u32>();
 
 /// Blocks that one leaf stands for at most, itself included.
 fn per_leaf(class: SizeClass) -> u32 {
