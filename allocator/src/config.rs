@@ -17,6 +17,10 @@ pub const WINDOW_MIN: usize = 4 << 20;
 /// Thread heaps that can exist at once, parked ones included.
 pub const HEAP_LIMIT: u32 = 1 << 14;
 
+/// Parked heaps that keep their first pages, for the next threads: to give them back and to fault them in again
+/// costs about as much as to start a thread. Of the others all goes back.
+pub const WARM_HEAPS: usize = 8;
+
 /// First step by which the break moves, and the largest: doubling keeps the number of calls
 /// logarithmic, and the cap keeps `mlockall(MCL_FUTURE)` from filling what nobody asked for.
 pub const GROW_FIRST: usize = 1 << 20;

@@ -54,6 +54,7 @@ pub struct StdWord;
 
 std::thread_local! {
     static WORD: Cell<*const Heap> = const { Cell::new(&raw const EMPTY) };
+    static FREES: Cell<u32> = const { Cell::new(0) };
 }
 
 impl ThreadWord for StdWord {
@@ -65,6 +66,13 @@ impl ThreadWord for StdWord {
     #[inline(always)]
     fn set(word: *mut c_void) {
         WORD.with(|cell| cell.set(word.cast()));
+    }
+
+    fn count_free() -> u32 {
+        FREES.with(|frees| {
+            frees.set(frees.get().wrapping_add(1));
+            frees.get()
+        })
     }
 }
 

@@ -1,9 +1,9 @@
-//! The thread's word in initial-exec thread-local storage: two instructions to read, and no call.
+//! The thread's words in initial-exec thread-local storage: two instructions to read, and no call.
 //!
 //! `thread_local!` in a shared library goes through `__tls_get_addr`, which is slow and may allocate.
 //! Stable Rust has no `#[thread_local]`, so the symbol is made in assembly and its offset read from
 //! the global offset table (`@gottpoff`, `:gottprel:`). The library then needs static TLS space (the
-//! loader's DF_STATIC_TLS), of which one pointer is always to be had, even by dlopen.
+//! loader's DF_STATIC_TLS), of which two pointers are always to be had, even by dlopen.
 
 use brkmap_core::{NO_HEAP_STATIC, ThreadWord};
 use core::arch::{asm, global_asm};
@@ -17,8 +17,10 @@ global_asm!(
     ".hidden brkmap_thread_word",
     ".globl brkmap_thread_word",
     ".type brkmap_thread_word, @object",
-    ".size brkmap_thread_word, 8",
+    ".size brkmap_thread_word, 16",
     "brkmap_thread_word: .quad {empty}",
+    // The count of frees.
+    ".quad 0",
     ".popsection",
     empty = sym NO_HEAP_STATIC,
 );
@@ -58,6 +60,23 @@ impl ThreadWord for InitialExec {
                 options(nostack, preserves_flags),
             );
         }
+    }
+
+    fn count_free() -> u32 {
+        let count;
+        // SAFETY: changes this thread's own count, behind the word defined above.
+        unsafe {
+            asm!(
+                "mov {at}, qword ptr [rip + brkmap_thread_word@GOTTPOFF]",
+                "mov {count:e}, dword ptr fs:[{at} + 8]",
+                "add {count:e}, 1",
+                "mov dword ptr fs:[{at} + 8], {count:e}",
+                at = out(reg) _,
+                count = out(reg) count,
+                options(nostack),
+            );
+        }
+        count
     }
 }
 
@@ -100,5 +119,26 @@ impl ThreadWord for InitialExec {
                 options(nostack, preserves_flags),
             );
         }
+    }
+
+    fn count_free() -> u32 {
+        let count;
+        // SAFETY: changes this thread's own count, behind the word defined above.
+        unsafe {
+            asm!(
+                "mrs {base}, tpidr_el0",
+                "adrp {at}, :gottprel:brkmap_thread_word",
+                "ldr {at}, [{at}, #:gottprel_lo12:brkmap_thread_word]",
+                "add {at}, {base}, {at}",
+                "ldr {count:w}, [{at}, #8]",
+                "add {count:w}, {count:w}, #1",
+                "str {count:w}, [{at}, #8]",
+                base = out(reg) _,
+                at = out(reg) _,
+                count = out(reg) count,
+                options(nostack, preserves_flags),
+            );
+        }
+        count
     }
 }

@@ -6,6 +6,7 @@ use super::runs;
 use super::state::State;
 use crate::config::GRANULE;
 use crate::os::Os;
+use crate::sync::lock::Inherited;
 use crate::units::{GranuleIdx, Granules, div_up};
 use core::ops::Range;
 
@@ -14,23 +15,31 @@ impl<O: Os> Arena<O> {
     /// them. The page map is the truth: what has no entry is free.
     ///
     /// # Safety
-    /// The calling thread is the only one of the process and holds no lock of this arena.
+    /// As for `Allocator::repair_after_fork`.
     pub unsafe fn repair_after_fork(&self) {
         // SAFETY: as the caller vouches.
-        let torn = unsafe { self.started.reopen() };
+        let inherited = unsafe { self.started.reopen() };
+        if inherited == Inherited::Mine {
+            // Nobody else was changing it; the calling thread goes on where it was.
+            return;
+        }
         self.with_state(|state| {
             // Also where nothing was torn: the kernel's own copy may be.
             if state.top.owns_break() {
                 // SAFETY: as the caller vouches; the break is this arena's.
                 unsafe { self.os.settle_break() };
             }
-            if !torn && state.purging == 0 {
-                return;
+            if inherited == Inherited::Torn {
+                state.purging = 0;
+                state.stretches.settle();
+                self.rebuild(state);
             }
-            state.purging = 0;
-            state.stretches.settle();
-            self.rebuild(state);
         });
+    }
+
+    /// Whether the calling thread holds the lock.
+    pub fn is_mine(&self) -> bool {
+        self.started.is_mine()
     }
 
     fn rebuild(&self, state: &mut State) {

@@ -1,0 +1,128 @@
+//! The child of a fork: looked over before it uses what it inherited.
+//!
+//! ```text
+//!   fork()                     ─► libc calls `in_child` ─────────────┐
+//!   another's handler, before ours, or _Fork, or the system call     ├─► one thread repairs, once
+//!     a slow path  ─► `look`: the birth word reads zero ─────────────┤
+//!     a lock that no one will open ─► `watch` ───────────────────────┘
+//! ```
+//!
+//! The birth word lies on a page that the kernel zeroes in a fork's child, and in no other: a child that shares its
+//! parent's memory (vfork) finds all as it is, and its parent's other threads at work. Where the kernel has no such
+//! page the word is one like another; the handler then wipes it, and who waits very long for a lock asks for the
+//! process's number.
+
+use super::{ALLOCATOR, thread};
+use crate::os::Os;
+use crate::os::linux::page_wiped_by_fork;
+use crate::os::thread::ThreadWord;
+use crate::sync::birth::Birth;
+use crate::sync::lock::set_watch;
+use crate::sync::token::token;
+use core::ptr::null_mut;
+use core::sync::atomic::{AtomicI32, AtomicPtr, Ordering};
+use rustix::process::getpid;
+use rustix::thread::gettid;
+
+/// The birth word, from the first slow path on: no lock was taken before.
+static BIRTH: AtomicPtr<Birth> = AtomicPtr::new(null_mut());
+
+/// The word where there is no page for it.
+static KEPT: Birth = Birth::new();
+
+/// The number of the process that was looked over last, as far as it was asked for.
+static LOOKED_OVER: AtomicI32 = AtomicI32::new(0);
+
+/// Sleeps of a waiter, of 50 us each, before it thinks of a fork where only the process's number tells it. In a child
+/// that shares its parent's memory the number is another too, and the holder is at work.
+const PATIENCE: u32 = 4000;
+
+/// To be called before anything that relies on what another thread may have been changing at a fork: the slow paths.
+#[inline]
+pub fn look<W: ThreadWord>() {
+    let birth = BIRTH.load(Ordering::Acquire);
+    // SAFETY: null, or a birth word that stays for good.
+    if !unsafe { birth.as_ref() }.is_some_and(Birth::is_looked_over) {
+        look_over::<W>();
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn look_over<W: ThreadWord>() {
+    let birth = BIRTH.load(Ordering::Acquire);
+    // SAFETY: as in `look`.
+    let birth = unsafe { birth.as_ref() }.unwrap_or_else(begin::<W>);
+    if birth.is_looked_over() {
+        return;
+    }
+    let me = token();
+    birth.look_over(me, || {
+        // Of a child's threads only the first was there at the fork.
+        let alone = gettid() == getpid();
+        // SAFETY: the others of the parent are gone, and those of the child wait for this.
+        unsafe {
+            thread::repair_after_fork();
+            ALLOCATOR.repair_after_fork(me, alone);
+        }
+        note_process();
+    });
+}
+
+/// The first slow path of the process, of several threads at once perhaps.
+fn begin<W: ThreadWord>() -> &'static Birth {
+    set_watch(watch::<W>);
+    let page = page_wiped_by_fork();
+    let ours = page.map_or(&raw const KEPT, |page| page.cast_const().cast());
+    // SAFETY: a static, or a page that stays for good; zeros are a birth word.
+    let birth: &'static Birth = unsafe { &*ours };
+    birth.begin();
+    if page.is_none() {
+        note_process();
+    }
+    match BIRTH.compare_exchange(null_mut(), ours.cast_mut(), Ordering::AcqRel, Ordering::Acquire) {
+        Ok(_) => birth,
+        Err(theirs) => {
+            if let Some(page) = page {
+                let os = &ALLOCATOR.arena.os;
+                // SAFETY: mapped above, and nobody knows of it.
+                unsafe { os.unmap(page, os.page()) };
+            }
+            // SAFETY: as for ours.
+            unsafe { &*theirs }
+        }
+    }
+}
+
+fn note_process() {
+    // Relaxed: read by whoever is alone, or waits long.
+    LOOKED_OVER.store(getpid().as_raw_nonzero().get(), Ordering::Relaxed);
+}
+
+/// Whether this is another process than the one that was looked over last. True where nobody asked before.
+fn is_new_process() -> bool {
+    LOOKED_OVER.load(Ordering::Relaxed) != getpid().as_raw_nonzero().get()
+}
+
+/// libc's call in the child of `fork`. Somebody's handler may have been called before, and had it looked over.
+pub unsafe extern "C" fn in_child<W: ThreadWord>() {
+    forget_if_new();
+    look::<W>();
+}
+
+/// A thread sleeps for a lock.
+fn watch<W: ThreadWord>(slept: u32) {
+    if slept == PATIENCE && core::ptr::eq(BIRTH.load(Ordering::Acquire), &KEPT) {
+        forget_if_new();
+    }
+    look::<W>();
+}
+
+fn forget_if_new() {
+    // SAFETY: as in `look`.
+    if let Some(birth) = unsafe { BIRTH.load(Ordering::Acquire).as_ref() }
+        && is_new_process()
+    {
+        birth.forget();
+    }
+}
