@@ -162,7 +162,7 @@ impl<O: Os> Allocator<O> {
                     match freer {
                         Freer::Heap(heap) => heap.free_slow(arena, registry, entry, block),
                         Freer::Visitor => registry.send_home(arena, block),
-                        Freer::Consumer => registry.outboxes.put(arena, registry, block),
+                        Freer::Consumer => registry.outboxes().put(arena, registry, entry.class(), block),
                     }
                     self.relieve();
                 } else if let Some(len) = entry.as_span()
@@ -308,7 +308,8 @@ impl<O: Os> Allocator<O> {
     /// The heap of the calling thread, claimed where it has none. None where there can be no more heaps.
     #[inline]
     pub fn attach<W: ThreadWord>(&self, on_new: impl FnOnce(&Heap)) -> Option<&Heap> {
-        self.attached::<W>().or_else(|| self.attach_to::<W>(self.registry.claim(&self.arena, token()), on_new))
+        self.attached::<W>()
+            .or_else(|| self.attach_to::<W>(self.registry.claim(&self.arena, token()), on_new))
     }
 
     /// The heap of the calling thread, if it has one.
@@ -344,6 +345,7 @@ impl<O: Os> Allocator<O> {
     /// # Safety
     /// `heap` is the calling thread's, which does not use it again.
     pub unsafe fn detach<W: ThreadWord>(&self, heap: &Heap) {
+        self.registry.begin_parking(heap);
         W::set(core::ptr::from_ref(&EMPTY).cast::<c_void>().cast_mut());
         heap.give_up(&self.arena, &self.registry);
         // SAFETY: as the caller vouches.
@@ -356,7 +358,7 @@ impl<O: Os> Allocator<O> {
         if let Some(heap) = own {
             heap.give_back(&self.arena, &self.registry);
         }
-        self.registry.outboxes.empty(&self.arena, &self.registry);
+        self.registry.outboxes().empty(&self.arena, &self.registry);
         self.registry.for_each(|heap| heap.trim_shared(&self.arena));
         self.large.shrink_cache(&self.arena, 0);
         self.arena.purge_all();
@@ -377,9 +379,19 @@ impl<O: Os> Allocator<O> {
         }
     }
 
-    /// Whether the calling thread is in the middle of changing something: below a signal handler it is.
-    pub fn is_mine(&self) -> bool {
-        self.arena.is_mine() || self.large.is_mine() || self.registry.is_mine()
+    /// Whether the calling thread, whose token is `me`, is in the middle of changing something.
+    pub fn is_mine(&self, me: usize) -> bool {
+        self.arena.is_mine() || self.large.is_mine() || self.registry.is_mine(me)
+    }
+
+    /// A block for a request from below a signal handler that interrupted its own thread in the middle of a change: a
+    /// mapping, which needs no lock but one. None where it is that one.
+    pub fn alloc_barred(&self, size: usize, align: usize) -> Option<Allocated> {
+        if size > SIZE_MAX || self.large.is_mine() {
+            return None;
+        }
+        let LargeBlock { block, soiled } = self.large.alloc(&self.arena, size, align)?;
+        Some(Allocated { block, soiled })
     }
 }
 

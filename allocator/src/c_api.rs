@@ -145,7 +145,7 @@ pub unsafe fn realloc<W: ThreadWord>(block: *mut c_void, size: usize) -> *mut c_
         return fail(libc::ENOMEM);
     }
     // SAFETY: as the caller vouches.
-    let usable = match unsafe { ALLOCATOR.resize(block.cast(), size) } {
+    let usable = match unsafe { process::resize::<W>(block.cast(), size) } {
         Resized::To(same) => return same.cast(),
         Resized::Copy { usable } => usable,
     };
@@ -249,7 +249,6 @@ pub fn mallopt<W>(parameter: c_int, value: c_int) -> c_int {
 /// Gives back what is not in use. 1 where any memory was free to be given back.
 pub fn malloc_trim<W: ThreadWord>(_keep: usize) -> c_int {
     let before = Stats::read();
-    let heap = process::current::<W>();
-    ALLOCATOR.trim((!heap.is_none()).then_some(heap));
+    process::trim::<W>();
     (Stats::read().dirty_bytes < before.dirty_bytes) as c_int
 }

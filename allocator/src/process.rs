@@ -4,13 +4,13 @@ mod environment;
 pub mod fork;
 mod thread;
 
-use crate::allocator::{Allocated, Allocator};
+use crate::allocator::{Allocated, Allocator, Resized};
 use crate::heap::registry::Tables;
 use crate::os::linux::Linux;
 use crate::os::thread::ThreadWord;
 use crate::size_class;
 use crate::units::SizeClass;
-use fork::look;
+use fork::{Way, look};
 pub use thread::current;
 
 static TABLES: Tables = Tables::new();
@@ -22,7 +22,9 @@ pub static ALLOCATOR: Allocator<Linux> = Allocator::new(Linux::new(), &TABLES);
 #[cold]
 #[inline(never)]
 pub fn alloc_class<W: ThreadWord>(class: SizeClass) -> Option<Allocated> {
-    look::<W>();
+    if look::<W>() == Way::Barred {
+        return ALLOCATOR.alloc_barred(size_class::bytes(class), 1);
+    }
     let heap = thread::attach::<W>();
     let block = current::<W>().pop(class);
     if !block.is_null() {
@@ -51,12 +53,13 @@ pub fn alloc<W: ThreadWord>(size: usize, align: usize) -> Option<Allocated> {
 #[cold]
 #[inline(never)]
 pub fn alloc_big<W: ThreadWord>(size: usize, align: usize) -> Option<Allocated> {
-    look::<W>();
+    if look::<W>() == Way::Barred {
+        return ALLOCATOR.alloc_barred(size, align);
+    }
     // The first request of a process sets it up, whatever its size.
     thread::attach::<W>();
     ALLOCATOR.alloc_big(size, align).or_else(|| {
-        let heap = current::<W>();
-        ALLOCATOR.trim((!heap.is_none()).then_some(heap));
+        ALLOCATOR.trim(ALLOCATOR.attached::<W>());
         ALLOCATOR.alloc_big(size, align)
     })
 }
@@ -71,7 +74,30 @@ pub unsafe fn free_slow<W: ThreadWord>(block: *mut u8) {
     if block.is_null() {
         return;
     }
-    look::<W>();
+    if look::<W>() == Way::Barred {
+        // It is lost: whatever it goes through may be half changed.
+        return;
+    }
     // SAFETY: as the caller vouches.
     unsafe { ALLOCATOR.free_slow(thread::freer::<W>(), block) }
+}
+
+/// Changes a block's size without copying it, where that goes.
+///
+/// # Safety
+/// As for `Allocator::resize`.
+pub unsafe fn resize<W: ThreadWord>(block: *mut u8, size: usize) -> Resized {
+    if look::<W>() == Way::Barred {
+        // SAFETY: as the caller vouches.
+        return Resized::Copy { usable: unsafe { ALLOCATOR.usable(block) } };
+    }
+    // SAFETY: as the caller vouches.
+    unsafe { ALLOCATOR.resize(block, size) }
+}
+
+/// Gives back all that can be.
+pub fn trim<W: ThreadWord>() {
+    if look::<W>() == Way::Free {
+        ALLOCATOR.trim(ALLOCATOR.attached::<W>());
+    }
 }

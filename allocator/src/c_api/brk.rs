@@ -5,6 +5,7 @@ use super::{claim_break, fail};
 use crate::os::Os;
 use crate::os::thread::ThreadWord;
 use crate::process::ALLOCATOR;
+use crate::process::fork::look;
 use core::ffi::{c_int, c_void};
 
 const FAILED: *mut c_void = usize::MAX as *mut c_void;
@@ -23,6 +24,8 @@ pub fn brk<W: ThreadWord>(to: *mut c_void) -> c_int {
 /// Moves the break by what `increment` says of where it is: the break before.
 fn move_break<W: ThreadWord>(increment: impl FnOnce(*mut u8) -> libc::intptr_t) -> *mut c_void {
     claim_break::<W>();
+    // The child of a fork has to know where the break is; below a handler the lock says what is barred.
+    _ = look::<W>();
     let os = &ALLOCATOR.arena.os;
     ALLOCATOR.arena.with_break_held(|ours| {
         let brk = os.current_break();

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   thread ─┐
-//!   thread ─┴► an outbox, by the thread's token, under its lock ──full──► a parcel for each heap and class
+//!   thread ─┴► an outbox, by the thread's token, under its lock ──enough of a class──► a parcel for each heap
 //! ```
 //!
 //! A thread that never allocates has no heap, and makes none. The first blocks that it frees go home one by one: most
@@ -14,19 +14,35 @@ use super::exposed;
 use super::registry::Registry;
 use super::remote::send_each;
 use crate::arena::Arena;
+use crate::config::HOMING;
 use crate::os::Os;
-use crate::row::{Row, part_or_end};
+use crate::row::{Row, at_or_end, part_or_end};
+use crate::size_class::{self, ByClass, CLASSES};
 use crate::sync::lock::Lock;
 use crate::sync::token::token;
+use crate::units::SizeClass;
 use core::cell::Cell;
 use core::sync::atomic::{AtomicBool, Ordering, compiler_fence};
 
 /// Outboxes: for as many threads at once that free without a heap.
-const BOXES: usize = 16;
+const BOXES: usize = 8;
 const _: () = assert!(BOXES.is_power_of_two());
 
-/// Blocks of an outbox: with its lock and the count, five cache lines.
-const ROOM: usize = 37;
+/// Blocks of a class that wait in an outbox at most, with the one that is too many; and how many bytes they may be.
+const ROOM: usize = 16;
+const ROOM_BYTES: usize = 4096;
+
+/// The same for each class; 1 where none should wait.
+const ROOMS: ByClass<u8> = {
+    let mut rooms = [1; 256];
+    let mut class = 0;
+    while class < HOMING.0 as usize {
+        let fit = ROOM_BYTES / size_class::bytes(SizeClass(class as u8));
+        rooms[class] = if fit > ROOM { ROOM as u8 } else { (fit + (fit == 0) as usize) as u8 };
+        class += 1;
+    }
+    rooms
+};
 
 pub struct Outboxes(Row<Outbox, BOXES>);
 
@@ -37,37 +53,39 @@ struct Outbox {
     sparse: AtomicBool,
 }
 
+type Blocks = [Cell<*mut u8>; ROOM];
+
 /// A block stands in its place before it is counted, so a fork may copy this between any two stores.
 struct Held {
-    blocks: Row<*mut u8, ROOM>,
-    count: usize,
+    counts: Row<u8, CLASSES>,
+    blocks: Row<Blocks, CLASSES>,
 }
 
 // SAFETY: the blocks are free, and the outbox's own.
 unsafe impl Send for Held {}
 
 impl Held {
-    /// Takes a block in. Whether there is no more room.
-    fn put(&mut self, block: *mut u8) -> bool {
-        self.blocks[self.count] = block;
+    /// Takes a block in. All of its class, if they are as many as may wait.
+    fn put(&mut self, class: SizeClass, block: *mut u8) -> Option<Blocks> {
+        let count = self.counts[class.0 as usize];
+        at_or_end(&self.blocks[class.0 as usize], count as usize).set(block);
         compiler_fence(Ordering::Release);
-        self.count += 1;
-        self.count == ROOM
+        self.counts[class.0 as usize] = count + 1;
+        (count + 1 >= ROOMS[class.0 as usize]).then(|| self.take(class).0)
     }
 
-    /// All its blocks, and how many they are.
-    fn take_all(&mut self) -> ([Cell<*mut u8>; ROOM], usize) {
-        let all = (self.blocks.0.map(Cell::new), self.count);
+    /// All blocks of a class, and how many they are.
+    fn take(&mut self, class: SizeClass) -> (Blocks, usize) {
+        let blocks = self.blocks[class.0 as usize].clone();
         compiler_fence(Ordering::Release);
-        self.count = 0;
-        all
+        (blocks, core::mem::take(&mut self.counts[class.0 as usize]) as usize)
     }
 }
 
 impl Outbox {
     const fn new() -> Self {
-        let held = Held { blocks: Row([core::ptr::null_mut(); ROOM]), count: 0 };
-        Outbox { held: Lock::new(held), sparse: AtomicBool::new(false) }
+        let blocks = Row([const { [const { Cell::new(core::ptr::null_mut()) }; ROOM] }; CLASSES]);
+        Outbox { held: Lock::new(Held { counts: Row([0; CLASSES]), blocks }), sparse: AtomicBool::new(false) }
     }
 
     fn send<O: Os>(&self, arena: &Arena<O>, registry: &Registry, blocks: &[Cell<*mut u8>]) {
@@ -85,7 +103,7 @@ impl Outboxes {
     }
 
     /// Takes a block of a slab in that the calling thread frees, which has no heap.
-    pub fn put<O: Os>(&self, arena: &Arena<O>, registry: &Registry, block: *mut u8) {
+    pub fn put<O: Os>(&self, arena: &Arena<O>, registry: &Registry, class: SizeClass, block: *mut u8) {
         // The upper bits of the product depend on all of the token's.
         let hash = (token() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let outbox = &self.0[(hash >> (u64::BITS - BOXES.trailing_zeros())) as usize];
@@ -93,10 +111,10 @@ impl Outboxes {
         if !outbox.sparse.load(Ordering::Relaxed)
             && let Some(mut held) = outbox.held.try_lock()
         {
-            if held.put(exposed(block)) {
-                let (blocks, count) = held.take_all();
-                drop(held);
-                outbox.send(arena, registry, part_or_end(&blocks, 0..count));
+            let full = held.put(class, exposed(block));
+            drop(held);
+            if let Some(blocks) = full {
+                outbox.send(arena, registry, part_or_end(&blocks, 0..ROOMS[class.0 as usize] as usize));
             }
             return;
         }
@@ -107,8 +125,10 @@ impl Outboxes {
     /// Sends everything home.
     pub fn empty<O: Os>(&self, arena: &Arena<O>, registry: &Registry) {
         for outbox in &self.0.0 {
-            let (blocks, count) = outbox.held.lock().take_all();
-            outbox.send(arena, registry, part_or_end(&blocks, 0..count));
+            for class in (0..CLASSES as u8).map(SizeClass) {
+                let (blocks, count) = outbox.held.lock().take(class);
+                outbox.send(arena, registry, part_or_end(&blocks, 0..count));
+            }
         }
     }
 

@@ -46,6 +46,7 @@ pub struct Tables {
     seats: Seats<HEAPS, WORDS>,
     /// Which have no pages, and must be written anew before they are used.
     blank: Blank<WORDS>,
+    outboxes: Outboxes,
 }
 
 impl Tables {
@@ -54,6 +55,7 @@ impl Tables {
             heaps: Row([const { AtomicPtr::new(core::ptr::null_mut()) }; HEAPS]),
             seats: Seats::new(),
             blank: Blank::none(),
+            outboxes: Outboxes::new(),
         }
     }
 
@@ -69,7 +71,6 @@ pub struct Registry {
     growth: Lock<()>,
     /// Tokens of the threads that have a heap to free with, or 0.
     freeing: [AtomicUsize; FREEING],
-    pub outboxes: Outboxes,
 }
 
 fn seat_of(id: HeapId) -> usize {
@@ -87,7 +88,6 @@ impl Registry {
             count: AtomicU32::new(0),
             growth: Lock::new(()),
             freeing: [const { AtomicUsize::new(0) }; FREEING],
-            outboxes: Outboxes::new(),
         }
     }
 
@@ -101,6 +101,7 @@ impl Registry {
             None => self.make(arena, me)?,
         };
         heap.start_running();
+        self.tables.seats.settle(seat_of(heap.id()), me);
         Some(heap)
     }
 
@@ -151,10 +152,16 @@ impl Registry {
         }
     }
 
+    /// The calling thread is about to give up its heap: even if it is interrupted, it does not come back to it.
+    pub fn begin_parking(&self, heap: &Heap) {
+        let seat = seat_of(heap.id());
+        self.tables.seats.hold(seat, self.tables.seats.owner(seat));
+    }
+
     /// Leaves a heap to the next thread that claims one, and gives back what pages of it can go.
     ///
     /// # Safety
-    /// The calling thread runs the heap, gave up what it had at hand, and does not touch the owner's half again.
+    /// The calling thread runs the heap, gave up what it had at hand (`Heap::give_up`), and does not touch the owner's half again.
     pub unsafe fn park<O: Os>(&self, arena: &Arena<O>, heap: &Heap) {
         let seat = seat_of(heap.id());
         self.stop_freeing(heap);
@@ -186,7 +193,7 @@ impl Registry {
         let at = self.place(seat);
         // SAFETY: a mapping for one heap, of which nobody knows.
         unsafe { Heap::create(at, id, &arena.started()) };
-        self.tables.seats.open(seat, me);
+        self.tables.seats.hold(seat, me);
         // MADE (Release).
         self.count.store(id.0, Ordering::Release);
         // SAFETY: created above; heaps are never unmade.
@@ -198,7 +205,7 @@ impl Registry {
     fn map_heaps<O: Os>(&self, arena: &Arena<O>, seat: usize) -> Option<()> {
         let stride = heap_bytes(arena)?;
         // Under a limit of address space, a sixteenth of it.
-        let room = (arena.os.address_limit() / 16 / stride).clamp(HEAPS_MIN, HEAPS);
+        let room = (arena.os.address_limit() / 16).checked_div(stride)?.clamp(HEAPS_MIN, HEAPS);
         let most = seat.clamp(1, TOGETHER).min(room.saturating_sub(seat));
         let mut counts = [most, 1].into_iter().filter(|&count| (1..=most).contains(&count));
         let (at, count) = counts.find_map(|count| Some((arena.os.map(count * stride)?, count)))?;
@@ -226,6 +233,11 @@ impl Registry {
     pub fn lender(&self, class: SizeClass) -> Option<&Heap> {
         let below = (class.0 as u32).checked_rem(self.count().min(WARM_HEAPS as u32))?;
         Some(self.heap(HeapId(1 + below)))
+    }
+
+    /// Where threads without a heap leave what they free.
+    pub fn outboxes(&self) -> &Outboxes {
+        &self.tables.outboxes
     }
 
     /// Sends a block of a slab to its heap.
@@ -261,7 +273,7 @@ impl Registry {
         // SAFETY: as the caller vouches.
         unsafe { self.tables.blank.inherit() };
         // SAFETY: as the caller vouches.
-        unsafe { self.outboxes.repair_after_fork() };
+        unsafe { self.tables.outboxes.repair_after_fork() };
         for slot in self.freeing.iter().filter(|slot| slot.load(Ordering::Relaxed) != me) {
             slot.store(0, Ordering::Relaxed);
         }
@@ -290,9 +302,13 @@ impl Registry {
         self.tables.seats.owner(seat_of(heap.id()))
     }
 
-    /// Whether the calling thread is in the middle of changing what is known of all heaps, or one of them.
-    pub fn is_mine(&self) -> bool {
-        let mut mine = self.growth.is_mine() || self.tables.blank.is_mine() || self.outboxes.is_mine();
+    /// Whether the calling thread, whose token is `me`, is in the middle of changing what is known of all heaps, or one
+    /// of them.
+    pub fn is_mine(&self, me: usize) -> bool {
+        let own = self.tables.seats.find(me, self.count() as usize);
+        let busy = own.is_some_and(|seat| !self.tables.blank.is(seat) && self.heap(id_of(seat)).is_busy());
+        let mut mine =
+            busy || self.growth.is_mine() || self.tables.blank.is_mine() || self.tables.outboxes.is_mine();
         self.look_through(|heap| mine |= heap.is_mine());
         mine
     }

@@ -181,11 +181,7 @@ impl Shared {
 
 /// Sends blocks to the heaps whose slabs they are of; the order they stand in changes. Whether one of those is mostly
 /// free.
-pub(super) fn send_each<O: Os>(
-    arena: &Arena<O>,
-    registry: &Registry,
-    blocks: &[Cell<*mut u8>],
-) -> bool {
+pub(super) fn send_each<O: Os>(arena: &Arena<O>, registry: &Registry, blocks: &[Cell<*mut u8>]) -> bool {
     // Of no heap's: only to look blocks up.
     let site = Site { arena, geometry: arena.started(), heap: HeapId(0) };
     let (mut rest, mut sparse) = (blocks, false);

@@ -20,7 +20,7 @@ use crate::sync::birth::Birth;
 use crate::sync::lock::set_watch;
 use crate::sync::token::token;
 use core::ptr::null_mut;
-use core::sync::atomic::{AtomicI32, AtomicPtr, Ordering};
+use core::sync::atomic::{AtomicI32, AtomicPtr, AtomicUsize, Ordering};
 use rustix::process::getpid;
 use rustix::thread::gettid;
 
@@ -37,36 +37,79 @@ static LOOKED_OVER: AtomicI32 = AtomicI32::new(0);
 /// that shares its parent's memory the number is another too, and the holder is at work.
 const PATIENCE: u32 = 4000;
 
+/// The token of the thread that a signal handler interrupted in a slow path, and forked; or 0. What it held in the
+/// parent it holds in the child, until the handler has returned.
+static INTERRUPTED: AtomicUsize = AtomicUsize::new(0);
+
+/// Whether a request may go its way.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    Free,
+    /// It comes from below a signal handler that forked, and interrupted this thread in the middle of a change: no
+    /// lock of ours may be waited for, and nothing of the thread's heap be touched.
+    Barred,
+}
+
 /// To be called before anything that relies on what another thread may have been changing at a fork: the slow paths.
 #[inline]
-pub fn look<W: ThreadWord>() {
+pub fn look<W: ThreadWord>() -> Way {
     let birth = BIRTH.load(Ordering::Acquire);
     // SAFETY: null, or a birth word that stays for good.
-    if !unsafe { birth.as_ref() }.is_some_and(Birth::is_looked_over) {
-        look_over::<W>();
+    let looked_over = unsafe { birth.as_ref() }.is_some_and(Birth::is_looked_over);
+    // Relaxed: a thread asks about its own store.
+    if looked_over && INTERRUPTED.load(Ordering::Relaxed) == 0 {
+        return Way::Free;
     }
+    look_closer::<W>()
 }
 
 #[cold]
 #[inline(never)]
-fn look_over<W: ThreadWord>() {
+fn look_closer<W: ThreadWord>() -> Way {
+    let me = token();
+    if look_over::<W>() && is_interrupted::<W>() {
+        INTERRUPTED.store(me, Ordering::Relaxed);
+        if thread::current::<W>().is_busy() {
+            // Its lists are half changed: nobody is to use them before the thread goes on.
+            thread::let_go::<W>();
+        }
+    }
+    if INTERRUPTED.load(Ordering::Relaxed) != me {
+        return Way::Free;
+    }
+    if is_interrupted::<W>() {
+        return Way::Barred;
+    }
+    INTERRUPTED.store(0, Ordering::Relaxed);
+    Way::Free
+}
+
+/// Whether the calling thread is in the middle of a change: it asks from below a signal handler then.
+fn is_interrupted<W: ThreadWord>() -> bool {
+    thread::is_mine() || ALLOCATOR.is_mine(token()) || thread::current::<W>().is_busy()
+}
+
+/// Has the child looked over, where nobody did. Whether this call did it.
+fn look_over<W: ThreadWord>() -> bool {
     let birth = BIRTH.load(Ordering::Acquire);
     // SAFETY: as in `look`.
     let birth = unsafe { birth.as_ref() }.unwrap_or_else(begin::<W>);
-    if birth.is_looked_over() {
-        return;
+    let mut done = false;
+    if !birth.is_looked_over() {
+        let me = token();
+        birth.look_over(me, || {
+            // Of a child's threads only the first was there at the fork.
+            let alone = gettid() == getpid();
+            // SAFETY: the others of the parent are gone, and those of the child wait for this.
+            unsafe {
+                thread::repair_after_fork();
+                ALLOCATOR.repair_after_fork(me, alone);
+            }
+            note_process();
+            done = true;
+        });
     }
-    let me = token();
-    birth.look_over(me, || {
-        // Of a child's threads only the first was there at the fork.
-        let alone = gettid() == getpid();
-        // SAFETY: the others of the parent are gone, and those of the child wait for this.
-        unsafe {
-            thread::repair_after_fork();
-            ALLOCATOR.repair_after_fork(me, alone);
-        }
-        note_process();
-    });
+    done
 }
 
 /// The first slow path of the process, of several threads at once perhaps.
@@ -107,15 +150,15 @@ fn is_new_process() -> bool {
 /// libc's call in the child of `fork`. Somebody's handler may have been called before, and had it looked over.
 pub unsafe extern "C" fn in_child<W: ThreadWord>() {
     forget_if_new();
-    look::<W>();
+    _ = look::<W>();
 }
 
-/// A thread sleeps for a lock.
+/// A thread sleeps for a lock. It is in the middle of something by right: nothing of its own is barred.
 fn watch<W: ThreadWord>(slept: u32) {
     if slept == PATIENCE && core::ptr::eq(BIRTH.load(Ordering::Acquire), &KEPT) {
         forget_if_new();
     }
-    look::<W>();
+    look_over::<W>();
 }
 
 fn forget_if_new() {

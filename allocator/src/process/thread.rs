@@ -2,7 +2,7 @@
 
 use super::{ALLOCATOR, environment, fork};
 use crate::allocator::Freer;
-use crate::heap::Heap;
+use crate::heap::{EMPTY, Heap};
 use crate::os::thread::{ThreadWord, arm_exit, at_fork_child, drop_exit, exit_key};
 use crate::sync::lock::Lock;
 use core::ffi::c_void;
@@ -63,6 +63,12 @@ fn freer_without<W: ThreadWord>() -> Freer<'static> {
     heap.flatten().map_or(Freer::Consumer, Freer::Heap)
 }
 
+/// Takes the calling thread's heap from it, in the middle of a change, until it asks for one again: then it gets the
+/// same (`Registry::claim`).
+pub fn let_go<W: ThreadWord>() {
+    W::set(core::ptr::from_ref(&EMPTY).cast::<c_void>().cast_mut());
+}
+
 /// A thread has its first heap, or one again.
 #[cold]
 fn on_new_heap<W: ThreadWord>(heap: &Heap) {
@@ -109,4 +115,9 @@ extern "C" fn at_unload() {
 pub unsafe fn repair_after_fork() {
     // SAFETY: as the caller vouches; the key behind it is one word.
     unsafe { EXIT_KEY.inherit() };
+}
+
+/// Whether the calling thread is in the middle of changing what is known of the hook.
+pub fn is_mine() -> bool {
+    EXIT_KEY.is_mine()
 }

@@ -10,7 +10,7 @@
 //!
 //! Edge LOOK: the two fences (SeqCst) stand between a store and a look at what the other side stored. The side whose
 //! fence comes second sees the other's store: the owner finds that somebody looks, or the looker that it is blank.
-//! Without them both may miss it.
+//! Without them both may miss it. What an earlier looker did is ordered by its lock (edge RELEASE).
 
 use super::lock::{Guard, Lock};
 use super::{AtomicU64, Ordering, fence};

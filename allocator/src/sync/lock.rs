@@ -131,10 +131,10 @@ impl<T, O: Orderings> Lock<T, O> {
         }
     }
 
-    /// Whether anybody holds it.
+    /// Whether anybody holds it. If not, what the last holder did is seen.
     pub fn is_taken(&self) -> bool {
-        // Relaxed: a glance, which the caller orders where it has to be more.
-        self.holder.load(Ordering::Relaxed) != 0
+        // RELEASE (Acquire).
+        self.holder.load(O::LOCK) != 0
     }
 
     /// Whether the calling thread holds it.
@@ -282,7 +282,9 @@ mod tests {
         assert_eq!(unsafe { lock.inherit() }, Inherited::Mine);
         assert!(lock.try_lock().is_none());
         drop(guard);
-        std::thread::scope(|scope| scope.spawn(|| core::mem::forget(lock.lock())).join().expect("the thread"));
+        std::thread::scope(|scope| {
+            scope.spawn(|| core::mem::forget(lock.lock())).join().expect("the thread")
+        });
         assert!(!lock.is_mine() && lock.try_lock().is_none());
         // SAFETY: as above; the guard was forgotten.
         assert_eq!(unsafe { lock.inherit() }, Inherited::Torn);

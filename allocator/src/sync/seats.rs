@@ -3,6 +3,8 @@
 //! ```text
 //!   owner    token │   0   │ token │   0   │ …     the truth, a word for each seat
 //!   vacant     0   │   1   │   0   │   1   │ …     where to look first, a bit for each
+//!
+//!   0 ──take──► token, moving ──settle──► token ──hold──► token, moving ──leave──► 0
 //! ```
 //!
 //! A thread has a seat from one compare-exchange on until one store, so a fork copies a table in which every seat
@@ -11,7 +13,8 @@
 //!
 //! A vacant bit may be set where a seat is taken already (the compare-exchange fails then, and the next is tried);
 //! where it is not set its thread is just leaving, and is about to set it. To set and clear bits twice does no harm,
-//! so whoever repairs the table may be the interrupted thread's own signal handler.
+//! so whoever repairs the table may be the interrupted thread's own signal handler. While a thread is on its way in
+//! or out its seat is its own, but not to be used by such a handler.
 //!
 //! Edge PARK: leave's store (Release) → take's compare-exchange (Acquire): who takes a seat sees all that its last
 //! owner did there.
@@ -29,6 +32,9 @@ impl Orderings for Strong {
     const LEAVE: Ordering = Ordering::Release;
     const TAKE: Ordering = Ordering::Acquire;
 }
+
+/// Of an owner's word: it is on its way in or out. Tokens are even.
+const MOVING: usize = 1;
 
 /// Seats of a word of bits.
 const BITS: usize = u64::BITS as usize;
@@ -60,15 +66,20 @@ impl<const SEATS: usize, const WORDS: usize, O: Orderings> Seats<SEATS, WORDS, O
         }
     }
 
-    /// The calling thread, whose token is `me`, takes a seat that was made for it.
-    pub fn open(&self, seat: usize, me: usize) {
+    /// The calling thread, whose token is `me`, has a seat from now on that it took or held.
+    pub fn settle(&self, seat: usize, me: usize) {
         if let Some(owner) = self.owners.get(seat) {
-            // Relaxed: nobody knows of the seat.
+            // Relaxed: it is the thread's own, or nobody knows of it.
             owner.store(me, Ordering::Relaxed);
         }
     }
 
-    /// Takes the lowest vacant seat of the first `seats`.
+    /// The calling thread, whose token is `me`, is on its way to a seat that was made for it, or from its own.
+    pub fn hold(&self, seat: usize, me: usize) {
+        self.settle(seat, me | MOVING);
+    }
+
+    /// Takes the lowest vacant seat of the first `seats`; `settle` follows.
     pub fn take(&self, me: usize, seats: usize) -> Option<usize> {
         let mut words = self.vacant.iter().zip(self.owners.chunks(BITS)).zip((0..seats).step_by(BITS));
         words.find_map(|((word, owners), first)| Some(first + take_of::<O>(word, owners, me)?))
@@ -85,10 +96,10 @@ impl<const SEATS: usize, const WORDS: usize, O: Orderings> Seats<SEATS, WORDS, O
     /// The token of the thread that has a seat, or 0.
     pub fn owner(&self, seat: usize) -> usize {
         // Relaxed: a thread sees its own, and a fork's child what was there.
-        self.owners.get(seat).map_or(0, |owner| owner.load(Ordering::Relaxed))
+        self.owners.get(seat).map_or(0, |owner| owner.load(Ordering::Relaxed) & !MOVING)
     }
 
-    /// The first seat of the first `seats` that the thread of a token has already.
+    /// The first seat of the first `seats` that the thread of a token has already, and is not moving to or from.
     pub fn find(&self, me: usize, seats: usize) -> Option<usize> {
         // Relaxed: as above. Of an ended thread with the same token this one is the successor, which libc orders.
         self.owners.iter().take(seats).position(|owner| owner.load(Ordering::Relaxed) == me)
@@ -117,7 +128,7 @@ fn take_of<O: Orderings>(word: &AtomicU64, owners: &[AtomicUsize], me: usize) ->
     while left != 0 {
         let seat = left.trailing_zeros() as usize;
         // PARK (Acquire).
-        if owners.get(seat)?.compare_exchange(0, me, O::TAKE, Ordering::Relaxed).is_ok() {
+        if owners.get(seat)?.compare_exchange(0, me | MOVING, O::TAKE, Ordering::Relaxed).is_ok() {
             word.fetch_and(!bit(seat), Ordering::Relaxed);
             return Some(seat);
         }
@@ -162,12 +173,10 @@ mod loom_models {
         let met = std::sync::Arc::new(AtomicUsize::new(0));
         let seen = met.clone();
         loom::model(move || {
-            let model = Arc::new(Model::<O> {
-                seats: Seats::new(),
-                heaps: [UnsafeCell::new(0), UnsafeCell::new(0)],
-            });
+            let model =
+                Arc::new(Model::<O> { seats: Seats::new(), heaps: [UnsafeCell::new(0), UnsafeCell::new(0)] });
             for seat in 0..2 {
-                model.seats.open(seat, token());
+                model.seats.settle(seat, token());
                 model.seats.leave(seat);
             }
             let churn = |model: &Model<O>| {
@@ -232,7 +241,7 @@ mod tests {
     fn three() -> Seats<128, 2> {
         let seats = Seats::new();
         for seat in [0, 1, 70] {
-            seats.open(seat, 7);
+            seats.settle(seat, 6);
         }
         seats
     }
@@ -240,12 +249,23 @@ mod tests {
     #[test]
     fn the_lowest_vacant_seat_is_taken_first_and_what_somebody_has_is_found() {
         let seats = three();
-        assert_eq!((seats.take(8, 128), seats.find(7, 128), seats.find(8, 128)), (None, Some(0), None));
+        assert_eq!((seats.take(8, 128), seats.find(6, 128), seats.find(8, 128)), (None, Some(0), None));
         seats.leave(70);
         seats.leave(1);
         assert_eq!(seats.vacant(128), 2);
-        assert_eq!([8, 9, 10].map(|me| seats.take(me, 128)), [Some(1), Some(70), None]);
-        assert_eq!((seats.owner(1), seats.owner(70), seats.vacant(128)), (8, 9, 0));
+        assert_eq!([8, 10, 12].map(|me| seats.take(me, 128)), [Some(1), Some(70), None]);
+        assert_eq!((seats.owner(1), seats.owner(70), seats.vacant(128)), (8, 10, 0));
+    }
+
+    #[test]
+    fn a_seat_is_not_found_while_its_thread_is_on_its_way_in_or_out() {
+        let seats = three();
+        seats.leave(1);
+        assert_eq!((seats.take(8, 128), seats.find(8, 128)), (Some(1), None));
+        seats.settle(1, 8);
+        assert_eq!(seats.find(8, 128), Some(1));
+        seats.hold(1, 8);
+        assert_eq!((seats.find(8, 128), seats.owner(1)), (None, 8));
     }
 
     /// Copies between any two stores of a thread that takes or leaves.
@@ -254,7 +274,7 @@ mod tests {
         let seats = three();
         seats.owners[1].store(0, Ordering::Relaxed);
         seats.leave(70);
-        seats.owners[70].store(9, Ordering::Relaxed);
+        seats.owners[70].store(8 | MOVING, Ordering::Relaxed);
         assert_eq!(seats.take(8, 128), None, "one is not to be seen yet, one is taken already");
         for seat in [0, 1, 70] {
             seats.mend(seat);

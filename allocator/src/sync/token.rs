@@ -1,6 +1,6 @@
 //! What tells a thread from every other.
 
-/// A word that no other living thread has, never 0, and the same in the child of a fork: the thread pointer. A
+/// A word that no other living thread has, even and never 0, and the same in the child of a fork: the thread pointer. A
 /// thread that ended may leave it to a later one.
 #[cfg(all(target_arch = "x86_64", not(miri), not(loom)))]
 #[inline(always)]
@@ -35,7 +35,7 @@ pub fn token() -> usize {
 #[cfg(all(not(loom), any(miri, not(any(target_arch = "x86_64", target_arch = "aarch64")))))]
 pub fn token() -> usize {
     // SAFETY: no preconditions. Miri counts its threads from 0.
-    unsafe { libc::pthread_self() as usize + 1 }
+    unsafe { (libc::pthread_self() as usize + 1) * 2 }
 }
 
 /// Loom's threads all run on one of the system's.
@@ -43,9 +43,9 @@ pub fn token() -> usize {
 pub fn token() -> usize {
     use std::cell::Cell;
     use std::sync::atomic::{AtomicUsize, Ordering};
-    static NEXT: AtomicUsize = AtomicUsize::new(1);
+    static NEXT: AtomicUsize = AtomicUsize::new(2);
     loom::thread_local! {
-        static TOKEN: Cell<usize> = Cell::new(NEXT.fetch_add(1, Ordering::Relaxed));
+        static TOKEN: Cell<usize> = Cell::new(NEXT.fetch_add(2, Ordering::Relaxed));
     }
     TOKEN.with(Cell::get)
 }
@@ -62,7 +62,7 @@ mod tests {
             together.wait();
             let (first, again) = (token(), token());
             together.wait();
-            assert!(first != 0 && first == again);
+            assert!(first != 0 && first.is_multiple_of(2) && first == again);
             first
         };
         let mut tokens = std::thread::scope(|scope| {
