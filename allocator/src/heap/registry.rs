@@ -142,13 +142,18 @@ impl Registry {
         heap
     }
 
-    /// The thread of a heap allocates, or ends: if it had the heap to free with, another may have one.
+    /// The thread of a heap allocates: if it had the heap to free with, another may have one.
+    #[inline]
     pub fn stop_freeing(&self, heap: &Heap) {
         if heap.only_frees(false) {
-            let me = self.tables.seats.owner(seat_of(heap.id()));
-            for slot in &self.freeing {
-                _ = slot.compare_exchange(me, 0, Ordering::Relaxed, Ordering::Relaxed);
-            }
+            self.let_another_free(self.tables.seats.owner(seat_of(heap.id())));
+        }
+    }
+
+    #[cold]
+    fn let_another_free(&self, me: usize) {
+        for slot in &self.freeing {
+            _ = slot.compare_exchange(me, 0, Ordering::Relaxed, Ordering::Relaxed);
         }
     }
 
@@ -164,10 +169,14 @@ impl Registry {
     /// The calling thread runs the heap, gave up what it had at hand (`Heap::give_up`), and does not touch the owner's half again.
     pub unsafe fn park<O: Os>(&self, arena: &Arena<O>, heap: &Heap) {
         let seat = seat_of(heap.id());
-        self.stop_freeing(heap);
+        let (me, only_freed) = (self.tables.seats.owner(seat), heap.only_frees(false));
         heap.mark_parked();
         self.give_pages(arena, seat, heap);
         self.tables.seats.leave(seat);
+        // Behind that, so that the other one finds the heap.
+        if only_freed {
+            self.let_another_free(me);
+        }
     }
 
     /// Of the pages of a heap that is about to be parked, a few heaps keep what a thread begins with. The first ones
