@@ -4,8 +4,8 @@
 //!   size, alignment ─┬─ at most 32 KiB ──────────► a class of the thread's heap
 //!                    ├─ below the threshold ─────► a span of the arena
 //!                    └─ the threshold and above ─► a mapping
-//!   pointer ─┬─ in the window ─► page map: a slab's class │ a span
-//!            └─ elsewhere ─────► a large mapping, or nobody's
+//!   pointer ─┬─ the page map knows it ─► a slab's class │ a span
+//!            └─ it does not ──────────► a large mapping, or nobody's
 //! ```
 
 use crate::arena::Arena;
@@ -94,37 +94,18 @@ impl<O: Os> Allocator<O> {
     }
 
     fn alloc_span(&self, size: usize, align: usize) -> Option<Allocated> {
-        let geometry = self.arena.start()?;
-        if size.max(align) > geometry.window / 2 {
-            return None;
-        }
-        let len = Granules(size.max(1).div_ceil(GRANULE) as u32);
-        if len > Entry::SPAN_MAX {
-            return None;
-        }
-        let align = Granules(align.div_ceil(GRANULE) as u32);
-        let run = self.arena.alloc_run(len, align)?;
-        for granule in run.head.0..run.head.0 + run.len.0 {
-            let entry = if granule == run.head.0 { Entry::span(run.len) } else { Entry::SPAN_BODY };
-            // SAFETY: the run is this thread's, and inside the arena.
-            unsafe { geometry.map.set(granule as usize, entry) };
-        }
-        let block = geometry.base.wrapping_add((run.head.0 as usize) << GRANULE_SHIFT);
-        Some(Allocated::new(block, run.zeroed))
+        let granules = |bytes: usize| bytes.div_ceil(GRANULE).try_into().ok().map(Granules);
+        let len = granules(size.max(1)).filter(|&len| len <= Entry::SPAN_MAX)?;
+        let run = self.arena.alloc_run(len, granules(align)?, Entry::span(len))?;
+        Some(Allocated::new(self.arena.started().start(run.head), run.zeroed))
     }
 
-    /// The page-map entry of a pointer into the arena, with its granule. A mapping may lie inside the
-    /// window too, where the arena is not: its entry is FREE, or that of a hole that the arena grew across.
+    /// The page-map entry of a pointer into the arena, with its granule. Elsewhere it is FREE, a large mapping
+    /// in the middle of the arena included.
     fn entry_of(&self, block: *mut u8) -> Option<(GranuleIdx, Entry)> {
         let geometry = self.arena.geometry()?;
-        let offset = block.addr().wrapping_sub(geometry.base.addr());
-        if offset >= geometry.window {
-            return None;
-        }
-        let granule = offset >> GRANULE_SHIFT;
-        // SAFETY: inside the window, as just tested.
-        let entry = unsafe { geometry.map.get(granule) };
-        (entry != Entry::FREE && entry != Entry::HOLE).then_some((GranuleIdx(granule as u32), entry))
+        let entry = self.arena.entry_at(geometry, block.addr());
+        (entry != Entry::FREE).then(|| (geometry.granule_of(block.addr()), entry))
     }
 
     /// Frees a block that the fast path did not take: its magazine is full, it is a span or a mapping, or the
@@ -133,6 +114,9 @@ impl<O: Os> Allocator<O> {
     /// # Safety
     /// `block` is a live block of this allocator, not null, given up by the caller.
     pub unsafe fn free_slow(&self, heap: Option<&Heap>, block: *mut u8) {
+        if heap.is_some_and(|heap| heap.follow_window(&self.arena) && heap.push(block)) {
+            return;
+        }
         match self.entry_of(block) {
             // SAFETY: as the caller vouches.
             None => unsafe {
@@ -160,11 +144,6 @@ impl<O: Os> Allocator<O> {
     }
 
     fn free_span(&self, run: Run) {
-        let geometry = self.arena.started();
-        for granule in run.head.0..run.head.0 + run.len.0 {
-            // SAFETY: the span's granules, whose block was given up.
-            unsafe { geometry.map.set(granule as usize, Entry::FREE) };
-        }
         self.arena.free_run(run, Bytes(GRANULE));
         self.relieve();
     }
@@ -223,8 +202,9 @@ impl<O: Os> Allocator<O> {
         }
         let want = Granules(size.div_ceil(GRANULE) as u32);
         if want < len {
-            self.cut_span(granule, len, want);
-        } else if want > len && !self.extend_span(granule, len, want) {
+            self.arena.cut_run(granule, len, want);
+            self.relieve();
+        } else if want > len && !self.arena.extend_run(granule, len, Granules(want.0 - len.0)) {
             return copy;
         }
         Resized::To(block)
@@ -258,34 +238,6 @@ impl<O: Os> Allocator<O> {
             Some(usable) => Resized::Copy { usable },
             None => invalid_realloc(),
         }
-    }
-
-    /// Makes a span longer in place; false where what lies behind it is not free.
-    fn extend_span(&self, head: GranuleIdx, len: Granules, want: Granules) -> bool {
-        if !self.arena.extend_run(head, len, Granules(want.0 - len.0)) {
-            return false;
-        }
-        let geometry = self.arena.started();
-        // SAFETY: the granules were gained for this span a moment ago.
-        unsafe {
-            for added in head.0 + len.0..head.0 + want.0 {
-                geometry.map.set(added as usize, Entry::SPAN_BODY);
-            }
-            geometry.map.set(head.0 as usize, Entry::span(want));
-        }
-        true
-    }
-
-    /// Gives the end of a span back.
-    fn cut_span(&self, head: GranuleIdx, len: Granules, want: Granules) {
-        let geometry = self.arena.started();
-        // SAFETY: the span's granules; the block's owner is resizing it, so nobody else reads the entry.
-        unsafe { geometry.map.set(head.0 as usize, Entry::span(want)) };
-        self.free_span(Run {
-            head: GranuleIdx(head.0 + want.0),
-            len: Granules(len.0 - want.0),
-            zeroed: false,
-        });
     }
 
     /// The heap of the calling thread, claimed where it has none. None in a thread whose exit hook ran,

@@ -17,11 +17,11 @@ pub mod central;
 mod depot;
 pub mod parcel;
 
-use crate::arena::{Geometry, RECORD};
-use crate::config::{GRANULE, GRANULE_SHIFT};
+use crate::arena::RECORD;
+use crate::config::GRANULE;
 use crate::fatal;
 use crate::size_class::{self, ByClass, CLASSES};
-use crate::units::{GranuleIdx, SizeClass};
+use crate::units::SizeClass;
 use bitmap::Bitmap;
 
 /// The record of a granule that is a slab. Guarded by the lock of the heap that owns it.
@@ -112,19 +112,6 @@ const INVERSE: ByClass<u32> = {
     }
     inverse
 };
-
-/// The record of a granule.
-///
-/// # Safety
-/// The granule was gained by the arena of this geometry.
-pub unsafe fn record(geometry: &Geometry, granule: GranuleIdx) -> *mut Slab {
-    geometry.records.wrapping_add(granule.0 as usize * RECORD).cast()
-}
-
-/// The first byte of a granule.
-pub fn start(geometry: &Geometry, granule: GranuleIdx) -> *mut u8 {
-    geometry.base.wrapping_add((granule.0 as usize) << GRANULE_SHIFT)
-}
 
 #[cfg(test)]
 mod tests {

@@ -16,12 +16,12 @@ pub fn sbrk<W: ThreadWord>(increment: libc::intptr_t) -> *mut c_void {
 
 /// Sets the break. Below what this allocator has it cannot go: ENOMEM.
 pub fn brk<W: ThreadWord>(to: *mut c_void) -> c_int {
-    let moved = move_break::<W>(|brk| to.addr().wrapping_sub(brk.addr()) as libc::intptr_t);
+    let moved = move_break::<W>(|brk| to.addr().wrapping_sub(brk) as libc::intptr_t);
     if moved == FAILED { -1 } else { 0 }
 }
 
 /// Moves the break by what `increment` says of where it is: the break before.
-fn move_break<W: ThreadWord>(increment: impl FnOnce(*mut u8) -> libc::intptr_t) -> *mut c_void {
+fn move_break<W: ThreadWord>(increment: impl FnOnce(usize) -> libc::intptr_t) -> *mut c_void {
     claim_break::<W>();
     let os = &ALLOCATOR.arena.os;
     ALLOCATOR.arena.with_break_held(|ours| {
@@ -33,11 +33,10 @@ fn move_break<W: ThreadWord>(increment: impl FnOnce(*mut u8) -> libc::intptr_t) 
             _ => {
                 let by = increment.unsigned_abs();
                 // SAFETY: what lies above the arena's end is the callers' of sbrk.
-                brk.addr().checked_sub(by).is_some_and(|to| to >= ours.addr())
-                    && unsafe { os.shrink_break(by) }
+                brk.checked_sub(by).is_some_and(|to| to >= ours) && unsafe { os.shrink_break(by) }
             }
         };
-        if moved { brk.cast() } else { no_memory() }
+        if moved && brk != 0 { core::ptr::with_exposed_provenance_mut(brk) } else { no_memory() }
     })
 }
 

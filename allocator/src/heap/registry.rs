@@ -58,6 +58,7 @@ impl Registry {
             Some(heap) => heap,
             None => self.make(arena)?,
         };
+        heap.follow_window(arena);
         heap.start_running();
         Some(heap)
     }
@@ -82,7 +83,6 @@ impl Registry {
     }
 
     fn make<O: Os>(&self, arena: &Arena<O>) -> Option<&Heap> {
-        let geometry = arena.started();
         let mut growth = self.growth.lock();
         // Relaxed: only changed under the lock.
         let id = self.count.load(Ordering::Relaxed) + 1;
@@ -116,7 +116,7 @@ impl Registry {
         }
         let at: *mut Heap = first.wrapping_add((id as usize - 1) * STRIDE).cast();
         // SAFETY: writable since a moment ago, page-aligned, and no thread knows of it.
-        unsafe { Heap::create(at, HeapId(id), &geometry) };
+        unsafe { Heap::create(at, HeapId(id)) };
         // MADE (Release).
         self.count.store(id, Ordering::Release);
         // SAFETY: created above; heaps are never unmade.

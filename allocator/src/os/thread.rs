@@ -46,3 +46,10 @@ pub fn at_fork_child(child: unsafe extern "C" fn()) {
     // the program goes on without; its children then may not allocate, as POSIX has it anyway.
     unsafe { libc::pthread_atfork(None, None, Some(child)) };
 }
+
+/// What tells the calling thread from every other that is alive, never 0: the same in the child of a fork.
+#[inline]
+pub fn token() -> usize {
+    // SAFETY: no preconditions.
+    unsafe { libc::pthread_self() as usize }
+}

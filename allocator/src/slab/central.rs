@@ -8,9 +8,9 @@
 
 use super::depot::Depot;
 use super::parcel::Parcel;
-use super::{Slab, capacity, record, start};
+use super::{Slab, capacity};
 use crate::arena::page_map::Entry;
-use crate::arena::{Arena, Geometry};
+use crate::arena::{Arena, Geometry, Window};
 use crate::config::{GRANULE, GRANULE_SHIFT};
 use crate::os::Os;
 use crate::row::{Row, at_or_end, part_or_end, split_or_end};
@@ -49,31 +49,37 @@ pub struct Refill {
 pub struct Site<'a, O: Os> {
     pub arena: &'a Arena<O>,
     pub geometry: Geometry,
+    /// The newest window: most blocks are in it.
+    pub window: Window,
     pub heap: HeapId,
 }
 
 impl<O: Os> Site<'_, O> {
-    /// The link that stands for a block in an inbox.
+    /// The link that stands for a block in an inbox: its distance from the arena's origin, in the smallest
+    /// block's units, plus one.
     #[inline]
     pub fn link(&self, block: *mut u8) -> u64 {
-        (((block.addr() - self.geometry.base.addr()) >> 4) + 1) as u64
+        self.geometry.distance_of(block.addr()) as u64 / 16 + 1
     }
 
     #[inline]
     pub fn block(&self, link: u64) -> *mut u8 {
-        self.geometry.base.wrapping_add(((link - 1) << 4) as usize)
+        self.geometry.at_distance((link - 1) as usize * 16)
     }
 
     #[inline]
     pub fn granule_of(&self, block: *mut u8) -> GranuleIdx {
-        GranuleIdx(((block.addr() - self.geometry.base.addr()) >> GRANULE_SHIFT) as u32)
+        self.geometry.granule_of(block.addr())
     }
 
     /// The page-map entry of a block that came from the arena.
     #[inline]
     pub fn entry_of(&self, block: *mut u8) -> Entry {
-        // SAFETY: a block of the arena: its granule is in the window.
-        unsafe { self.geometry.map.get(self.granule_of(block).0 as usize) }
+        match self.window.place(block.addr()) {
+            // SAFETY: inside the window.
+            Some(place) => unsafe { self.window.map.get(place) },
+            None => self.arena.entry_at(self.geometry, block.addr()),
+        }
     }
 
     /// The record of a slab of this heap.
@@ -83,7 +89,7 @@ impl<O: Os> Site<'_, O> {
     /// reference; no other reference to the record is alive.
     unsafe fn slab<'s>(&self, granule: GranuleIdx) -> &'s mut Slab {
         // SAFETY: as the caller vouches. Whatever this module wrote there, and zeros, are a record.
-        unsafe { &mut *record(&self.geometry, granule) }
+        unsafe { &mut *self.geometry.record(granule).cast() }
     }
 }
 
@@ -165,7 +171,7 @@ impl Central {
             }
             let there = if carving { (capacity(class) - slab.carved) as u32 } else { slab.free_count() };
             let got = there.min(want - count);
-            let (from, size) = (start(&site.geometry, first), size_class::bytes(class));
+            let (from, size) = (site.geometry.start(first), size_class::bytes(class));
             let places = part_or_end(slots, count as usize..(count + got) as usize).iter().rev();
             if carving {
                 zeroed = slab.zeroed;
@@ -202,7 +208,7 @@ impl Central {
                 next = rest.next();
                 continue;
             }
-            let from = start(&site.geometry, granule).addr();
+            let from = site.geometry.addr_of(granule);
             // SAFETY: a slab of this heap, and the lock is held; one record at a time.
             let slab = unsafe { site.slab(granule) };
             let (mut offset, mut count) = (block.get().addr() - from, 0);
@@ -227,7 +233,7 @@ impl Central {
         let granule = site.granule_of(block);
         // SAFETY: as in `release`.
         let slab = unsafe { site.slab(granule) };
-        slab.put_back(class, block.addr() - start(&site.geometry, granule).addr());
+        slab.put_back(class, block.addr() - site.geometry.addr_of(granule));
         self.took_back(site, class, granule, 1);
     }
 
@@ -293,13 +299,9 @@ impl Central {
     }
 
     fn new_slab<O: Os>(&mut self, site: &Site<O>, class: SizeClass) -> Option<GranuleIdx> {
-        let run = site.arena.alloc_run(Granules(1), Granules(1))?;
-        // SAFETY: the run is ours alone: its record has no other user. The record is whole before the
-        // entry names this heap.
-        unsafe {
-            site.slab(run.head).reset(class, run.zeroed);
-            site.geometry.map.set(run.head.0 as usize, Entry::slab(site.heap, class));
-        }
+        let run = site.arena.alloc_run(Granules(1), Granules(1), Entry::slab(site.heap, class))?;
+        // SAFETY: the run is ours alone: its record has no other user.
+        unsafe { site.slab(run.head) }.reset(class, run.zeroed);
         self.slabs += 1;
         self.append(site, class, run.head);
         Some(run.head)
@@ -325,8 +327,6 @@ impl Central {
         let (class, carved) = (slab.class, slab.carved as usize);
         self.unlist(site, class, granule);
         self.slabs -= 1;
-        // SAFETY: no block of it is out, so nobody reads the entry.
-        unsafe { site.geometry.map.set(granule.0 as usize, Entry::FREE) };
         let touched = Bytes((carved * size_class::bytes(class)).min(GRANULE));
         site.arena.free_run(Run { head: granule, len: Granules(1), zeroed: false }, touched);
     }
