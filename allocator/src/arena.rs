@@ -108,9 +108,19 @@ impl Geometry {
     /// The caller holds the granule.
     #[inline]
     pub unsafe fn record(&self, granule: GranuleIdx) -> *mut u8 {
+        // SAFETY: as the caller vouches.
+        unsafe { self.block_of(granule) }.record(place_of(granule))
+    }
+
+    /// The tables that describe a granule.
+    ///
+    /// # Safety
+    /// The caller holds the granule.
+    #[inline]
+    unsafe fn block_of(&self, granule: GranuleIdx) -> Block {
         match self.directory().get(number_of(granule)) {
-            Some(block) => block.record(place_of(granule)),
-            None => fatal::unreachable_state(c"a granule without a record"),
+            Some(block) => block,
+            None => fatal::unreachable_state(c"a granule without tables"),
         }
     }
 
@@ -118,6 +128,31 @@ impl Geometry {
     fn directory(&self) -> &Directory {
         // SAFETY: mapped when the arena started, and never unmapped.
         unsafe { &*self.directory }
+    }
+}
+
+/// The tables of the block that was asked about last: the next question is mostly about the same one.
+pub struct LastTables {
+    /// The block's addresses divided by its size.
+    part: usize,
+    block: Block,
+}
+
+impl LastTables {
+    pub const NONE: LastTables = LastTables { part: usize::MAX, block: Block(core::ptr::null_mut()) };
+
+    /// The record of the granule at an address.
+    ///
+    /// # Safety
+    /// The caller holds the granule, and those that it asked about before.
+    #[inline]
+    pub unsafe fn record_of(&mut self, geometry: &Geometry, addr: usize) -> *mut u8 {
+        if addr / BLOCK != self.part {
+            // SAFETY: as the caller vouches.
+            (self.part, self.block) = (addr / BLOCK, unsafe { geometry.block_of(geometry.granule_of(addr)) });
+        }
+        // The origin is the start of a block, so places are told by the address alone.
+        self.block.record((addr / GRANULE) as u32 % BLOCK_GRANULES)
     }
 }
 
@@ -293,16 +328,22 @@ impl<O: Os> Arena<O> {
     /// The page-map entry at an address; FREE where the arena has nothing.
     #[inline]
     pub fn entry_at(&self, geometry: Geometry, addr: usize) -> Entry {
+        let newest = self.windows.newest();
+        match newest.place(addr) {
+            // SAFETY: inside the window.
+            Some(place) => unsafe { newest.map.get(place) },
+            None => self.entry_elsewhere(geometry, addr),
+        }
+    }
+
+    /// The same where the newest window does not show the address.
+    #[cold]
+    #[inline(never)]
+    pub fn entry_elsewhere(&self, geometry: Geometry, addr: usize) -> Entry {
         if let Some((window, place)) = self.windows.find(addr) {
             // SAFETY: inside the window.
             return unsafe { window.map.get(place) };
         }
-        self.entry_outside(geometry, addr)
-    }
-
-    /// The same where no window shows the address.
-    #[cold]
-    fn entry_outside(&self, geometry: Geometry, addr: usize) -> Entry {
         if addr >> ADDRESS_BITS != 0 {
             return Entry::FREE;
         }

@@ -80,11 +80,12 @@ impl Windows {
     /// The newest window; one that shows nothing before the first.
     #[inline]
     pub fn newest(&self) -> Window {
-        self.iter().next().unwrap_or(Window::NONE)
+        // SHOWN (Acquire).
+        let count = self.count.load(Ordering::Acquire) as usize;
+        self.rows.get(count.wrapping_sub(1)).map_or(Window::NONE, Cell::get)
     }
 
     /// The window that shows an address, and its place there.
-    #[inline]
     pub fn find(&self, addr: usize) -> Option<(Window, usize)> {
         self.iter().find_map(|window| Some((window, window.place(addr)?)))
     }

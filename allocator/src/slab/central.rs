@@ -10,12 +10,12 @@ use super::depot::Depot;
 use super::parcel::Parcel;
 use super::{Slab, capacity};
 use crate::arena::page_map::Entry;
-use crate::arena::{Arena, Geometry, Window};
+use crate::arena::{Arena, Geometry, LastTables, Window};
 use crate::config::{GRANULE, GRANULE_SHIFT};
 use crate::os::Os;
 use crate::row::{Row, at_or_end, part_or_end, split_or_end};
 use crate::size_class::{self, CLASSES};
-use crate::units::{Bytes, GranuleIdx, Granules, HeapId, Run, SizeClass};
+use crate::units::{Bytes, GranuleIdx, Granules, HeapId, Run, SizeClass, round_down};
 use core::cell::Cell;
 
 #[derive(Clone, Copy)]
@@ -78,7 +78,7 @@ impl<O: Os> Site<'_, O> {
         match self.window.place(block.addr()) {
             // SAFETY: inside the window.
             Some(place) => unsafe { self.window.map.get(place) },
-            None => self.arena.entry_at(self.geometry, block.addr()),
+            None => self.arena.entry_elsewhere(self.geometry, block.addr()),
         }
     }
 
@@ -91,6 +91,11 @@ impl<O: Os> Site<'_, O> {
         // SAFETY: as the caller vouches. Whatever this module wrote there, and zeros, are a record.
         unsafe { &mut *self.geometry.record(granule).cast() }
     }
+}
+
+/// The address of the slab that a block is of: granules are where multiples of their size are.
+fn start_of(block: *mut u8) -> usize {
+    round_down(block.addr(), GRANULE)
 }
 
 impl Central {
@@ -196,11 +201,10 @@ impl Central {
     /// are retired. How many were not: they stand first then.
     pub fn release<O: Os>(&mut self, site: &Site<O>, class: SizeClass, blocks: &[Cell<*mut u8>]) -> usize {
         let mine = Entry::slab(site.heap, class);
-        let mut others = 0;
+        let (mut others, mut tables) = (0, LastTables::NONE);
         let mut rest = blocks.iter();
         let mut next = rest.next();
         while let Some(block) = next {
-            let granule = site.granule_of(block.get());
             if site.entry_of(block.get()) != mine {
                 // All before it are others' too, or back in their slabs.
                 at_or_end(blocks, others).swap(block);
@@ -208,9 +212,9 @@ impl Central {
                 next = rest.next();
                 continue;
             }
-            let from = site.geometry.addr_of(granule);
+            let from = start_of(block.get());
             // SAFETY: a slab of this heap, and the lock is held; one record at a time.
-            let slab = unsafe { site.slab(granule) };
+            let slab: &mut Slab = unsafe { &mut *tables.record_of(&site.geometry, from).cast() };
             let (mut offset, mut count) = (block.get().addr() - from, 0);
             // Blocks of one slab often come one behind the other.
             loop {
@@ -223,33 +227,31 @@ impl Central {
                     break;
                 }
             }
-            self.took_back(site, class, granule, count);
+            self.took_back(site, slab, from, count);
         }
         others
     }
 
     /// Puts a block of this heap back into its slab, as `release` does many.
     pub fn release_one<O: Os>(&mut self, site: &Site<O>, class: SizeClass, block: *mut u8) {
-        let granule = site.granule_of(block);
+        let from = start_of(block);
         // SAFETY: as in `release`.
-        let slab = unsafe { site.slab(granule) };
-        slab.put_back(class, block.addr() - site.geometry.addr_of(granule));
-        self.took_back(site, class, granule, 1);
+        let slab = unsafe { site.slab(site.geometry.granule_of(from)) };
+        slab.put_back(class, block.addr() - from);
+        self.took_back(site, slab, from, 1);
     }
 
-    /// Blocks of a slab of this heap went back into it.
+    /// Blocks of a slab of this heap, which starts at the address `from`, went back into it.
     #[inline]
-    fn took_back<O: Os>(&mut self, site: &Site<O>, class: SizeClass, granule: GranuleIdx, count: usize) {
-        // SAFETY: as in `release`.
-        let slab = unsafe { site.slab(granule) };
+    fn took_back<O: Os>(&mut self, site: &Site<O>, slab: &mut Slab, from: usize, count: usize) {
         slab.used -= count as u16;
-        let (used, listed) = (slab.used, slab.listed);
+        let (class, used, listed) = (slab.class, slab.used, slab.listed);
         self.used_bytes -= count * size_class::bytes(class);
         if !listed {
-            self.append(site, class, granule);
+            self.append(site, class, site.geometry.granule_of(from));
         }
         if used == 0 {
-            self.on_empty(site, class, granule);
+            self.on_empty(site, class, site.geometry.granule_of(from));
         }
     }
 
