@@ -19,6 +19,7 @@ use crate::large::{Large, LargeBlock, Shortcuts};
 use crate::os::Os;
 use crate::os::thread::ThreadWord;
 use crate::size_class;
+use crate::slab::Slab;
 use crate::units::{Bytes, GranuleIdx, Granules, Run, SizeClass};
 use core::ffi::c_void;
 
@@ -285,6 +286,24 @@ impl<O: Os> Allocator<O> {
         self.registry.for_each(|heap| heap.trim_shared(&self.arena));
         self.large.shrink_cache(&self.arena, 0);
         self.arena.purge_all();
+    }
+
+    /// Gives back everything but the blocks that are with the program, for a library that is unloaded.
+    ///
+    /// # Safety
+    /// No thread is inside of the allocator, or enters it from here on.
+    pub unsafe fn unload(&self) {
+        // Twice: what the heaps sent to each other is home then.
+        for _ in 0..2 {
+            self.registry.for_each(|heap| heap.give_back(&self.arena, &self.registry));
+        }
+        self.large.shrink_cache(&self.arena, 0);
+        let Some(geometry) = self.arena.geometry() else { return };
+        // SAFETY: as the caller vouches; the granules asked about are slabs, whose records are there.
+        unsafe {
+            self.large.unload(&self.arena.os);
+            self.arena.unload(|granule, part| (*geometry.record(granule).cast::<Slab>()).is_used(part));
+        }
     }
 
     /// In the child of a fork: takes everything up as the only thread.

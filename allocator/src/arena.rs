@@ -32,6 +32,7 @@ mod regions;
 mod repair;
 mod runs;
 mod state;
+mod unload;
 mod windows;
 
 use crate::config::{BLOCK_GRANULES, GRANULE, GRANULE_SHIFT, GROW_FIRST, ROOM_ABOVE};

@@ -241,6 +241,14 @@ impl Large {
         }
     }
 
+    /// Unmaps the table of the blocks, which stay, for a library that is unloaded.
+    ///
+    /// # Safety
+    /// No thread is inside of the allocator, or enters it from here on.
+    pub unsafe fn unload<O: Os>(&self, os: &O) {
+        self.state.lock().index.unmap(os);
+    }
+
     /// In the child of a fork.
     ///
     /// # Safety

@@ -10,7 +10,7 @@
 //! Two systems implement it: the running Linux, and a simulated one for the tests (scripted
 //! failures, and it runs under Miri).
 
-mod executable;
+pub mod executable;
 pub mod linux;
 pub mod prefetch;
 mod program_break;

@@ -1,6 +1,8 @@
 //! The process's one allocator, and what ties it to the process: the first call, the end of a thread,
 //! the child of a fork, the environment.
 
+mod unload;
+
 use crate::allocator::{Allocated, Allocator};
 use crate::config::parse_bytes;
 use crate::heap::Heap;
@@ -113,9 +115,10 @@ fn on_new_heap<W: ThreadWord>(heap: &Heap) {
         (key.get_or_insert_with(|| ExitKey::new(exit_key(on_thread_exit::<W>))).key(), first)
     };
     if first {
-        // Both may allocate, so outside of the lock.
+        // All may allocate, so outside of the lock.
         read_environment();
         at_fork_child(in_fork_child::<W>);
+        unload::watch();
     }
     if let Some(key) = key {
         arm_exit(key, core::ptr::from_ref(heap).cast::<c_void>().cast_mut());
@@ -136,13 +139,8 @@ unsafe extern "C" fn on_thread_exit<W: ThreadWord>(word: *mut c_void) {
     unsafe { ALLOCATOR.detach::<W>(heap) };
 }
 
-/// The program ends, or the library is unloaded that the crate is linked into, and the hook's code with it:
-/// libc must not call it any more. What the threads have stays as it is.
-#[used]
-#[unsafe(link_section = ".fini_array")]
-static AT_UNLOAD: extern "C" fn() = at_unload;
-
-extern "C" fn at_unload() {
+/// libc must not call the exit hook any more. What the threads have stays as it is.
+fn forget_exit_key() {
     let before = EXIT_KEY.lock().replace(ExitKey::NONE);
     if let Some(key) = before.and_then(ExitKey::key) {
         drop_exit(key);

@@ -23,6 +23,7 @@ use crate::fatal;
 use crate::size_class::{self, ByClass, CLASSES};
 use crate::units::SizeClass;
 use bitmap::Bitmap;
+use core::ops::Range;
 
 /// The record of a granule that is a slab. Guarded by the lock of the heap that owns it.
 #[repr(C)]
@@ -54,6 +55,12 @@ impl Slab {
     /// Blocks that are free and carved.
     pub fn free_count(&self) -> u32 {
         (self.carved - self.used) as u32
+    }
+
+    /// Whether a block that is out lies in a part of the slab, of offsets.
+    pub fn is_used(&self, part: Range<usize>) -> bool {
+        let blocks = block_at(self.class, part.start)..block_at(self.class, part.end - 1) + 1;
+        blocks.take_while(|&at| at < self.carved as usize).any(|at| !self.free.contains(at))
     }
 
     pub fn exhausted(&self) -> bool {
@@ -103,6 +110,11 @@ pub fn index_of(class: SizeClass, offset: usize) -> Option<usize> {
     ((product as u32) < inverse).then_some((product >> 32) as usize)
 }
 
+/// The index of the block that an offset lies in, as above.
+fn block_at(class: SizeClass, offset: usize) -> usize {
+    (offset as u64 * INVERSE[class.0 as usize] as u64 >> 32) as usize
+}
+
 const INVERSE: ByClass<u32> = {
     let mut inverse = [0; 256];
     let mut class = 0;
@@ -125,6 +137,7 @@ mod tests {
             for offset in (0..GRANULE).step_by(if cfg!(miri) { 16 * 97 } else { 16 }) {
                 let expected = offset.is_multiple_of(size).then_some(offset / size);
                 assert_eq!(index_of(class, offset), expected, "{class:?} {offset}");
+                assert_eq!(block_at(class, offset + 15), (offset + 15) / size);
             }
             assert_eq!(index_of(class, 8), None);
         }

@@ -70,6 +70,17 @@ impl Directory {
         })
     }
 
+    /// Unmaps the leaves, when nobody asks any more.
+    pub fn unmap_leaves<O: Os>(&self, os: &O) {
+        for leaf in &self.far.0 {
+            let at = leaf.swap(null_mut(), Ordering::Relaxed);
+            if let Some(len) = round_up(size_of::<Leaf>(), os.page()).filter(|_| !at.is_null()) {
+                // SAFETY: the mapping that `set` made, out of use.
+                unsafe { os.unmap(at.cast(), len) };
+            }
+        }
+    }
+
     #[inline]
     fn slot(&self, number: u32) -> Option<&AtomicPtr<Head>> {
         let (leaf, slot) = (number as usize / SLOTS, number as usize % SLOTS);

@@ -96,6 +96,11 @@ impl PageMap {
         PageMap { words }
     }
 
+    /// Where the words are.
+    pub fn words(self) -> *const AtomicU32 {
+        self.words
+    }
+
     /// # Safety
     /// `granule` is one that the map was made for.
     #[inline(always)]
