@@ -292,7 +292,10 @@ impl Large {
         if kept.len == 0 {
             return;
         }
-        if self.state.lock().cache.put(kept) {
+        // The next owner is to get a block like any other, whatever this one did to its pages.
+        // SAFETY: as the caller vouches.
+        let plain = unsafe { arena.os.make_plain(kept.at, kept.len) };
+        if plain && self.state.lock().cache.put(kept) {
             arena.count_outside(0, kept.len as isize);
         } else {
             // SAFETY: as the caller vouches.

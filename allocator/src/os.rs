@@ -100,6 +100,14 @@ pub unsafe trait Os: Sync {
     /// The range is mapped, the caller's, and nothing uses it any more.
     unsafe fn unmap(&self, at: *mut u8, len: usize) -> bool;
 
+    /// ready → ready: takes back what the program may have done to a block of whole pages before it gave it up
+    /// (mprotect(2), madvise(2)). False where that is refused, and where the range is locked (mlock(2)): whether
+    /// all of the program is meant to be, nobody says.
+    ///
+    /// # Safety
+    /// The range is mapped, the caller's, and nothing in it is needed.
+    unsafe fn make_plain(&self, at: *mut u8, len: usize) -> bool;
+
     /// Changes the length of a mapping, moving it where it must. Its pages keep their contents.
     ///
     /// # Safety

@@ -125,6 +125,20 @@ unsafe impl Os for Linux {
         unsafe { mm::munmap(at.cast(), len).is_ok() }
     }
 
+    unsafe fn make_plain(&self, at: *mut u8, len: usize) -> bool {
+        let at = at.cast();
+        // SAFETY: the caller owns the range and needs nothing in it. Where the kernel has nothing to change each
+        // of these is a look at the mapping.
+        unsafe {
+            // Says EBUSY of what is locked, and does nothing else to anonymous memory (msync(2)).
+            mm::msync(at, len, mm::MsyncFlags::INVALIDATE).is_ok()
+                && mm::mprotect(at, len, MprotectFlags::READ | MprotectFlags::WRITE).is_ok()
+                && mm::madvise(at, len, Advice::LinuxDoFork).is_ok()
+                // Refused by kernels that have no MADV_WIPEONFORK either (before 4.14).
+                && matches!(mm::madvise(at, len, Advice::LinuxKeepOnFork), Ok(()) | Err(Errno::INVAL))
+        }
+    }
+
     unsafe fn remap(&self, at: *mut u8, old: usize, new: usize) -> Option<*mut u8> {
         // SAFETY: the caller owns the mapping and follows it to the address returned.
         let moved = unsafe { mm::mremap(at.cast(), old, new, MremapFlags::MAYMOVE) };

@@ -25,6 +25,7 @@ pub enum Call {
     AdviseHuge,
     Map,
     MapNear,
+    MakePlain,
     Unmap,
     Remap,
 }
@@ -303,6 +304,12 @@ unsafe impl Os for Sim {
         let Some(mut state) = self.enter(Call::Unmap) else { return false };
         assert!(state.covered(at.addr(), len), "unmap of what is not mapped");
         state.carve(at.addr(), len);
+        true
+    }
+
+    unsafe fn make_plain(&self, at: *mut u8, len: usize) -> bool {
+        let Some(state) = self.enter(Call::MakePlain) else { return false };
+        assert!(state.covered(at.addr(), len), "a change of what is not mapped");
         true
     }
 
