@@ -402,7 +402,10 @@ impl<O: Os> Arena<O> {
         let live = ((state.in_use as usize) << GRANULE_SHIFT) + self.outside_live.load(Ordering::Relaxed);
         let bound = purge::bound(live);
         let dirty = state.dirty as usize * state.page + self.outside_cached.load(Ordering::Relaxed);
-        (dirty > bound).then(|| div_up(dirty - purge::target(bound), state.page) as u32)
+        if dirty <= bound {
+            return (state.dirty > 0 && state.has_idle_addresses()).then_some(state.dirty);
+        }
+        Some(div_up(dirty - purge::target(bound), state.page) as u32)
     }
 
     /// Purges until dirty memory is inside its bound.
@@ -418,6 +421,7 @@ impl<O: Os> Arena<O> {
                 return;
             }
         }
+        self.with_state(State::note_swept);
         self.pressed.store(false, Ordering::Relaxed);
     }
 
