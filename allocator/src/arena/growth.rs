@@ -121,7 +121,8 @@ impl<O: Os> Arena<O> {
             Ok(None) => true,
             Ok(Some(window)) => {
                 self.fill(geometry, state, &window);
-                self.windows.add(window);
+                // SAFETY: `state` is the lock's.
+                unsafe { self.windows.add(window) };
                 true
             }
             Err(()) => false,

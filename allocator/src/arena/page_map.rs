@@ -88,6 +88,11 @@ pub struct PageMap {
     words: *const AtomicU32,
 }
 
+// SAFETY: the words are atomics, and stay where they are.
+unsafe impl Send for PageMap {}
+// SAFETY: as above.
+unsafe impl Sync for PageMap {}
+
 impl PageMap {
     /// A map without a word.
     pub const NONE: PageMap = PageMap { words: core::ptr::null() };

@@ -12,18 +12,15 @@
 //! and an entry is written into each one that shows its granule. What no window shows has its words in its
 //! block.
 //!
-//! Invariant: rows below `count` are whole and are not written again.
-//!
-//! Edge SHOWN: `count` is stored Release behind the row, and loaded Acquire before it.
+//! Edge SHOWN of `sync/appended.rs`: who reads a window reads its map as it was filled, or later.
 
 use super::block::BLOCK;
 use super::page_map::PageMap;
 use crate::config::{GRANULE_SHIFT, WINDOW_FIRST, WINDOW_MAX};
 use crate::os::Os;
+use crate::sync::appended::Appended;
 use crate::units::{round_down, round_up};
-use core::cell::Cell;
 use core::ops::Range;
-use core::sync::atomic::{AtomicU32, Ordering};
 
 /// Windows that there can be. The last of them may be far from what comes then: that is served all the same.
 const WINDOWS: usize = 8;
@@ -64,25 +61,17 @@ pub enum Direction {
     Down,
 }
 
-pub struct Windows {
-    rows: [Cell<Window>; WINDOWS],
-    count: AtomicU32,
-}
-
-// SAFETY: rows are written under the arena's lock before they count, and only read from then on (Invariant).
-unsafe impl Sync for Windows {}
+pub struct Windows(Appended<Window, WINDOWS>);
 
 impl Windows {
     pub const fn none() -> Self {
-        Windows { rows: [const { Cell::new(Window::NONE) }; WINDOWS], count: AtomicU32::new(0) }
+        Windows(Appended::new())
     }
 
     /// The newest window; one that shows nothing before the first.
     #[inline]
     pub fn newest(&self) -> Window {
-        // SHOWN (Acquire).
-        let count = self.count.load(Ordering::Acquire) as usize;
-        self.rows.get(count.wrapping_sub(1)).map_or(Window::NONE, Cell::get)
+        self.0.last().unwrap_or(Window::NONE)
     }
 
     /// The window that shows an address, and its place there.
@@ -91,11 +80,8 @@ impl Windows {
     }
 
     /// All windows, the newest first.
-    #[inline]
     pub fn iter(&self) -> impl Iterator<Item = Window> {
-        // SHOWN (Acquire).
-        let count = self.count.load(Ordering::Acquire) as usize;
-        self.rows.iter().take(count).rev().map(Cell::get)
+        self.0.iter()
     }
 
     /// A window that shows `addrs`, not yet one of these: to be filled, and then added. None where one of
@@ -107,8 +93,7 @@ impl Windows {
         if self.iter().any(|window| window.shows(addrs)) {
             return Ok(None);
         }
-        // Relaxed: only the lock's holder changes it.
-        if self.count.load(Ordering::Relaxed) as usize == WINDOWS {
+        if self.0.is_full() {
             return Err(());
         }
         let (start, len) = extent(self.iter().next(), addrs, to);
@@ -117,14 +102,13 @@ impl Windows {
         Ok(Some(Window { start, granules, map: PageMap::at(map.cast()) }))
     }
 
-    /// Adds a window that was planned. Under the arena's lock.
-    pub fn add(&self, window: Window) {
-        let count = self.count.load(Ordering::Relaxed);
-        if let Some(row) = self.rows.get(count as usize) {
-            row.set(window);
-            // SHOWN (Release).
-            self.count.store(count + 1, Ordering::Release);
-        }
+    /// Adds a window that was planned.
+    ///
+    /// # Safety
+    /// The caller holds the arena's lock.
+    pub unsafe fn add(&self, window: Window) {
+        // SAFETY: as the caller vouches: one at a time.
+        unsafe { self.0.push(window) };
     }
 }
 
