@@ -101,8 +101,8 @@ impl<O: Os> Allocator<O> {
         Some(Allocated::new(self.arena.started().start(run.head), run.zeroed))
     }
 
-    /// The page-map entry of a pointer into the arena, with its granule. Elsewhere it is FREE, a large mapping
-    /// in the middle of the arena included.
+    /// The page-map entry of a pointer into the arena, with its granule. Elsewhere it is FREE, a large
+    /// mapping in the middle of the arena included.
     fn entry_of(&self, block: *mut u8) -> Option<(GranuleIdx, Entry)> {
         let geometry = self.arena.geometry()?;
         let entry = self.arena.entry_at(geometry, block.addr());

@@ -23,7 +23,8 @@ pub mod thread;
 pub enum BreakOwner {
     /// This allocator is the process's malloc: who else moves the break does it by our `sbrk`.
     Ours,
-    /// Another malloc lives beside us: only while the process has one thread, and only until that one moved it.
+    /// Another malloc lives beside us: only while the process has one thread, and only until that one moved
+    /// it.
     Shared,
     /// Not at all: a library that may be unloaded, or a libc whose sbrk refuses.
     Foreign,
@@ -100,9 +101,9 @@ pub unsafe trait Os: Sync {
     /// The range is mapped, the caller's, and nothing uses it any more.
     unsafe fn unmap(&self, at: *mut u8, len: usize) -> bool;
 
-    /// ready → ready: takes back what the program may have done to a block of whole pages before it gave it up
-    /// (mprotect(2), madvise(2)). False where that is refused, and where the range is locked (mlock(2)): whether
-    /// all of the program is meant to be, nobody says.
+    /// ready → ready: takes back what the program may have done to a block of whole pages before it gave it
+    /// up (mprotect(2), madvise(2)). False where that is refused, and where the range is locked (mlock(2)):
+    /// whether all of the program is meant to be, nobody says.
     ///
     /// # Safety
     /// The range is mapped, the caller's, and nothing in it is needed.

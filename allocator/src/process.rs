@@ -158,8 +158,8 @@ unsafe extern "C" fn in_fork_child<W: ThreadWord>() {
     }
 }
 
-/// `BRKMAP_MMAP_THRESHOLD` and glibc's `MALLOC_MMAP_THRESHOLD_`: ours wins. A value that is none is said to be so
-/// and left alone.
+/// `BRKMAP_MMAP_THRESHOLD` and glibc's `MALLOC_MMAP_THRESHOLD_`: ours wins. A value that is none is said to
+/// be so and left alone.
 fn read_environment() {
     for name in [&b"BRKMAP_MMAP_THRESHOLD"[..], b"MALLOC_MMAP_THRESHOLD_"] {
         let Some(text) = environment(name) else { continue };

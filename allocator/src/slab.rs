@@ -112,7 +112,7 @@ pub fn index_of(class: SizeClass, offset: usize) -> Option<usize> {
 
 /// The index of the block that an offset lies in, as above.
 fn block_at(class: SizeClass, offset: usize) -> usize {
-    (offset as u64 * INVERSE[class.0 as usize] as u64 >> 32) as usize
+    ((offset as u64 * INVERSE[class.0 as usize] as u64) >> 32) as usize
 }
 
 const INVERSE: ByClass<u32> = {

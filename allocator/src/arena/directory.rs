@@ -5,8 +5,8 @@
 //!   far    2048 × 2048 blocks: all 48 bits of addresses, in leaves that are mapped when they are needed
 //! ```
 //!
-//! Edge BLOCK: `set` (Release) behind the making of the tables → `get` (Acquire). Who holds a granule needs no
-//! more than that its holding came behind it; others may ask about any address.
+//! Edge BLOCK: `set` (Release) behind the making of the tables → `get` (Acquire). Who holds a granule needs
+//! no more than that its holding came behind it; others may ask about any address.
 
 use super::block::{Block, Head};
 use crate::os::Os;

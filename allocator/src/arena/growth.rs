@@ -221,8 +221,8 @@ impl<O: Os> Arena<O> {
         self.drop_empty(geometry, state, block);
     }
 
-    /// Notes that granules, taken out of the free ones, are the arena's no more. Whether a region started with
-    /// them.
+    /// Notes that granules, taken out of the free ones, are the arena's no more. Whether a region started
+    /// with them.
     fn forget(&self, state: &mut State, at: usize, granules: Range<u32>) -> bool {
         let head = state.head(at);
         let was_start = head.starts.get(granules.start);

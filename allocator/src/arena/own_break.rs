@@ -56,8 +56,8 @@ impl OwnBreak {
         Some(from..to)
     }
 
-    /// Lowers the break to `from`, where the arena's last gain ends with it; what lies below is the arena's up
-    /// to `end`.
+    /// Lowers the break to `from`, where the arena's last gain ends with it; what lies below is the arena's
+    /// up to `end`.
     ///
     /// # Safety
     /// The bytes from `from` to the break are the arena's, and nothing uses them any more.
@@ -82,8 +82,8 @@ impl OwnBreak {
         result
     }
 
-    /// In the child of a fork that caught another thread at work on the arena: the break is where the kernel has
-    /// it.
+    /// In the child of a fork that caught another thread at work on the arena: the break is where the
+    /// kernel has it.
     ///
     /// # Safety
     /// The calling thread is the process's only one.

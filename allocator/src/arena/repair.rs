@@ -23,7 +23,8 @@ impl<O: Os> Arena<O> {
         self.with_state(|state| {
             self.end_others_purges(state, torn);
             if torn {
-                // SAFETY: as the caller vouches. The kernel's own copy need not fit what the other noted of it.
+                // SAFETY: as the caller vouches. The kernel's own copy need not fit what the other noted of
+                // it.
                 unsafe { state.brk.settle(&self.os) };
                 self.rebuild(state);
             }

@@ -117,9 +117,10 @@ impl State {
         self.peak = self.peak.max(self.in_use);
     }
 
-    /// Whether so many addresses are free that what is dirty in them should go, for the sake of the break's end
-    /// and of whole regions: more than are in use and a block. Once it is so, and each time that the granules in
-    /// use have halved since, or a block more is free: where something stays that pins them, that is rare.
+    /// Whether so many addresses are free that what is dirty in them should go, for the sake of the break's
+    /// end and of whole regions: more than are in use and a block. Once it is so, and each time that the
+    /// granules in use have halved since, or a block more is free: where something stays that pins them,
+    /// that is rare.
     pub fn has_idle_addresses(&self) -> bool {
         let due = |(free, in_use)| self.free >= free + BLOCK_GRANULES || self.in_use <= in_use / 2;
         self.free > self.in_use + BLOCK_GRANULES && self.swept.is_none_or(due)
@@ -141,8 +142,8 @@ impl State {
         due
     }
 
-    /// Takes the upper dirty part of the highest dirty run, up to `pages` dirty pages, for the calling thread to
-    /// purge. None where nothing is dirty, and where enough threads are at it.
+    /// Takes the upper dirty part of the highest dirty run, up to `pages` dirty pages, for the calling
+    /// thread to purge. None where nothing is dirty, and where enough threads are at it.
     pub fn start_purge(&mut self, pages: u32) -> Option<Purging> {
         let free = self.purging.0.iter().position(|row| row.thread == 0)?;
         let at = self.blocks.last_dirty()?;
@@ -153,8 +154,8 @@ impl State {
         Some(purging)
     }
 
-    /// Adds a run that was purged to the free ones; `done` is whether its pages went. Where its block stands in
-    /// the list, and the free run that it is a part of.
+    /// Adds a run that was purged to the free ones; `done` is whether its pages went. Where its block
+    /// stands in the list, and the free run that it is a part of.
     pub fn end_purge(&mut self, purging: Purging, done: bool) -> Option<(usize, Range<u32>)> {
         if let Some(row) = self.purging.0.iter_mut().find(|row| row.holds(purging.head)) {
             *row = Purging::NONE;

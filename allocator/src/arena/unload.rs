@@ -10,8 +10,8 @@ use core::ops::Range;
 use core::ptr::with_exposed_provenance_mut;
 
 impl<O: Os> Arena<O> {
-    /// Unmaps what no block is on, and then the tables. `is_used` says whether a part of a slab, a page from an
-    /// offset on, holds any of a block that is out.
+    /// Unmaps what no block is on, and then the tables. `is_used` says whether a part of a slab, a page
+    /// from an offset on, holds any of a block that is out.
     ///
     /// # Safety
     /// Nobody uses the arena from here on, but for the blocks that are out; no call of it is under way.

@@ -8,9 +8,9 @@
 //!                ╰─ 2: 64 GiB, once the arena grew beyond the first ─────╯
 //! ```
 //!
-//! Every thread heap has a copy of the window that was newest when it last looked, so windows are never unmade,
-//! and an entry is written into each one that shows its granule. What no window shows has its words in its
-//! block.
+//! Every thread heap has a copy of the window that was newest when it last looked, so windows are never
+//! unmade, and an entry is written into each one that shows its granule. What no window shows has its words
+//! in its block.
 //!
 //! Edge SHOWN of `sync/appended.rs`: who reads a window reads its map as it was filled, or later.
 
@@ -112,8 +112,8 @@ impl Windows {
     }
 }
 
-/// Where a window is to start that shows `addrs`, and its length: the newest one made longer, if it then shows
-/// them too, or one of its own.
+/// Where a window is to start that shows `addrs`, and its length: the newest one made longer, if it then
+/// shows them too, or one of its own.
 fn extent(newest: Option<Window>, addrs: &Range<usize>, to: Direction) -> (usize, usize) {
     let (low, high) = (round_down(addrs.start, BLOCK), round_up(addrs.end, BLOCK).unwrap_or(addrs.end));
     if let Some(old) = newest.map(|window| window.addrs()) {

@@ -127,8 +127,8 @@ unsafe impl Os for Linux {
 
     unsafe fn make_plain(&self, at: *mut u8, len: usize) -> bool {
         let at = at.cast();
-        // SAFETY: the caller owns the range and needs nothing in it. Where the kernel has nothing to change each
-        // of these is a look at the mapping.
+        // SAFETY: the caller owns the range and needs nothing in it. Where the kernel has nothing to change
+        // each of these is a look at the mapping.
         unsafe {
             // Says EBUSY of what is locked, and does nothing else to anonymous memory (msync(2)).
             mm::msync(at, len, mm::MsyncFlags::INVALIDATE).is_ok()

@@ -1,12 +1,12 @@
 //! The process's break, as brk(2) and as libc's copy of it.
 //!
-//! glibc's `sbrk` counts from a copy of its own (`__curbrk`), which a raw system call leaves stale: from a stale
-//! copy it would lower the break. So there are two ways, and no third:
+//! glibc's `sbrk` counts from a copy of its own (`__curbrk`), which a raw system call leaves stale: from a
+//! stale copy it would lower the break. So there are two ways, and no third:
 //!
-//! - Where this allocator is the process's malloc it moves the break by the raw system call, and libc's copy is
-//!   set to the highest address there is. From there `sbrk` refuses any increment: a second malloc of the process
-//!   (libc's own, found by dlsym or RTLD_DEEPBIND) takes mappings and never moves the break, with whatever
-//!   threads. The program's own calls of `sbrk` and `brk` come to our functions of that name.
+//! - Where this allocator is the process's malloc it moves the break by the raw system call, and libc's
+//!   copy is set to the highest address there is. From there `sbrk` refuses any increment: a second malloc
+//!   of the process (libc's own, found by dlsym or RTLD_DEEPBIND) takes mappings and never moves the break,
+//!   with whatever threads. The program's own calls of `sbrk` and `brk` come to our functions of that name.
 //! - Beside libc's malloc it moves the break by libc's `sbrk`.
 
 use super::BreakOwner;
@@ -22,8 +22,8 @@ impl ProgramBreak {
         ProgramBreak { ours: AtomicBool::new(false) }
     }
 
-    /// Says that this allocator serves the process's malloc: libc's `sbrk` is barred. Relaxed: the C front says
-    /// it before its first request, when the process has one thread.
+    /// Says that this allocator serves the process's malloc: libc's `sbrk` is barred. Relaxed: the C front
+    /// says it before its first request, when the process has one thread.
     pub fn claim(&self) {
         if !self.ours.swap(true, Ordering::Relaxed) {
             libc_copy::set(usize::MAX);
@@ -41,8 +41,8 @@ impl ProgramBreak {
         } else if libc_copy::IS_KEPT && super::executable::contains(self as *const Self as usize) {
             BreakOwner::Shared
         } else {
-            // A library would leave what it gained there when it is unloaded. musl's sbrk refuses every growth,
-            // and its malloc moves the break from a copy of its own.
+            // A library would leave what it gained there when it is unloaded. musl's sbrk refuses every
+            // growth, and its malloc moves the break from a copy of its own.
             BreakOwner::Foreign
         }
     }
@@ -79,8 +79,9 @@ fn raw(to: usize) -> Option<usize> {
     keep_errno(|| usize::try_from(unsafe { libc::syscall(libc::SYS_brk, to) }).ok())
 }
 
-/// By libc's sbrk, which compares what the kernel answers only with what was asked for, so it takes two refusals
-/// for success: an error instead of an address (a seccomp filter), and the old break where that is the higher one.
+/// By libc's sbrk, which compares what the kernel answers only with what was asked for, so it takes two
+/// refusals for success: an error instead of an address (a seccomp filter), and the old break where that is
+/// the higher one.
 fn shift_by_libc(by: isize) -> Option<usize> {
     let before = libc_copy::sbrk(by).filter(is_address)?;
     // libc's copy, which is what the kernel answered: no system call.
@@ -93,8 +94,8 @@ fn shift_by_libc(by: isize) -> Option<usize> {
     (after == wanted || by > 0 && after > wanted).then_some(before)
 }
 
-/// Where brk is refused by a seccomp filter, libc takes the error for the break: an address of the upper half,
-/// or null.
+/// Where brk is refused by a seccomp filter, libc takes the error for the break: an address of the upper
+/// half, or null.
 fn is_address(brk: &usize) -> bool {
     (1..isize::MAX as usize).contains(brk)
 }

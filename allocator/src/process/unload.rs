@@ -34,8 +34,8 @@ pub fn watch() {
     }
 }
 
-/// Entries of this table are called from the last to the first, and the linker puts those with a number before
-/// all others.
+/// Entries of this table are called from the last to the first, and the linker puts those with a number
+/// before all others.
 #[used]
 #[unsafe(link_section = ".fini_array")]
 static FIRST: extern "C" fn() = first;

@@ -7,8 +7,8 @@
 //!
 //! Invariant: rows below `count` are whole, and are not written again.
 //!
-//! Edge SHOWN: push's store of the count behind the row (Release) → a reader's load before it looks (Acquire):
-//! it also sees all that the appending thread wrote before, such as what a row leads to.
+//! Edge SHOWN: push's store of the count behind the row (Release) → a reader's load before it looks
+//! (Acquire): it also sees all that the appending thread wrote before, such as what a row leads to.
 
 use super::{AtomicU64, Ordering, UnsafeCell};
 use core::mem::MaybeUninit;
@@ -31,8 +31,8 @@ pub struct Appended<T, const N: usize, O = Strong> {
     orderings: core::marker::PhantomData<O>,
 }
 
-// SAFETY: rows are written by one thread at a time before they count (`push` asks that of its caller), and only
-// read, as copies, from then on (Invariant).
+// SAFETY: rows are written by one thread at a time before they count (`push` asks that of its caller), and
+// only read, as copies, from then on (Invariant).
 unsafe impl<T: Copy + Send + Sync, const N: usize, O> Sync for Appended<T, N, O> {}
 
 impl<T: Copy, const N: usize, O: Orderings> Appended<T, N, O> {

@@ -74,7 +74,7 @@ fn an_sbrk_that_is_served_here_leaves_a_hole_and_the_break_ours() {
     assert_eq!((mode(&harness), os.calls(Call::MapNear)), (BreakMode::Break, 0));
     free_all(&harness, heap, held);
     harness.allocator.trim(Some(heap));
-    assert_eq!(os.current_break() / GRANULE, (theirs.addr() + 100_000 + GRANULE - 1) / GRANULE);
+    assert_eq!(os.current_break() / GRANULE, (theirs.addr() + 100_000).div_ceil(GRANULE));
     assert!(arena.with_break_held(|ours| ours <= theirs.addr()), "what is theirs may go by their sbrk");
     // SAFETY: as above.
     let bytes = unsafe { core::slice::from_raw_parts(theirs, 100_000) };
