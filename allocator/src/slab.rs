@@ -15,6 +15,7 @@
 pub mod bitmap;
 pub mod central;
 mod depot;
+pub mod mark;
 pub mod parcel;
 
 use crate::arena::{Geometry, RECORD};
@@ -40,7 +41,6 @@ pub struct Slab {
     pub free: Bitmap,
 }
 
-const _: () = assert!(size_of::<Slab>() <= RECORD);
 const _: () = assert!(GRANULE / 16 <= u16::MAX as usize);
 
 impl Slab {

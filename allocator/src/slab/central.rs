@@ -6,7 +6,10 @@
 //!           depot: parcel ► parcel ► …           a refill takes one of these first
 //! ```
 
+pub mod free;
+
 use super::depot::Depot;
+use super::mark::Mark;
 use super::parcel::Parcel;
 use super::{Slab, capacity, record, start};
 use crate::arena::page_map::Entry;
@@ -84,6 +87,15 @@ impl<O: Os> Site<'_, O> {
     unsafe fn slab<'s>(&self, granule: GranuleIdx) -> &'s mut Slab {
         // SAFETY: as the caller vouches. Whatever this module wrote there, and zeros, are a record.
         unsafe { &mut *record(&self.geometry, granule) }
+    }
+
+    /// Says how many blocks of a slab were handed out so far.
+    ///
+    /// # Safety
+    /// As for `slab`.
+    unsafe fn mark(&self, granule: GranuleIdx, carved: u16) {
+        // SAFETY: as the caller vouches.
+        unsafe { Mark::of(&self.geometry, granule) }.set(carved);
     }
 }
 
@@ -171,6 +183,8 @@ impl Central {
                 zeroed = slab.zeroed;
                 let carved = slab.carved as usize;
                 slab.carved += got as u16;
+                // SAFETY: as above.
+                unsafe { site.mark(first, slab.carved) };
                 places.zip(carved..).for_each(|(place, at)| place.set(from.wrapping_add(at * size)));
             } else {
                 slab.free.take(places, |place, at| place.set(from.wrapping_add(at * size)));
@@ -287,6 +301,8 @@ impl Central {
             slab.reset(class, false);
             slab.carved = capacity(class);
             slab.used = slab.carved;
+            // SAFETY: as above.
+            unsafe { site.mark(granule, slab.carved) };
             self.slabs += 1;
             self.used_bytes += slab.used as usize * size_class::bytes(class);
         });
@@ -298,6 +314,7 @@ impl Central {
         // entry names this heap.
         unsafe {
             site.slab(run.head).reset(class, run.zeroed);
+            site.mark(run.head, 0);
             site.geometry.map.set(run.head.0 as usize, Entry::slab(site.heap, class));
         }
         self.slabs += 1;
