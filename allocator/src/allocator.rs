@@ -4,13 +4,16 @@
 //!   size, alignment ─┬─ at most 32 KiB ──────────► a class of the thread's heap
 //!                    ├─ below the threshold ─────► a span of the arena
 //!                    └─ the threshold and above ─► a mapping
-//!   pointer ─┬─ in the window ─► page map: a slab's class │ a span
-//!            └─ elsewhere ─────► a large mapping, or nobody's
+//!   pointer ─┬─ the page map knows it ─► a slab's class │ a span
+//!            └─ it does not ──────────► a large mapping, or nobody's
 //! ```
+
+mod place;
+mod sizes;
 
 use crate::arena::Arena;
 use crate::arena::page_map::Entry;
-use crate::config::{GRANULE, GRANULE_SHIFT, Tunables};
+use crate::config::{ADDRESSES, GRANULE, GRANULE_SHIFT, Tunables};
 use crate::fatal;
 use crate::heap::owner::Fresh;
 use crate::heap::registry::{Registry, Tables};
@@ -19,15 +22,20 @@ use crate::large::{Large, LargeBlock, Shortcuts};
 use crate::os::Os;
 use crate::os::thread::ThreadWord;
 use crate::size_class;
+use crate::slab::Slab;
 use crate::sync::token::token;
 use crate::units::{Bytes, GranuleIdx, Granules, Run, SizeClass};
 use core::ffi::c_void;
+use place::Place;
+use sizes::Sizes;
+pub use sizes::Unlike;
 
 pub struct Allocator<O: Os> {
     pub arena: Arena<O>,
     pub large: Large,
     pub registry: Registry,
     pub tunables: Tunables,
+    pub sizes: Sizes,
 }
 
 /// What a request got.
@@ -61,10 +69,9 @@ pub enum Resized {
     To(*mut u8),
     /// It is as it was, with this many usable bytes: a copy must be made.
     Copy { usable: usize },
+    /// No block begins at the pointer.
+    NoBlock,
 }
-
-/// Sizes above this are refused: no object may be larger (C, and Rust's Layout).
-pub const SIZE_MAX: usize = isize::MAX as usize;
 
 impl<O: Os> Allocator<O> {
     pub const fn new(os: O, tables: &'static Tables) -> Self {
@@ -73,6 +80,7 @@ impl<O: Os> Allocator<O> {
             large: Large::new(),
             registry: Registry::new(tables),
             tunables: Tunables::new(),
+            sizes: Sizes::new(),
         }
     }
 
@@ -95,51 +103,35 @@ impl<O: Os> Allocator<O> {
 
     /// A request that no class serves: a span or a mapping.
     pub fn alloc_big(&self, size: usize, align: usize) -> Option<Allocated> {
-        if size > SIZE_MAX {
+        if size > ADDRESSES {
             return None;
         }
         if size < self.tunables.mmap_threshold() && align <= GRANULE * 16 {
             return self.alloc_span(size, align);
         }
         match self.large.alloc(&self.arena, size, align) {
-            Some(LargeBlock { block, soiled }) => Some(Allocated { block, soiled }),
+            Some(LargeBlock { block, soiled, len }) => {
+                self.note_mapping(size, len);
+                Some(Allocated { block, soiled })
+            }
             // A limit may refuse new mappings where the arena has free addresses enough.
             None => self.alloc_span(size, align),
         }
     }
 
     fn alloc_span(&self, size: usize, align: usize) -> Option<Allocated> {
-        let geometry = self.arena.start()?;
-        if size.max(align) > geometry.window / 2 {
-            return None;
-        }
-        let len = Granules(size.max(1).div_ceil(GRANULE) as u32);
-        if len > Entry::SPAN_MAX {
-            return None;
-        }
-        let align = Granules(align.div_ceil(GRANULE) as u32);
-        let run = self.arena.alloc_run(len, align)?;
-        for granule in run.head.0..run.head.0 + run.len.0 {
-            let entry = if granule == run.head.0 { Entry::span(run.len) } else { Entry::SPAN_BODY };
-            // SAFETY: the run is this thread's, and inside the arena.
-            unsafe { geometry.map.set(granule as usize, entry) };
-        }
-        let block = geometry.base.wrapping_add((run.head.0 as usize) << GRANULE_SHIFT);
-        Some(Allocated::new(block, run.zeroed))
+        let granules = |bytes: usize| bytes.div_ceil(GRANULE).try_into().ok().map(Granules);
+        let len = granules(size.max(1)).filter(|&len| len <= Entry::SPAN_MAX)?;
+        let run = self.arena.alloc_run(len, granules(align)?, Entry::span(len))?;
+        Some(Allocated::new(self.arena.started().start(run.head), run.zeroed))
     }
 
-    /// The page-map entry of a pointer into the arena, with its granule. A mapping may lie inside the
-    /// window too, where the arena is not: its entry is FREE, or that of a hole that the arena grew across.
+    /// The page-map entry of a pointer into the arena, with its granule. Elsewhere it is FREE, a large
+    /// mapping in the middle of the arena included.
     fn entry_of(&self, block: *mut u8) -> Option<(GranuleIdx, Entry)> {
         let geometry = self.arena.geometry()?;
-        let offset = block.addr().wrapping_sub(geometry.base.addr());
-        if offset >= geometry.window {
-            return None;
-        }
-        let granule = offset >> GRANULE_SHIFT;
-        // SAFETY: inside the window, as just tested.
-        let entry = unsafe { geometry.map.get(granule) };
-        (entry != Entry::FREE && entry != Entry::HOLE).then_some((GranuleIdx(granule as u32), entry))
+        let entry = self.arena.entry_at(geometry, block.addr());
+        (entry != Entry::FREE).then(|| (geometry.granule_of(block.addr()), entry))
     }
 
     /// Frees a block that the fast path did not take: its magazine is full, it is a span or a mapping, or the
@@ -148,6 +140,12 @@ impl<O: Os> Allocator<O> {
     /// # Safety
     /// `block` is a live block of this allocator, not null, given up by the caller.
     pub unsafe fn free_slow(&self, freer: Freer, block: *mut u8) {
+        if let Freer::Heap(heap) = freer
+            && heap.follow_window(&self.arena)
+            && heap.push(block)
+        {
+            return;
+        }
         match self.entry_of(block) {
             // SAFETY: as the caller vouches.
             None => unsafe {
@@ -177,11 +175,6 @@ impl<O: Os> Allocator<O> {
     }
 
     fn free_span(&self, run: Run) {
-        let geometry = self.arena.started();
-        for granule in run.head.0..run.head.0 + run.len.0 {
-            // SAFETY: the span's granules, whose block was given up.
-            unsafe { geometry.map.set(granule as usize, Entry::FREE) };
-        }
         self.arena.free_run(run, Bytes(GRANULE));
         self.relieve();
     }
@@ -197,54 +190,54 @@ impl<O: Os> Allocator<O> {
         }
     }
 
-    /// Usable bytes of a block.
-    ///
-    /// # Safety
-    /// `block` is a live block of this allocator, not null.
-    pub unsafe fn usable(&self, block: *mut u8) -> usize {
-        let bytes = match self.entry_of(block) {
-            None => self.large.usable(block),
-            Some((_, entry)) => match (entry.as_slab(), entry.as_span()) {
-                (Some((_, class)), _) => Some(size_class::bytes(class)),
-                (_, Some(len)) => Some((len.0 as usize) << GRANULE_SHIFT),
-                _ => None,
-            },
-        };
-        match bytes {
-            Some(bytes) => bytes,
-            None => fatal::invalid_free(c"malloc_usable_size(): invalid pointer"),
-        }
+    /// Usable bytes of the block that begins at a pointer; None where none does.
+    #[inline]
+    pub fn usable(&self, block: *mut u8) -> Option<usize> {
+        self.usable_at(self.place_of(block), block)
     }
 
     /// Changes a block's size without copying it, where its class, span or mapping allows.
     ///
     /// # Safety
-    /// `block` is a live block of this allocator, not null; where it was resized the caller uses the
-    /// result in its stead.
+    /// The block that begins at the pointer, if one does, is the caller's; where it was resized the caller uses
+    /// the result in its stead.
     pub unsafe fn resize(&self, block: *mut u8, size: usize) -> Resized {
-        let Some((granule, entry)) = self.entry_of(block) else {
+        let (head, len) = match self.place_of(block) {
+            Place::Small(class) => return self.resize_small(block, class, size),
+            Place::Span(head, len) => (head, len),
+            Place::Astray => return Resized::NoBlock,
             // SAFETY: as the caller vouches.
-            return unsafe { self.resize_large(block, size) };
+            Place::Outside => return unsafe { self.resize_large(block, size) },
         };
-        if let Some((_, class)) = entry.as_slab() {
-            let usable = size_class::bytes(class);
-            // A block that stays at least half used is not worth a copy, nor is one that has the smallest
-            // class there is for its bytes.
-            let keep = size <= usable && (size * 2 >= usable || size_class::of(size) == class);
-            return if keep { Resized::To(block) } else { Resized::Copy { usable } };
-        }
-        let Some(len) = entry.as_span() else { invalid_realloc() };
         let copy = Resized::Copy { usable: (len.0 as usize) << GRANULE_SHIFT };
         if size <= size_class::CLASS_MAX || size >= self.tunables.mmap_threshold() {
             return copy;
         }
         let want = Granules(size.div_ceil(GRANULE) as u32);
         if want < len {
-            self.cut_span(granule, len, want);
-        } else if want > len && !self.extend_span(granule, len, want) {
+            self.arena.cut_run(head, len, want);
+            self.relieve();
+        } else if want > len && !self.arena.extend_run(head, len, Granules(want.0 - len.0)) {
             return copy;
         }
         Resized::To(block)
+    }
+
+    fn resize_small(&self, block: *mut u8, class: SizeClass, size: usize) -> Resized {
+        let usable = size_class::bytes(class);
+        if size > usable {
+            return Resized::Copy { usable };
+        }
+        // It has the smallest class there is for its bytes.
+        if size_class::of(size) == class {
+            return Resized::To(block);
+        }
+        // One that stays at least half used is not worth a copy.
+        if size * 2 >= usable {
+            self.sizes.note(Unlike::Halved);
+            return Resized::To(block);
+        }
+        Resized::Copy { usable }
     }
 
     /// Makes a block longer for which a copy was advised, where there is no memory for the copy: a mapping
@@ -253,7 +246,7 @@ impl<O: Os> Allocator<O> {
     /// # Safety
     /// As for `resize`.
     pub unsafe fn resize_without_copy(&self, block: *mut u8, size: usize) -> Option<*mut u8> {
-        if self.entry_of(block).is_some() || size > SIZE_MAX {
+        if self.entry_of(block).is_some() || size > ADDRESSES {
             return None;
         }
         // SAFETY: as the caller vouches.
@@ -264,45 +257,15 @@ impl<O: Os> Allocator<O> {
     /// As for `resize`.
     unsafe fn resize_large(&self, block: *mut u8, size: usize) -> Resized {
         // A mapping stays one while it is at least half the threshold: below, it is worth moving.
-        if size >= self.tunables.mmap_threshold() / 2 {
+        if (self.tunables.mmap_threshold() / 2..=ADDRESSES).contains(&size) {
             // SAFETY: as the caller vouches.
             if let Some(resized) = unsafe { self.large.realloc(&self.arena, block, size, Shortcuts::Copies) }
             {
+                self.note_mapping(size, self.large.usable(resized).unwrap_or(size));
                 return Resized::To(resized);
             }
         }
-        match self.large.usable(block) {
-            Some(usable) => Resized::Copy { usable },
-            None => invalid_realloc(),
-        }
-    }
-
-    /// Makes a span longer in place; false where what lies behind it is not free.
-    fn extend_span(&self, head: GranuleIdx, len: Granules, want: Granules) -> bool {
-        if !self.arena.extend_run(head, len, Granules(want.0 - len.0)) {
-            return false;
-        }
-        let geometry = self.arena.started();
-        // SAFETY: the granules were gained for this span a moment ago.
-        unsafe {
-            for added in head.0 + len.0..head.0 + want.0 {
-                geometry.map.set(added as usize, Entry::SPAN_BODY);
-            }
-            geometry.map.set(head.0 as usize, Entry::span(want));
-        }
-        true
-    }
-
-    /// Gives the end of a span back.
-    fn cut_span(&self, head: GranuleIdx, len: Granules, want: Granules) {
-        let geometry = self.arena.started();
-        // SAFETY: the span's granules; the block's owner is resizing it, so nobody else reads the entry.
-        unsafe { geometry.map.set(head.0 as usize, Entry::span(want)) };
-        self.free_span(Run {
-            head: GranuleIdx(head.0 + want.0),
-            len: Granules(len.0 - want.0),
-            zeroed: false,
-        });
+        self.large.usable(block).map_or(Resized::NoBlock, |usable| Resized::Copy { usable })
     }
 
     /// The heap of the calling thread, claimed where it has none. None where there can be no more heaps.
@@ -364,6 +327,26 @@ impl<O: Os> Allocator<O> {
         self.arena.purge_all();
     }
 
+    /// Gives back everything but the blocks that are with the program, for a library that is unloaded.
+    ///
+    /// # Safety
+    /// No thread is inside of the allocator, or enters it from here on.
+    pub unsafe fn unload(&self) {
+        self.registry.outboxes().empty(&self.arena, &self.registry);
+        // Twice: what the heaps sent to each other is home then.
+        for _ in 0..2 {
+            self.registry.for_each(|heap| heap.give_back(&self.arena, &self.registry));
+        }
+        self.large.shrink_cache(&self.arena, 0);
+        let Some(geometry) = self.arena.geometry() else { return };
+        // SAFETY: as the caller vouches; the granules asked about are slabs, whose records are there.
+        unsafe {
+            self.large.unload(&self.arena.os);
+            self.arena.unload(|granule, part| (*geometry.record(granule).cast::<Slab>()).is_used(part));
+            self.registry.unload(&self.arena);
+        }
+    }
+
     /// In the child of a fork: takes everything up for the threads that are there. What the thread `me` itself was
     /// changing is left alone: a signal handler that forked may have interrupted it, and it will go on.
     ///
@@ -387,17 +370,12 @@ impl<O: Os> Allocator<O> {
     /// A block for a request from below a signal handler that interrupted its own thread in the middle of a change: a
     /// mapping, which needs no lock but one. None where it is that one.
     pub fn alloc_barred(&self, size: usize, align: usize) -> Option<Allocated> {
-        if size > SIZE_MAX || self.large.is_mine() {
+        if self.large.is_mine() {
             return None;
         }
-        let LargeBlock { block, soiled } = self.large.alloc(&self.arena, size, align)?;
+        let LargeBlock { block, soiled, .. } = self.large.alloc(&self.arena, size, align)?;
         Some(Allocated { block, soiled })
     }
-}
-
-#[cold]
-fn invalid_realloc() -> ! {
-    fatal::invalid_free(c"realloc(): invalid pointer")
 }
 
 /// Zeroes what is not known to be zero.

@@ -8,11 +8,16 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 pub const GRANULE_SHIFT: u32 = 16;
 pub const GRANULE: usize = 1 << GRANULE_SHIFT;
 
-/// The arena's window of addresses: what the side table can describe. The reservation behind it is
-/// address space only; where RLIMIT_AS or the machine's address width refuses it, it is halved.
-pub const WINDOW: usize = 1 << 40;
-/// The smallest window worth having.
-pub const WINDOW_MIN: usize = 4 << 20;
+/// Granules of a block: the stretch of addresses whose tables come and go together (64 MiB).
+pub const BLOCK_GRANULES: u32 = 1 << 10;
+
+/// Bytes of addresses that the first window shows, and the longest: their maps take 256 KiB and 32 MiB.
+pub const WINDOW_FIRST: usize = 4 << 30;
+pub const WINDOW_MAX: usize = 512 << 30;
+
+/// Bytes of addresses above the break that the first region leaves free, by the break's owner: for those who
+/// may move it later. Another malloc may come to have as much there.
+pub const ROOM_ABOVE: [usize; 3] = [1 << 30, 64 << 30, 0];
 
 /// Thread heaps that can exist at once, parked ones included.
 pub const HEAP_LIMIT: u32 = 1 << 14;
@@ -32,6 +37,9 @@ pub const MMAP_THRESHOLD: usize = 128 * 1024;
 /// path; above, glibc's HEAP_MAX_SIZE / 2.
 pub const MMAP_THRESHOLD_MIN: usize = size_class::STEP_MAX + 1;
 pub const MMAP_THRESHOLD_MAX: usize = 32 << 20;
+
+/// No process has as many bytes of addresses unless it asks for a high one: x86-64 has 2^47, aarch64 up to 2^48.
+pub const ADDRESSES: usize = 1 << 48;
 
 /// Dirty memory that is always allowed to stay (7 MiB: as much as leaves a freed process within the
 /// promised 8), and the share of live memory beyond it (a shift: 3 is 12.5 %).
@@ -87,7 +95,7 @@ pub const MAGAZINE_CAP: ByClass<u16> = {
 };
 
 const _: () = assert!(GROW_FIRST.is_multiple_of(GRANULE) && GROW_MAX.is_multiple_of(GRANULE));
-const _: () = assert!(WINDOW_MIN >= GROW_FIRST);
+const _: () = assert!(GROW_MAX <= (BLOCK_GRANULES as usize) << GRANULE_SHIFT);
 const _: () = assert!(size_class::CLASS_MAX <= GRANULE);
 
 /// What can be set while the program runs.

@@ -19,9 +19,8 @@ mod pages;
 pub mod registry;
 mod remote;
 
-use crate::arena::page_map::PageMap;
-use crate::arena::{Arena, Geometry};
-use crate::config::{GRANULE_SHIFT, HOMING};
+use crate::arena::{Arena, Window};
+use crate::config::HOMING;
 use crate::os::Os;
 use crate::row::Row;
 use crate::size_class::CLASSES;
@@ -38,10 +37,8 @@ use magazine::{Bin, Magazine, Slots};
 pub struct Heap {
     /// First, so that a bin is at its class's multiple of 16 from the heap: no offset to add.
     bins: [Bin; CLASSES],
-    base: Cell<*mut u8>,
-    /// In granules; none for the heap of threads without one.
-    window: Cell<usize>,
-    map: Cell<PageMap>,
+    /// The arena's window as this heap last saw it: none for the heap of threads without one.
+    window: Cell<Window>,
     id: Cell<HeapId>,
     owned: Owned,
     pub shared: Shared,
@@ -86,9 +83,7 @@ const PARKED: u32 = 2;
 impl Heap {
     const fn vacant(id: HeapId) -> Self {
         Heap {
-            base: Cell::new(core::ptr::null_mut()),
-            window: Cell::new(0),
-            map: Cell::new(PageMap::at(core::ptr::null())),
+            window: Cell::new(Window::NONE),
             id: Cell::new(id),
             bins: [const { Bin::none() }; CLASSES],
             owned: Owned {
@@ -114,14 +109,12 @@ impl Heap {
     /// # Safety
     /// `at` is writable for `HEAP_BYTES` and aligned for a Heap; nobody uses what is there. It reads as zero, but
     /// for the heap itself, where a fork may have cut off who blanked it, or began to make it: its lock is open.
-    unsafe fn create(at: *mut Heap, id: HeapId, geometry: &Geometry) {
+    unsafe fn create(at: *mut Heap, id: HeapId) {
         // SAFETY: zeros are a heap, and so is whatever this function wrote: cells, atomics and an open lock. It is
         // written by its fields, because a reference that somebody had to an earlier one may still be alive.
         let heap = unsafe { &*at };
         heap.id.set(id);
-        heap.base.set(geometry.base);
-        heap.window.set(geometry.window >> GRANULE_SHIFT);
-        heap.map.set(geometry.map);
+        heap.window.set(Window::NONE);
         let owned = &heap.owned;
         owned.slots.set(Slots(at.wrapping_add(1).cast()));
         owned.busy.set(false);
@@ -162,13 +155,11 @@ impl Heap {
     /// The fast path of free for any pointer: as `push_class`, with the class from the page map.
     #[inline(always)]
     pub fn push(&self, block: *mut u8) -> bool {
-        let granule = block.addr().wrapping_sub(self.base.get().addr()) >> GRANULE_SHIFT;
-        // Null and large mappings lie outside, and so does everything for the empty heap.
-        if granule >= self.window.get() {
-            return false;
-        }
-        // SAFETY: inside the window, as just tested.
-        let entry = unsafe { self.map.get().get(granule) };
+        let window = self.window.get();
+        // Null and most large mappings lie outside, and so does everything for the empty heap.
+        let Some(place) = window.place(block.addr()) else { return false };
+        // SAFETY: inside the window.
+        let entry = unsafe { window.map.get(place) };
         if !entry.is_quick() {
             return false;
         }
@@ -188,9 +179,16 @@ impl Heap {
         &self.owned.magazines[class.0 as usize]
     }
 
+    /// Copies the arena's newest window. Whether it is another than before.
+    pub fn follow_window<O: Os>(&self, arena: &Arena<O>) -> bool {
+        let newest = arena.window();
+        let old = self.window.replace(newest);
+        old != newest
+    }
+
     /// Where this heap's slabs are.
     pub(crate) fn site<'a, O: Os>(&self, arena: &'a Arena<O>) -> Site<'a, O> {
-        Site { arena, geometry: arena.started(), heap: self.id() }
+        Site { arena, geometry: arena.started(), window: arena.window(), heap: self.id() }
     }
 
     fn is_parked(&self) -> bool {

@@ -57,9 +57,10 @@ pub enum Shortcuts {
     None,
 }
 
-/// A large block, and how much of it, from its start, may be other than zero.
+/// A large block, how long it is, and how much of it, from its start, may be other than zero.
 pub struct LargeBlock {
     pub block: *mut u8,
+    pub len: usize,
     pub soiled: usize,
 }
 
@@ -107,7 +108,7 @@ impl Large {
         state.live_bytes += mapping.len;
         arena.count_outside(mapping.len as isize, 0);
         drop(state);
-        Some(LargeBlock { block: mapping.at, soiled })
+        Some(LargeBlock { block: mapping.at, len: mapping.len, soiled })
     }
 
     /// Usable bytes of a large block; None where the pointer is none.
@@ -242,6 +243,14 @@ impl Large {
         }
     }
 
+    /// Unmaps the table of the blocks, which stay, for a library that is unloaded.
+    ///
+    /// # Safety
+    /// No thread is inside of the allocator, or enters it from here on.
+    pub unsafe fn unload<O: Os>(&self, os: &O) {
+        self.state.lock().index.unmap(os);
+    }
+
     /// In the child of a fork.
     ///
     /// # Safety
@@ -288,16 +297,23 @@ impl Large {
         if kept.len == 0 {
             return;
         }
-        let put = {
-            let mut state = self.state.lock();
-            let put = state.cache.put(kept);
-            arena.count_outside(0, if put { kept.len as isize } else { 0 });
-            put
-        };
-        if !put {
+        // The next owner is to get a block like any other, whatever this one did to its pages.
+        // SAFETY: as the caller vouches.
+        let plain = unsafe { arena.os.make_plain(kept.at, kept.len) };
+        if !plain || !self.put(arena, kept) {
             // SAFETY: as the caller vouches.
             unsafe { self.unmap(&arena.os, kept) };
         }
+    }
+
+    /// Puts a mapping into the cache, if there is a place.
+    fn put<O: Os>(&self, arena: &Arena<O>, mapping: Mapping) -> bool {
+        let mut state = self.state.lock();
+        let put = state.cache.put(mapping);
+        if put {
+            arena.count_outside(0, mapping.len as isize);
+        }
+        put
     }
 
     /// A cached mapping made to fit, and how much of it is as it was left.

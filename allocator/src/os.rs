@@ -1,18 +1,19 @@
 //! What the allocator asks of the kernel and of libc, as one checked interface; and of the processor.
 //!
-//! Memory is in one of three states, and each call names its transition:
+//! Memory is in one of two states, and each call names its transition:
 //!
 //! ```text
-//!   none ──reserve──► reserved ◄──(un)commit──► ready ──purge──► ready (reads as zero)
-//!   none ───map─────────────────────────► ready ──unmap──► none
+//!   none ──map──► ready ──purge──► ready (reads as zero) ──unmap──► none
 //!   break: grow_break turns none into ready, shrink_break back
 //! ```
 //!
 //! Two systems implement it: the running Linux, and a simulated one for the tests (scripted
 //! failures, and it runs under Miri).
 
+pub mod executable;
 pub mod linux;
 pub mod prefetch;
+mod program_break;
 #[cfg(test)]
 pub mod sim;
 pub mod thread;
@@ -20,11 +21,12 @@ pub mod thread;
 /// Whether this allocator may move the process's break.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum BreakOwner {
-    /// This allocator is the process's malloc: nobody else moves the break unseen.
+    /// This allocator is the process's malloc: who else moves the break does it by our `sbrk`.
     Ours,
-    /// libc's malloc lives beside us: only while the process has one thread, and behind a fence.
+    /// Another malloc lives beside us: only while the process has one thread, and only until that one moved
+    /// it.
     Shared,
-    /// Not at all.
+    /// Not at all: a library that may be unloaded, or a libc whose sbrk refuses.
     Foreign,
 }
 
@@ -41,12 +43,16 @@ pub unsafe trait Os: Sync {
     /// Bytes of address space that the process may have in all (RLIMIT_AS).
     fn address_limit(&self) -> usize;
 
+    /// More bytes than this no request can get, however much is given back before it.
+    fn reach(&self) -> usize;
+
     fn break_owner(&self) -> BreakOwner;
 
     /// True only while the process surely has one thread.
     fn single_threaded(&self) -> bool;
 
-    fn current_break(&self) -> *mut u8;
+    /// The address of the break; 0 where nobody says.
+    fn current_break(&self) -> usize;
 
     /// none → ready. The address of the first new byte: the break as it was.
     fn grow_break(&self, by: usize) -> Option<*mut u8>;
@@ -67,26 +73,11 @@ pub unsafe trait Os: Sync {
     /// none → reserved, wherever there is room.
     fn reserve(&self, len: usize, name: &'static core::ffi::CStr) -> Option<*mut u8>;
 
-    /// none → reserved at `at`, failing where anything is in the way.
-    fn reserve_at(&self, at: *mut u8, len: usize) -> bool;
-
     /// reserved → ready; what is ready stays as it is.
     ///
     /// # Safety
     /// The range is reserved or ready, and the caller's.
     unsafe fn commit(&self, at: *mut u8, len: usize) -> bool;
-
-    /// ready → reserved.
-    ///
-    /// # Safety
-    /// The range was committed, is the caller's, and nothing in it is needed.
-    unsafe fn uncommit(&self, at: *mut u8, len: usize) -> bool;
-
-    /// reserved → readable as zeros, not writable; `commit` may follow.
-    ///
-    /// # Safety
-    /// The range is reserved, and the caller's.
-    unsafe fn show_zeros(&self, at: *mut u8, len: usize) -> bool;
 
     /// ready → ready, reading as zero again; the pages go back to the kernel.
     ///
@@ -104,14 +95,22 @@ pub unsafe trait Os: Sync {
     /// none → ready, wherever there is room: one anonymous mapping.
     fn map(&self, len: usize) -> Option<*mut u8>;
 
-    /// none → ready at `at`, failing where anything is in the way.
-    fn map_at(&self, at: *mut u8, len: usize) -> bool;
+    /// none → ready at the address `hint` if there is room, else wherever there is.
+    fn map_near(&self, hint: usize, len: usize) -> Option<*mut u8>;
 
     /// ready or reserved → none.
     ///
     /// # Safety
     /// The range is mapped, the caller's, and nothing uses it any more.
     unsafe fn unmap(&self, at: *mut u8, len: usize) -> bool;
+
+    /// ready → ready: takes back what the program may have done to a block of whole pages before it gave it
+    /// up (mprotect(2), madvise(2)). False where that is refused, and where the range is locked (mlock(2)):
+    /// whether all of the program is meant to be, nobody says.
+    ///
+    /// # Safety
+    /// The range is mapped, the caller's, and nothing in it is needed.
+    unsafe fn make_plain(&self, at: *mut u8, len: usize) -> bool;
 
     /// Changes the length of a mapping, moving it where it must. Its pages keep their contents.
     ///

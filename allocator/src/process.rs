@@ -3,9 +3,12 @@
 mod environment;
 pub mod fork;
 mod thread;
+mod unload;
 
 use crate::allocator::{Allocated, Allocator, Resized};
+use crate::config::ADDRESSES;
 use crate::heap::registry::Tables;
+use crate::os::Os;
 use crate::os::linux::Linux;
 use crate::os::thread::ThreadWord;
 use crate::size_class;
@@ -53,12 +56,20 @@ pub fn alloc<W: ThreadWord>(size: usize, align: usize) -> Option<Allocated> {
 #[cold]
 #[inline(never)]
 pub fn alloc_big<W: ThreadWord>(size: usize, align: usize) -> Option<Allocated> {
+    let most = size.saturating_add(align);
+    if most > ADDRESSES {
+        return None;
+    }
     if look::<W>() == Way::Barred {
         return ALLOCATOR.alloc_barred(size, align);
     }
     // The first request of a process sets it up, whatever its size.
     thread::attach::<W>();
     ALLOCATOR.alloc_big(size, align).or_else(|| {
+        // Beyond reach nothing that is given back makes room.
+        if most > ALLOCATOR.arena.os.reach() {
+            return None;
+        }
         ALLOCATOR.trim(ALLOCATOR.attached::<W>());
         ALLOCATOR.alloc_big(size, align)
     })
@@ -88,8 +99,8 @@ pub unsafe fn free_slow<W: ThreadWord>(block: *mut u8) {
 /// As for `Allocator::resize`.
 pub unsafe fn resize<W: ThreadWord>(block: *mut u8, size: usize) -> Resized {
     if look::<W>() == Way::Barred {
-        // SAFETY: as the caller vouches.
-        return Resized::Copy { usable: unsafe { ALLOCATOR.usable(block) } };
+        let usable = ALLOCATOR.usable(block);
+        return usable.map_or(Resized::NoBlock, |usable| Resized::Copy { usable });
     }
     // SAFETY: as the caller vouches.
     unsafe { ALLOCATOR.resize(block, size) }

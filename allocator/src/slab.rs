@@ -15,14 +15,15 @@
 pub mod bitmap;
 pub mod central;
 mod depot;
+pub mod handed_out;
 pub mod parcel;
 
-use crate::arena::{Geometry, RECORD};
-use crate::config::{GRANULE, GRANULE_SHIFT};
+use crate::config::GRANULE;
 use crate::fatal;
 use crate::size_class::{self, ByClass, CLASSES};
-use crate::units::{GranuleIdx, SizeClass};
+use crate::units::SizeClass;
 use bitmap::Bitmap;
+use core::ops::Range;
 
 /// The record of a granule that is a slab. Guarded by the lock of the heap that owns it.
 #[repr(C)]
@@ -40,7 +41,6 @@ pub struct Slab {
     pub free: Bitmap,
 }
 
-const _: () = assert!(size_of::<Slab>() <= RECORD);
 const _: () = assert!(GRANULE / 16 <= u16::MAX as usize);
 
 impl Slab {
@@ -54,6 +54,12 @@ impl Slab {
     /// Blocks that are free and carved.
     pub fn free_count(&self) -> u32 {
         (self.carved - self.used) as u32
+    }
+
+    /// Whether a block that is out lies in a part of the slab, of offsets.
+    pub fn is_used(&self, part: Range<usize>) -> bool {
+        let blocks = block_at(self.class, part.start)..block_at(self.class, part.end - 1) + 1;
+        blocks.take_while(|&at| at < self.carved as usize).any(|at| !self.free.contains(at))
     }
 
     pub fn exhausted(&self) -> bool {
@@ -103,6 +109,11 @@ pub fn index_of(class: SizeClass, offset: usize) -> Option<usize> {
     ((product as u32) < inverse).then_some((product >> 32) as usize)
 }
 
+/// The index of the block that an offset lies in, as above.
+fn block_at(class: SizeClass, offset: usize) -> usize {
+    ((offset as u64 * INVERSE[class.0 as usize] as u64) >> 32) as usize
+}
+
 const INVERSE: ByClass<u32> = {
     let mut inverse = [0; 256];
     let mut class = 0;
@@ -112,19 +123,6 @@ const INVERSE: ByClass<u32> = {
     }
     inverse
 };
-
-/// The record of a granule.
-///
-/// # Safety
-/// The granule was gained by the arena of this geometry.
-pub unsafe fn record(geometry: &Geometry, granule: GranuleIdx) -> *mut Slab {
-    geometry.records.wrapping_add(granule.0 as usize * RECORD).cast()
-}
-
-/// The first byte of a granule.
-pub fn start(geometry: &Geometry, granule: GranuleIdx) -> *mut u8 {
-    geometry.base.wrapping_add((granule.0 as usize) << GRANULE_SHIFT)
-}
 
 #[cfg(test)]
 mod tests {
@@ -138,6 +136,7 @@ mod tests {
             for offset in (0..GRANULE).step_by(if cfg!(miri) { 16 * 97 } else { 16 }) {
                 let expected = offset.is_multiple_of(size).then_some(offset / size);
                 assert_eq!(index_of(class, offset), expected, "{class:?} {offset}");
+                assert_eq!(block_at(class, offset + 15), (offset + 15) / size);
             }
             assert_eq!(index_of(class, 8), None);
         }

@@ -4,6 +4,7 @@
 //! Under `--cfg loom` this is the only module built: it knows nothing of raw memory, so that loom
 //! can replace its atomics and explore every interleaving.
 
+pub mod appended;
 pub mod birth;
 pub mod blank;
 pub mod inbox;

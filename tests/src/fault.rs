@@ -103,12 +103,12 @@ fn answer(listener: i32) -> bool {
         error: 0,
         flags: libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE as u32,
     };
-    if i64::from(asked.data.nr) == ARMED.load(Ordering::SeqCst) {
+    // Asking for the break is answered as ever.
+    let asks = asked.data.nr as libc::c_long == libc::SYS_brk && asked.data.args[0] == 0;
+    if !asks && i64::from(asked.data.nr) == ARMED.load(Ordering::SeqCst) {
         let seen = SEEN.fetch_add(1, Ordering::SeqCst);
         let skip = SKIP.load(Ordering::SeqCst);
-        // Asking for the break is answered as ever.
-        let asks = asked.data.nr as libc::c_long == libc::SYS_brk && asked.data.args[0] == 0;
-        if !asks && seen >= skip && seen - skip < COUNT.load(Ordering::SeqCst) {
+        if seen >= skip && seen - skip < COUNT.load(Ordering::SeqCst) {
             FAILED.fetch_add(1, Ordering::SeqCst);
             answer.flags = 0;
             answer.error = -ERRNO.load(Ordering::SeqCst);

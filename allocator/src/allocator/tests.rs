@@ -3,11 +3,12 @@
 
 use super::*;
 use crate::arena::BreakMode;
-use crate::os::BreakOwner;
-use crate::os::sim::{Call, RANGE, Sim};
+use crate::os::sim::{Call, Sim};
 use proptest::prelude::*;
 
+mod growth;
 mod magazines;
+mod places;
 mod recycled;
 mod refusals;
 
@@ -93,6 +94,7 @@ impl Harness {
         match unsafe { self.allocator.resize(block, size) } {
             Resized::To(block) => Some(block),
             Resized::Copy { .. } => None,
+            Resized::NoBlock => panic!("no block begins at {block:p}"),
         }
     }
 
@@ -150,7 +152,7 @@ fn small_requests_move_the_break_and_large_ones_do_not() {
     let harness = Harness::new(Sim::new());
     let heap = harness.heap();
     let small = harness.alloc(heap, 10, 16).unwrap();
-    assert_eq!(harness.allocator.arena.figures().unwrap().mode, BreakMode::Owned);
+    assert_eq!(harness.allocator.arena.figures().unwrap().mode, BreakMode::Break);
     let (grown, mapped) =
         (harness.allocator.arena.os.calls(Call::GrowBreak), harness.allocator.arena.os.calls(Call::Map));
     assert_eq!(grown, 1);
@@ -167,75 +169,9 @@ fn small_requests_move_the_break_and_large_ones_do_not() {
 }
 
 #[test]
-fn the_fence_is_opened_while_alone_and_committed_with_threads() {
-    let mut os = Sim::with_owner(BreakOwner::Shared);
-    os.alone = true;
-    let mut harness = Harness::new(os);
-    let brk = harness.allocator.arena.os.brk_bytes();
-    let heap = harness.heap();
-    harness.alloc(heap, 10, 16).unwrap();
-    assert!(harness.allocator.arena.os.brk_bytes() > brk, "the first step is the break's");
-    assert_eq!(harness.allocator.arena.figures().unwrap().mode, BreakMode::Fenced);
-    let held: Vec<_> = (0..30).map(|k| harness.hold(heap, 60_000, 16, k).unwrap()).collect();
-    assert!(harness.allocator.arena.os.calls(Call::GrowBreak) > 1, "growth opened the fence");
-    let base = harness.allocator.arena.started().base;
-    harness.allocator.arena.os.alone = false;
-    let heap = harness.heap();
-    let more: Vec<_> = (0..30).map(|k| harness.hold(heap, 60_000, 16, k).unwrap()).collect();
-    assert_eq!(harness.allocator.arena.figures().unwrap().mode, BreakMode::Committed);
-    assert_eq!(harness.allocator.arena.started().base, base);
-    for one in held.into_iter().chain(more) {
-        harness.check_and_free(heap, one);
-    }
-}
-
-#[test]
-fn without_a_break_a_reservation_serves() {
-    let harness = Harness::new(Sim::with_owner(BreakOwner::Foreign));
-    let heap = harness.heap();
-    let held = harness.hold(heap, 10, 16, 1).unwrap();
-    assert_eq!(harness.allocator.arena.figures().unwrap().mode, BreakMode::Reserved);
-    harness.check_and_free(heap, held);
-}
-
-#[test]
-fn a_refused_break_is_carried_on_above_it_and_tried_again() {
-    let harness = Harness::new(Sim::new());
-    let heap = harness.heap();
-    harness.allocator.arena.os.refuse(Call::GrowBreak, 0, 2);
-    let held = harness.hold(heap, 10, 16, 1).expect("a mapping in the break's stead");
-    assert_eq!(harness.allocator.arena.figures().unwrap().mode, BreakMode::Scattered);
-    harness.check_and_free(heap, held);
-}
-
-#[test]
-fn a_foreign_sbrk_leaves_a_gap_that_is_never_ours() {
-    let harness = Harness::new(Sim::new());
-    let heap = harness.heap();
-    let mut held = Vec::new();
-    for k in 0..20u8 {
-        held.push(harness.hold(heap, 60_000, 16, k).unwrap());
-    }
-    let os = &harness.allocator.arena.os;
-    let foreign = os.current_break();
-    os.foreign_sbrk(100_000);
-    // SAFETY: inside the simulated range, and just taken from the break by its other user.
-    unsafe { foreign.write_bytes(0xF0, 100_000) };
-    for k in 0..20u8 {
-        held.push(harness.hold(heap, 60_000, 16, k).unwrap());
-    }
-    // SAFETY: as above.
-    let bytes = unsafe { core::slice::from_raw_parts(foreign, 100_000) };
-    assert!(bytes.iter().step_by(STEP).all(|&byte| byte == 0xF0), "the other user's memory was used");
-    for one in held {
-        harness.check_and_free(heap, one);
-    }
-}
-
-#[test]
 fn any_single_refusal_is_survived_and_forgotten() {
     let calls =
-        [Call::GrowBreak, Call::Reserve, Call::Commit, Call::Map, Call::MapAt, Call::Unmap, Call::Purge];
+        [Call::GrowBreak, Call::Reserve, Call::Commit, Call::Map, Call::MapNear, Call::Unmap, Call::Purge];
     for call in calls {
         for nth in 0..if cfg!(miri) { 1 } else { 8 } {
             let os = Sim::new();
@@ -322,20 +258,6 @@ fn a_parked_heap_keeps_nothing_of_what_is_sent_to_it() {
     held.into_iter().for_each(|block| harness.free(other, block));
     other.give_back(&harness.allocator.arena, &harness.allocator.registry);
     assert_eq!(harness.allocator.arena.figures().unwrap().in_use.0, 0);
-}
-
-/// A mapping may come to lie in a hole that the arena grew across.
-#[test]
-fn a_mapping_in_a_hole_of_the_arena_is_one() {
-    let harness = Harness::new(Sim::new());
-    let heap = harness.heap();
-    let block = harness.alloc(heap, 70_000, 16).unwrap();
-    let geometry = harness.allocator.arena.started();
-    let granule = (block.addr() - geometry.base.addr()) >> GRANULE_SHIFT;
-    assert!(harness.allocator.entry_of(block).is_some());
-    // SAFETY: the test's own granule.
-    unsafe { geometry.map.set(granule, Entry::HOLE) };
-    assert!(harness.allocator.entry_of(block).is_none(), "the arena takes it for its own");
 }
 
 #[test]

@@ -1,9 +1,29 @@
 //! What the arena has, in bytes.
 
-use super::{Arena, BreakMode};
+use super::Arena;
+use super::block::place_of;
 use crate::config::GRANULE_SHIFT;
 use crate::os::Os;
-use crate::units::Bytes;
+use crate::units::{Bytes, GranuleIdx};
+
+/// How the arena grew last.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum BreakMode {
+    /// By the process's break (brk).
+    Break,
+    /// By a region of its own (mmap): the break is not the arena's to move, or cannot be moved.
+    Regions,
+}
+
+impl BreakMode {
+    /// The mode in a word, for people.
+    pub fn name(self) -> &'static str {
+        match self {
+            BreakMode::Break => "break",
+            BreakMode::Regions => "regions",
+        }
+    }
+}
 
 /// A glance at the arena.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,18 +40,24 @@ pub struct ArenaFigures {
 impl<O: Os> Arena<O> {
     pub fn figures(&self) -> Option<ArenaFigures> {
         let bytes = |granules: u32| Bytes((granules as usize) << GRANULE_SHIFT);
+        let geometry = self.geometry()?;
         self.with_state(|state| {
-            let end = state.top.end().0;
-            let (chunks, runs) = state.parts();
-            let free_at_top = runs.last(chunks, end).map_or(0, |(_, len)| len.0);
+            // Below the break's end, if any of it is free.
+            let last = GranuleIdx(geometry.granule_of(state.brk.addrs().end).0.wrapping_sub(1));
+            let free_at_top = match state.find(last) {
+                Some(at) if !state.brk.addrs().is_empty() => {
+                    state.head(at).runs.last(place_of(last) + 1).len()
+                }
+                _ => 0,
+            };
             ArenaFigures {
-                mode: state.top.live_mode(),
-                gained: bytes(state.in_use + state.runs.free().0),
+                mode: if state.mapped_last { BreakMode::Regions } else { BreakMode::Break },
+                gained: bytes(state.in_use + state.free),
                 in_use: bytes(state.in_use),
                 peak_in_use: bytes(state.peak),
-                free: bytes(state.runs.free().0),
-                dirty: Bytes((state.runs.dirty() + state.runs.pinned()) as usize * state.page),
-                free_at_top: bytes(free_at_top),
+                free: bytes(state.free),
+                dirty: Bytes(state.dirty as usize * state.page),
+                free_at_top: bytes(free_at_top as u32),
             }
         })
     }

@@ -5,7 +5,6 @@
 //!     0     heap id    class × 16    a slab of that heap
 //!     1     heap id    class × 16    the same, of a homing class: not for every magazine
 //!     1     granules        0        the first granule of a span; 0 granules: a later one
-//!     1        0           16        a hole: not the arena's, but below its end
 //!     all zeros                      free, or outside what the arena has
 //! ```
 //!
@@ -38,8 +37,6 @@ impl Entry {
     pub const FREE: Entry = Entry(0);
     /// A granule of a span that is not its first.
     pub const SPAN_BODY: Entry = Entry(SLOW);
-    /// A granule inside what the arena has that is somebody else's.
-    pub const HOLE: Entry = Entry(SLOW | BIN as u32);
     /// The longest span that an entry can tell: 2 GiB less a granule.
     pub const SPAN_MAX: Granules = Granules((1 << 15) - 1);
 
@@ -86,30 +83,39 @@ impl Entry {
 }
 
 /// A copy of where the map is; the words themselves are shared.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct PageMap {
     words: *const AtomicU32,
 }
 
+// SAFETY: the words are atomics, and stay where they are.
+unsafe impl Send for PageMap {}
+// SAFETY: as above.
+unsafe impl Sync for PageMap {}
+
 impl PageMap {
+    /// A map without a word.
+    pub const NONE: PageMap = PageMap { words: core::ptr::null() };
+
     pub const fn at(words: *const AtomicU32) -> Self {
         PageMap { words }
     }
 
+    /// Where the words are.
     pub fn words(self) -> *const AtomicU32 {
         self.words
     }
 
     /// # Safety
-    /// `granule` is in the window that the map was made for.
+    /// `granule` is one that the map was made for.
     #[inline(always)]
     pub unsafe fn get(self, granule: usize) -> Entry {
-        // SAFETY: the map has a readable word for every granule of its window (caller). Edge MAP.
+        // SAFETY: the map has a readable word for every granule it was made for (caller). Edge MAP.
         Entry(unsafe { &*self.words.add(granule) }.load(Ordering::Relaxed))
     }
 
     /// # Safety
-    /// `granule` is below the arena's end (its word is writable), and the caller holds the granule.
+    /// `granule` is one that the map was made for, and the caller holds it and the arena's lock.
     pub unsafe fn set(self, granule: usize, entry: Entry) {
         // SAFETY: as the caller vouches. Edge MAP.
         unsafe { &*self.words.add(granule) }.store(entry.0, Ordering::Relaxed)
@@ -130,7 +136,7 @@ mod tests {
         let span = Entry::span(Granules(2));
         assert_eq!((span.as_slab(), span.as_span()), (None, Some(Granules(2))));
         assert!(!span.is_quick());
-        for entry in [Entry::FREE, Entry::SPAN_BODY, Entry::HOLE] {
+        for entry in [Entry::FREE, Entry::SPAN_BODY] {
             assert_eq!((entry.as_slab(), entry.as_span()), (None, None));
         }
     }

@@ -1,30 +1,58 @@
-//! How much dirty memory may stay: the bound that keeps an idle process small without a thread.
-//!
-//! Dirty is what is free but still has pages behind it: free runs of the arena, cached mappings. It
-//! is checked wherever memory is freed, so a process that stops after its last free is inside the
-//! bound already.
+//! Pages go back: the highest dirty ones first, so that the ends of the arena can go as addresses too.
 
-use crate::config::{DIRTY_FLOOR, DIRTY_SHIFT};
+use super::Arena;
+use super::state::{State, places};
+use crate::config::GRANULE_SHIFT;
+use crate::os::Os;
 
-/// Bytes of dirty memory allowed beside `live` bytes in use.
-pub fn bound(live: usize) -> usize {
-    (live >> DIRTY_SHIFT).max(DIRTY_FLOOR)
-}
+impl<O: Os> Arena<O> {
+    /// Purges until dirty memory is inside its bound.
+    pub fn enforce_bound(&self) {
+        // Before this thread takes the lock: a run freed before that counts below, one freed later says so
+        // again.
+        self.budget.note_over(false);
+        let wanted = |state: &mut State| self.excess(state).filter(|_| state.may_purge());
+        while let Some(pages) = self.with_state(wanted).flatten() {
+            if !self.purge_some(pages) {
+                // For whoever frees next.
+                self.budget.note_pressed(true);
+                return;
+            }
+        }
+        self.with_state(State::note_swept);
+        self.budget.note_pressed(false);
+    }
 
-/// Down to where a purge goes, once the bound is passed: an eighth below, so that the next frees do
-/// not each pay a system call.
-pub fn target(bound: usize) -> usize {
-    bound - bound / 8
-}
+    /// Purges every free run, lowers the break as far as it goes, and unmaps the regions that are free.
+    pub fn purge_all(&self) {
+        while self.purge_some(u32::MAX) {}
+        let Some(geometry) = self.geometry() else { return };
+        self.with_state(|state| {
+            self.trim_break(geometry, state);
+            for at in (0..state.blocks.count()).rev() {
+                self.unmap_regions(geometry, state, at);
+            }
+        });
+    }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_idle_heap_keeps_the_floor_and_a_large_one_an_eighth() {
-        assert_eq!(bound(0), DIRTY_FLOOR);
-        assert_eq!(bound(1 << 30), 128 << 20);
-        assert!(target(bound(0)) < bound(0));
+    /// Purges the highest dirty run, or its upper part that holds `pages` dirty pages. False where
+    /// there is none, or where the kernel refuses.
+    fn purge_some(&self, pages: u32) -> bool {
+        let Some(geometry) = self.geometry() else { return false };
+        let Some(purging) = self.with_state(|state| state.start_purge(pages)).flatten() else { return false };
+        let len = (purging.len.0 as usize) << GRANULE_SHIFT;
+        // SAFETY: the granules are in no free run and nobody's (Invariant 1): this thread took them out.
+        let done = unsafe { self.os.purge(geometry.start(purging.head), len) };
+        self.with_state(|state| {
+            let Some((at, run)) = state.end_purge(purging, done) else { return };
+            if done {
+                // A run's records may be as many as its pages were: they go too.
+                let granules = places(purging.head, purging.len);
+                state.blocks.block(at).purge_records(&self.os, granules, run);
+                self.unmap_regions(geometry, state, at);
+            }
+            self.trim_break(geometry, state);
+        });
+        done
     }
 }

@@ -1,18 +1,20 @@
 //! The arena in the child of a fork that caught other threads at work.
 
 use super::Arena;
+use super::bits::Bits;
+use super::block_list::BlockList;
 use super::page_map::Entry;
-use super::runs;
-use super::state::State;
-use crate::config::GRANULE;
+use super::state::{State, places};
+use crate::config::{BLOCK_GRANULES, GRANULE};
 use crate::os::Os;
 use crate::sync::lock::Inherited;
-use crate::units::{GranuleIdx, Granules, div_up};
+use crate::sync::token::token;
+use crate::units::{GranuleIdx, div_up};
 use core::ops::Range;
 
 impl<O: Os> Arena<O> {
     /// In the child of a fork: makes the free runs right again, whatever another thread was doing to
-    /// them. The page map is the truth: what has no entry is free.
+    /// them. The page map is the truth: what was gained and has no entry is free.
     ///
     /// # Safety
     /// As for `Allocator::repair_after_fork`.
@@ -23,15 +25,13 @@ impl<O: Os> Arena<O> {
             // Nobody else was changing it; the calling thread goes on where it was.
             return;
         }
+        let torn = inherited == Inherited::Torn;
         self.with_state(|state| {
-            // Also where nothing was torn: the kernel's own copy may be.
-            if state.top.owns_break() {
-                // SAFETY: as the caller vouches; the break is this arena's.
-                unsafe { self.os.settle_break() };
-            }
-            if inherited == Inherited::Torn {
-                state.purging = 0;
-                state.stretches.settle();
+            self.end_others_purges(state, torn);
+            if torn {
+                // SAFETY: as the caller vouches. The kernel's own copy need not fit what the other noted of
+                // it.
+                unsafe { state.brk.settle(&self.os) };
                 self.rebuild(state);
             }
         });
@@ -42,38 +42,54 @@ impl<O: Os> Arena<O> {
         self.started.is_mine()
     }
 
-    fn rebuild(&self, state: &mut State) {
-        let Some(geometry) = self.geometry() else { return };
-        let pages = div_up(GRANULE, state.page) as u8;
-        let stretches = state.stretches;
-        let (chunks, runs) = state.parts();
-        runs.reset();
-        let mut used = 0;
-        // All of them first: they share sums.
-        for Range { start, end } in stretches.iter() {
-            runs::forget(chunks, start, end);
-        }
-        for Range { start: from, end: to } in stretches.iter() {
-            let mut start = from;
-            for granule in from..=to {
-                // What ends the stretch ends a run too.
-                let entry = match granule < to {
-                    // SAFETY: inside a stretch, and so the window.
-                    true => unsafe { geometry.map.get(granule as usize) },
-                    false => Entry::HOLE,
-                };
-                if entry == Entry::FREE {
-                    continue;
-                }
-                if granule > start {
-                    let (head, len) = (GranuleIdx(start), Granules(granule - start));
-                    runs::soil(chunks, head, len, pages);
-                    runs.insert(chunks, head, len);
-                }
-                start = granule + 1;
-                used += (entry != Entry::HOLE) as u32;
+    /// Runs that other threads were purging are free again; where all is rebuilt they need only be forgotten.
+    fn end_others_purges(&self, state: &mut State, rebuilt: bool) {
+        let page = state.page;
+        while let Some(row) = state.purging.0.iter_mut().find(|row| row.thread != 0 && row.thread != token())
+        {
+            let left = *row;
+            row.thread = 0;
+            if !rebuilt && let Some(at) = state.find(left.head) {
+                add(state, at, places(left.head, left.len), page);
             }
         }
-        state.in_use = used;
     }
+
+    fn rebuild(&self, state: &mut State) {
+        let Some(geometry) = self.geometry() else { return };
+        let page = state.page;
+        state.blocks = BlockList::new();
+        (state.free, state.dirty, state.in_use) = (0, 0, 0);
+        for block in geometry.directory().iter() {
+            if !state.blocks.reserve(&self.os) {
+                // What is free in it is lost; what is live stays so.
+                continue;
+            }
+            // SAFETY: the only thread of the process is this one; no other reference to the head is alive.
+            let head = unsafe { block.head() };
+            head.runs.forget();
+            let first = head.number * BLOCK_GRANULES;
+            let at = state.blocks.insert(block, head.number);
+            let mut free = Bits::NONE;
+            for place in head.gained.stretches().flatten() {
+                let granule = GranuleIdx(first + place);
+                // What this thread itself is purging is neither: it will be free.
+                let purged = state.purging.0.iter().any(|row| row.holds(granule));
+                match self.entry_of(geometry, granule) {
+                    Entry::FREE if purged => {}
+                    Entry::FREE => free.set(place..place + 1),
+                    _ => state.in_use += 1,
+                }
+            }
+            free.stretches().for_each(|run| add(state, at, run, page));
+        }
+    }
+}
+
+/// Adds granules of which nothing is known to the free runs.
+fn add(state: &mut State, at: usize, granules: Range<u32>, page: usize) {
+    state.change(at, |runs| {
+        runs.soil(granules.clone(), div_up(GRANULE, page) as u8);
+        runs.insert(granules)
+    });
 }

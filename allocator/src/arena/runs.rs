@@ -1,193 +1,307 @@
-//! Free runs of granules: first fit at the lowest address, in time that hardly depends on their number.
+//! Free runs of granules in one block: first fit at the lowest address, in time that does not depend on their
+//! number.
 //!
 //! ```text
 //!   granules   │used│ free run, 3  │used│used│ free, 1 │…
 //!   edges        0    +3   0   -3    0    0      1      …    length at the head, and less than 0 at the tail
-//!   summaries  │ of 16 granules: longest run, dirty? │ of 16 │ …    in chunks of the table
-//!              │ of 256: the longest of those, dirty?         …
+//!   summaries  │ of 16 granules: longest run, dirty?                │ of 16 │ …
+//!              │ of 256: the longest of those, dirty?                       …
 //! ```
 //!
 //! Neighbours are found through the edges beside a run, so freed runs join at once. The lowest run that is
-//! long enough, and the highest granule that is dirty, are found down the tree of summaries.
-//!
-//! From `units_from` on the arena stands on huge pages, which are only worth purging whole: there a unit
-//! of 32 granules counts as purgeable when all of it is free (as 512 pages, at its first granule, since
-//! a huge page is resident as one), and what is free beside something in use is *pinned*.
+//! long enough, and the highest granule that is dirty, are found down the summaries.
 //!
 //! Invariants:
 //! 1. No two free runs touch: `insert` joins them.
 //! 2. A granule's dirty `pages` are an upper bound of those that may hold anything but zeros; they are kept
-//!    while the granule is in use.
+//!    while the granule is in use. Its `purgeable` pages are the same while it is free, and 0 while it is
+//!    not.
 //! 3. Edges are as in the picture; inside of runs and in used granules they are 0. A summary is what its
-//!    granules say: whatever changes an edge or what counts of a granule refreshes it.
-//! 4. `purge` says what counts of a free granule, and `dirty` is the sum: below the units its `pages`; of
-//!    a whole unit all 512 pages at the first granule if any is dirty; elsewhere nothing, or its `pages` once
-//!    `break_units` gave the huge page up, and `pinned` counts the `pages` of those where nothing counts.
-//!    Of used granules nothing counts.
+//!    granules say: whatever changes an edge or a purgeable count refreshes it.
+//!
+//! Zero bytes are a block of which nothing is free: a fresh mapping is valid.
 
-mod chunks;
 mod summary;
-mod units;
 
-use crate::units::{GranuleIdx, Granules};
-pub use chunks::{CHUNK, Chunk, Chunks, clean, dirty_pages, forget, holders, soil};
+use crate::config::BLOCK_GRANULES;
+use crate::row::{Row, at_or_end, at_or_end_mut, part_or_end};
 use core::ops::Range;
-use summary::{Tree, group};
+pub use summary::Summary;
 
+const BLOCK: usize = BLOCK_GRANULES as usize;
+/// Entries that one summary sums up.
+const FANOUT: usize = 16;
+const GROUPS: usize = BLOCK / FANOUT;
+const SUPERS: usize = GROUPS / FANOUT;
+const _: () = assert!(SUPERS * FANOUT * FANOUT == BLOCK && BLOCK <= i16::MAX as usize);
+
+/// The free runs of a block. Granules are counted from the block's first.
+#[repr(C)]
 pub struct Runs {
-    tree: Tree,
     free: u32,
     dirty: u32,
-    pinned: u32,
-    /// The first granule that stands on huge pages: the start of one.
-    units_from: u32,
+    /// Of 256 granules each.
+    supers: Row<Summary, SUPERS>,
+    /// Of 16 granules each.
+    groups: Row<Summary, GROUPS>,
+    /// The length of the free run whose first granule this is; minus the length, at the last one. A run of
+    /// one granule has 1; all others have 0.
+    edges: Row<i16, BLOCK>,
+    purgeable: Row<u8, BLOCK>,
+    pages: Row<u8, BLOCK>,
 }
 
 impl Runs {
-    pub const fn new() -> Self {
-        Runs { tree: Tree::new(), free: 0, dirty: 0, pinned: 0, units_from: u32::MAX }
+    /// Nothing free, nothing dirty.
+    #[cfg(test)]
+    pub const fn nothing() -> Self {
+        Runs {
+            free: 0,
+            dirty: 0,
+            supers: Row([Summary::NOTHING; SUPERS]),
+            groups: Row([Summary::NOTHING; GROUPS]),
+            edges: Row([0; BLOCK]),
+            purgeable: Row([0; BLOCK]),
+            pages: Row([0; BLOCK]),
+        }
     }
 
-    /// Forgets all runs, of which nothing is left in the chunks.
-    pub fn reset(&mut self) {
-        *self = Runs { units_from: self.units_from, ..Runs::new() };
-    }
-
-    /// Says that from this granule on, the start of a huge page, there are huge pages.
-    pub fn start_units(&mut self, from: GranuleIdx) {
-        self.units_from = self.units_from.min(from.0);
+    /// Takes every granule for a used one, whatever run it was in. Dirty pages are kept.
+    pub fn forget(&mut self) {
+        (self.free, self.dirty) = (0, 0);
+        self.supers.0.fill(Summary::NOTHING);
+        self.groups.0.fill(Summary::NOTHING);
+        self.edges.0.fill(0);
+        self.purgeable.0.fill(0);
     }
 
     /// Free granules in all.
-    pub fn free(&self) -> Granules {
-        Granules(self.free)
+    pub fn free(&self) -> u32 {
+        self.free
     }
 
-    /// Dirty pages in free runs that a purge may take.
+    /// Dirty pages of all free granules.
     pub fn dirty(&self) -> u32 {
         self.dirty
     }
 
-    /// Dirty pages of free granules beside used ones of the same huge page.
-    pub fn pinned(&self) -> u32 {
-        self.pinned
+    /// The longest free run of the block, and whether anything in it is dirty.
+    pub fn summary(&self) -> Summary {
+        Summary::of(&self.supers.0)
     }
 
-    /// Adds a run; where it touches another, they become one, whose granules are returned. They keep their
-    /// dirty pages.
-    pub fn insert(&mut self, chunks: &mut Chunks, head: GranuleIdx, len: Granules) -> Range<u32> {
-        let joined = head.0..head.0 + len.0;
-        let (before, behind) = (chunks.len_before(joined.start), chunks.len_from(joined.end));
-        let run = joined.start - before..joined.end + behind;
-        self.tree.cover(chunks, run.end);
-        chunks.unlink(run.start..joined.start);
-        chunks.unlink(joined.end..run.end);
-        chunks.link(run.clone());
-        self.count_in(chunks, joined.clone(), run.clone());
-        self.free += len.0;
-        self.refresh(chunks, joined, run.clone());
+    /// Adds a run; where it touches another, they become one, which is returned. Granules keep their dirty
+    /// pages.
+    pub fn insert(&mut self, joined: Range<u32>) -> Range<u32> {
+        let run = joined.start - self.len_before(joined.start)..joined.end + self.len_from(joined.end);
+        self.unlink(run.start..joined.start);
+        self.unlink(joined.end..run.end);
+        self.link(run.clone());
+        for at in joined.clone() {
+            let pages = self.pages[at as usize];
+            self.purgeable[at as usize] = pages;
+            self.dirty += pages as u32;
+        }
+        self.free += joined.len() as u32;
+        // The granule behind what joined was a head perhaps, and is none any more.
+        self.refresh(run.start, joined.start..(joined.end + 1).min(run.end));
         run
     }
 
-    /// Takes `len` granules, at least one, at the lowest address where they fit and where index plus `phase`
-    /// is a multiple of `align`.
-    pub fn take_first(
-        &mut self,
-        chunks: &mut Chunks,
-        len: Granules,
-        align: Granules,
-        phase: u32,
-    ) -> Option<GranuleIdx> {
+    /// Takes `len` granules, at least one, at the lowest multiple of `align` where they fit.
+    pub fn take_first(&mut self, len: u32, align: u32) -> Option<u32> {
         // A run this long holds an aligned part wherever it starts.
-        let fit = len.0.checked_add(align.0 - 1)?;
-        if self.free < fit {
-            return None;
-        }
-        let head = self.tree.lowest_fit(chunks, fit)?;
-        let start = ((head + phase + align.0 - 1) & !(align.0 - 1)) - phase;
-        self.take(chunks, start..start + len.0, head);
-        Some(GranuleIdx(start))
+        let head = self.lowest_fit(len + (align - 1))?;
+        let start = (head + align - 1) & !(align - 1);
+        self.take(start..start + len, head);
+        Some(start)
     }
 
-    /// Takes exactly these granules, if all of them are in one free run that starts with the first.
-    pub fn take_at(&mut self, chunks: &mut Chunks, head: GranuleIdx, len: Granules) -> bool {
-        let fits = chunks.len_from(head.0) >= len.0;
-        if fits {
-            self.take(chunks, head.0..head.0 + len.0, head.0);
+    /// Takes exactly these granules, if all of them are in one free run. False, and nothing done, if not.
+    pub fn take_exactly(&mut self, granules: Range<u32>) -> bool {
+        let head = self.head_of(&granules);
+        if let Some(head) = head {
+            self.take(granules, head);
         }
-        fits
+        head.is_some()
+    }
+
+    /// Whether all of these granules are free, and none is dirty.
+    pub fn is_clean(&self, granules: Range<u32>) -> bool {
+        self.head_of(&granules).is_some() && self.purgeable_of(&granules).all(|pages| pages == 0)
     }
 
     /// Takes the upper dirty part of the highest dirty run: as much of it as holds `pages` dirty pages, or
-    /// all; not what is clean above it. Huge pages are taken whole.
-    pub fn take_dirty(&mut self, chunks: &mut Chunks, pages: u32) -> Option<(GranuleIdx, Granules)> {
-        if self.dirty == 0 {
-            return None;
-        }
-        let last = self.tree.highest_dirty(chunks)?;
-        let head = self.tree.last_head(chunks, last)?;
-        let run_end = head + chunks.len_from(head);
-        let end = self.unit_within(last, head, run_end).map_or(last + 1, |unit| unit + units::UNIT);
-        let (mut start, mut at, mut sum) = (end, end, 0);
+    /// all; not what is clean above it.
+    pub fn take_dirty(&mut self, pages: u32) -> Option<Range<u32>> {
+        let last = self.highest_dirty()?;
+        let head = self.last_head(last)?;
+        let (end, mut start, mut at, mut sum) = (last + 1, last + 1, last + 1, 0);
         while at > head && sum < pages {
             at -= 1;
-            let purgeable = chunks.dirt(at).purgeable();
+            let purgeable = self.purgeable[at as usize] as u32;
             if purgeable > 0 {
                 sum += purgeable;
                 start = at;
             }
         }
-        self.take(chunks, start..end, head);
-        Some((GranuleIdx(start), Granules(end - start)))
+        self.take(start..end, head);
+        Some(start..end)
     }
 
-    /// The free run that ends at `end`.
-    pub fn last(&self, chunks: &Chunks, end: u32) -> Option<(GranuleIdx, Granules)> {
-        let len = chunks.len_before(end);
-        (len > 0).then(|| (GranuleIdx(end - len), Granules(len)))
+    /// The free run that ends at `end`, if there is one.
+    pub fn last(&self, end: u32) -> Range<u32> {
+        end - self.len_before(end)..end
     }
 
     /// Takes the clean end of the free run that ends at `end`, if it is `min` long at least.
-    pub fn take_clean_end(
-        &mut self,
-        chunks: &mut Chunks,
-        end: u32,
-        min: Granules,
-    ) -> Option<(GranuleIdx, Granules)> {
-        let (head, len) = self.last(chunks, end)?;
-        let mut clean = (0..len.0).take_while(|&k| chunks.dirt(end - 1 - k).pages == 0).count() as u32;
-        // A huge page is not cut.
-        if let Some(unit) = self.unit_of(end - clean)
-            && unit < end - clean
-        {
-            clean = clean.saturating_sub(unit + units::UNIT - (end - clean));
-        }
-        if clean < min.0.max(1) {
+    pub fn take_clean_end(&mut self, end: u32, min: u32) -> Option<Range<u32>> {
+        let run = self.last(end);
+        let clean = self.purgeable_of(&run).rev().take_while(|&pages| pages == 0).count() as u32;
+        if clean < min.max(1) {
             return None;
         }
-        self.take(chunks, end - clean..end, head.0);
-        Some((GranuleIdx(end - clean), Granules(clean)))
+        self.take(end - clean..end, run.start);
+        Some(end - clean..end)
+    }
+
+    /// Dirty pages of granules that are in use.
+    pub fn dirty_pages(&self, granules: Range<u32>) -> u32 {
+        granules.map(|at| self.pages[at as usize] as u32).sum()
+    }
+
+    /// Raises the dirty pages of granules in use to at least `pages` each.
+    pub fn soil(&mut self, granules: Range<u32>, pages: u8) {
+        for at in granules {
+            let most = &mut self.pages[at as usize];
+            *most = pages.max(*most);
+        }
+    }
+
+    /// Marks granules in use as reading zero.
+    pub fn clean(&mut self, granules: Range<u32>) {
+        for at in granules {
+            self.pages[at as usize] = 0;
+        }
+    }
+
+    /// The head of the free run that holds all of these granules.
+    fn head_of(&self, granules: &Range<u32>) -> Option<u32> {
+        let head = self.last_head(granules.start)?;
+        (head + self.len_from(head) >= granules.end).then_some(head)
+    }
+
+    fn purgeable_of(&self, granules: &Range<u32>) -> impl DoubleEndedIterator<Item = u8> {
+        part_or_end(&self.purgeable.0, granules.start as usize..granules.end as usize).iter().copied()
+    }
+
+    /// The length of the free run that starts at a granule, else 0.
+    fn len_from(&self, at: u32) -> u32 {
+        self.edges.0.get(at as usize).map_or(0, |&edge| edge.max(0) as u32)
+    }
+
+    /// The length of the free run that ends before a granule, else 0.
+    fn len_before(&self, at: u32) -> u32 {
+        match at.checked_sub(1).map(|last| self.edges[last as usize]) {
+            Some(1) => 1,
+            Some(edge) if edge < 0 => edge.unsigned_abs() as u32,
+            // In use, or the first of several: those would be free too, and of the same run.
+            _ => 0,
+        }
+    }
+
+    /// Writes the edges of a free run, if there is anything of it.
+    fn link(&mut self, run: Range<u32>) {
+        let len = run.len() as i16;
+        if len > 0 {
+            self.edges[run.end as usize - 1] = -len;
+            self.edges[run.start as usize] = len;
+        }
+    }
+
+    /// Wipes the edges of what was a free run, if there is anything of it.
+    fn unlink(&mut self, run: Range<u32>) {
+        if !run.is_empty() {
+            self.edges[run.end as usize - 1] = 0;
+            self.edges[run.start as usize] = 0;
+        }
     }
 
     /// Takes granules out of the run at `head`, which they are a part of.
-    fn take(&mut self, chunks: &mut Chunks, taken: Range<u32>, head: u32) {
-        let run = head..head + chunks.len_from(head);
-        self.count_out(chunks, taken.clone(), run.clone());
-        chunks.unlink(run.clone());
-        chunks.link(run.start..taken.start);
-        chunks.link(taken.end..run.end);
+    fn take(&mut self, taken: Range<u32>, head: u32) {
+        let run = head..head + self.len_from(head);
+        self.unlink(run.clone());
+        self.link(run.start..taken.start);
+        self.link(taken.end..run.end);
+        for at in taken.clone() {
+            let purgeable = core::mem::take(&mut self.purgeable[at as usize]);
+            self.dirty -= purgeable as u32;
+        }
         self.free -= taken.len() as u32;
-        self.refresh(chunks, taken, run);
+        // What is left behind has its head right there.
+        self.refresh(run.start, taken.start..(taken.end + 1).min(run.end));
     }
 
-    /// Sums up anew where granules joined or left a free run.
-    fn refresh(&self, chunks: &mut Chunks, granules: Range<u32>, run: Range<u32>) {
-        let around = self.around(granules, run.clone());
-        if group(run.start) != group(around.start) {
-            self.tree.refresh(chunks, run.start..run.start + 1);
+    /// Sums up anew what speaks of `head` and of `granules`, which are not before it.
+    fn refresh(&mut self, head: u32, granules: Range<u32>) {
+        let (first, last) = (granules.start as usize / FANOUT, (granules.end as usize - 1) / FANOUT);
+        let head = head as usize / FANOUT;
+        if head != first {
+            self.sum_up_group(head);
+            self.sum_up_super(head / FANOUT);
         }
-        self.tree.refresh(chunks, around);
+        for group in first..=last {
+            self.sum_up_group(group);
+        }
+        for above in first / FANOUT..=last / FANOUT {
+            self.sum_up_super(above);
+        }
     }
+
+    fn sum_up_group(&mut self, group: usize) {
+        let edges = at_or_end(self.edges.0.as_chunks::<FANOUT>().0, group);
+        let purgeable = at_or_end(self.purgeable.0.as_chunks::<FANOUT>().0, group);
+        let longest = edges.iter().fold(0, |longest, &edge| longest.max(edge));
+        let dirty = purgeable.iter().fold(0, |any, &pages| any | pages);
+        *at_or_end_mut(&mut self.groups.0, group) = Summary::new(longest as u16, dirty != 0);
+    }
+
+    fn sum_up_super(&mut self, above: usize) {
+        let groups = at_or_end(self.groups.0.as_chunks::<FANOUT>().0, above);
+        self.supers[above] = Summary::of(groups);
+    }
+
+    /// The head of the lowest free run of at least `len` granules, which is not 0.
+    fn lowest_fit(&self, len: u32) -> Option<u32> {
+        let above = self.supers.0.iter().position(|of| of.has_run(len))?;
+        let groups = at_or_end(self.groups.0.as_chunks::<FANOUT>().0, above);
+        let group = above * FANOUT + groups.iter().position(|of| of.has_run(len))?;
+        members(group).find(|&at| self.len_from(at) >= len)
+    }
+
+    /// The highest granule with something to purge.
+    fn highest_dirty(&self) -> Option<u32> {
+        let above = self.supers.0.iter().rposition(|of| of.is_dirty())?;
+        let groups = at_or_end(self.groups.0.as_chunks::<FANOUT>().0, above);
+        let group = above * FANOUT + groups.iter().rposition(|of| of.is_dirty())?;
+        members(group).rev().find(|&at| self.purgeable[at as usize] > 0)
+    }
+
+    /// The head of the last free run that starts at `at` or below.
+    fn last_head(&self, at: u32) -> Option<u32> {
+        let is_head = |&at: &u32| self.len_from(at) > 0;
+        let group = at as usize / FANOUT;
+        let here = (members(group).start..at + 1).rev().find(is_head);
+        here.or_else(|| {
+            let before = self.groups.first(group).iter().rposition(|of| of.has_run(1))?;
+            members(before).rev().find(is_head)
+        })
+    }
+}
+
+/// The granules of a group.
+fn members(group: usize) -> Range<u32> {
+    (group * FANOUT) as u32..((group + 1) * FANOUT) as u32
 }
 
 #[cfg(test)]

@@ -1,57 +1,137 @@
 //! What the arena's lock guards.
 
-use super::runs::{CHUNK, Chunk, Chunks, Runs};
-use super::stretches::Stretches;
-use super::top::Top;
-use crate::config::GRANULE_SHIFT;
+use super::block::{Block, Head, number_of, place_of};
+use super::block_list::BlockList;
+use super::own_break::OwnBreak;
+use super::regions::Regions;
+use super::runs::Runs;
+use crate::config::{BLOCK_GRANULES, GROW_FIRST};
+use crate::row::Row;
+use crate::sync::token::token;
 use crate::units::{GranuleIdx, Granules};
+use core::ops::Range;
 
 /// Frees above the bound for which a purge is left out at most.
 const PURGE_PAUSE_MAX: u32 = 256;
 
+/// Threads that may purge at the same time.
+const PURGERS: usize = 8;
+
+/// A run whose pages go back: in no free run, and without an entry.
+#[derive(Clone, Copy)]
+pub struct Purging {
+    /// The thread that does it (`sync::token`), 0 for none.
+    pub thread: usize,
+    pub head: GranuleIdx,
+    pub len: Granules,
+}
+
+impl Purging {
+    const NONE: Purging = Purging { thread: 0, head: GranuleIdx(0), len: Granules(0) };
+
+    pub fn holds(&self, granule: GranuleIdx) -> bool {
+        self.thread != 0 && granule.0.wrapping_sub(self.head.0) < self.len.0
+    }
+}
+
 pub struct State {
-    pub top: Top,
-    pub runs: Runs,
-    pub chunks: *mut Chunk,
-    /// Up to where the tables of all granules of the arena are writable, counted from the base. What is a
-    /// hole, or was one when the arena grew across it, may have none.
-    pub tables_end: u32,
-    /// Granules whose tables may have pages: where the arena's end was highest since they went back.
-    pub tables_used: u32,
-    pub stretches: Stretches,
+    pub brk: OwnBreak,
+    pub regions: Regions,
+    /// Bytes of the next step of growth.
+    pub step: usize,
+    /// The last growth was by a region.
+    pub mapped_last: bool,
+    pub blocks: BlockList,
     pub in_use: u32,
     pub peak: u32,
+    /// Free granules, and dirty pages of them, over all blocks.
+    pub free: u32,
+    pub dirty: u32,
     /// Runs that are taken out while their pages go back.
-    pub purging: u32,
+    pub purging: Row<Purging, PURGERS>,
+    /// Granules free and in use when the addresses were last swept.
+    swept: Option<(u32, u32)>,
     /// How often the next purge is still left out, and how often it was this time.
-    pub purge_skips: u32,
-    pub purge_pause: u32,
+    purge_skips: u32,
+    purge_pause: u32,
     pub page: usize,
 }
 
-// SAFETY: the pointers lead to the arena's own memory, which State's lock guards.
+// SAFETY: the pointers lead to the arena's own tables, which this state's lock guards.
 unsafe impl Send for State {}
 
 impl State {
-    /// The chunks of all granules of the arena, and of the holes between them.
-    pub fn chunks(&mut self) -> &mut Chunks {
-        self.parts().0
+    pub fn new(brk: OwnBreak, regions: Regions, page: usize) -> Self {
+        State {
+            brk,
+            regions,
+            step: GROW_FIRST,
+            mapped_last: false,
+            blocks: BlockList::new(),
+            in_use: 0,
+            peak: 0,
+            free: 0,
+            dirty: 0,
+            purging: Row([Purging::NONE; PURGERS]),
+            swept: None,
+            purge_skips: 0,
+            purge_pause: 0,
+            page,
+        }
     }
 
-    pub fn parts(&mut self) -> (&mut Chunks, &mut Runs) {
-        let len = (self.tables_end as usize).div_ceil(CHUNK);
-        // SAFETY: the chunks are this arena's, reserved up to the end of the window, and guarded by the lock
-        // that made this reference possible, which is exclusive. Those of granules that the arena has are
-        // writable, and zero is a chunk; those of a hole are not touched.
-        let chunks = unsafe { core::slice::from_raw_parts_mut(self.chunks, len) };
-        (Chunks::new(chunks), &mut self.runs)
+    /// The head of a block in the list.
+    pub fn head(&mut self, at: usize) -> &mut Head {
+        // SAFETY: a block in the list has its tables, and `&mut self` is the arena's lock held.
+        unsafe { self.blocks.block(at).head() }
     }
 
-    pub fn take(&mut self, len: Granules, align: Granules) -> Option<GranuleIdx> {
-        // Alignment counts from address 0, indices from the base.
-        let phase = (self.top.base().addr() >> GRANULE_SHIFT) & (align.0 as usize - 1);
-        let (chunks, runs) = self.parts();
-        runs.take_first(chunks, len, align, phase as u32)
+    /// Where the block of a granule stands in the list.
+    pub fn find(&self, granule: GranuleIdx) -> Option<usize> {
+        self.blocks.find(number_of(granule))
+    }
+
+    /// Changes the free runs of a block by `f`, and what is known of them outside of it.
+    pub fn change<R>(&mut self, at: usize, f: impl FnOnce(&mut Runs) -> R) -> R {
+        let runs = &mut self.head(at).runs;
+        let before = (runs.free(), runs.dirty());
+        let result = f(runs);
+        let (free, dirty, summary) = (runs.free(), runs.dirty(), runs.summary());
+        self.free = self.free - before.0 + free;
+        self.dirty = self.dirty - before.1 + dirty;
+        self.blocks.set_summary(at, summary);
+        result
+    }
+
+    /// Takes a run out of the free ones: the block that it is of, and where in it.
+    pub fn take(&mut self, len: Granules, align: Granules) -> Option<(usize, Range<u32>)> {
+        let at = self.blocks.first_fit(len.0 + align.0 - 1)?;
+        let start = self.change(at, |runs| runs.take_first(len.0, align.0))?;
+        self.count_in_use(len.0);
+        Some((at, start..start + len.0))
+    }
+
+    /// Counts granules in that are in use from now on.
+    pub fn count_in_use(&mut self, granules: u32) {
+        self.in_use += granules;
+        self.peak = self.peak.max(self.in_use);
+    }
+
+    /// Whether so many addresses are free that what is dirty in them should go, for the sake of the break's
+    /// end and of whole regions: more than are in use and a block. Once it is so, and each time that the
+    /// granules in use have halved since, or a block more is free: where something stays that pins them,
+    /// that is rare.
+    pub fn has_idle_addresses(&self) -> bool {
+        let due = |(free, in_use)| self.free >= free + BLOCK_GRANULES || self.in_use <= in_use / 2;
+        self.free > self.in_use + BLOCK_GRANULES && self.swept.is_none_or(due)
+    }
+
+    /// Notes that dirty memory is inside its bound, and idle addresses are swept.
+    pub fn note_swept(&mut self) {
+        let idle = self.free > self.in_use + BLOCK_GRANULES;
+        if !idle || self.has_idle_addresses() {
+            self.swept = idle.then_some((self.free, self.in_use));
+        }
     }
 
     /// Whether a purge is worth a try: after a refusal it is left out for a while, each time longer, because
@@ -62,8 +142,44 @@ impl State {
         due
     }
 
-    pub fn note_purge(&mut self, done: bool) {
+    /// Takes the upper dirty part of the highest dirty run, up to `pages` dirty pages, for the calling
+    /// thread to purge. None where nothing is dirty, and where enough threads are at it.
+    pub fn start_purge(&mut self, pages: u32) -> Option<Purging> {
+        let free = self.purging.0.iter().position(|row| row.thread == 0)?;
+        let at = self.blocks.last_dirty()?;
+        let taken = self.change(at, |runs| runs.take_dirty(pages))?;
+        let (head, len) = (self.index(self.blocks.block(at), taken.start), Granules(taken.len() as u32));
+        let purging = Purging { thread: token(), head, len };
+        self.purging[free] = purging;
+        Some(purging)
+    }
+
+    /// Adds a run that was purged to the free ones; `done` is whether its pages went. Where its block
+    /// stands in the list, and the free run that it is a part of.
+    pub fn end_purge(&mut self, purging: Purging, done: bool) -> Option<(usize, Range<u32>)> {
+        if let Some(row) = self.purging.0.iter_mut().find(|row| row.holds(purging.head)) {
+            *row = Purging::NONE;
+        }
         self.purge_pause = if done { 0 } else { (self.purge_pause * 2).clamp(1, PURGE_PAUSE_MAX) };
         self.purge_skips = self.purge_pause;
+        let (at, granules) = (self.find(purging.head)?, places(purging.head, purging.len));
+        let run = self.change(at, |runs| {
+            if done {
+                runs.clean(granules.clone());
+            }
+            runs.insert(granules)
+        });
+        Some((at, run))
     }
+
+    /// The index of a granule of a block in the list.
+    pub fn index(&self, block: Block, place: u32) -> GranuleIdx {
+        // SAFETY: as in `head`; only read, while `&self` is held.
+        GranuleIdx(unsafe { block.head() }.number * BLOCK_GRANULES + place)
+    }
+}
+
+/// The granules of a run, counted from its block's first.
+pub fn places(head: GranuleIdx, len: Granules) -> Range<u32> {
+    place_of(head)..place_of(head) + len.0
 }

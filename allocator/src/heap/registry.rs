@@ -97,9 +97,10 @@ impl Registry {
         arena.start()?;
         let seats = self.count() as usize;
         let heap = match self.left_behind(me, seats).or_else(|| self.tables.seats.take(me, seats)) {
-            Some(seat) => self.ready(arena, seat),
+            Some(seat) => self.ready(seat),
             None => self.make(arena, me)?,
         };
+        heap.follow_window(arena);
         heap.start_running();
         self.tables.seats.settle(seat_of(heap.id()), me);
         Some(heap)
@@ -115,12 +116,12 @@ impl Registry {
     }
 
     /// The heap of a seat that the calling thread took.
-    fn ready<O: Os>(&self, arena: &Arena<O>, seat: usize) -> &Heap {
+    fn ready(&self, seat: usize) -> &Heap {
         let id = id_of(seat);
         if self.tables.blank.is(seat) {
             // SAFETY: a heap's mapping, whose seat this thread has; it was blanked, so behind the heap it reads as
             // zero.
-            unsafe { Heap::create(self.place(seat), id, &arena.started()) };
+            unsafe { Heap::create(self.place(seat), id) };
             self.tables.blank.unmark(seat);
         }
         self.heap(id)
@@ -201,7 +202,7 @@ impl Registry {
         }
         let at = self.place(seat);
         // SAFETY: a mapping for one heap, of which nobody knows.
-        unsafe { Heap::create(at, id, &arena.started()) };
+        unsafe { Heap::create(at, id) };
         self.tables.seats.hold(seat, me);
         // MADE (Release).
         self.count.store(id.0, Ordering::Release);
@@ -269,6 +270,19 @@ impl Registry {
     fn look_through(&self, mut f: impl FnMut(&Heap)) {
         let seats = (0..self.count() as usize).filter(|&seat| !self.tables.blank.is(seat));
         seats.for_each(|seat| f(self.heap(id_of(seat))));
+    }
+
+    /// Unmaps all heaps, for a library that is unloaded.
+    ///
+    /// # Safety
+    /// No thread is inside of the allocator, or enters it from here on.
+    pub unsafe fn unload<O: Os>(&self, arena: &Arena<O>) {
+        let Some(len) = heap_bytes(arena) else { return };
+        let places = (0..HEAPS).map(|seat| self.place(seat));
+        for at in places.take_while(|at| !at.is_null()) {
+            // SAFETY: mapped by `map_heaps`; as the caller vouches nobody uses it again.
+            unsafe { arena.os.unmap(at.cast(), len) };
+        }
     }
 
     /// In the child of a fork: heaps of threads that are not there any more are parked, and what a thread was caught

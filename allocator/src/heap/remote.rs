@@ -11,6 +11,7 @@ use crate::fatal;
 use crate::os::Os;
 use crate::row::split_or_end;
 use crate::size_class;
+use crate::slab::central::free::FreeBlocks;
 use crate::slab::central::{Central, Site};
 use crate::slab::index_of;
 use crate::slab::parcel::{self, Parcel};
@@ -127,6 +128,15 @@ impl Heap {
         figures
     }
 
+    /// What is free in this heap's slabs.
+    pub fn free_blocks<O: Os>(&self, arena: &Arena<O>) -> FreeBlocks {
+        let site = self.site(arena);
+        let free = self.shared.central.lock().free_blocks(&site);
+        // As above.
+        self.sort(&site);
+        free
+    }
+
     /// In a fork's child: where another thread held the lock, its half-done work is put right.
     ///
     /// # Safety
@@ -183,7 +193,7 @@ impl Shared {
 /// free.
 pub(super) fn send_each<O: Os>(arena: &Arena<O>, registry: &Registry, blocks: &[Cell<*mut u8>]) -> bool {
     // Of no heap's: only to look blocks up.
-    let site = Site { arena, geometry: arena.started(), heap: HeapId(0) };
+    let site = Site { arena, geometry: arena.started(), window: arena.window(), heap: HeapId(0) };
     let (mut rest, mut sparse) = (blocks, false);
     while let Some(first) = rest.first() {
         let entry = site.entry_of(first.get());

@@ -77,16 +77,17 @@ impl Index {
             }
             copied += 1;
         }
-        let (old, old_capacity) = (self.memory(), self.capacity());
+        let old = self.table;
         compiler_fence(Ordering::Release);
         self.table = new.map_addr(|at| at | capacity.trailing_zeros() as usize);
         (self.live, self.taken) = (copied, copied);
-        if !old.is_null() {
-            let bytes = div_up(old_capacity * size_of::<Slot>(), os.page()) * os.page();
-            // SAFETY: the old table's mapping, copied and out of use.
-            unsafe { os.unmap(old.cast(), bytes) };
-        }
+        unmap_table(os, old);
         true
+    }
+
+    /// Unmaps the table, if there is one, and forgets all blocks.
+    pub fn unmap<O: Os>(&mut self, os: &O) {
+        unmap_table(os, core::mem::replace(self, Index::new()).table);
     }
 
     /// Adds a block; `reserve` made room for it.
@@ -192,6 +193,16 @@ impl Index {
         }
         // SAFETY: as in `slots`; the borrow of self is exclusive.
         unsafe { core::slice::from_raw_parts_mut(self.memory(), self.capacity()) }
+    }
+}
+
+/// Unmaps a table, as `Index::table` has it, that is out of use.
+fn unmap_table<O: Os>(os: &O, table: *mut Slot) {
+    let (memory, capacity) = (table.map_addr(|at| at & !TAG), 1usize << (table.addr() & TAG));
+    if !memory.is_null() {
+        let bytes = div_up(capacity * size_of::<Slot>(), os.page()) * os.page();
+        // SAFETY: the table's mapping, which nobody uses any more.
+        unsafe { os.unmap(memory.cast(), bytes) };
     }
 }
 

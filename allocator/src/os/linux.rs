@@ -1,33 +1,33 @@
 //! The running Linux. System calls go through rustix, which returns errors as values and leaves errno
-//! alone; the break goes through libc, because glibc keeps a copy of it (`__curbrk`) that a raw
-//! system call would leave stale.
+//! alone; the break has a way of its own (`program_break`).
 
+use super::program_break::ProgramBreak;
 use super::{BreakOwner, Os};
 use core::ffi::{CStr, c_void};
 use core::ptr::null_mut;
-use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicUsize, Ordering};
+use rustix::io::Errno;
 use rustix::mm::{self, Advice, MapFlags, MprotectFlags, MremapFlags, ProtFlags};
+use rustix::process::Resource;
 
 pub struct Linux {
     page: AtomicUsize,
-    owns_break: AtomicBool,
+    brk: ProgramBreak,
 }
 
 impl Linux {
     pub const fn new() -> Self {
-        Linux { page: AtomicUsize::new(0), owns_break: AtomicBool::new(cfg!(feature = "override")) }
+        Linux { page: AtomicUsize::new(0), brk: ProgramBreak::new() }
     }
 
-    /// Says that this allocator serves the process's malloc. Relaxed: the C front says it before its
-    /// first request, and a thread that has not seen it yet merely plans for a shared break.
+    /// Says that this allocator serves the process's malloc.
     pub fn claim_break(&self) {
-        self.owns_break.store(true, Ordering::Relaxed);
+        self.brk.claim();
     }
 }
 
 // SAFETY: ready memory is private anonymous memory that the kernel made for this call alone (the
-// break's growth, a new mapping, a part of a reservation that the caller owns); fixed addresses are
-// only asked for with NOREPLACE.
+// break's growth, a new mapping, a part of a reservation that the caller owns); no address is forced.
 unsafe impl Os for Linux {
     #[inline]
     fn page(&self) -> usize {
@@ -45,45 +45,39 @@ unsafe impl Os for Linux {
     }
 
     fn address_limit(&self) -> usize {
-        let limit = rustix::process::getrlimit(rustix::process::Resource::As);
+        let limit = rustix::process::getrlimit(Resource::As);
         limit.current.map_or(usize::MAX, |bytes| bytes.try_into().unwrap_or(usize::MAX))
     }
 
+    fn reach(&self) -> usize {
+        // Of data too: private mappings count for it (Linux 4.7).
+        let limits = [Resource::As, Resource::Data].map(|of| rustix::process::getrlimit(of).current);
+        let limit = limits.into_iter().flatten().min();
+        limit.map_or_else(memory_in_all, |bytes| bytes.try_into().unwrap_or(usize::MAX))
+    }
+
     fn break_owner(&self) -> BreakOwner {
-        if self.owns_break.load(Ordering::Relaxed) {
-            BreakOwner::Ours
-        } else if cfg!(target_env = "gnu") && self.single_threaded() {
-            BreakOwner::Shared
-        } else {
-            // musl's sbrk refuses every growth, and its malloc moves the break from a copy of its own.
-            BreakOwner::Foreign
-        }
+        self.brk.owner()
     }
 
     fn single_threaded(&self) -> bool {
         libc_glue::single_threaded()
     }
 
-    fn current_break(&self) -> *mut u8 {
-        keep_errno(|| libc_glue::sbrk(0)).filter(is_address).unwrap_or(null_mut())
+    fn current_break(&self) -> usize {
+        self.brk.current()
     }
 
     fn grow_break(&self, by: usize) -> Option<*mut u8> {
-        move_break(isize::try_from(by).ok()?)
+        self.brk.shift(isize::try_from(by).ok()?).map(core::ptr::with_exposed_provenance_mut)
     }
 
     unsafe fn shrink_break(&self, by: usize) -> bool {
-        isize::try_from(by).is_ok_and(|by| move_break(-by).is_some())
+        isize::try_from(by).is_ok_and(|by| self.brk.shift(-by).is_some())
     }
 
     unsafe fn settle_break(&self) {
-        keep_errno(|| {
-            // SAFETY: brk(0) only asks.
-            let brk = unsafe { libc::syscall(libc::SYS_brk, 0) } as *mut u8;
-            if is_address(&brk) {
-                libc_glue::set_copy(brk);
-            }
-        });
+        self.brk.settle();
     }
 
     fn reserve(&self, len: usize, name: &'static CStr) -> Option<*mut u8> {
@@ -96,33 +90,22 @@ unsafe impl Os for Linux {
         Some(at.cast())
     }
 
-    fn reserve_at(&self, at: *mut u8, len: usize) -> bool {
-        let flags = MapFlags::PRIVATE | MapFlags::NORESERVE;
-        let done = map_exactly(at, len, ProtFlags::empty(), flags);
-        if done {
-            name_region(at.cast(), len, c"brkmap: reserved");
-        }
-        done
-    }
-
     unsafe fn commit(&self, at: *mut u8, len: usize) -> bool {
         // SAFETY: the caller's reserved range becomes readable and writable, which nobody relied on not.
         unsafe { mm::mprotect(at.cast(), len, MprotectFlags::READ | MprotectFlags::WRITE).is_ok() }
     }
 
-    unsafe fn uncommit(&self, at: *mut u8, len: usize) -> bool {
-        // SAFETY: the caller needs nothing in the range. Its pages go first: unreadable ones would stay.
-        unsafe { self.purge(at, len) && mm::mprotect(at.cast(), len, MprotectFlags::empty()).is_ok() }
-    }
-
-    unsafe fn show_zeros(&self, at: *mut u8, len: usize) -> bool {
-        // SAFETY: as for commit.
-        unsafe { mm::mprotect(at.cast(), len, MprotectFlags::READ).is_ok() }
-    }
-
     unsafe fn purge(&self, at: *mut u8, len: usize) -> bool {
         // SAFETY: the caller needs nothing in the range; private anonymous memory reads as zero after it.
-        unsafe { mm::madvise(at.cast(), len, Advice::LinuxDontNeed).is_ok() }
+        match unsafe { mm::madvise(at.cast(), len, Advice::LinuxDontNeed) } {
+            // What is locked needs a word of its own (Linux 5.18, madvise(2)).
+            Err(Errno::INVAL) => keep_errno(|| {
+                const MADV_DONTNEED_LOCKED: libc::c_int = 24;
+                // SAFETY: as above.
+                unsafe { libc::madvise(at.cast(), len, MADV_DONTNEED_LOCKED) == 0 }
+            }),
+            done => done.is_ok(),
+        }
     }
 
     unsafe fn advise_huge(&self, at: *mut u8, len: usize) -> bool {
@@ -137,13 +120,31 @@ unsafe impl Os for Linux {
         at.ok().map(|at| at.cast())
     }
 
-    fn map_at(&self, at: *mut u8, len: usize) -> bool {
-        map_exactly(at, len, ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE)
+    fn map_near(&self, hint: usize, len: usize) -> Option<*mut u8> {
+        let (hint, protection) =
+            (core::ptr::without_provenance_mut(hint), ProtFlags::READ | ProtFlags::WRITE);
+        // SAFETY: without MAP_FIXED the hint replaces nothing.
+        let at = unsafe { mm::mmap_anonymous(hint, len, protection, MapFlags::PRIVATE) };
+        at.ok().map(|at| at.cast())
     }
 
     unsafe fn unmap(&self, at: *mut u8, len: usize) -> bool {
         // SAFETY: the caller owns the range and is done with it.
         unsafe { mm::munmap(at.cast(), len).is_ok() }
+    }
+
+    unsafe fn make_plain(&self, at: *mut u8, len: usize) -> bool {
+        let at = at.cast();
+        // SAFETY: the caller owns the range and needs nothing in it. Where the kernel has nothing to change
+        // each of these is a look at the mapping.
+        unsafe {
+            // Says EBUSY of what is locked, and does nothing else to anonymous memory (msync(2)).
+            mm::msync(at, len, mm::MsyncFlags::INVALIDATE).is_ok()
+                && mm::mprotect(at, len, MprotectFlags::READ | MprotectFlags::WRITE).is_ok()
+                && mm::madvise(at, len, Advice::LinuxDoFork).is_ok()
+                // Refused by kernels that have no MADV_WIPEONFORK either (before 4.14).
+                && matches!(mm::madvise(at, len, Advice::LinuxKeepOnFork), Ok(()) | Err(Errno::INVAL))
+        }
     }
 
     unsafe fn remap(&self, at: *mut u8, old: usize, new: usize) -> Option<*mut u8> {
@@ -153,41 +154,12 @@ unsafe impl Os for Linux {
     }
 }
 
-/// Moves the break by exactly `by`: the break as it was. libc compares what the kernel answers only with
-/// what was asked for, so it takes two refusals for success: an error instead of an address (a seccomp
-/// filter), and the old break where that is the higher one.
-fn move_break(by: isize) -> Option<*mut u8> {
-    keep_errno(|| {
-        let before = libc_glue::sbrk(by).filter(is_address)?;
-        // libc's copy, which is what the kernel answered: no system call.
-        let Some(after) = libc_glue::sbrk(0).filter(is_address) else {
-            libc_glue::set_copy(before);
-            return None;
-        };
-        // Higher than asked for: somebody else has moved it since.
-        let wanted = before.addr().checked_add_signed(by)?;
-        (after.addr() == wanted || by > 0 && after.addr() > wanted).then_some(before)
-    })
-}
-
-/// Where brk is refused by a seccomp filter, libc takes the error for the break: an address of the
-/// upper half, or null.
-fn is_address(brk: &*mut u8) -> bool {
-    (1..isize::MAX as usize).contains(&brk.addr())
-}
-
-/// Maps at exactly `at` or not at all. Kernels before 4.17 take MAP_FIXED_NOREPLACE for a hint.
-fn map_exactly(at: *mut u8, len: usize, protection: ProtFlags, flags: MapFlags) -> bool {
-    // SAFETY: NOREPLACE never replaces a mapping.
-    match unsafe { mm::mmap_anonymous(at.cast(), len, protection, flags | MapFlags::FIXED_NOREPLACE) } {
-        Ok(got) if got == at.cast() => true,
-        Ok(elsewhere) => {
-            // SAFETY: the mapping was just made, and nobody knows of it.
-            let _ = unsafe { mm::munmap(elsewhere, len) };
-            false
-        }
-        Err(_) => false,
-    }
+/// Bytes of memory and swap. A longer mapping is refused (proc(5), overcommit_memory 0 and 2), or would be
+/// made (1) if there are addresses for it, of which what this allocator has is a small part.
+fn memory_in_all() -> usize {
+    let system = rustix::system::sysinfo();
+    let units = system.totalram.saturating_add(system.totalswap);
+    usize::try_from(units).unwrap_or(usize::MAX).saturating_mul(system.mem_unit as usize)
 }
 
 /// Shows the region by name in /proc/self/maps, on kernels that can (CONFIG_ANON_VMA_NAME).
@@ -275,26 +247,7 @@ pub fn environment(name: &[u8]) -> Option<&'static [u8]> {
 
 #[cfg(target_env = "gnu")]
 mod libc_glue {
-    use core::ffi::{c_char, c_void};
-
-    unsafe extern "C" {
-        /// glibc's `sbrk` under the name that is its own even where `sbrk` is interposed (by us).
-        fn __sbrk(increment: isize) -> *mut c_void;
-        /// glibc's copy of the break, exported for its own `sbrk`.
-        static mut __curbrk: *mut c_void;
-    }
-
-    /// Puts libc's copy of the break right, where it took an error for it: no `sbrk` leads back from there.
-    pub fn set_copy(brk: *mut u8) {
-        // SAFETY: libc's own variable, set to where the break is by the one that may move it now.
-        unsafe { __curbrk = brk.cast() };
-    }
-
-    pub fn sbrk(increment: isize) -> Option<*mut u8> {
-        // SAFETY: moving the break is the caller's right: it owns it, or is the only thread.
-        let before = unsafe { __sbrk(increment) };
-        (before as isize != -1).then_some(before.cast())
-    }
+    use core::ffi::c_char;
 
     /// glibc 2.32's `__libc_single_threaded`; where there is none, "maybe not".
     pub fn single_threaded() -> bool {
@@ -346,22 +299,6 @@ mod libc_glue {
 
 #[cfg(not(target_env = "gnu"))]
 mod libc_glue {
-    /// The raw system call: musl keeps no copy of the break for `sbrk`, whose growth it refuses.
-    pub fn sbrk(increment: isize) -> Option<*mut u8> {
-        // SAFETY: brk(0) only asks.
-        let before = unsafe { libc::syscall(libc::SYS_brk, 0) } as usize;
-        if increment == 0 {
-            return Some(before as *mut u8);
-        }
-        let wanted = before.checked_add_signed(increment)?;
-        // SAFETY: the caller owns the break.
-        let after = unsafe { libc::syscall(libc::SYS_brk, wanted) } as usize;
-        (after == wanted).then_some(before as *mut u8)
-    }
-
-    /// musl keeps none.
-    pub fn set_copy(_brk: *mut u8) {}
-
     pub fn single_threaded() -> bool {
         false
     }

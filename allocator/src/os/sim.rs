@@ -10,7 +10,7 @@
 //! dropped, so that a late access shows as a wrong value, not as a crash of the test.
 
 use super::{BreakOwner, Os};
-use crate::config::GRANULE;
+use crate::config::{BLOCK_GRANULES, GRANULE};
 use std::alloc::Layout;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -20,12 +20,12 @@ pub enum Call {
     GrowBreak,
     ShrinkBreak,
     Reserve,
-    ReserveAt,
     Commit,
     Purge,
     AdviseHuge,
     Map,
-    MapAt,
+    MapNear,
+    MakePlain,
     Unmap,
     Remap,
 }
@@ -55,10 +55,16 @@ pub struct Sim {
     pub owner: BreakOwner,
     pub alone: bool,
     pub limit: usize,
+    /// No hint is honoured, and each mapping is far from the others.
+    pub scatter: bool,
+    /// Bytes of addresses that mappings may have in all.
+    pub room: usize,
 }
 
 // SAFETY: the pointers are the system's own allocations, used under the mutex.
 unsafe impl Send for State {}
+
+const BLOCK: usize = BLOCK_GRANULES as usize * GRANULE;
 
 /// Bytes of the break's range and what lies above it in one allocation.
 pub const RANGE: usize = if cfg!(miri) { 8 << 20 } else { 64 << 20 };
@@ -69,24 +75,30 @@ impl Sim {
     }
 
     pub fn with_owner(owner: BreakOwner) -> Self {
-        let layout = Layout::from_size_align(RANGE, GRANULE).unwrap();
+        Self::with_break_at(owner, 0)
+    }
+
+    /// The break begins at so many bytes of a block of the arena, a multiple of the granule.
+    pub fn with_break_at(owner: BreakOwner, offset: usize) -> Self {
+        let layout = Layout::from_size_align(offset + RANGE, BLOCK).unwrap();
         // SAFETY: the layout is not empty.
-        let heap = unsafe { std::alloc::alloc_zeroed(layout) };
-        assert!(!heap.is_null());
-        let _ = heap.expose_provenance();
+        let block = unsafe { std::alloc::alloc_zeroed(layout) };
+        assert!(!block.is_null());
+        let _ = block.expose_provenance();
+        let heap = block.wrapping_add(offset);
         let state = State {
             heap,
             // Not at a granule, as on a real system.
             brk: 4096 * 3,
             brk_limit: RANGE,
             maps: BTreeMap::new(),
-            blocks: vec![(heap, layout)],
+            blocks: vec![(block, layout)],
             calls: BTreeMap::new(),
             refuse_all: false,
             refusals: Vec::new(),
         };
         // The limit keeps the window, and so the tables, small enough for a test.
-        Sim { state: Mutex::new(state), owner, alone: true, limit: RANGE }
+        Sim { state: Mutex::new(state), owner, alone: true, limit: RANGE, scatter: false, room: usize::MAX }
     }
 
     pub fn refuse_everything(&self, refuse: bool) {
@@ -119,9 +131,22 @@ impl Sim {
         self.state.lock().unwrap().brk
     }
 
-    /// Somebody else moves the break.
+    /// Somebody's mapping lies at `above` bytes above the break.
+    pub fn block_break(&self, above: usize) {
+        let mut state = self.state.lock().unwrap();
+        state.brk_limit = state.brk + above;
+    }
+
+    /// Somebody else moves the break, unseen by the arena.
     pub fn foreign_sbrk(&self, by: usize) {
         self.state.lock().unwrap().brk += by;
+    }
+
+    /// As `enter`, for a call that takes `len` bytes of addresses.
+    fn enter_for(&self, call: Call, len: usize) -> Option<std::sync::MutexGuard<'_, State>> {
+        let state = self.enter(call)?;
+        let taken: usize = state.maps.values().map(|&(len, _)| len).sum();
+        (taken + len <= self.room).then_some(state)
     }
 
     fn enter(&self, call: Call) -> Option<std::sync::MutexGuard<'_, State>> {
@@ -198,6 +223,10 @@ unsafe impl Os for Sim {
         self.limit
     }
 
+    fn reach(&self) -> usize {
+        self.limit
+    }
+
     fn break_owner(&self) -> BreakOwner {
         self.owner
     }
@@ -206,9 +235,9 @@ unsafe impl Os for Sim {
         self.alone
     }
 
-    fn current_break(&self) -> *mut u8 {
+    fn current_break(&self) -> usize {
         let state = self.state.lock().unwrap();
-        state.heap.wrapping_add(state.brk)
+        state.heap.addr() + state.brk
     }
 
     fn grow_break(&self, by: usize) -> Option<*mut u8> {
@@ -241,37 +270,11 @@ unsafe impl Os for Sim {
         Some(at)
     }
 
-    fn reserve_at(&self, at: *mut u8, len: usize) -> bool {
-        let Some(mut state) = self.enter(Call::ReserveAt) else { return false };
-        let inside = at.addr() >= state.heap.addr() && at.addr() + len <= state.heap.addr() + RANGE;
-        if !inside || state.covered(at.addr(), 1) {
-            return false;
-        }
-        state.maps.insert(at.addr(), (len, Mapped::Reserved));
-        true
-    }
-
     unsafe fn commit(&self, at: *mut u8, len: usize) -> bool {
         let Some(mut state) = self.enter(Call::Commit) else { return false };
         assert!(state.covered(at.addr(), len), "commit of what is not reserved");
         state.carve(at.addr(), len);
         state.maps.insert(at.addr(), (len, Mapped::Ready));
-        true
-    }
-
-    unsafe fn uncommit(&self, at: *mut u8, len: usize) -> bool {
-        let Some(mut state) = self.enter(Call::Commit) else { return false };
-        assert!(state.covered(at.addr(), len), "uncommit of what is not mapped");
-        // SAFETY: ready memory of the caller, which needs nothing in it.
-        unsafe { at.write_bytes(0, len) };
-        state.carve(at.addr(), len);
-        state.maps.insert(at.addr(), (len, Mapped::Reserved));
-        true
-    }
-
-    unsafe fn show_zeros(&self, at: *mut u8, len: usize) -> bool {
-        let Some(state) = self.enter(Call::Commit) else { return false };
-        assert!(state.covered(at.addr(), len), "show_zeros of what is not reserved");
         true
     }
 
@@ -290,30 +293,36 @@ unsafe impl Os for Sim {
     }
 
     fn map(&self, len: usize) -> Option<*mut u8> {
-        let mut state = self.enter(Call::Map)?;
+        let mut state = self.enter_for(Call::Map, len)?;
         let at = state.allocate(len);
         state.maps.insert(at.addr(), (len, Mapped::Ready));
         Some(at)
     }
 
-    fn map_at(&self, at: *mut u8, len: usize) -> bool {
-        let Some(mut state) = self.enter(Call::MapAt) else { return false };
-        let inside =
-            at.addr() >= state.heap.addr() + state.brk && at.addr() + len <= state.heap.addr() + RANGE;
-        let end = at.addr() + len;
-        if !inside
-            || state.maps.iter().any(|(&start, &(length, _))| start < end && start + length > at.addr())
-        {
-            return false;
-        }
+    fn map_near(&self, hint: usize, len: usize) -> Option<*mut u8> {
+        let mut state = self.enter_for(Call::MapNear, len)?;
+        let end = hint + len;
+        let free = !state.maps.iter().any(|(&at, &(length, _))| at < end && at + length > hint);
+        let heap = state.heap.addr();
+        // Room above the break is the only one that can be had by name.
+        let at = match !self.scatter && free && hint >= heap + state.brk && end <= heap + RANGE {
+            true => state.heap.wrapping_add(hint - heap),
+            false => state.allocate(len),
+        };
         state.maps.insert(at.addr(), (len, Mapped::Ready));
-        true
+        Some(at)
     }
 
     unsafe fn unmap(&self, at: *mut u8, len: usize) -> bool {
         let Some(mut state) = self.enter(Call::Unmap) else { return false };
         assert!(state.covered(at.addr(), len), "unmap of what is not mapped");
         state.carve(at.addr(), len);
+        true
+    }
+
+    unsafe fn make_plain(&self, at: *mut u8, len: usize) -> bool {
+        let Some(state) = self.enter(Call::MakePlain) else { return false };
+        assert!(state.covered(at.addr(), len), "a change of what is not mapped");
         true
     }
 

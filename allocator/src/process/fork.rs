@@ -127,9 +127,8 @@ fn begin<W: ThreadWord>() -> &'static Birth {
         Ok(_) => birth,
         Err(theirs) => {
             if let Some(page) = page {
-                let os = &ALLOCATOR.arena.os;
                 // SAFETY: mapped above, and nobody knows of it.
-                unsafe { os.unmap(page, os.page()) };
+                unsafe { unmap(page) };
             }
             // SAFETY: as for ours.
             unsafe { &*theirs }
@@ -168,4 +167,24 @@ fn forget_if_new() {
     {
         birth.forget();
     }
+}
+
+/// Unmaps the birth word's page, for a library that is unloaded.
+///
+/// # Safety
+/// No thread is inside of the allocator, or enters it from here on.
+pub unsafe fn unload() {
+    let birth = BIRTH.load(Ordering::Acquire);
+    if !birth.is_null() && !core::ptr::eq(birth, &KEPT) {
+        // SAFETY: the page that `begin` mapped; as the caller vouches nobody looks again.
+        unsafe { unmap(birth.cast()) };
+    }
+}
+
+/// # Safety
+/// The page is from `page_wiped_by_fork`, and nobody uses it any more.
+unsafe fn unmap(page: *mut u8) {
+    let os = &ALLOCATOR.arena.os;
+    // SAFETY: as the caller vouches.
+    unsafe { os.unmap(page, os.page()) };
 }

@@ -1,6 +1,6 @@
 //! The threads of the process: how each comes to a heap, and leaves it.
 
-use super::{ALLOCATOR, environment, fork};
+use super::{ALLOCATOR, environment, fork, unload};
 use crate::allocator::Freer;
 use crate::heap::{EMPTY, Heap};
 use crate::os::thread::{ThreadWord, arm_exit, at_fork_child, drop_exit, exit_key};
@@ -78,9 +78,10 @@ fn on_new_heap<W: ThreadWord>(heap: &Heap) {
         (key.get_or_insert_with(|| ExitKey::new(exit_key(on_thread_exit::<W>))).key(), first)
     };
     if first {
-        // Both may allocate, so outside of the lock.
+        // All may allocate, so outside of the lock.
         environment::read_environment();
         at_fork_child(fork::in_child::<W>);
+        unload::watch();
     }
     if let Some(key) = key {
         arm_exit(key, core::ptr::from_ref(heap).cast::<c_void>().cast_mut());
@@ -97,13 +98,8 @@ unsafe extern "C" fn on_thread_exit<W: ThreadWord>(word: *mut c_void) {
     unsafe { ALLOCATOR.detach::<W>(heap) };
 }
 
-/// The program ends, or the library is unloaded that the crate is linked into, and the hook's code with it:
-/// libc must not call it any more. What the threads have stays as it is.
-#[used]
-#[unsafe(link_section = ".fini_array")]
-static AT_UNLOAD: extern "C" fn() = at_unload;
-
-extern "C" fn at_unload() {
+/// libc must not call the exit hook any more. What the threads have stays as it is.
+pub fn forget_exit_key() {
     let before = EXIT_KEY.lock().replace(ExitKey::NONE);
     if let Some(key) = before.and_then(ExitKey::key) {
         drop_exit(key);

@@ -36,6 +36,10 @@ impl Bitmap {
         new
     }
 
+    pub fn contains(&self, at: usize) -> bool {
+        self.words[at / 64] & 1 << (at % 64) != 0
+    }
+
     /// Takes set bits out, from the lowest up, one for each of `places`.
     #[inline]
     pub fn take<P>(&mut self, mut places: impl ExactSizeIterator<Item = P>, put: impl Fn(P, usize)) {

@@ -6,16 +6,19 @@
 //!           depot: parcel ► parcel ► …           a refill takes one of these first
 //! ```
 
+pub mod free;
+
 use super::depot::Depot;
+use super::handed_out::HandedOut;
 use super::parcel::Parcel;
-use super::{Slab, capacity, record, start};
+use super::{Slab, capacity};
 use crate::arena::page_map::Entry;
-use crate::arena::{Arena, Geometry};
+use crate::arena::{Arena, Geometry, LastTables, Window};
 use crate::config::{GRANULE, GRANULE_SHIFT};
 use crate::os::Os;
 use crate::row::{Row, at_or_end, part_or_end, split_or_end};
 use crate::size_class::{self, CLASSES};
-use crate::units::{Bytes, GranuleIdx, Granules, HeapId, Run, SizeClass};
+use crate::units::{Bytes, GranuleIdx, Granules, HeapId, Run, SizeClass, round_down};
 use core::cell::Cell;
 
 #[derive(Clone, Copy)]
@@ -49,31 +52,37 @@ pub struct Refill {
 pub struct Site<'a, O: Os> {
     pub arena: &'a Arena<O>,
     pub geometry: Geometry,
+    /// The newest window: most blocks are in it.
+    pub window: Window,
     pub heap: HeapId,
 }
 
 impl<O: Os> Site<'_, O> {
-    /// The link that stands for a block in an inbox.
+    /// The link that stands for a block in an inbox: its distance from the arena's origin, in the smallest
+    /// block's units, plus one.
     #[inline]
     pub fn link(&self, block: *mut u8) -> u64 {
-        (((block.addr() - self.geometry.base.addr()) >> 4) + 1) as u64
+        self.geometry.distance_of(block.addr()) as u64 / 16 + 1
     }
 
     #[inline]
     pub fn block(&self, link: u64) -> *mut u8 {
-        self.geometry.base.wrapping_add(((link - 1) << 4) as usize)
+        self.geometry.at_distance((link - 1) as usize * 16)
     }
 
     #[inline]
     pub fn granule_of(&self, block: *mut u8) -> GranuleIdx {
-        GranuleIdx(((block.addr() - self.geometry.base.addr()) >> GRANULE_SHIFT) as u32)
+        self.geometry.granule_of(block.addr())
     }
 
     /// The page-map entry of a block that came from the arena.
     #[inline]
     pub fn entry_of(&self, block: *mut u8) -> Entry {
-        // SAFETY: a block of the arena: its granule is in the window.
-        unsafe { self.geometry.map.get(self.granule_of(block).0 as usize) }
+        match self.window.place(block.addr()) {
+            // SAFETY: inside the window.
+            Some(place) => unsafe { self.window.map.get(place) },
+            None => self.arena.entry_elsewhere(self.geometry, block.addr()),
+        }
     }
 
     /// The record of a slab of this heap.
@@ -83,8 +92,22 @@ impl<O: Os> Site<'_, O> {
     /// reference; no other reference to the record is alive.
     unsafe fn slab<'s>(&self, granule: GranuleIdx) -> &'s mut Slab {
         // SAFETY: as the caller vouches. Whatever this module wrote there, and zeros, are a record.
-        unsafe { &mut *record(&self.geometry, granule) }
+        unsafe { &mut *self.geometry.record(granule).cast() }
     }
+
+    /// Says how many blocks of a slab were handed out so far.
+    ///
+    /// # Safety
+    /// As for `slab`.
+    unsafe fn mark(&self, granule: GranuleIdx, carved: u16) {
+        // SAFETY: as the caller vouches.
+        unsafe { HandedOut::of(&self.geometry, granule) }.set(carved);
+    }
+}
+
+/// The address of the slab that a block is of: granules are where multiples of their size are.
+fn start_of(block: *mut u8) -> usize {
+    round_down(block.addr(), GRANULE)
 }
 
 impl Central {
@@ -165,12 +188,14 @@ impl Central {
             }
             let there = if carving { (capacity(class) - slab.carved) as u32 } else { slab.free_count() };
             let got = there.min(want - count);
-            let (from, size) = (start(&site.geometry, first), size_class::bytes(class));
+            let (from, size) = (site.geometry.start(first), size_class::bytes(class));
             let places = part_or_end(slots, count as usize..(count + got) as usize).iter().rev();
             if carving {
                 zeroed = slab.zeroed;
                 let carved = slab.carved as usize;
                 slab.carved += got as u16;
+                // SAFETY: as above.
+                unsafe { site.mark(first, slab.carved) };
                 places.zip(carved..).for_each(|(place, at)| place.set(from.wrapping_add(at * size)));
             } else {
                 slab.free.take(places, |place, at| place.set(from.wrapping_add(at * size)));
@@ -190,11 +215,10 @@ impl Central {
     /// are retired. How many were not: they stand first then.
     pub fn release<O: Os>(&mut self, site: &Site<O>, class: SizeClass, blocks: &[Cell<*mut u8>]) -> usize {
         let mine = Entry::slab(site.heap, class);
-        let mut others = 0;
+        let (mut others, mut tables) = (0, LastTables::NONE);
         let mut rest = blocks.iter();
         let mut next = rest.next();
         while let Some(block) = next {
-            let granule = site.granule_of(block.get());
             if site.entry_of(block.get()) != mine {
                 // All before it are others' too, or back in their slabs.
                 at_or_end(blocks, others).swap(block);
@@ -202,9 +226,9 @@ impl Central {
                 next = rest.next();
                 continue;
             }
-            let from = start(&site.geometry, granule).addr();
+            let from = start_of(block.get());
             // SAFETY: a slab of this heap, and the lock is held; one record at a time.
-            let slab = unsafe { site.slab(granule) };
+            let slab: &mut Slab = unsafe { &mut *tables.record_of(&site.geometry, from).cast() };
             let (mut offset, mut count) = (block.get().addr() - from, 0);
             // Blocks of one slab often come one behind the other.
             loop {
@@ -217,33 +241,33 @@ impl Central {
                     break;
                 }
             }
-            self.took_back(site, class, granule, count);
+            self.took_back(site, slab, from, count);
         }
         others
     }
 
     /// Puts a block of this heap back into its slab, as `release` does many.
     pub fn release_one<O: Os>(&mut self, site: &Site<O>, class: SizeClass, block: *mut u8) {
-        let granule = site.granule_of(block);
+        let from = start_of(block);
         // SAFETY: as in `release`.
-        let slab = unsafe { site.slab(granule) };
-        slab.put_back(class, block.addr() - start(&site.geometry, granule).addr());
-        self.took_back(site, class, granule, 1);
+        let slab = unsafe { site.slab(site.geometry.granule_of(from)) };
+        slab.put_back(class, block.addr() - from);
+        self.took_back(site, slab, from, 1);
     }
 
-    /// Blocks of a slab of this heap went back into it.
+    /// Blocks of a slab of this heap, which starts at the address `from`, went back into it.
     #[inline]
-    fn took_back<O: Os>(&mut self, site: &Site<O>, class: SizeClass, granule: GranuleIdx, count: usize) {
-        // SAFETY: as in `release`.
-        let slab = unsafe { site.slab(granule) };
+    fn took_back<O: Os>(&mut self, site: &Site<O>, slab: *mut Slab, from: usize, count: usize) {
+        // SAFETY: as in `release`; the reference ends before the lists are changed, which make their own.
+        let slab = unsafe { &mut *slab };
         slab.used -= count as u16;
-        let (used, listed) = (slab.used, slab.listed);
+        let (class, used, listed) = (slab.class, slab.used, slab.listed);
         self.used_bytes -= count * size_class::bytes(class);
         if !listed {
-            self.append(site, class, granule);
+            self.append(site, class, site.geometry.granule_of(from));
         }
         if used == 0 {
-            self.on_empty(site, class, granule);
+            self.on_empty(site, class, site.geometry.granule_of(from));
         }
     }
 
@@ -287,18 +311,19 @@ impl Central {
             slab.reset(class, false);
             slab.carved = capacity(class);
             slab.used = slab.carved;
+            // SAFETY: as above.
+            unsafe { site.mark(granule, slab.carved) };
             self.slabs += 1;
             self.used_bytes += slab.used as usize * size_class::bytes(class);
         });
     }
 
     fn new_slab<O: Os>(&mut self, site: &Site<O>, class: SizeClass) -> Option<GranuleIdx> {
-        let run = site.arena.alloc_run(Granules(1), Granules(1))?;
-        // SAFETY: the run is ours alone: its record has no other user. The record is whole before the
-        // entry names this heap.
+        let run = site.arena.alloc_run(Granules(1), Granules(1), Entry::slab(site.heap, class))?;
+        // SAFETY: the run is ours alone: its record has no other user.
         unsafe {
             site.slab(run.head).reset(class, run.zeroed);
-            site.geometry.map.set(run.head.0 as usize, Entry::slab(site.heap, class));
+            site.mark(run.head, 0);
         }
         self.slabs += 1;
         self.append(site, class, run.head);
@@ -325,8 +350,6 @@ impl Central {
         let (class, carved) = (slab.class, slab.carved as usize);
         self.unlist(site, class, granule);
         self.slabs -= 1;
-        // SAFETY: no block of it is out, so nobody reads the entry.
-        unsafe { site.geometry.map.set(granule.0 as usize, Entry::FREE) };
         let touched = Bytes((carved * size_class::bytes(class)).min(GRANULE));
         site.arena.free_run(Run { head: granule, len: Granules(1), zeroed: false }, touched);
     }

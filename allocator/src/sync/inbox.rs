@@ -15,7 +15,7 @@
 
 use super::{AtomicU64, Ordering};
 
-const LINK_BITS: u32 = 37;
+const LINK_BITS: u32 = 45;
 const LINK_MASK: u64 = (1 << LINK_BITS) - 1;
 const COUNT_MAX: u64 = (1 << (64 - LINK_BITS)) - 1;
 

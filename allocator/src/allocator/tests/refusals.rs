@@ -38,38 +38,6 @@ fn a_large_block_that_cannot_be_cut_stays_as_it_is() {
 }
 
 #[test]
-fn a_break_that_others_move_between_any_two_steps_is_followed_for_good() {
-    let harness = Harness::new(Sim::new());
-    let heap = harness.heap();
-    let mut held = Vec::new();
-    let os = &harness.allocator.arena.os;
-    // So near to the end of the simulated break that growth is by a granule; more often than the arena can
-    // note stretches for.
-    os.foreign_sbrk(RANGE / 4);
-    let rounds = if cfg!(miri) { 3 } else { 75 };
-    for round in 0..rounds {
-        os.foreign_sbrk(5000);
-        let brk = os.brk_bytes();
-        while os.brk_bytes() == brk {
-            let at = harness.alloc(heap, 60_000, 16).unwrap_or_else(|| panic!("no memory in round {round}"));
-            // SAFETY: a fresh block of this size.
-            unsafe { at.write_bytes(round as u8, 16) };
-            held.push((at, round as u8));
-        }
-    }
-    // What is free now must be free in the child of a fork too, and the holes must not.
-    harness.elsewhere(|allocator| core::mem::forget(allocator.arena.hold_lock()));
-    harness.repair(heap);
-    for (at, fill) in held {
-        // SAFETY: live, and filled above.
-        assert_eq!(unsafe { at.add(15).read() }, fill);
-        harness.free(heap, at);
-    }
-    harness.allocator.trim(Some(heap));
-    assert_eq!(harness.allocator.arena.figures().unwrap().in_use.0, 0);
-}
-
-#[test]
 fn a_refused_purge_is_not_repeated_at_every_free() {
     let harness = Harness::new(Sim::new());
     let heap = harness.heap();

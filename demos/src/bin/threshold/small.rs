@@ -96,7 +96,7 @@ pub fn many(report: &mut Report) -> Result<(), Trouble> {
     );
     let why = format!("{high:#x}, then {low:#x}");
     match Stats::read().break_mode {
-        Some(BreakMode::Owned) => report.claim(low < high, "the break is lowered", why),
+        Some(BreakMode::Break) => report.claim(low < high, "the break is lowered", why),
         _ => report.claim(
             low == high,
             "the addresses stay: only a brkmap that owns the break (the preload library) lowers it",
@@ -108,7 +108,7 @@ pub fn many(report: &mut Report) -> Result<(), Trouble> {
 
 /// Whether the arena grows by the program break itself.
 fn real_break(mode: Option<BreakMode>) -> bool {
-    matches!(mode, Some(BreakMode::Owned | BreakMode::Fenced))
+    matches!(mode, Some(BreakMode::Break))
 }
 
 /// Blocks of 10 bytes, each holding the address of the one before: they need no memory besides.

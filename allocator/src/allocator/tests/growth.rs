@@ -1,0 +1,210 @@
+//! How the arena grows and shrinks: the break while it is ours to move, regions anywhere else, windows and
+//! blocks that follow.
+
+use super::*;
+use crate::config::BLOCK_GRANULES;
+use crate::os::BreakOwner;
+use crate::os::sim::RANGE;
+
+/// Bytes of a block that is a span of one granule.
+const SPAN: usize = 60_000;
+
+fn mode(harness: &Harness) -> BreakMode {
+    harness.allocator.arena.figures().unwrap().mode
+}
+
+fn spans(harness: &Harness, heap: &Heap, count: usize) -> Vec<Held> {
+    (0..count).map(|k| harness.hold(heap, SPAN, 16, k as u8).expect("memory")).collect()
+}
+
+fn free_all(harness: &Harness, heap: &Heap, held: Vec<Held>) {
+    held.into_iter().for_each(|one| harness.check_and_free(heap, one));
+}
+
+#[test]
+fn beside_another_malloc_the_break_is_moved_while_there_is_one_thread() {
+    let mut os = Sim::with_owner(BreakOwner::Shared);
+    os.alone = true;
+    let mut harness = Harness::new(os);
+    let heap = harness.heap();
+    let held = spans(&harness, heap, 30);
+    assert_eq!((mode(&harness), harness.allocator.arena.os.calls(Call::MapNear)), (BreakMode::Break, 0));
+    let brk = harness.allocator.arena.os.brk_bytes();
+    harness.allocator.arena.os.alone = false;
+    let heap = harness.heap();
+    let more = spans(&harness, heap, 60);
+    assert_eq!((mode(&harness), harness.allocator.arena.os.brk_bytes()), (BreakMode::Regions, brk));
+    free_all(&harness, heap, held);
+    free_all(&harness, heap, more);
+    assert_eq!(harness.allocator.arena.os.brk_bytes(), brk, "with threads it is not lowered either");
+}
+
+#[test]
+fn a_break_that_another_moved_unseen_is_never_moved_again() {
+    for owner in [BreakOwner::Ours, BreakOwner::Shared] {
+        let harness = Harness::new(Sim::with_owner(owner));
+        let heap = harness.heap();
+        let mut held = spans(&harness, heap, 10);
+        let os = &harness.allocator.arena.os;
+        let foreign: *mut u8 = core::ptr::with_exposed_provenance_mut(os.current_break());
+        os.foreign_sbrk(100_000);
+        // SAFETY: inside the simulated range, and just taken from the break by its other user.
+        unsafe { foreign.write_bytes(0xF0, 100_000) };
+        let brk = os.brk_bytes();
+        held.extend(spans(&harness, heap, 40));
+        free_all(&harness, heap, held);
+        harness.allocator.trim(Some(heap));
+        assert_eq!(os.brk_bytes(), brk, "{owner:?}");
+        // SAFETY: as above.
+        let bytes = unsafe { core::slice::from_raw_parts(foreign, 100_000) };
+        assert!(bytes.iter().step_by(STEP).all(|&byte| byte == 0xF0), "the other user's memory was used");
+    }
+}
+
+#[test]
+fn an_sbrk_that_is_served_here_leaves_a_hole_and_the_break_ours() {
+    let harness = Harness::new(Sim::new());
+    let heap = harness.heap();
+    let mut held = spans(&harness, heap, 10);
+    let (arena, os) = (&harness.allocator.arena, &harness.allocator.arena.os);
+    let theirs = arena.with_break_held(|_| os.grow_break(100_000).unwrap());
+    // SAFETY: grown for the other user a moment ago.
+    unsafe { theirs.write_bytes(0xF0, 100_000) };
+    held.extend(spans(&harness, heap, 40));
+    assert_eq!((mode(&harness), os.calls(Call::MapNear)), (BreakMode::Break, 0));
+    free_all(&harness, heap, held);
+    harness.allocator.trim(Some(heap));
+    assert_eq!(os.current_break() / GRANULE, (theirs.addr() + 100_000).div_ceil(GRANULE));
+    assert!(arena.with_break_held(|ours| ours <= theirs.addr()), "what is theirs may go by their sbrk");
+    // SAFETY: as above.
+    let bytes = unsafe { core::slice::from_raw_parts(theirs, 100_000) };
+    assert!(bytes.iter().step_by(STEP).all(|&byte| byte == 0xF0), "the other user's memory was used");
+    free_all(&harness, heap, spans(&harness, heap, 20));
+}
+
+#[test]
+fn above_a_blocked_break_regions_serve_and_they_go_when_they_are_free() {
+    for above in [0, 4 << 20] {
+        let os = Sim::new();
+        os.block_break(above);
+        let harness = Harness::new(os);
+        let heap = harness.heap();
+        let os = &harness.allocator.arena.os;
+        let held = spans(&harness, heap, if cfg!(miri) { 90 } else { 700 });
+        assert_eq!(mode(&harness), BreakMode::Regions);
+        let full = os.mapped_bytes();
+        free_all(&harness, heap, held);
+        harness.allocator.trim(Some(heap));
+        assert!(os.mapped_bytes() + (4 << 20) < full, "{} of {full} bytes stay", os.mapped_bytes());
+        free_all(&harness, heap, spans(&harness, heap, 40));
+    }
+}
+
+/// With 39 bits of addresses and most of them taken, say: no map for a longer window, little for regions.
+#[test]
+fn where_addresses_are_few_what_fits_is_served_and_comes_back() {
+    let mut os = Sim::with_owner(BreakOwner::Foreign);
+    (os.scatter, os.room) = (true, 12 << 20);
+    let harness = Harness::new(os);
+    let heap = harness.heap();
+    for _ in 0..2 {
+        let mut held = Vec::new();
+        while let Some(one) = harness.hold(heap, SPAN, 16, 7) {
+            held.push(one);
+        }
+        assert!(held.len() * GRANULE > 6 << 20, "only {} spans", held.len());
+        free_all(&harness, heap, held);
+        harness.allocator.trim(Some(heap));
+    }
+}
+
+#[test]
+fn a_library_never_moves_the_break() {
+    let harness = Harness::new(Sim::with_owner(BreakOwner::Foreign));
+    let heap = harness.heap();
+    let brk = harness.allocator.arena.os.brk_bytes();
+    let held = spans(&harness, heap, 30);
+    assert_eq!(mode(&harness), BreakMode::Regions);
+    free_all(&harness, heap, held);
+    assert_eq!(harness.allocator.arena.os.brk_bytes(), brk);
+}
+
+/// The simulated system honours no hint but inside of the break's range: each region is somewhere else, below
+/// the origin too, and there are more of them than windows.
+#[test]
+fn blocks_of_regions_anywhere_are_freed_by_any_thread() {
+    let mut os = Sim::with_owner(BreakOwner::Foreign);
+    os.scatter = true;
+    let harness = Harness::new(os);
+    let (heap, other) = (harness.heap(), harness.heap());
+    let mut held = spans(&harness, heap, if cfg!(miri) { 60 } else { 400 });
+    held.extend((0..900).map(|k| harness.hold(heap, 700, 16, k as u8).unwrap()));
+    held.chunks(2).for_each(|pair| {
+        pair.iter().zip([heap, other]).for_each(|(&one, heap)| harness.check_and_free(heap, one))
+    });
+    harness.allocator.trim(Some(heap));
+    other.give_back(&harness.allocator.arena, &harness.allocator.registry);
+    harness.allocator.trim(Some(heap));
+    assert_eq!(harness.allocator.arena.figures().unwrap().in_use.0, 0);
+}
+
+#[test]
+fn the_child_of_a_fork_finds_what_is_free_in_every_block() {
+    for owner in [BreakOwner::Ours, BreakOwner::Foreign] {
+        let harness = Harness::new(Sim::with_owner(owner));
+        let heap = harness.heap();
+        let mut held = spans(&harness, heap, 40);
+        harness.allocator.arena.os.foreign_sbrk(5000);
+        held.extend(spans(&harness, heap, 40));
+        for one in held.split_off(45) {
+            harness.check_and_free(heap, one);
+        }
+        let before = harness.allocator.arena.figures().unwrap();
+        harness.elsewhere(|allocator| core::mem::forget(allocator.arena.hold_lock()));
+        harness.repair(heap);
+        let after = harness.allocator.arena.figures().unwrap();
+        assert_eq!((after.in_use, after.free, after.gained), (before.in_use, before.free, before.gained));
+        free_all(&harness, heap, held);
+        harness.allocator.trim(Some(heap));
+        assert_eq!(harness.allocator.arena.figures().unwrap().in_use.0, 0);
+    }
+}
+
+#[test]
+fn a_region_that_cannot_be_unmapped_stays_and_serves() {
+    let harness = Harness::new(Sim::with_owner(BreakOwner::Foreign));
+    let heap = harness.heap();
+    let held = spans(&harness, heap, 60);
+    let os = &harness.allocator.arena.os;
+    free_all(&harness, heap, held);
+    os.refuse(Call::Unmap, 0, 99);
+    let gained = harness.allocator.arena.figures().unwrap().gained;
+    harness.allocator.trim(Some(heap));
+    assert_eq!(harness.allocator.arena.figures().unwrap().gained, gained);
+    let maps = os.calls(Call::MapNear) + os.calls(Call::Map);
+    free_all(&harness, heap, spans(&harness, heap, 60));
+    assert_eq!(os.calls(Call::MapNear) + os.calls(Call::Map), maps);
+    os.forgive();
+    harness.allocator.trim(Some(heap));
+    assert!(harness.allocator.arena.figures().unwrap().gained < gained);
+}
+
+#[test]
+fn a_run_does_not_cross_a_block_and_the_next_one_serves_what_is_left_too_short() {
+    const BLOCK: usize = BLOCK_GRANULES as usize * GRANULE;
+    // One is enough under Miri, where the rest of the block has to be made too.
+    for left in if cfg!(miri) { &[1 << 20][..] } else { &[GRANULE, 1 << 20, 3 << 20] } {
+        let left = *left;
+        let harness = Harness::new(Sim::with_break_at(BreakOwner::Ours, BLOCK - left));
+        let heap = harness.heap();
+        assert!(harness.allocator.tunables.set_mmap_threshold(32 << 20));
+        let len = if cfg!(miri) { 1 << 20 } else { RANGE / 16 };
+        let mut held: Vec<_> = (0..5).map(|k| harness.hold(heap, len, 16, k).expect("memory")).collect();
+        held.extend(spans(&harness, heap, 30));
+        assert!(held.iter().all(|one| one.at.addr() / BLOCK == (one.at.addr() + one.size - 1) / BLOCK));
+        assert_eq!(mode(&harness), BreakMode::Break);
+        free_all(&harness, heap, held);
+        harness.allocator.trim(Some(heap));
+        assert!(harness.allocator.arena.os.brk_bytes() < 4 * GRANULE + left);
+    }
+}

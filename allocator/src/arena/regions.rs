@@ -1,0 +1,80 @@
+//! Regions: what the arena gains by mmap, where the break is not its to move.
+
+use super::windows::Direction;
+use crate::config::GRANULE;
+use crate::os::Os;
+use crate::units::{round_down, round_up};
+use core::ops::Range;
+
+pub struct Regions {
+    /// Where the next region is wished for: from here on, or up to here. 0: anywhere.
+    next: usize,
+    to: Direction,
+}
+
+impl Regions {
+    /// Regions from `from` on, if there is room.
+    pub fn upward(from: usize) -> Self {
+        Regions { next: from, to: Direction::Up }
+    }
+
+    /// Regions where the kernel puts them: downward from its mappings.
+    pub fn anywhere() -> Self {
+        Regions { next: 0, to: Direction::Down }
+    }
+
+    /// Which way they go.
+    pub fn direction(&self) -> Direction {
+        self.to
+    }
+
+    /// Maps a region of `len` bytes, whole granules, and says where it is.
+    pub fn map<O: Os>(&mut self, os: &O, len: usize) -> Option<Range<usize>> {
+        let hint = match self.to {
+            Direction::Up => self.next,
+            Direction::Down => self.next.saturating_sub(len),
+        };
+        let at = if hint == 0 { None } else { Some(os.map_near(hint, len)?.addr()) };
+        let start = match at {
+            Some(at) if at == hint => at,
+            // Not where it was wished for: from now on where the kernel puts them, downward from there.
+            at => {
+                self.to = Direction::Down;
+                match at {
+                    Some(at) if at.is_multiple_of(GRANULE) => at,
+                    _ => {
+                        if let Some(at) = at {
+                            // SAFETY: mapped above, and nobody knows of it.
+                            unsafe { os.unmap(core::ptr::with_exposed_provenance_mut(at), len) };
+                        }
+                        map_at_granule(os, len)?
+                    }
+                }
+            }
+        };
+        self.next = match self.to {
+            Direction::Up => start + len,
+            Direction::Down => start,
+        };
+        Some(start..start + len)
+    }
+}
+
+/// A mapping at a multiple of the granule: mapped longer, and cut at both ends.
+fn map_at_granule<O: Os>(os: &O, len: usize) -> Option<usize> {
+    let long = len.checked_add(GRANULE - os.page())?;
+    let at = os.map(long)?;
+    let start = round_up(at.addr(), GRANULE)?;
+    let (skip, behind) = (start - at.addr(), round_down(at.addr() + long - start - len, os.page()));
+    // SAFETY: both ends are parts of the mapping made above. Where the kernel refuses to cut (its count of
+    // mappings is full), the end stays mapped and untouched: address space, no memory.
+    unsafe {
+        if skip > 0 {
+            os.unmap(at, skip);
+        }
+        if behind > 0 {
+            os.unmap(at.wrapping_add(skip + len), behind);
+        }
+    }
+    Some(start)
+}

@@ -1,0 +1,51 @@
+//! The program that this process runs, as the kernel described it: no loader is asked, so no lock is taken.
+
+/// Whether an address lies in the executable itself, and not in a library that was loaded.
+pub fn contains(addr: usize) -> bool {
+    let Some(headers) = headers() else { return false };
+    let Some(bias) = bias(headers) else { return false };
+    loaded(headers)
+        .any(|header| addr.wrapping_sub(bias.wrapping_add(header.p_vaddr as usize)) < header.p_memsz as usize)
+}
+
+/// The segments that are mapped.
+fn loaded(headers: &[libc::Elf64_Phdr]) -> impl Iterator<Item = &libc::Elf64_Phdr> {
+    headers.iter().filter(|header| header.p_type == libc::PT_LOAD)
+}
+
+/// The executable's program headers.
+fn headers() -> Option<&'static [libc::Elf64_Phdr]> {
+    // SAFETY: getauxval reads the vector the kernel left on the stack; no preconditions.
+    let (at, count) = unsafe { (libc::getauxval(libc::AT_PHDR), libc::getauxval(libc::AT_PHNUM)) };
+    let at: *const libc::Elf64_Phdr = core::ptr::with_exposed_provenance(at as usize);
+    // SAFETY: the kernel's own word for where it mapped them; they stay mapped and are not written.
+    (!at.is_null()).then(|| unsafe { core::slice::from_raw_parts(at, count as usize) })
+}
+
+/// What is to be added to the addresses in the headers: what the headers themselves are away from theirs.
+fn bias(headers: &[libc::Elf64_Phdr]) -> Option<usize> {
+    /// Where the headers are in a file, as linkers write it: behind the ELF header.
+    const OFFSET: u64 = size_of::<libc::Elf64_Ehdr>() as u64;
+    let named = headers.iter().find(|header| header.p_type == libc::PT_PHDR).map(|header| header.p_vaddr);
+    let found = || {
+        let holder = loaded(headers)
+            .find(|header| (header.p_offset..header.p_offset + header.p_filesz).contains(&OFFSET));
+        holder.map(|header| header.p_vaddr + OFFSET - header.p_offset)
+    };
+    let address = named.or_else(found)?;
+    Some((headers.as_ptr().addr()).wrapping_sub(address as usize))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[cfg_attr(miri, ignore = "Miri runs no executable")]
+    fn a_static_of_the_program_is_in_it_and_libc_is_not() {
+        static HERE: u8 = 0;
+        assert!(contains(&raw const HERE as usize) && contains(contains as *const () as usize));
+        assert!(!contains(libc::getpid as *const () as usize) && !contains(0));
+        assert!(!contains(Box::new(0u8).as_ref() as *const u8 as usize));
+    }
+}
