@@ -199,8 +199,8 @@ impl<O: Os> Allocator<O> {
     /// Changes a block's size without copying it, where its class, span or mapping allows.
     ///
     /// # Safety
-    /// The block that begins at the pointer, if one does, is the caller's; where it was resized the caller uses
-    /// the result in its stead.
+    /// The block that begins at the pointer, if one does, is the caller's; where it was resized the caller
+    /// uses the result in its stead.
     pub unsafe fn resize(&self, block: *mut u8, size: usize) -> Resized {
         let (head, len) = match self.place_of(block) {
             Place::Small(class) => return self.resize_small(block, class, size),
@@ -347,12 +347,14 @@ impl<O: Os> Allocator<O> {
         }
     }
 
-    /// In the child of a fork: takes everything up for the threads that are there. What the thread `me` itself was
-    /// changing is left alone: a signal handler that forked may have interrupted it, and it will go on.
+    /// In the child of a fork: takes everything up for the threads that are there. What the thread `me`
+    /// itself was changing is left alone: a signal handler that forked may have interrupted it, and it will
+    /// go on.
     ///
     /// # Safety
-    /// The other threads of the parent are gone, and no other thread of the child is inside a call of the allocator.
-    /// `alone` is whether there is none: of several, the calling one does not know which heaps are theirs.
+    /// The other threads of the parent are gone, and no other thread of the child is inside a call of the
+    /// allocator. `alone` is whether there is none: of several, the calling one does not know which heaps are
+    /// theirs.
     pub unsafe fn repair_after_fork(&self, me: usize, alone: bool) {
         // SAFETY: as the caller vouches. The arena first: the heaps ask it for their slabs.
         unsafe {
@@ -367,11 +369,11 @@ impl<O: Os> Allocator<O> {
         self.arena.is_mine() || self.large.is_mine() || self.registry.is_mine(me)
     }
 
-    /// A block for a request from below a signal handler that interrupted its own thread in the middle of a change: a
-    /// mapping, which needs no lock but one. None where it is that one.
+    /// A block for a request from below a signal handler that interrupted its own thread in the middle of a
+    /// change: a mapping, which needs one lock. Where that is the one, no other is held, and a span serves.
     pub fn alloc_barred(&self, size: usize, align: usize) -> Option<Allocated> {
         if self.large.is_mine() {
-            return None;
+            return self.alloc_span(size, align);
         }
         let LargeBlock { block, soiled, .. } = self.large.alloc(&self.arena, size, align)?;
         Some(Allocated { block, soiled })

@@ -22,8 +22,8 @@ pub const ROOM_ABOVE: [usize; 3] = [1 << 30, 64 << 30, 0];
 /// Thread heaps that can exist at once, parked ones included.
 pub const HEAP_LIMIT: u32 = 1 << 14;
 
-/// Parked heaps that keep their first pages, for the next threads: to give them back and to fault them in again
-/// costs about as much as to start a thread. Of the others all goes back.
+/// Parked heaps that keep their first pages, for the next threads: to give them back and to fault them in
+/// again costs about as much as to start a thread. Of the others all goes back.
 pub const WARM_HEAPS: usize = 8;
 
 /// First step by which the break moves, and the largest: doubling keeps the number of calls
@@ -38,7 +38,8 @@ pub const MMAP_THRESHOLD: usize = 128 * 1024;
 pub const MMAP_THRESHOLD_MIN: usize = size_class::STEP_MAX + 1;
 pub const MMAP_THRESHOLD_MAX: usize = 32 << 20;
 
-/// No process has as many bytes of addresses unless it asks for a high one: x86-64 has 2^47, aarch64 up to 2^48.
+/// No process has as many bytes of addresses unless it asks for a high one: x86-64 has 2^47, aarch64 up to
+/// 2^48.
 pub const ADDRESSES: usize = 1 << 48;
 
 /// Dirty memory that is always allowed to stay (7 MiB: as much as leaves a freed process within the

@@ -226,6 +226,22 @@ fn the_allocator_neither_allocates_nor_formats_nor_panics() {
     assert_none(found, "banned in the allocator");
 }
 
+/// What takes the loader's lock, or may. A constructor under it may be waiting for a lock of the allocator's; an
+/// address that the loader is to find is a weak reference.
+const LOADER: [&str; 4] = ["dlsym", "dlopen", "dladdr", "dl_iterate_phdr"];
+
+#[test]
+fn the_loader_is_asked_for_nothing() {
+    let mut found = Vec::new();
+    for file in production() {
+        found.extend(lines(&file.path, &file.code, |line| {
+            let names = |word: &&&str| line.match_indices(**word).any(|(at, _)| !glued(line, at));
+            LOADER.iter().find(names).map(|word| (*word).to_owned())
+        }));
+    }
+    assert_none(found, "a call into the loader");
+}
+
 #[test]
 fn lines_of_the_allocator_are_at_most_110_wide() {
     let mut found = Vec::new();

@@ -223,8 +223,8 @@ impl Heap {
         self.owned.busy.get()
     }
 
-    /// In a fork's child, for the heap of a thread that is not there any more: forgets the lists that the copy may
-    /// have torn, and is parked.
+    /// In a fork's child, for the heap of a thread that is not there any more: forgets the lists that the
+    /// copy may have torn, and is parked.
     pub(super) fn forget_owner(&self) {
         if self.is_busy() {
             (0..CLASSES as u8).for_each(|class| self.close(SizeClass(class)));

@@ -189,8 +189,8 @@ impl Shared {
     }
 }
 
-/// Sends blocks to the heaps whose slabs they are of; the order they stand in changes. Whether one of those is mostly
-/// free.
+/// Sends blocks to the heaps whose slabs they are of; the order they stand in changes. Whether one of those
+/// is mostly free.
 pub(super) fn send_each<O: Os>(arena: &Arena<O>, registry: &Registry, blocks: &[Cell<*mut u8>]) -> bool {
     // Of no heap's: only to look blocks up.
     let site = Site { arena, geometry: arena.started(), window: arena.window(), heap: HeapId(0) };
