@@ -39,7 +39,7 @@ pub fn anchor(heading: &str) -> String {
     kept.map(|c| if c == ' ' { '-' } else { c.to_ascii_lowercase() }).collect()
 }
 
-/// The lines from behind a heading of this text to the next one that is no deeper.
+/// The lines between a `##` heading of this text and the next one.
 pub fn section<'a>(text: &'a str, heading: &str) -> Vec<&'a str> {
     let is_head = |line: &&str| line.starts_with("## ");
     let mut lines = text.lines().skip_while(|line| line.strip_prefix("## ") != Some(heading));
