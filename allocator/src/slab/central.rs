@@ -211,8 +211,8 @@ impl Central {
         Some(Refill { count, zeroed })
     }
 
-    /// Puts blocks of a class back into their slabs, as far as those are this heap's; slabs with no block out
-    /// are retired. How many were not: they stand first then.
+    /// Puts blocks of a class back into their slabs, those of this heap; a slab that becomes empty is
+    /// retired. Returns how many blocks belong to other heaps: they are moved to the front of `blocks`.
     pub fn release<O: Os>(&mut self, site: &Site<O>, class: SizeClass, blocks: &[Cell<*mut u8>]) -> usize {
         let mine = Entry::slab(site.heap, class);
         let (mut others, mut tables) = (0, LastTables::NONE);
