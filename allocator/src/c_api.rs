@@ -152,7 +152,7 @@ pub unsafe fn realloc<F: Front>(block: *mut c_void, size: usize) -> *mut c_void 
         return fail(libc::ENOMEM);
     }
     // SAFETY: as the caller vouches.
-    let usable = match unsafe { ALLOCATOR.resize(block.cast(), size) } {
+    let usable = match unsafe { process::resize::<F>(block.cast(), size) } {
         Resized::To(same) => return same.cast(),
         Resized::Copy { usable } => usable,
         // SAFETY: as the caller vouches.
@@ -310,7 +310,6 @@ pub fn mallopt<F>(parameter: c_int, value: c_int) -> c_int {
 /// Gives back what is not in use. 1 where any memory was free to be given back.
 pub fn malloc_trim<F: Front>(_keep: usize) -> c_int {
     let before = Stats::read();
-    let heap = process::current::<F>();
-    ALLOCATOR.trim((!heap.is_none()).then_some(heap));
+    process::trim::<F>();
     (Stats::read().dirty_bytes < before.dirty_bytes) as c_int
 }

@@ -23,6 +23,10 @@ pub const ROOM_ABOVE: [usize; 3] = [1 << 30, 64 << 30, 0];
 /// Thread heaps that can exist at once, parked ones included.
 pub const HEAP_LIMIT: u32 = 1 << 14;
 
+/// Parked heaps that keep their first pages, for the next threads: to give them back and to fault them in again
+/// costs about as much as to start a thread. Of the others all goes back.
+pub const WARM_HEAPS: usize = 8;
+
 /// First and largest step of growth. Steps double, so calls are few. The largest bounds what
 /// `mlockall(MCL_FUTURE)` fills ahead of any request.
 pub const GROW_FIRST: usize = 1 << 20;

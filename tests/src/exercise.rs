@@ -9,10 +9,12 @@ use crate::shadow;
 
 pub mod anywhere;
 pub mod c_api;
+pub mod children;
 mod dlopened;
 pub mod faults;
 pub mod fork;
 pub mod give_back;
+pub mod lifetime;
 pub mod limits;
 pub mod syscalls;
 pub mod threads;
@@ -66,8 +68,20 @@ pub fn main<A: GlobalAlloc + Sync>(alloc: &'static A) {
         ["wrong-free", kind] => wrong::free(alloc, kind, false),
         ["wrong-free", kind, "by-another"] => wrong::free(alloc, kind, true),
         ["work"] => limits::work(alloc),
+        ["threads-that-free", each, at_once] => lifetime::only_free(alloc, number(each), number(at_once)),
+        ["late-destructors", first, at_once] => {
+            lifetime::late_destructors(alloc, number(first), number(at_once))
+        }
         ["fork-storm"] => fork::storm(alloc, false),
         ["fork-storm", "from-thread"] => fork::storm(alloc, true),
+        ["children", way] => children::ways(alloc, way),
+        ["children-of-handlers"] => children::handlers(alloc),
+        ["children-in-signals", threads] => children::in_signal_handler(alloc, number(threads), false),
+        ["children-in-signals", threads, "with-handlers"] => {
+            children::in_signal_handler(alloc, number(threads), true)
+        }
+        ["children-sharing-memory"] => children::sharing_memory(alloc),
+        ["children-after-threads", threads] => children::after_threads(alloc, number(threads)),
         ["fork-shrinking"] => fork::while_shrinking(alloc),
         ["tls-destructors"] => anywhere::tls_destructors(alloc),
         ["exit-time"] => anywhere::exit_time(alloc),

@@ -1,7 +1,8 @@
 //! The slow paths of a heap's own thread: an empty magazine, a full one, the end of the thread.
 
 use super::registry::Registry;
-use super::{Heap, PARKED, RUNNING, exposed};
+use super::remote::gather;
+use super::{Heap, RUNNING, exposed};
 use crate::arena::Arena;
 use crate::arena::page_map::Entry;
 use crate::config::{MAGAZINE_CAP, MAGAZINE_FIRST, MAGAZINE_FREED, SPARSE_BYTES};
@@ -59,7 +60,7 @@ impl Heap {
         let (class, block) = (entry.class(), exposed(block));
         self.while_busy(|| {
             let (bin, magazine) = (self.bin(class), self.magazine(class));
-            let mine = entry == Entry::slab(self.id, class);
+            let mine = entry == Entry::slab(self.id(), class);
             // A homing class's magazine takes only what is this heap's.
             let takes = mine || entry.is_quick();
             if takes && bin.push(block) {
@@ -100,7 +101,7 @@ impl Heap {
         blocks: &[Cell<*mut u8>],
     ) -> Receivers {
         let site = self.site(arena);
-        let mine = Entry::slab(self.id, class);
+        let mine = Entry::slab(self.id(), class);
         let (mut rest, mut receivers) = (blocks, Receivers::Dense);
         while let Some(first) = rest.first() {
             let entry = site.entry_of(first.get());
@@ -186,6 +187,9 @@ impl Heap {
         let most = most.min(MAGAZINE_CAP[class.0 as usize] as u32).max(magazine.cap());
         let cap = (magazine.cap() * 2).max(MAGAZINE_FIRST).min(most);
         magazine.set_cap(self.bin(class), self.owned.slots.get(), class, cap);
+        if cap > MAGAZINE_FIRST {
+            self.owned.wide.set(true);
+        }
         cap
     }
 
@@ -202,33 +206,32 @@ impl Heap {
 
     /// As `give_back`, before the heap is parked: from here on senders sort what they send.
     pub fn give_up<O: Os>(&self, arena: &Arena<O>, registry: &Registry) {
-        // Relaxed: ordered by the fence.
-        self.shared.state.store(PARKED, Ordering::Relaxed);
+        // Ordered by the fence.
+        self.mark_parked();
         // NOTICE: the store before the last look at the inbox; see `receive`.
         fence(Ordering::SeqCst);
         self.give_back(arena, registry);
     }
 
-    /// Counts the calls of the thread's exit hook.
-    pub fn count_exit(&self) -> u32 {
-        let exits = self.owned.exits.get() + 1;
-        self.owned.exits.set(exits);
-        exits
-    }
-
     pub(super) fn start_running(&self) {
-        self.owned.exits.set(0);
         // Relaxed: see `is_parked`.
         self.shared.state.store(RUNNING, Ordering::Relaxed);
     }
 
-    /// In a fork's child, for the heap of a thread that is not there any more: forgets the lists that
-    /// the copy may have torn.
-    pub(super) fn forget_if_busy(&self) {
-        if self.owned.busy.get() {
+    /// Whether its thread is in the middle of changing its lists.
+    pub fn is_busy(&self) -> bool {
+        self.owned.busy.get()
+    }
+
+    /// In a fork's child, for the heap of a thread that is not there any more: forgets the lists that the copy may
+    /// have torn, and is parked.
+    pub(super) fn forget_owner(&self) {
+        if self.is_busy() {
             (0..CLASSES as u8).for_each(|class| self.close(SizeClass(class)));
             self.owned.busy.set(false);
         }
+        self.owned.only_frees.set(false);
+        self.mark_parked();
     }
 
     #[inline]
@@ -246,27 +249,4 @@ impl Heap {
 /// Whether a heap's slabs are mostly free, and many enough for it to matter.
 pub(super) fn is_sparse(central: &Central) -> bool {
     central.slab_bytes() > SPARSE_BYTES && central.used_bytes() * 4 < central.slab_bytes()
-}
-
-/// Swaps the blocks of an entry to the front. How many they are.
-fn gather<O: Os>(site: &Site<O>, blocks: &[Cell<*mut u8>], entry: Entry) -> usize {
-    let mut last = None;
-    let mut belongs = |block: &Cell<*mut u8>| {
-        // Blocks of one granule often come one behind the other: it is looked up once.
-        let granule = Some(site.granule_of(block.get()));
-        let belongs = granule == last || site.entry_of(block.get()) == entry;
-        if belongs {
-            last = granule;
-        }
-        belongs
-    };
-    // Mostly all of them are.
-    let mut count = blocks.iter().position(|block| !belongs(block)).unwrap_or(blocks.len());
-    for block in blocks.iter().skip(count + 1).filter(|block| belongs(block)) {
-        if let Some(place) = blocks.get(count) {
-            place.swap(block);
-        }
-        count += 1;
-    }
-    count
 }

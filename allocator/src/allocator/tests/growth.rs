@@ -160,9 +160,8 @@ fn the_child_of_a_fork_finds_what_is_free_in_every_block() {
             harness.check_and_free(heap, one);
         }
         let before = harness.allocator.arena.figures().unwrap();
-        core::mem::forget(harness.allocator.arena.hold_lock());
-        // SAFETY: one thread, inside no call; the guard was forgotten.
-        unsafe { harness.allocator.repair_after_fork(heap) };
+        harness.elsewhere(|allocator| core::mem::forget(allocator.arena.hold_lock()));
+        harness.repair(heap);
         let after = harness.allocator.arena.figures().unwrap();
         assert_eq!((after.in_use, after.free, after.gained), (before.in_use, before.free, before.gained));
         free_all(&harness, heap, held);
