@@ -198,8 +198,8 @@ fn map_exactly(at: *mut u8, len: usize, protection: ProtFlags, flags: MapFlags) 
     }
 }
 
-/// Bytes of memory and swap. A longer mapping is refused (proc(5), overcommit_memory 0 and 2), or would be made
-/// (1) if there are addresses for it, of which what this allocator has is a small part.
+/// Bytes of memory and swap. A longer mapping is refused (proc(5), overcommit_memory 0 and 2), or would be
+/// made (1) if there are addresses for it, of which what this allocator has is a small part.
 fn memory_in_all() -> usize {
     let system = rustix::system::sysinfo();
     let units = system.totalram.saturating_add(system.totalswap);

@@ -21,7 +21,8 @@ impl Mark<'_> {
     /// # Safety
     /// The granule was gained by the arena of this geometry.
     pub unsafe fn of<'a>(geometry: &Geometry, granule: GranuleIdx) -> Mark<'a> {
-        // SAFETY: as the caller vouches; the record ends with the mark, which no reference to the `Slab` covers.
+        // SAFETY: as the caller vouches; the record ends with the mark, which no reference to the `Slab`
+        // covers.
         Mark(unsafe { AtomicU16::from_ptr(record(geometry, granule).byte_add(AT).cast()) })
     }
 
