@@ -199,8 +199,8 @@ impl<O: Os> Allocator<O> {
     /// Changes a block's size without copying it, where its class, span or mapping allows.
     ///
     /// # Safety
-    /// The block that begins at the pointer, if one does, is the caller's; where it was resized the caller uses
-    /// the result in its stead.
+    /// The block that begins at the pointer, if one does, is the caller's; where it was resized the caller
+    /// uses the result in its stead.
     pub unsafe fn resize(&self, block: *mut u8, size: usize) -> Resized {
         let (head, len) = match self.place_of(block) {
             Place::Small(class) => return self.resize_small(block, class, size),

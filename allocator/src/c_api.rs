@@ -1,8 +1,9 @@
 //! The C front: malloc's family with glibc's semantics.
 //!
-//! Generic over the front (its thread's word, and what the process's names lead to); `export_c_api!` makes the
-//! symbols, for the preload library and for the `override` feature alike. NULL means errno ENOMEM, or EINVAL where an alignment is none (but
-//! `posix_memalign` returns its error and leaves errno alone); free and what it calls leave errno as it was.
+//! Generic over the front (its thread's word, and what the process's names lead to); `export_c_api!` makes
+//! the symbols, for the preload library and for the `override` feature alike. NULL means errno ENOMEM, or
+//! EINVAL where an alignment is none (but `posix_memalign` returns its error and leaves errno alone); free
+//! and what it calls leave errno as it was.
 
 mod brk;
 mod export;

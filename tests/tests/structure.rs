@@ -19,7 +19,7 @@ const LAYERS: [(&[&str], Neighbours); 10] = [
     (&["process"], Neighbours::Unknown),
     (&["stats"], Neighbours::Unknown),
     (&["global", "c_api"], Neighbours::Unknown),
-    (&["overrides"], Neighbours::Unknown),
+    (&["overrides", "glibc_names"], Neighbours::Unknown),
 ];
 
 #[derive(PartialEq)]
