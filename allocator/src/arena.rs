@@ -169,6 +169,8 @@ pub struct Arena<O: Os> {
     over: AtomicBool,
     /// Dirty memory is above its bound, and none of it is the arena's to purge.
     pressed: AtomicBool,
+    /// Runs in use may have free pages that are worth purging: whoever holds them looks.
+    slack: AtomicBool,
 }
 
 impl<O: Os> Arena<O> {
@@ -181,6 +183,7 @@ impl<O: Os> Arena<O> {
             outside_cached: AtomicUsize::new(0),
             over: AtomicBool::new(false),
             pressed: AtomicBool::new(false),
+            slack: AtomicBool::new(false),
         }
     }
 
@@ -294,9 +297,9 @@ impl<O: Os> Arena<O> {
         self.free_run(end, Bytes(GRANULE));
     }
 
-    /// Takes a run back. Each of its granules has at most `touched` bytes from its start that were
-    /// written since it was handed out. What that makes too much is purged by `enforce_bound`, which the
-    /// caller is to call where it `is_over`, once it holds no lock.
+    /// Takes a run back. Each of its granules has at most `touched` bytes, in whole pages, that were written
+    /// since it was handed out; or, of a `zeroed` run, that may be other than zero at all. What that makes too
+    /// much is purged by `enforce_bound`, which the caller is to call where it `is_over`, once it holds no lock.
     pub fn free_run(&self, run: Run, touched: Bytes) {
         let geometry = self.started();
         self.with_state(|state| {
@@ -307,6 +310,9 @@ impl<O: Os> Arena<O> {
             state.in_use -= run.len.0;
             self.set_entries(geometry, state.blocks.block(at), run.head, run.len, Entry::FREE);
             state.change(at, |runs| {
+                if run.zeroed {
+                    runs.clean(places(run.head, run.len));
+                }
                 runs.soil(places(run.head, run.len), pages);
                 runs.insert(places(run.head, run.len))
             });
@@ -425,6 +431,22 @@ impl<O: Os> Arena<O> {
     #[inline]
     pub fn is_pressed(&self) -> bool {
         self.pressed.load(Ordering::Relaxed)
+    }
+
+    /// Says that runs in use may have pages to purge.
+    pub fn note_slack(&self) {
+        // Relaxed: the thread that says so sees it, and others may leave it to that one.
+        self.slack.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether that was said since the last call.
+    #[inline]
+    pub fn take_slack(&self) -> bool {
+        let slack = self.slack.load(Ordering::Relaxed);
+        if slack {
+            self.slack.store(false, Ordering::Relaxed);
+        }
+        slack
     }
 
     /// Purges every free run, lowers the break as far as it goes, and unmaps the regions that are free.

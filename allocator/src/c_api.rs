@@ -250,6 +250,6 @@ pub fn mallopt<W>(parameter: c_int, value: c_int) -> c_int {
 pub fn malloc_trim<W: ThreadWord>(_keep: usize) -> c_int {
     let before = Stats::read();
     let heap = process::current::<W>();
-    ALLOCATOR.trim((!heap.is_none()).then_some(heap));
-    (Stats::read().dirty_bytes < before.dirty_bytes) as c_int
+    let inside = ALLOCATOR.trim((!heap.is_none()).then_some(heap));
+    (inside || Stats::read().dirty_bytes < before.dirty_bytes) as c_int
 }

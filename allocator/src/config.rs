@@ -65,9 +65,22 @@ pub const INBOX_STEAL: usize = 256 * 1024;
 /// Bytes of parcels that a heap keeps as they came before it hands their blocks to the slabs.
 pub const DEPOT_BYTES: usize = 256 * 1024;
 
-/// A heap with more slab bytes than this and under a quarter of them in use stops caching frees, so
-/// that single cached blocks do not pin whole slabs.
+/// A heap with more slab bytes than this and under a quarter of them in use is sparse: it stops caching frees,
+/// so that single cached blocks do not pin whole slabs, and the free pages inside its slabs go back.
 pub const SPARSE_BYTES: usize = 2 << 20;
+
+/// Bytes that may have come back to the slabs of all sparse heaps since their free pages were purged. A program
+/// of less than this that empties itself again and again purges nothing.
+pub const SLACK_MAX: usize = DIRTY_FLOOR;
+/// A heap says each time that so many more have come back to it.
+pub const SLACK_STEP: usize = 512 * 1024;
+/// The same of a heap that was purged and is sparse since, beside a quarter of what it uses: so that what it
+/// has in the end is near to what it must have.
+pub const SLACK_LEAST: usize = 256 * 1024;
+
+/// Slabs whose pages are purged at once with their heap's lock open, and those that are looked at under it.
+pub const PURGE_BATCH: usize = 32;
+pub const PURGE_LOOKS: usize = 256;
 
 /// The most blocks a magazine of each class holds.
 pub const MAGAZINE_CAP: ByClass<u16> = {

@@ -16,6 +16,7 @@ pub mod magazine;
 pub mod owner;
 pub mod registry;
 mod remote;
+mod slack;
 
 use crate::arena::{Arena, Window};
 use crate::config::HOMING;
@@ -27,7 +28,7 @@ use crate::sync::inbox::Inbox;
 use crate::sync::lock::Lock;
 use crate::units::{HeapId, SizeClass};
 use core::cell::Cell;
-use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use magazine::{Bin, Magazine, Slots};
 
 /// Laid out so that the fast paths of malloc and free touch this head and one bin.
@@ -65,6 +66,10 @@ pub struct Shared {
     park_link: AtomicU32,
     /// The slabs are mostly free: senders should not wait. A hint.
     sparse: AtomicBool,
+    /// Bytes that came back to the slabs of a sparse heap since their pages were purged; and that a round
+    /// through them is due. Hints.
+    slack: AtomicUsize,
+    due: AtomicBool,
     central: Lock<Central>,
 }
 
@@ -100,6 +105,8 @@ impl Heap {
                 state: AtomicU32::new(0),
                 park_link: AtomicU32::new(0),
                 sparse: AtomicBool::new(false),
+                slack: AtomicUsize::new(0),
+                due: AtomicBool::new(false),
                 central: Lock::new(Central::new()),
             },
         }

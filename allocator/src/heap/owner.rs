@@ -4,7 +4,7 @@ use super::registry::Registry;
 use super::{Heap, PARKED, RUNNING, exposed};
 use crate::arena::Arena;
 use crate::arena::page_map::Entry;
-use crate::config::{MAGAZINE_CAP, MAGAZINE_FIRST, MAGAZINE_FREED, SPARSE_BYTES};
+use crate::config::{MAGAZINE_CAP, MAGAZINE_FIRST, MAGAZINE_FREED};
 use crate::fatal;
 use crate::os::Os;
 use crate::row::{part_or_end, split_or_end};
@@ -44,7 +44,7 @@ impl Heap {
             let room = magazine.room(bin);
             let refill = central.refill(&site, class, part_or_end(room, 0..want))?;
             magazine.fill(bin, refill.count);
-            if self.note_sparse(&central) {
+            if self.note_sparse(&site, &mut central) {
                 central.empty_depot(&site);
                 drop(central);
                 self.sort(&site);
@@ -127,7 +127,7 @@ impl Heap {
     fn put_home<O: Os, R>(&self, site: &Site<O>, put: impl FnOnce(&mut Central) -> R) -> (Receivers, R) {
         let mut central = self.shared.central.lock();
         let result = put(&mut central);
-        let own = self.judge_own(&central);
+        let own = self.judge_own(site, &mut central);
         if own != Receivers::Dense {
             central.empty_depot(site);
             drop(central);
@@ -141,13 +141,13 @@ impl Heap {
     /// each time the bytes in use have halved since, everything cached goes home, and magazines stay closed
     /// until a refill opens them again: a program that only frees ends with nothing pinned, one that goes on
     /// allocating is soon back at full speed.
-    fn judge_own(&self, central: &Central) -> Receivers {
+    fn judge_own<O: Os>(&self, site: &Site<O>, central: &mut Central) -> Receivers {
         let used = central.used_bytes();
         let swept_at = self.owned.swept_at.get();
         if used > swept_at.saturating_mul(2) {
             self.owned.swept_at.set(usize::MAX);
         }
-        if !self.note_sparse(central) {
+        if !self.note_sparse(site, central) {
             return Receivers::Dense;
         }
         if used >= swept_at / 2 {
@@ -241,11 +241,6 @@ impl Heap {
         self.owned.busy.set(false);
         result
     }
-}
-
-/// Whether a heap's slabs are mostly free, and many enough for it to matter.
-pub(super) fn is_sparse(central: &Central) -> bool {
-    central.slab_bytes() > SPARSE_BYTES && central.used_bytes() * 4 < central.slab_bytes()
 }
 
 /// Swaps the blocks of an entry to the front. How many they are.

@@ -1,7 +1,7 @@
 //! What other threads do to a heap: send parcels to it, sort them where the owner does not, repair it
 //! after a fork.
 
-use super::owner::{Fresh, is_sparse};
+use super::owner::Fresh;
 use super::{Heap, Shared, exposed};
 use crate::arena::Arena;
 use crate::config::{GRANULE, INBOX_STEAL};
@@ -13,7 +13,7 @@ use crate::slab::index_of;
 use crate::slab::parcel::{self, Parcel};
 use crate::sync::inbox::Packed;
 use crate::sync::settle::{Strong, settle};
-use crate::units::SizeClass;
+use crate::units::{HeapId, SizeClass};
 use core::cell::Cell;
 use core::sync::atomic::{Ordering, fence};
 
@@ -86,22 +86,12 @@ impl Heap {
     /// Keeps nothing that nobody may come to use, and nothing that pins slabs that are mostly free.
     fn tidy<O: Os>(&self, central: &mut Central, site: &Site<O>) {
         let parked = self.is_parked();
-        if self.note_sparse(central) || parked {
+        if self.note_sparse(site, central) || parked {
             central.empty_depot(site);
         }
         if parked {
             central.retire_empty(site);
         }
-    }
-
-    /// Tells senders whether the slabs are mostly free, and returns it.
-    pub(super) fn note_sparse(&self, central: &Central) -> bool {
-        let sparse = is_sparse(central);
-        // Relaxed: it only says whether the next sender should be quick.
-        if self.shared.sparse.load(Ordering::Relaxed) != sparse {
-            self.shared.sparse.store(sparse, Ordering::Relaxed);
-        }
-        sparse
     }
 
     /// Returns what can be returned of a heap that another thread runs: all but its magazines.
@@ -132,12 +122,14 @@ impl Heap {
     ///
     /// # Safety
     /// The calling thread is the process's only one, and holds no lock of this heap.
-    pub(super) unsafe fn repair_shared<O: Os>(&self, arena: &Arena<O>) {
+    pub(super) unsafe fn repair_shared<O: Os>(&self, arena: &Arena<O>, mine: HeapId) {
+        let site = self.site(arena);
         if self.shared.central.is_locked() {
             // SAFETY: the holder was a thread of the parent.
             unsafe { self.shared.central.force_unlock() };
-            self.shared.central.lock().rebuild(&self.site(arena));
+            self.shared.central.lock().rebuild(&site);
         }
+        self.shared.central.lock().end_lost_round(&site, mine);
     }
 }
 
