@@ -20,7 +20,7 @@ use crate::os::Os;
 use crate::os::thread::ThreadWord;
 use crate::size_class;
 use crate::slab::Slab;
-use crate::units::{Bytes, GranuleIdx, Granules, HeapId, Run, SizeClass};
+use crate::units::{Bytes, GranuleIdx, Granules, Run, SizeClass};
 use core::ffi::c_void;
 
 pub struct Allocator<O: Os> {
@@ -76,7 +76,6 @@ impl<O: Os> Allocator<O> {
         if self.arena.is_over() {
             self.relieve();
         }
-        self.purge_slack(heap);
         fresh.map(|Fresh { block, zeroed }| Allocated::new(block, zeroed))
     }
 
@@ -134,7 +133,6 @@ impl<O: Os> Allocator<O> {
                         None => self.registry.heap(owner).receive_one(&self.arena, class, block),
                     }
                     self.relieve();
-                    self.purge_slack(heap);
                 } else if let Some(len) = entry.as_span()
                     && block.addr().is_multiple_of(GRANULE)
                 {
@@ -151,23 +149,24 @@ impl<O: Os> Allocator<O> {
         self.relieve();
     }
 
-    /// After runs were freed: what is dirty beyond its bound goes, of the arena first and then of the cached
-    /// mappings. With no lock held, since pages go back.
+    /// After blocks were freed: what is dirty beyond its bound goes, of the arena first, then inside the slabs of
+    /// sparse heaps, and of the cached mappings. With no lock held, since pages go back.
+    #[inline]
     pub fn relieve(&self) {
         if self.arena.is_over() {
-            self.arena.enforce_bound();
+            self.relieve_arena();
         }
         if self.arena.is_pressed() {
             self.large.shrink_cache(&self.arena, self.arena.cache_bound());
         }
     }
 
-    /// After blocks were freed: free pages inside slabs go, where heaps said that it is worth it. With no lock
-    /// held, as above.
-    #[inline]
-    fn purge_slack(&self, heap: Option<&Heap>) {
+    #[cold]
+    #[inline(never)]
+    fn relieve_arena(&self) {
+        self.arena.enforce_bound();
         if self.arena.take_slack() {
-            self.registry.purge_slack(&self.arena, id_of(heap));
+            self.registry.purge_slack(&self.arena);
         }
     }
 
@@ -287,7 +286,6 @@ impl<O: Os> Allocator<O> {
         // SAFETY: as the caller vouches.
         unsafe { self.registry.park(heap) };
         self.relieve();
-        self.purge_slack(None);
     }
 
     /// Gives back all that can be: `malloc_trim`. Whether pages went that were free inside of slabs.
@@ -298,7 +296,7 @@ impl<O: Os> Allocator<O> {
         let mut any = false;
         self.registry.for_each(|heap| {
             heap.trim_shared(&self.arena);
-            any |= heap.purge_pages(&self.arena, id_of(own));
+            any |= heap.purge_pages(&self.arena);
         });
         self.large.shrink_cache(&self.arena, 0);
         self.arena.purge_all();
@@ -336,11 +334,6 @@ impl<O: Os> Allocator<O> {
             self.registry.repair_after_fork(&self.arena, heap.id());
         }
     }
-}
-
-/// The heap's id, or the one that names none.
-fn id_of(heap: Option<&Heap>) -> HeapId {
-    heap.map_or(HeapId(0), Heap::id)
 }
 
 #[cold]

@@ -372,7 +372,7 @@ impl<O: Os> Arena<O> {
         self.windows.newest()
     }
 
-    /// Whether dirty memory passed its bound since it was last enforced.
+    /// Whether dirty memory passed its bound since it was last enforced, or slack was noted.
     #[inline]
     pub fn is_over(&self) -> bool {
         // Relaxed: the thread that freed a run sees its own store, and others may leave it to that one.
@@ -433,20 +433,17 @@ impl<O: Os> Arena<O> {
         self.pressed.load(Ordering::Relaxed)
     }
 
-    /// Says that runs in use may have pages to purge.
+    /// Says that runs in use may have pages to purge: to whoever asks whether it `is_over`.
     pub fn note_slack(&self) {
         // Relaxed: the thread that says so sees it, and others may leave it to that one.
         self.slack.store(true, Ordering::Relaxed);
+        self.over.store(true, Ordering::Relaxed);
     }
 
     /// Whether that was said since the last call.
-    #[inline]
     pub fn take_slack(&self) -> bool {
-        let slack = self.slack.load(Ordering::Relaxed);
-        if slack {
-            self.slack.store(false, Ordering::Relaxed);
-        }
-        slack
+        // Relaxed: as above.
+        self.slack.swap(false, Ordering::Relaxed)
     }
 
     /// Purges every free run, lowers the break as far as it goes, and unmaps the regions that are free.

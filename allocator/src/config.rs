@@ -69,11 +69,17 @@ pub const DEPOT_BYTES: usize = 256 * 1024;
 /// so that single cached blocks do not pin whole slabs, and the free pages inside its slabs go back.
 pub const SPARSE_BYTES: usize = 2 << 20;
 
+/// Bytes of slabs that a heap may have that is mostly in its thread's own magazines: at first, and after so many
+/// regretted sweeps.
+pub const HOARD: [usize; 5] = [512 << 10, 512 << 10, 2 << 20, 2 << 20, 4 << 20];
+/// From here on a heap cannot be mostly in magazines: of the classes together they hold no more than a third.
+pub const HOARD_MOST: usize = 5 << 20;
+
 /// Bytes that may have come back to the slabs of all sparse heaps since their free pages were purged. A program
 /// of less than this that empties itself again and again purges nothing.
 pub const SLACK_MAX: usize = DIRTY_FLOOR;
-/// A heap says each time that so many more have come back to it.
-pub const SLACK_STEP: usize = 512 * 1024;
+/// Each time that so many more have come back to a heap, it says so.
+pub const SLACK_STEP: usize = 128 * 1024;
 /// The same of a heap that was purged and is sparse since, beside a quarter of what it uses: so that what it
 /// has in the end is near to what it must have.
 pub const SLACK_LEAST: usize = 256 * 1024;

@@ -12,6 +12,7 @@
 //!
 //! Lock order: a heap's lock, then the arena's. Never two heaps' locks at once.
 
+mod at_hand;
 pub mod magazine;
 pub mod owner;
 pub mod registry;
@@ -27,6 +28,7 @@ use crate::slab::central::{Central, Site};
 use crate::sync::inbox::Inbox;
 use crate::sync::lock::Lock;
 use crate::units::{HeapId, SizeClass};
+use at_hand::AtHand;
 use core::cell::Cell;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use magazine::{Bin, Magazine, Slots};
@@ -49,8 +51,7 @@ struct Owned {
     slots: Cell<Slots>,
     /// Set while the thread changes its lists in ways that a fork's copy could tear.
     busy: Cell<bool>,
-    /// Used bytes at the last sweep of a sparse heap; see `judge_own`.
-    swept_at: Cell<usize>,
+    at_hand: AtHand,
     /// A heap that this thread sent blocks to since its last refill was sparse.
     hurried: Cell<bool>,
     /// How often the exit hook ran for this thread.
@@ -96,7 +97,7 @@ impl Heap {
                 magazines: Row([const { Magazine::none() }; CLASSES]),
                 slots: Cell::new(Slots(core::ptr::null())),
                 busy: Cell::new(false),
-                swept_at: Cell::new(usize::MAX),
+                at_hand: AtHand::new(),
                 hurried: Cell::new(false),
                 exits: Cell::new(0),
             },

@@ -13,6 +13,7 @@
 //! Invariants:
 //! 1. `carved - used` bits are set, all of them below `carved`.
 //! 2. A clean page holds nothing of a block that is out, nor of one that was handed out since it was purged.
+//! 3. What is not carved yet of a `zeroed` slab reads as zero, and has no memory behind it.
 
 pub mod bitmap;
 pub mod central;
@@ -43,9 +44,8 @@ pub struct Slab {
     pub carved: u16,
     pub class: SizeClass,
     place: Place,
-    /// What is not carved yet reads as zero.
     pub zeroed: bool,
-    /// Pages that read as zero, with no memory behind them.
+    /// Pages that were purged, and of which no block was handed out since.
     clean: Pages,
     /// The round in which its pages were last looked at.
     round: u16,
@@ -58,10 +58,10 @@ const _: () = assert!(GRANULE / 16 <= u16::MAX as usize);
 
 impl Slab {
     /// Makes the record of a slab without blocks; of the bitmap, only what the class uses is written.
-    fn reset(&mut self, class: SizeClass, zeroed: bool, clean: Pages) {
+    fn reset(&mut self, class: SizeClass, zeroed: bool) {
         (self.next, self.prev, self.used, self.carved) = (0, 0, 0, 0);
         (self.class, self.place, self.zeroed) = (class, Place::None, zeroed);
-        (self.clean, self.round) = (clean, 0);
+        (self.clean, self.round) = (Pages::NONE, 0);
         self.free.clear(capacity(class) as usize);
     }
 

@@ -180,7 +180,7 @@ impl Registry {
         while self.pop_parked().is_some() {}
         self.for_each(|heap| {
             // SAFETY: as the caller vouches.
-            unsafe { heap.repair_shared(arena, mine) };
+            unsafe { heap.repair_shared(arena) };
             if heap.id != mine {
                 heap.forget_if_busy();
                 // SAFETY: its thread is gone, so this one may park it.

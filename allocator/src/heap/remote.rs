@@ -13,7 +13,7 @@ use crate::slab::index_of;
 use crate::slab::parcel::{self, Parcel};
 use crate::sync::inbox::Packed;
 use crate::sync::settle::{Strong, settle};
-use crate::units::{HeapId, SizeClass};
+use crate::units::SizeClass;
 use core::cell::Cell;
 use core::sync::atomic::{Ordering, fence};
 
@@ -122,14 +122,14 @@ impl Heap {
     ///
     /// # Safety
     /// The calling thread is the process's only one, and holds no lock of this heap.
-    pub(super) unsafe fn repair_shared<O: Os>(&self, arena: &Arena<O>, mine: HeapId) {
+    pub(super) unsafe fn repair_shared<O: Os>(&self, arena: &Arena<O>) {
         let site = self.site(arena);
         if self.shared.central.is_locked() {
             // SAFETY: the holder was a thread of the parent.
             unsafe { self.shared.central.force_unlock() };
             self.shared.central.lock().rebuild(&site);
         }
-        self.shared.central.lock().end_lost_round(&site, mine);
+        self.shared.central.lock().end_lost_round(&site);
     }
 }
 

@@ -7,7 +7,7 @@
 
 use super::depot::Depot;
 use super::lists::{Lists, Place};
-use super::pages::Pages;
+use super::pages::{self, Pages};
 use super::parcel::Parcel;
 use super::round::Rounds;
 use super::slack::{Slack, Worth};
@@ -30,8 +30,10 @@ pub struct Central {
     pub(super) kept: u32,
     depot: Depot,
     /// Bytes of blocks that are outside their slabs.
-    used_bytes: usize,
-    /// Clean pages of all slabs.
+    pub(super) used_bytes: usize,
+    /// Bytes that were never carved, of slabs that read as zero there, and of clean pages: neither has memory
+    /// behind it.
+    fresh: usize,
     pub(super) clean: usize,
     pub(super) rounds: Rounds,
     pub(super) slack: Slack,
@@ -112,6 +114,7 @@ impl Central {
             kept: 0,
             depot: Depot::new(),
             used_bytes: 0,
+            fresh: 0,
             clean: 0,
             rounds: Rounds::new(),
             slack: Slack::new(),
@@ -128,22 +131,35 @@ impl Central {
         self.used_bytes - self.depot.bytes()
     }
 
-    /// Bytes of this heap's slabs that are in no block and have memory behind them.
-    pub(super) fn dirty_bytes<O: Os>(&self, site: &Site<O>) -> usize {
-        self.slab_bytes().saturating_sub(self.used_bytes + self.clean * site.page())
+    /// Those that may have memory behind them.
+    pub fn resident_bytes(&self) -> usize {
+        self.slab_bytes() - self.fresh - self.clean
+    }
+
+    /// Those of them that are in no block.
+    pub(super) fn dirty_bytes(&self) -> usize {
+        self.resident_bytes().saturating_sub(self.used_bytes)
+    }
+
+    /// Whether there is anything to note about slack, in a heap that is sparse or is not.
+    #[inline]
+    pub fn asks_for_slack(&self, sparse: bool) -> bool {
+        self.slack.asks(self.used_bytes, sparse)
+    }
+
+    /// Where a sparse heap uses no fewer bytes than these, there is not.
+    pub fn slack_below(&self) -> usize {
+        self.slack.below()
     }
 
     /// What came back to the slabs of a sparse heap since their pages were purged.
-    pub fn slack<O: Os>(&mut self, site: &Site<O>) -> (usize, Worth) {
-        self.slack.note(self.dirty_bytes(site), self.used_bytes)
+    pub fn slack(&mut self) -> (usize, Worth) {
+        self.slack.note(self.dirty_bytes(), self.used_bytes)
     }
 
-    /// The same of a heap that is not sparse.
-    #[inline]
-    pub fn no_slack<O: Os>(&mut self, site: &Site<O>) {
-        if self.slack.is_known() {
-            self.slack.none(self.dirty_bytes(site));
-        }
+    /// Of a heap that is not sparse.
+    pub fn forget_slack(&mut self) {
+        self.slack.forget(self.dirty_bytes(), self.used_bytes);
     }
 
     /// Takes a parcel of this heap's blocks in: into the depot, or into the slabs.
@@ -210,6 +226,7 @@ impl Central {
                 zeroed = slab.zeroed;
                 let carved = slab.carved as usize;
                 slab.carved += got as u16;
+                self.fresh -= if zeroed { got as usize * size } else { 0 };
                 places.zip(carved..).for_each(|(place, at)| place.set(from.wrapping_add(at * size)));
             } else {
                 slab.free.take(places, |place, at| place.set(from.wrapping_add(at * size)));
@@ -326,7 +343,7 @@ impl Central {
             }
             // SAFETY: a slab of this heap by its entry; the only thread of the process is this one.
             let slab = unsafe { site.slab(granule) };
-            slab.reset(class, false, Pages::NONE);
+            slab.reset(class, false);
             slab.carved = capacity(class);
             slab.used = slab.carved;
             self.slabs += 1;
@@ -336,11 +353,10 @@ impl Central {
 
     fn new_slab<O: Os>(&mut self, site: &Site<O>, class: SizeClass) -> Option<GranuleIdx> {
         let run = site.arena.alloc_run(Granules(1), Granules(1), Entry::slab(site.heap, class))?;
-        let clean = if run.zeroed { Pages::all(site.page()) } else { Pages::NONE };
         // SAFETY: the run is ours alone: its record has no other user.
-        unsafe { site.slab(run.head) }.reset(class, run.zeroed, clean);
+        unsafe { site.slab(run.head) }.reset(class, run.zeroed);
         self.slabs += 1;
-        self.clean += clean.count() as usize;
+        self.fresh += if run.zeroed { GRANULE } else { 0 };
         self.lists.append(site, run.head, Place::Fresh);
         Some(run.head)
     }
@@ -353,9 +369,11 @@ impl Central {
         let slab = unsafe { site.slab(granule) };
         let from = site.geometry.addr_of(granule);
         let end = highest.get().addr() + size_class::bytes(slab.class) - from;
-        let held = Pages::holding(site.page(), lowest.get().addr() - from..end);
-        self.clean -= slab.clean.and(held).count() as usize;
+        let page = site.page();
+        let held = Pages::holding(page, lowest.get().addr() - from..end);
+        self.clean -= slab.clean.and(held).bytes(page);
         slab.clean = slab.clean.without(held);
+        self.slack.soiled();
     }
 
     // Rare, and out of line so that the loop of `release` has its registers for itself.
@@ -380,14 +398,15 @@ impl Central {
         self.lists.remove(site, granule);
         // SAFETY: a slab of this heap, lock held.
         let slab = unsafe { site.slab(granule) };
-        let (clean, page) = (slab.clean.count() as usize, site.page());
-        // Where no page is known to be clean, the arena knows better what it was before.
-        let (zeroed, touched) = match clean {
-            0 => (false, (slab.carved as usize * size_class::bytes(slab.class)).min(GRANULE)),
-            _ => (true, GRANULE - clean * page),
+        let (page, carved) = (site.page(), slab.carved as usize * size_class::bytes(slab.class));
+        // Where no page was purged, the arena knows better what the others were before.
+        let (zeroed, touched) = match slab.clean.is_empty() {
+            true => (false, carved.min(GRANULE)),
+            false => (true, GRANULE - slab.clean.or(pages::never_used(slab, page)).bytes(page)),
         };
         self.slabs -= 1;
-        self.clean -= clean;
+        self.fresh -= if slab.zeroed { GRANULE - carved } else { 0 };
+        self.clean -= slab.clean.bytes(page);
         site.arena.free_run(Run { head: granule, len: Granules(1), zeroed }, Bytes(touched));
     }
 }

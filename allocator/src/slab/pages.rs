@@ -6,7 +6,7 @@
 //!   free       0               0               1               1 …      one block that is out keeps its pages
 //! ```
 //!
-//! A page is *clean* when it reads as zero and has no memory behind it: it was purged, or never used.
+//! A page is *clean* when it reads as zero and has no memory behind it, because it was purged.
 
 use super::{Slab, block_at};
 use crate::config::GRANULE;
@@ -33,7 +33,7 @@ impl Pages {
         Pages(((1u32 << count) - 1) as u16)
     }
 
-    /// Those that hold any of the bytes, of which there is one at least.
+    /// Those that hold any of the bytes.
     pub fn holding(page: usize, bytes: Range<usize>) -> Pages {
         let shift = page.trailing_zeros();
         let end = Pages::first((div_up(bytes.end, page)) as u32);
@@ -44,8 +44,8 @@ impl Pages {
         self.0 == 0
     }
 
-    pub fn count(self) -> u32 {
-        self.0.count_ones()
+    pub fn bytes(self, page: usize) -> usize {
+        self.0.count_ones() as usize * page
     }
 
     pub fn and(self, other: Pages) -> Pages {
@@ -72,6 +72,15 @@ impl Pages {
             rest &= !Pages::first(end).0 as u32;
             Some((start as usize) << shift..(end as usize) << shift)
         })
+    }
+}
+
+/// The pages of a slab of which nothing was carved, where those read as zero.
+pub fn never_used(slab: &Slab, page: usize) -> Pages {
+    match slab.zeroed {
+        true => Pages::all(page)
+            .without(Pages::holding(page, 0..slab.carved as usize * size_class::bytes(slab.class))),
+        false => Pages::NONE,
     }
 }
 
@@ -104,7 +113,7 @@ mod tests {
     fn slab(class: SizeClass, carved: usize, out: &[usize]) -> Box<Slab> {
         // SAFETY: zeros are a record.
         let mut slab: Box<Slab> = unsafe { Box::new(core::mem::zeroed()) };
-        slab.reset(class, false, Pages::NONE);
+        slab.reset(class, false);
         slab.carved = carved as u16;
         slab.used = out.len() as u16;
         (0..carved).filter(|block| !out.contains(block)).for_each(|block| assert!(slab.free.insert(block)));

@@ -14,16 +14,17 @@ use super::lists::Place;
 use super::pages::{self, Pages};
 use crate::config::{PURGE_BATCH, PURGE_LOOKS};
 use crate::os::Os;
+use crate::os::thread::token;
 use crate::size_class::CLASSES;
-use crate::units::{GranuleIdx, HeapId, SizeClass};
+use crate::units::{GranuleIdx, SizeClass};
 use core::ops::Range;
 
 /// What a heap knows of the rounds through its slabs.
 pub struct Rounds {
     /// The present or the last one; of records, 0 is in none.
     number: u16,
-    /// The heap of the thread that makes one.
-    by: Option<HeapId>,
+    /// The thread that makes one, or 0.
+    by: usize,
 }
 
 /// A slab that is away: its pages to purge, and what of it was used when they were looked for.
@@ -44,7 +45,7 @@ pub struct Batch {
 
 impl Rounds {
     pub const fn new() -> Rounds {
-        Rounds { number: 0, by: None }
+        Rounds { number: 0, by: 0 }
     }
 }
 
@@ -117,11 +118,11 @@ struct Stretch {
 
 impl Central {
     /// Starts a round. False where another thread is making one.
-    pub fn start_round(&mut self, by: HeapId) -> bool {
-        if self.rounds.by.is_some() {
+    pub fn start_round(&mut self) -> bool {
+        if self.rounds.by != 0 {
             return false;
         }
-        self.rounds = Rounds { number: self.rounds.number.wrapping_add(1).max(1), by: Some(by) };
+        self.rounds = Rounds { number: self.rounds.number.wrapping_add(1).max(1), by: token() };
         true
     }
 
@@ -147,8 +148,8 @@ impl Central {
             }
         }
         if batch.len == 0 {
-            self.rounds.by = None;
-            self.slack.purged(self.dirty_bytes(site));
+            self.rounds.by = 0;
+            self.slack.purged(self.dirty_bytes(), self.used_bytes);
         }
         batch.len > 0
     }
@@ -159,7 +160,9 @@ impl Central {
         // SAFETY: a slab of this heap, lock held.
         let slab = unsafe { site.slab(granule) };
         slab.round = self.rounds.number;
-        let (used, pages) = (slab.used, pages::free(slab, site.page()).without(slab.clean));
+        let page = site.page();
+        let clean = slab.clean.or(pages::never_used(slab, page));
+        let (used, pages) = (slab.used, pages::free(slab, page).without(clean));
         let place = match pages.is_empty() {
             // It is all free, and kept for the next block.
             _ if used == 0 => Place::Fresh,
@@ -177,7 +180,7 @@ impl Central {
         let slab = unsafe { site.slab(away.granule) };
         if away.purged {
             slab.clean = slab.clean.or(away.pages);
-            self.clean += away.pages.count() as usize;
+            self.clean += away.pages.bytes(site.page());
         }
         let (used, changed) = (slab.used, slab.used != away.used);
         let place = if away.purged && !changed { Place::Seen } else { Place::Fresh };
@@ -187,14 +190,13 @@ impl Central {
         }
     }
 
-    /// In the child of a fork, which the thread of `mine` made: ends a round of a thread that is not there.
-    /// What became of its pages is not known.
-    pub fn end_lost_round<O: Os>(&mut self, site: &Site<O>, mine: HeapId) {
-        // A thread's own round goes on, where a signal handler inside of it made the fork.
-        if self.rounds.by.is_none_or(|by| by == mine) {
+    /// In the child of a fork: ends a round of a thread that is not there. What became of its pages is not known.
+    pub fn end_lost_round<O: Os>(&mut self, site: &Site<O>) {
+        // This thread's own round goes on, where a signal handler inside of it made the fork.
+        if self.rounds.by == 0 || self.rounds.by == token() {
             return;
         }
-        self.rounds.by = None;
+        self.rounds.by = 0;
         while let Some(granule) = self.lists.first_away() {
             // SAFETY: a slab of this heap, lock held.
             let used = unsafe { site.slab(granule) }.used;
