@@ -311,6 +311,6 @@ pub fn mallopt<F>(parameter: c_int, value: c_int) -> c_int {
 /// Gives back what is not in use. 1 where any memory was free to be given back.
 pub fn malloc_trim<F: Front>(_keep: usize) -> c_int {
     let before = Stats::read();
-    process::trim::<F>();
-    (Stats::read().dirty_bytes < before.dirty_bytes) as c_int
+    let inside = process::trim::<F>();
+    (inside || Stats::read().dirty_bytes < before.dirty_bytes) as c_int
 }

@@ -23,8 +23,8 @@ pub const ROOM_ABOVE: [usize; 3] = [1 << 30, 64 << 30, 0];
 /// Thread heaps that can exist at once, parked ones included.
 pub const HEAP_LIMIT: u32 = 1 << 14;
 
-/// Parked heaps that keep their first pages, for the next threads: to give them back and to fault them in again
-/// costs about as much as to start a thread. Of the others all goes back.
+/// Parked heaps that keep their first pages, for the next threads: to give them back and to fault them in
+/// again costs about as much as to start a thread. Of the others all goes back.
 pub const WARM_HEAPS: usize = 8;
 
 /// First and largest step of growth. Steps double, so calls are few. The largest bounds what
@@ -76,8 +76,27 @@ pub const INBOX_STEAL: usize = 256 * 1024;
 pub const DEPOT_BYTES: usize = 256 * 1024;
 
 /// A heap is *sparse* when it has more bytes of slabs than this, and under a quarter of them are in use. It
-/// caches no frees then, because one cached block pins a slab.
+/// caches no frees then, because one cached block pins a slab, and the free pages inside its slabs go back.
 pub const SPARSE_BYTES: usize = 2 << 20;
+
+/// Bytes of slabs that a heap may have that is mostly in its thread's own magazines: at first, and after so
+/// many regretted sweeps.
+pub const HOARD: [usize; 5] = [512 << 10, 512 << 10, 2 << 20, 2 << 20, 4 << 20];
+/// From here on a heap cannot be mostly in magazines: of the classes together they hold no more than a third.
+pub const HOARD_MOST: usize = 5 << 20;
+
+/// Bytes that may have come back to the slabs of all sparse heaps since their free pages were purged. A
+/// program of less than this that empties itself again and again purges nothing.
+pub const SLACK_MAX: usize = DIRTY_FLOOR;
+/// Each time that so many more have come back to a heap, it says so.
+pub const SLACK_STEP: usize = 128 * 1024;
+/// The same of a heap that was purged and is sparse since, beside a quarter of what it uses: so that what it
+/// has in the end is near to what it must have.
+pub const SLACK_LEAST: usize = 256 * 1024;
+
+/// Slabs whose pages are purged at once with their heap's lock open, and those that are looked at under it.
+pub const PURGE_BATCH: usize = 32;
+pub const PURGE_LOOKS: usize = 256;
 
 /// The most blocks a magazine of each class holds.
 pub const MAGAZINE_CAP: ByClass<u16> = {

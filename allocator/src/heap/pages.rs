@@ -19,12 +19,12 @@ pub fn heap_bytes<O: Os>(arena: &Arena<O>) -> Option<usize> {
 }
 
 impl Heap {
-    /// Gives all of its pages back, and marks it blank in its `place`. False where it has slabs, where somebody looks
-    /// through all heaps, and where the kernel refuses: it is as it was then.
+    /// Gives all of its pages back, and marks it blank in its `place`. False where it has slabs, where
+    /// somebody looks through all heaps, and where the kernel refuses: it is as it was then.
     ///
     /// # Safety
-    /// The calling thread runs the heap, and does not use it again; it is made anew before the next use. It does not
-    /// lend to others.
+    /// The calling thread runs the heap, and does not use it again; it is made anew before the next use. It
+    /// does not lend to others.
     pub(super) unsafe fn wipe<O: Os, const N: usize>(
         &self,
         arena: &Arena<O>,
@@ -37,7 +37,8 @@ impl Heap {
         if central.slab_bytes() > 0 || !blank.mark(place) {
             return false;
         }
-        // SAFETY: a heap's mapping, in which nothing is needed: as the caller vouches, and nobody looks at it.
+        // SAFETY: a heap's mapping, in which nothing is needed: as the caller vouches, and nobody looks at
+        // it.
         if !unsafe { arena.os.purge(self.mapping(), len) } {
             blank.unmark(place);
             return false;
@@ -63,8 +64,8 @@ impl Heap {
         if let (Some(from), Some(end)) = (round_up(from, arena.os.page()), heap_bytes(arena))
             && from < end
         {
-            // SAFETY: slots of the caller's heap, whose magazines are closed: nothing in them is needed, and zero is
-            // the null that each begins with.
+            // SAFETY: slots of the caller's heap, whose magazines are closed: nothing in them is needed,
+            // and zero is the null that each begins with.
             unsafe { arena.os.purge(self.mapping().wrapping_add(from), end - from) };
         }
     }

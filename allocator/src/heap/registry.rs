@@ -7,9 +7,9 @@
 //!                                   └──────────────────────┘
 //! ```
 //!
-//! What is known of all heaps stands in dense tables, so that a fork's child can look them through without touching
-//! a page of each. A heap is mapped when it is made. Of one that is parked the pages go back: all of it is *blank*
-//! then, and written anew for the thread that adopts it.
+//! What is known of all heaps stands in dense tables, so that a fork's child can look them through without
+//! touching a page of each. A heap is mapped when it is made. Of one that is parked the pages go back: all
+//! of it is *blank* then, and written anew for the thread that adopts it.
 
 use super::outbox::Outboxes;
 use super::pages::heap_bytes;
@@ -40,7 +40,8 @@ const WORDS: usize = HEAPS / 64;
 
 /// All zeros at first, so that it takes no room in a file, and no memory for what is never used.
 pub struct Tables {
-    /// Where each heap is. Edge MADE: `count` is stored Release behind the heap it counts, and loaded Acquire.
+    /// Where each heap is. Edge MADE: `count` is stored Release behind the heap it counts, and loaded
+    /// Acquire.
     heaps: Row<AtomicPtr<Heap>, HEAPS>,
     /// Whose it is.
     seats: Seats<HEAPS, WORDS>,
@@ -91,8 +92,8 @@ impl Registry {
         }
     }
 
-    /// A heap for the thread whose token is `me`: one that it has already, a parked one, or a new one. None where
-    /// there is no memory for it.
+    /// A heap for the thread whose token is `me`: one that it has already, a parked one, or a new one. None
+    /// where there is no memory for it.
     pub fn claim<O: Os>(&self, arena: &Arena<O>, me: usize) -> Option<&Heap> {
         arena.start()?;
         let seats = self.count() as usize;
@@ -106,8 +107,8 @@ impl Registry {
         Some(heap)
     }
 
-    /// The heap that a thread of the same token left behind, which ended where libc called no exit hook any more: it
-    /// had claimed it in the last round of them, or libc had no key for one.
+    /// The heap that a thread of the same token left behind, which ended where libc called no exit hook any
+    /// more: it had claimed it in the last round of them, or libc had no key for one.
     fn left_behind(&self, me: usize, seats: usize) -> Option<usize> {
         let seat = self.tables.seats.find(me, seats)?;
         // The calling thread itself is in the middle of changing it, below a signal handler.
@@ -119,8 +120,8 @@ impl Registry {
     fn ready(&self, seat: usize) -> &Heap {
         let id = id_of(seat);
         if self.tables.blank.is(seat) {
-            // SAFETY: a heap's mapping, whose seat this thread has; it was blanked, so behind the heap it reads as
-            // zero.
+            // SAFETY: a heap's mapping, whose seat this thread has; it was blanked, so behind the heap it
+            // reads as zero.
             unsafe { Heap::create(self.place(seat), id) };
             self.tables.blank.unmark(seat);
         }
@@ -158,7 +159,8 @@ impl Registry {
         }
     }
 
-    /// The calling thread is about to give up its heap: even if it is interrupted, it does not come back to it.
+    /// The calling thread is about to give up its heap: even if it is interrupted, it does not come back to
+    /// it.
     pub fn begin_parking(&self, heap: &Heap) {
         let seat = seat_of(heap.id());
         self.tables.seats.hold(seat, self.tables.seats.owner(seat));
@@ -167,7 +169,8 @@ impl Registry {
     /// Leaves a heap to the next thread that claims one, and gives back what pages of it can go.
     ///
     /// # Safety
-    /// The calling thread runs the heap, gave up what it had at hand (`Heap::give_up`), and does not touch the owner's half again.
+    /// The calling thread runs the heap, gave up what it had at hand (`Heap::give_up`), and does not touch
+    /// the owner's half again.
     pub unsafe fn park<O: Os>(&self, arena: &Arena<O>, heap: &Heap) {
         let seat = seat_of(heap.id());
         let (me, only_freed) = (self.tables.seats.owner(seat), heap.only_frees(false));
@@ -180,8 +183,8 @@ impl Registry {
         }
     }
 
-    /// Of the pages of a heap that is about to be parked, a few heaps keep what a thread begins with. The first ones
-    /// are never blank: they lend.
+    /// Of the pages of a heap that is about to be parked, a few heaps keep what a thread begins with. The
+    /// first ones are never blank: they lend.
     fn give_pages<O: Os>(&self, arena: &Arena<O>, seat: usize, heap: &Heap) {
         if seat < WARM_HEAPS || self.tables.warm(self.count() as usize) < WARM_HEAPS as u32 {
             return heap.purge_wide_slots(arena);
@@ -210,8 +213,8 @@ impl Registry {
         Some(unsafe { &*at })
     }
 
-    /// Maps memory for heaps from `seat` on: for as many as there are, up to some, so that they are few mappings. It
-    /// stands in the table from then on, whatever a fork may cut off.
+    /// Maps memory for heaps from `seat` on: for as many as there are, up to some, so that they are few
+    /// mappings. It stands in the table from then on, whatever a fork may cut off.
     fn map_heaps<O: Os>(&self, arena: &Arena<O>, seat: usize) -> Option<()> {
         let stride = heap_bytes(arena)?;
         // Under a limit of address space, a sixteenth of it.
@@ -285,8 +288,8 @@ impl Registry {
         }
     }
 
-    /// In the child of a fork: heaps of threads that are not there any more are parked, and what a thread was caught
-    /// changing is repaired. The heaps of the thread `me` stay its own.
+    /// In the child of a fork: heaps of threads that are not there any more are parked, and what a thread
+    /// was caught changing is repaired. The heaps of the thread `me` stay its own.
     ///
     /// # Safety
     /// As for `Allocator::repair_after_fork`.
@@ -325,8 +328,8 @@ impl Registry {
         self.tables.seats.owner(seat_of(heap.id()))
     }
 
-    /// Whether the calling thread, whose token is `me`, is in the middle of changing what is known of all heaps, or one
-    /// of them.
+    /// Whether the calling thread, whose token is `me`, is in the middle of changing what is known of all
+    /// heaps, or one of them.
     pub fn is_mine(&self, me: usize) -> bool {
         let own = self.tables.seats.find(me, self.count() as usize);
         let busy = own.is_some_and(|seat| !self.tables.blank.is(seat) && self.heap(id_of(seat)).is_busy());

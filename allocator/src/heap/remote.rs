@@ -1,7 +1,7 @@
 //! What other threads do to a heap: send parcels to it, sort them where the owner does not, repair it
 //! after a fork.
 
-use super::owner::{Fresh, is_sparse};
+use super::owner::Fresh;
 use super::registry::Registry;
 use super::{Heap, Shared};
 use crate::arena::Arena;
@@ -86,22 +86,12 @@ impl Heap {
     /// Keeps nothing that nobody may come to use, and nothing that pins slabs that are mostly free.
     fn tidy<O: Os>(&self, central: &mut Central, site: &Site<O>) {
         let parked = self.is_parked();
-        if self.note_sparse(central) || parked {
+        if self.note_sparse(site, central) || parked {
             central.empty_depot(site);
         }
         if parked {
             central.retire_empty(site);
         }
-    }
-
-    /// Tells senders whether the slabs are mostly free, and returns it.
-    pub(super) fn note_sparse(&self, central: &Central) -> bool {
-        let sparse = is_sparse(central);
-        // Relaxed: it only says whether the next sender should be quick.
-        if self.shared.sparse.load(Ordering::Relaxed) != sparse {
-            self.shared.sparse.store(sparse, Ordering::Relaxed);
-        }
-        sparse
     }
 
     /// Returns what can be returned of a heap that another thread runs: all but its magazines.
@@ -142,10 +132,12 @@ impl Heap {
     /// # Safety
     /// As for `Allocator::repair_after_fork`.
     pub(super) unsafe fn repair_shared<O: Os>(&self, arena: &Arena<O>) {
+        let site = self.site(arena);
         // SAFETY: as the caller vouches.
         if unsafe { self.shared.central.inherit() } == Inherited::Torn {
-            self.shared.central.lock().rebuild(&self.site(arena));
+            self.shared.central.lock().rebuild(&site);
         }
+        self.shared.central.lock().end_lost_round(&site);
     }
 
     /// In a fork's child, for a heap whose pages another thread was giving back.
@@ -189,8 +181,8 @@ impl Shared {
     }
 }
 
-/// Sends blocks to the heaps whose slabs they are of; the order they stand in changes. Whether one of those is mostly
-/// free.
+/// Sends blocks to the heaps whose slabs they are of; the order they stand in changes. Whether one of those
+/// is mostly free.
 pub(super) fn send_each<O: Os>(arena: &Arena<O>, registry: &Registry, blocks: &[Cell<*mut u8>]) -> bool {
     // Of no heap's: only to look blocks up.
     let site = Site { arena, geometry: arena.started(), window: arena.window(), heap: HeapId(0) };

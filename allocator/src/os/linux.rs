@@ -180,8 +180,8 @@ fn name_region(at: *mut c_void, len: usize, name: &'static CStr) {
     });
 }
 
-/// A page of its own that a fork's child finds zeroed: not one that shares the parent's memory (vfork). None where
-/// the kernel is older than Linux 4.14, or an emulator does not do it.
+/// A page of its own that a fork's child finds zeroed: not one that shares the parent's memory (vfork).
+/// None where the kernel is older than Linux 4.14, or an emulator does not do it.
 pub fn page_wiped_by_fork() -> Option<*mut u8> {
     let len = Linux::new().page();
     // SAFETY: a new mapping at an address of the kernel's choice.
@@ -257,9 +257,10 @@ mod libc_glue {
         !flag.is_null() && unsafe { *flag } != 0
     }
 
-    /// Where the flag is: a weak reference, which the loader (or the linker, of a static program) has resolved
-    /// before the program began, to null where there is none. To ask the loader by name would take its lock, which a
-    /// thread may hold that waits for one of ours: a constructor under dlopen that allocates.
+    /// Where the flag is: a weak reference, which the loader (or the linker, of a static program) has
+    /// resolved before the program began, to null where there is none. To ask the loader by name would take
+    /// its lock, which a thread may hold that waits for one of ours: a constructor under dlopen that
+    /// allocates.
     #[cfg(target_arch = "x86_64")]
     fn single_threaded_flag() -> *const c_char {
         let flag;

@@ -7,10 +7,10 @@
 //!     a lock that no one will open ─► `watch` ───────────────────────┘
 //! ```
 //!
-//! The birth word lies on a page that the kernel zeroes in a fork's child, and in no other: a child that shares its
-//! parent's memory (vfork) finds all as it is, and its parent's other threads at work. Where the kernel has no such
-//! page the word is one like another; the handler then wipes it, and who waits very long for a lock asks for the
-//! process's number.
+//! The birth word lies on a page that the kernel zeroes in a fork's child, and in no other: a child that
+//! shares its parent's memory (vfork) finds all as it is, and its parent's other threads at work. Where the
+//! kernel has no such page the word is one like another; the handler then wipes it, and who waits very long
+//! for a lock asks for the process's number.
 
 use super::{ALLOCATOR, thread};
 use crate::os::Os;
@@ -33,24 +33,25 @@ static KEPT: Birth = Birth::new();
 /// The number of the process that was looked over last, as far as it was asked for.
 static LOOKED_OVER: AtomicI32 = AtomicI32::new(0);
 
-/// Sleeps of a waiter, of 50 us each, before it thinks of a fork where only the process's number tells it. In a child
-/// that shares its parent's memory the number is another too, and the holder is at work.
+/// Sleeps of a waiter, of 50 us each, before it thinks of a fork where only the process's number tells it.
+/// In a child that shares its parent's memory the number is another too, and the holder is at work.
 const PATIENCE: u32 = 4000;
 
-/// The token of the thread that a signal handler interrupted in a slow path, and forked; or 0. What it held in the
-/// parent it holds in the child, until the handler has returned.
+/// The token of the thread that a signal handler interrupted in a slow path, and forked; or 0. What it held
+/// in the parent it holds in the child, until the handler has returned.
 static INTERRUPTED: AtomicUsize = AtomicUsize::new(0);
 
 /// Whether a request may go its way.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Way {
     Free,
-    /// It comes from below a signal handler that forked, and interrupted this thread in the middle of a change: no
-    /// lock of ours may be waited for, and nothing of the thread's heap be touched.
+    /// It comes from below a signal handler that forked, and interrupted this thread in the middle of a
+    /// change: no lock of ours may be waited for, and nothing of the thread's heap be touched.
     Barred,
 }
 
-/// To be called before anything that relies on what another thread may have been changing at a fork: the slow paths.
+/// To be called before anything that relies on what another thread may have been changing at a fork: the
+/// slow paths.
 #[inline]
 pub fn look<W: ThreadWord>() -> Way {
     let birth = BIRTH.load(Ordering::Acquire);
@@ -146,7 +147,8 @@ fn is_new_process() -> bool {
     LOOKED_OVER.load(Ordering::Relaxed) != getpid().as_raw_nonzero().get()
 }
 
-/// libc's call in the child of `fork`. Somebody's handler may have been called before, and had it looked over.
+/// libc's call in the child of `fork`. Somebody's handler may have been called before, and had it looked
+/// over.
 pub unsafe extern "C" fn in_child<W: ThreadWord>() {
     forget_if_new();
     _ = look::<W>();

@@ -11,7 +11,8 @@ use core::num::NonZeroU64;
 /// The key of the exit hook, once the first thread came. In one word, so that a fork copies all of it.
 static EXIT_KEY: Lock<Option<ExitKey>> = Lock::new(None);
 
-/// A key plus two, or 1 where libc has none: the heaps of threads that end wait for a thread of the same token then.
+/// A key plus two, or 1 where libc has none: the heaps of threads that end wait for a thread of the same
+/// token then.
 #[derive(Clone, Copy)]
 struct ExitKey(NonZeroU64);
 
@@ -27,8 +28,8 @@ impl ExitKey {
     }
 }
 
-/// Frees of a thread without a heap before it gets one to free with, if there may be one more of those. Fewer are what
-/// libc frees for a thread that ends, and such a heap would be nobody's a moment later.
+/// Frees of a thread without a heap before it gets one to free with, if there may be one more of those.
+/// Fewer are what libc frees for a thread that ends, and such a heap would be nobody's a moment later.
 const FREES: u32 = 64;
 
 /// The calling thread's heap for the fast paths; `EMPTY` where it has none.
@@ -63,8 +64,8 @@ fn freer_without<W: ThreadWord>() -> Freer<'static> {
     heap.flatten().map_or(Freer::Consumer, Freer::Heap)
 }
 
-/// Takes the calling thread's heap from it, in the middle of a change, until it asks for one again: then it gets the
-/// same (`Registry::claim`).
+/// Takes the calling thread's heap from it, in the middle of a change, until it asks for one again: then it
+/// gets the same (`Registry::claim`).
 pub fn let_go<W: ThreadWord>() {
     W::set(core::ptr::from_ref(&EMPTY).cast::<c_void>().cast_mut());
 }
@@ -89,8 +90,8 @@ fn on_new_heap<W: ThreadWord>(heap: &Heap) {
 }
 
 /// libc calls the hook once for each time that it was armed, as long as it runs destructors at all
-/// (PTHREAD_DESTRUCTOR_ITERATIONS, four rounds at least). A later destructor that allocates claims a heap again, and
-/// arms it again. After the last round nobody calls it: see `Registry::claim`.
+/// (PTHREAD_DESTRUCTOR_ITERATIONS, four rounds at least). A later destructor that allocates claims a heap
+/// again, and arms it again. After the last round nobody calls it: see `Registry::claim`.
 unsafe extern "C" fn on_thread_exit<W: ThreadWord>(word: *mut c_void) {
     // SAFETY: the hook was armed with the thread's heap.
     let heap = unsafe { &*word.cast::<Heap>() };

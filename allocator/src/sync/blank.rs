@@ -5,12 +5,13 @@
 //!   looker   say so ─► fence ─► is it blank? ─ no: look at it
 //! ```
 //!
-//! Its owner alone marks a thing, wipes it and makes it anew. Who looks through all things meets those of others, and
-//! must not be at one while it is wiped, nor be the first to use it again.
+//! Its owner alone marks a thing, wipes it and makes it anew. Who looks through all things meets those of
+//! others, and must not be at one while it is wiped, nor be the first to use it again.
 //!
-//! Edge LOOK: the two fences (SeqCst) stand between a store and a look at what the other side stored. The side whose
-//! fence comes second sees the other's store: the owner finds that somebody looks, or the looker that it is blank.
-//! Without them both may miss it. What an earlier looker did is ordered by its lock (edge RELEASE).
+//! Edge LOOK: the two fences (SeqCst) stand between a store and a look at what the other side stored. The
+//! side whose fence comes second sees the other's store: the owner finds that somebody looks, or the looker
+//! that it is blank. Without them both may miss it. What an earlier looker did is ordered by its lock (edge
+//! RELEASE).
 
 use super::lock::{Guard, Lock};
 use super::{AtomicU64, Ordering, fence};
@@ -61,7 +62,8 @@ impl<const WORDS: usize, F: Fences> Blank<WORDS, F> {
         self.words.get(at / BITS).is_some_and(|word| word.load(Ordering::Relaxed) & bit(at) != 0)
     }
 
-    /// Marks the calling thread's thing, which it is to wipe then. False where somebody looks: it is as it was.
+    /// Marks the calling thread's thing, which it is to wipe then. False where somebody looks: it is as it
+    /// was.
     pub fn mark(&self, at: usize) -> bool {
         let Some(word) = self.words.get(at / BITS) else { return false };
         word.fetch_or(bit(at), Ordering::Relaxed);
@@ -83,7 +85,8 @@ impl<const WORDS: usize, F: Fences> Blank<WORDS, F> {
         }
     }
 
-    /// Until the guard is dropped nothing is wiped that is not blank. The other threads that look wait for it.
+    /// Until the guard is dropped nothing is wiped that is not blank. The other threads that look wait for
+    /// it.
     pub fn look(&self) -> Guard<'_, ()> {
         let looks = self.looks.lock();
         if F::FENCES {
@@ -131,7 +134,8 @@ mod loom_models {
         thing: UnsafeCell<u32>,
     }
 
-    /// An owner that wipes its thing while another looks at all. In how many executions it was wiped, and looked at.
+    /// An owner that wipes its thing while another looks at all. In how many executions it was wiped, and
+    /// looked at.
     fn explore<F: Fences + Send + Sync + 'static>() -> (usize, usize) {
         let met = std::sync::Arc::new([AtomicUsize::new(0), AtomicUsize::new(0)]);
         let seen = met.clone();

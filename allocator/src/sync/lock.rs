@@ -4,11 +4,11 @@
 //!   0: open ──compare-exchange──► the holder's token ──store──► 0
 //! ```
 //!
-//! Why a spin lock: its sections are a few hundred instructions, it is const, it never allocates, and the child
-//! of a fork can open it. Its word is its holder, so there is no instant at which a lock is taken and nobody knows
-//! by whom: a fork's child opens what threads held that it does not have, and leaves alone what its own thread
-//! holds, which a signal handler that forks may have interrupted. Never held across a system call that can block
-//! long.
+//! Why a spin lock: its sections are a few hundred instructions, it is const, it never allocates, and the
+//! child of a fork can open it. Its word is its holder, so there is no instant at which a lock is taken and
+//! nobody knows by whom: a fork's child opens what threads held that it does not have, and leaves alone
+//! what its own thread holds, which a signal handler that forks may have interrupted. Never held across a
+//! system call that can block long.
 //!
 //! Edge RELEASE: unlock (Release) → lock (Acquire): what one section wrote, the next one sees.
 
@@ -117,8 +117,8 @@ impl<T, O: Orderings> Lock<T, O> {
     /// In the child of a fork: opens the lock, unless the calling thread holds it.
     ///
     /// # Safety
-    /// Threads that held it are gone for good, and no other thread of the child has used it yet. The caller treats
-    /// the value of a torn lock as one that was left half changed.
+    /// Threads that held it are gone for good, and no other thread of the child has used it yet. The caller
+    /// treats the value of a torn lock as one that was left half changed.
     pub unsafe fn inherit(&self) -> Inherited {
         // Relaxed: the fork ordered it.
         match self.holder.load(Ordering::Relaxed) {
@@ -194,15 +194,15 @@ pub(super) mod wait {
     /// A `fn(u32)`, or null.
     static WATCH: AtomicPtr<()> = AtomicPtr::new(core::ptr::null_mut());
 
-    /// Has `watch` called before each sleep of who waits for a lock, with the number of its sleeps before: what it
-    /// waits for may be a thread that a fork left behind.
+    /// Has `watch` called before each sleep of who waits for a lock, with the number of its sleeps before:
+    /// what it waits for may be a thread that a fork left behind.
     pub fn set_watch(watch: fn(u32)) {
         // Relaxed: the value stands alone.
         WATCH.store(watch as *mut (), Ordering::Relaxed);
     }
 
-    /// Waits a little, the longer the more turns there were. Before it sleeps it calls `watch`, with the number of its
-    /// sleeps before.
+    /// Waits a little, the longer the more turns there were. Before it sleeps it calls `watch`, with the
+    /// number of its sleeps before.
     #[inline]
     pub fn turn(turn: u32, watch: impl FnOnce(u32)) {
         match turn {
@@ -309,8 +309,8 @@ mod loom_models {
         start
     }
 
-    /// How many explored executions met the lock held by the other thread, by a third that only asks who holds
-    /// it, and by nobody's word but the two's.
+    /// How many explored executions met the lock held by the other thread, by a third that only asks who
+    /// holds it, and by nobody's word but the two's.
     fn explore<O: Orderings + Send + 'static>() -> (usize, usize) {
         let met = std::sync::Arc::new([0; 2].map(std::sync::atomic::AtomicUsize::new));
         let seen = met.clone();

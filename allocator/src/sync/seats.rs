@@ -7,17 +7,17 @@
 //!   0 ──take──► token, moving ──settle──► token ──hold──► token, moving ──leave──► 0
 //! ```
 //!
-//! A thread has a seat from one compare-exchange on until one store, so a fork copies a table in which every seat
-//! is somebody's or nobody's, and its child knows whose: no stack from which a thread may just have taken one, and
-//! not yet said so. The lowest vacant seat is taken first.
+//! A thread has a seat from one compare-exchange on until one store, so a fork copies a table in which
+//! every seat is somebody's or nobody's, and its child knows whose: no stack from which a thread may just
+//! have taken one, and not yet said so. The lowest vacant seat is taken first.
 //!
-//! A vacant bit may be set where a seat is taken already (the compare-exchange fails then, and the next is tried);
-//! where it is not set its thread is just leaving, and is about to set it. To set and clear bits twice does no harm,
-//! so whoever repairs the table may be the interrupted thread's own signal handler. While a thread is on its way in
-//! or out its seat is its own, but not to be used by such a handler.
+//! A vacant bit may be set where a seat is taken already (the compare-exchange fails then, and the next is
+//! tried); where it is not set its thread is just leaving, and is about to set it. To set and clear bits
+//! twice does no harm, so whoever repairs the table may be the interrupted thread's own signal handler.
+//! While a thread is on its way in or out its seat is its own, but not to be used by such a handler.
 //!
-//! Edge PARK: leave's store (Release) → take's compare-exchange (Acquire): who takes a seat sees all that its last
-//! owner did there.
+//! Edge PARK: leave's store (Release) → take's compare-exchange (Acquire): who takes a seat sees all that
+//! its last owner did there.
 
 use super::{AtomicU64, AtomicUsize, Ordering};
 
@@ -74,7 +74,8 @@ impl<const SEATS: usize, const WORDS: usize, O: Orderings> Seats<SEATS, WORDS, O
         }
     }
 
-    /// The calling thread, whose token is `me`, is on its way to a seat that was made for it, or from its own.
+    /// The calling thread, whose token is `me`, is on its way to a seat that was made for it, or from its
+    /// own.
     pub fn hold(&self, seat: usize, me: usize) {
         self.settle(seat, me | MOVING);
     }
@@ -99,9 +100,11 @@ impl<const SEATS: usize, const WORDS: usize, O: Orderings> Seats<SEATS, WORDS, O
         self.owners.get(seat).map_or(0, |owner| owner.load(Ordering::Relaxed) & !MOVING)
     }
 
-    /// The first seat of the first `seats` that the thread of a token has already, and is not moving to or from.
+    /// The first seat of the first `seats` that the thread of a token has already, and is not moving to or
+    /// from.
     pub fn find(&self, me: usize, seats: usize) -> Option<usize> {
-        // Relaxed: as above. Of an ended thread with the same token this one is the successor, which libc orders.
+        // Relaxed: as above. Of an ended thread with the same token this one is the successor, which libc
+        // orders.
         self.owners.iter().take(seats).position(|owner| owner.load(Ordering::Relaxed) == me)
     }
 
@@ -167,8 +170,8 @@ mod loom_models {
         }
     }
 
-    /// Two threads take a seat, work and leave it. Returns in how many executions a thread got the seat that the
-    /// other had left.
+    /// Two threads take a seat, work and leave it. Returns in how many executions a thread got the seat
+    /// that the other had left.
     fn explore<O: Orderings + Send + Sync + 'static>() -> usize {
         let met = std::sync::Arc::new(AtomicUsize::new(0));
         let seen = met.clone();

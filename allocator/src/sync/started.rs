@@ -111,8 +111,8 @@ impl<S, P: Copy, O: Orderings> Started<S, P, O> {
 
 #[cfg(not(loom))]
 impl<S, P: Copy> Started<S, P> {
-    /// In the child of a fork: opens a lock whose holder is not there. Where one held it the state may be half
-    /// changed; one that was being built is dropped as if it had never been.
+    /// In the child of a fork: opens a lock whose holder is not there. Where one held it the state may be
+    /// half changed; one that was being built is dropped as if it had never been.
     ///
     /// # Safety
     /// As for `Lock::inherit`.
