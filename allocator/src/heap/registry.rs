@@ -307,9 +307,10 @@ impl Registry {
             let (owner, blank) = (self.tables.seats.owner(seat), self.tables.blank.is(seat));
             let gone = owner != 0 && owner != me && alone;
             // What is blank and nobody's has no pages, and gets none here.
-            // SAFETY: as the caller vouches.
             match blank {
+                // SAFETY: as the caller vouches.
                 false => unsafe { self.heap(id_of(seat)).repair_shared(arena) },
+                // SAFETY: as above.
                 true if gone => unsafe { self.heap(id_of(seat)).open_shared() },
                 true => {}
             }

@@ -134,10 +134,11 @@ impl Heap {
     pub(super) unsafe fn repair_shared<O: Os>(&self, arena: &Arena<O>) {
         let site = self.site(arena);
         // SAFETY: as the caller vouches.
-        if unsafe { self.shared.central.inherit() } == Inherited::Torn {
-            self.shared.central.lock().rebuild(&site);
+        match unsafe { self.shared.central.inherit() } {
+            Inherited::Torn => self.shared.central.lock().rebuild(&site),
+            Inherited::Open => self.shared.central.lock().end_lost_round(&site),
+            Inherited::Mine => {}
         }
-        self.shared.central.lock().end_lost_round(&site);
     }
 
     /// In a fork's child, for a heap whose pages another thread was giving back.
