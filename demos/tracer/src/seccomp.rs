@@ -24,6 +24,9 @@ const AUDIT_ARCH: u32 = 0xc000_00b7;
 const RET_ALLOW: u32 = libc::SECCOMP_RET_ALLOW;
 const RET_TRACE: u32 = libc::SECCOMP_RET_TRACE;
 
+/// As many instructions as the longest filter has.
+const MOST: usize = 4 + 2 * Syscall::MEMORY.len() + 4 + 1;
+
 /// A seccomp program, built before the fork: the child may not allocate between fork and exec.
 #[derive(Clone, Debug)]
 pub struct Filter(Vec<sock_filter>);
@@ -31,38 +34,61 @@ pub struct Filter(Vec<sock_filter>);
 impl Filter {
     /// Stops the memory calls.
     pub fn memory_calls() -> Filter {
-        Filter::of(&verdicts(&Syscall::MEMORY, RET_TRACE | CALL), RET_ALLOW)
+        Filter::new().sending(&Syscall::MEMORY, RET_TRACE | CALL).otherwise(RET_ALLOW)
     }
 
     /// Stops the memory calls and the program's marks.
     pub fn memory_calls_and_marks() -> Filter {
-        let code = [verdicts(&Syscall::MEMORY, RET_TRACE | CALL), marks()].concat();
-        Filter::of(&code, RET_ALLOW)
+        Filter::new().sending(&Syscall::MEMORY, RET_TRACE | CALL).stopping_at_marks().otherwise(RET_ALLOW)
     }
 
     /// Stops at whatever the program asks for.
     pub fn every_call_and_marks() -> Filter {
-        Filter::of(&marks(), RET_TRACE | CALL)
+        Filter::new().stopping_at_marks().otherwise(RET_TRACE | CALL)
     }
 
     /// Makes `call` fail with `errno`: what a container that forbids it does.
     pub fn refuse(call: Syscall, errno: i32) -> Filter {
-        Filter::of(&verdicts(&[call], libc::SECCOMP_RET_ERRNO | errno as u32), RET_ALLOW)
+        Filter::new().sending(&[call], libc::SECCOMP_RET_ERRNO | errno as u32).otherwise(RET_ALLOW)
     }
 
     /// Tells the memory calls to the listener of `install_listening`, which says what becomes of each.
     pub fn tell_memory_calls() -> Filter {
-        Filter::of(&verdicts(&Syscall::MEMORY, libc::SECCOMP_RET_USER_NOTIF), RET_ALLOW)
+        Filter::new().sending(&Syscall::MEMORY, libc::SECCOMP_RET_USER_NOTIF).otherwise(RET_ALLOW)
     }
 
     /// A 32-bit program numbers its calls differently; it runs unwatched instead of misread.
-    fn of(code: &[sock_filter], rest: u32) -> Filter {
-        let mut whole =
-            vec![load(offset_of!(seccomp_data, arch)), jump_equal(AUDIT_ARCH, 1, 0), answer(RET_ALLOW)];
-        whole.push(load(offset_of!(seccomp_data, nr)));
-        whole.extend(code);
-        whole.push(answer(rest));
-        Filter(whole)
+    fn new() -> Filter {
+        // One allocation: who watches its own allocator builds a filter too.
+        let mut code = Vec::with_capacity(MOST);
+        code.extend([load(offset_of!(seccomp_data, arch)), jump_equal(AUDIT_ARCH, 1, 0), answer(RET_ALLOW)]);
+        code.push(load(offset_of!(seccomp_data, nr)));
+        Filter(code)
+    }
+
+    /// Each of the calls gets the verdict; the others go on with their number still loaded.
+    fn sending(mut self, calls: &[Syscall], verdict: u32) -> Filter {
+        for call in calls {
+            self.0.extend([jump_equal(call.number() as u32, 0, 1), answer(verdict)]);
+        }
+        self
+    }
+
+    /// The option is a C int: its low half decides, and both architectures are little-endian.
+    fn stopping_at_marks(mut self) -> Filter {
+        self.0.extend([
+            jump_equal(libc::SYS_prctl as u32, 0, 3),
+            load(offset_of!(seccomp_data, args)),
+            jump_equal(mark::OPTION, 0, 1),
+            answer(RET_TRACE | MARK),
+        ]);
+        self
+    }
+
+    /// The last instruction.
+    fn otherwise(mut self, verdict: u32) -> Filter {
+        self.0.push(answer(verdict));
+        self
     }
 
     fn program(&self) -> sock_fprog {
@@ -110,21 +136,6 @@ impl Filter {
         // SAFETY: a descriptor that the kernel has just made for us.
         Ok(unsafe { OwnedFd::from_raw_fd(listener as i32) })
     }
-}
-
-/// Sends each of the calls to its end; goes on behind with the number still loaded.
-fn verdicts(calls: &[Syscall], verdict: u32) -> Vec<sock_filter> {
-    calls.iter().flat_map(|call| [jump_equal(call.number() as u32, 0, 1), answer(verdict)]).collect()
-}
-
-/// The option is a C int: its low half decides, and both architectures are little-endian.
-fn marks() -> Vec<sock_filter> {
-    vec![
-        jump_equal(libc::SYS_prctl as u32, 0, 3),
-        load(offset_of!(seccomp_data, args)),
-        jump_equal(mark::OPTION, 0, 1),
-        answer(RET_TRACE | MARK),
-    ]
 }
 
 fn load(offset: usize) -> sock_filter {
