@@ -7,17 +7,22 @@ use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 use nix::errno::Errno;
+use nix::sys::time::TimeSpec;
 
 /// Sleeps while the word is `value`, until it is woken or the time is over (ETIMEDOUT). EAGAIN: the word was another
 /// already.
 pub fn wait(word: &AtomicU32, value: u32, limit: Duration) -> nix::Result<()> {
-    let limit = libc::timespec {
-        tv_sec: libc::time_t::try_from(limit.as_secs()).unwrap_or(libc::time_t::MAX),
-        tv_nsec: limit.subsec_nanos().into(),
-    };
+    let limit = TimeSpec::from_duration(limit);
     // SAFETY: the kernel reads the word and the time, which live through the call.
-    let done =
-        unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAIT, value, &raw const limit) };
+    let done = unsafe {
+        libc::syscall(
+            libc::SYS_futex,
+            word.as_ptr(),
+            libc::FUTEX_WAIT,
+            value,
+            ptr::from_ref(limit.as_ref()),
+        )
+    };
     Errno::result(done).map(drop)
 }
 
