@@ -15,13 +15,7 @@ pub fn wait(word: &AtomicU32, value: u32, limit: Duration) -> nix::Result<()> {
     let limit = TimeSpec::from_duration(limit);
     // SAFETY: the kernel reads the word and the time, which live through the call.
     let done = unsafe {
-        libc::syscall(
-            libc::SYS_futex,
-            word.as_ptr(),
-            libc::FUTEX_WAIT,
-            value,
-            ptr::from_ref(limit.as_ref()),
-        )
+        libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAIT, value, ptr::from_ref(limit.as_ref()))
     };
     Errno::result(done).map(drop)
 }

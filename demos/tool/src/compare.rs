@@ -24,9 +24,9 @@ pub struct Arguments {
 }
 
 const HELP: &str = "\
-Each size is put to each allocator in two fresh processes. One makes a first request, a second one
-while the first lives, frees both, and asks once more; the other lets one block grow by realloc to
-twice and to four times its size. Page faults are counted as A+B: A while the call ran, B while
+Each size is put to each allocator in two fresh processes. One makes a first request, a second one \
+while the first lives, frees both, and asks once more; the other lets one block grow by realloc to \
+twice and to four times its size. Page faults are counted as A+B: A while the call ran, B while \
 every page of the answer was then written to.";
 
 /// What is asked when nobody says what: small, large, and both sides of 128 KiB, where mmap begins

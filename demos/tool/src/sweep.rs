@@ -30,10 +30,10 @@ pub struct Arguments {
 }
 
 const HELP: &str = "\
-The choice is that for the last of several live requests of one size, together 256 KiB and at least
-two, in a fresh process: the first ones can come out of what the allocator sets up for itself. Powers
-of two are asked first; between two neighbours that are answered differently the boundary is found by
-bisection, and both its sides are asked again. A change and a change back between two powers of two
+The choice is that for the last of several live requests of one size, together 256 KiB and at least \
+two, in a fresh process: the first ones can come out of what the allocator sets up for itself. Powers \
+of two are asked first; between two neighbours that are answered differently the boundary is found by \
+bisection, and both its sides are asked again. A change and a change back between two powers of two \
 is not seen.
 
 Examples:

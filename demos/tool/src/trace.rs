@@ -34,9 +34,9 @@ pub struct Arguments {
 }
 
 const HELP: &str = "\
-Threads, children and programs started by exec are followed, and waited for: brkmap ends when the
-last of them has. It exits with the command's exit code, 128+N when signal N killed it, 127 when
-there is no such command, 126 when it cannot be run, 125 when it cannot be traced. A 32-bit program
+Threads, children and programs started by exec are followed, and waited for: brkmap ends when the \
+last of them has. It exits with the command's exit code, 128+N when signal N killed it, 127 when \
+there is no such command, 126 when it cannot be run, 125 when it cannot be traced. A 32-bit program \
 on a 64-bit kernel runs, but unwatched.
 
 Examples:
