@@ -38,3 +38,8 @@ fn what_no_address_space_holds_is_refused_and_nothing_is_given_back() {
 fn what_is_above_a_limit_is_refused_and_nothing_is_given_back() {
     Front::BOTH.iter().for_each(|front| front.check(&["beyond-reach", "limit"]));
 }
+
+#[test]
+fn posix_memalign_without_memory_leaves_errno_and_the_pointer_alone() {
+    Front::Preload.check(&["beyond-reach", "errno"]);
+}

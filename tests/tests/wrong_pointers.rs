@@ -58,6 +58,16 @@ fn free_sized_of_what_is_no_block() {
     ends_with("free_aligned_sized", "free_aligned_sized(): invalid pointer");
 }
 
+#[test]
+fn realloc_by_the_rust_front_of_what_is_no_block() {
+    for bytes in ["50000", "1000000"] {
+        let ended = program::run(Front::Rust.exercise(&["wrong-realloc", bytes]));
+        let said = String::from_utf8_lossy(&ended.stderr);
+        assert_eq!(ended.status.signal(), Some(libc::SIGABRT), "{bytes}: {} and {said:?}", ended.status);
+        assert!(said.contains("realloc(): invalid pointer"), "{bytes}: {said:?}");
+    }
+}
+
 fn ends_for_size(function: &str, kind: &str) {
     let ended = program::run(Front::Preload.exercise(&["wrong-size", function, kind]));
     let said = String::from_utf8_lossy(&ended.stderr);
