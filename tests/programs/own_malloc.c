@@ -146,7 +146,8 @@ int main() {
   errno = 0;
   CHECK(FUNCTION("reallocarray", void *, void *, size_t, size_t)(p, SIZE_MAX / 2, 3) == NULL && errno == ENOMEM);
 #endif
-  // What nothing of the family can serve comes from elsewhere; what something can does not, after it as before.
+  // What nothing of the family can serve comes from elsewhere; what something can does not, after it as
+  // before.
   for (int i = 1; i < 100; i++) {
     FUNCTION("aligned_alloc", void *, size_t, size_t)(64, 64 * i);
     CHECK(is_mine(FUNCTION("calloc", void *, size_t, size_t)(i, 16)));

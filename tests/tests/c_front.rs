@@ -1,5 +1,5 @@
-//! What the C front owes beyond the family's manual: glibc's other names, its reports, sized frees, and that what
-//! cannot be had costs nothing.
+//! What the C front owes beyond the family's manual: glibc's other names, its reports, sized frees, and that
+//! what cannot be had costs nothing.
 
 use brkmap_tests::program::{self, Front};
 

@@ -1,5 +1,5 @@
-//! A wrong pointer that a function of the family is told, or a wrong size, ends the program: by SIGABRT, with a word of
-//! why.
+//! A wrong pointer that a function of the family is told, or a wrong size, ends the program: by SIGABRT, with
+//! a word of why.
 
 use std::os::unix::process::ExitStatusExt;
 

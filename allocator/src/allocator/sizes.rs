@@ -45,8 +45,8 @@ impl Sizes {
         self.0.load(Ordering::Relaxed) & what as u8 != 0
     }
 
-    /// Whether a block of a class may have this size, at most the class's. Who tells no alignment may have asked
-    /// for one.
+    /// Whether a block of a class may have this size, at most the class's. Who tells no alignment may have
+    /// asked for one.
     fn excuse_class(&self, class: SizeClass, size: usize, align: usize) -> bool {
         self.has(Unlike::Halved) && size * 2 >= size_class::bytes(class)
             || self.has(Unlike::Aligned) && align <= 16 && is_for_alignment(class, size)

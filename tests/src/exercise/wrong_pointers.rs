@@ -1,5 +1,5 @@
-//! Pointers at which no block begins, told to what resizes and measures, and sizes that no block was asked for with:
-//! each of these programs must be ended.
+//! Pointers at which no block begins, told to what resizes and measures, and sizes that no block was asked
+//! for with: each of these programs must be ended.
 #![expect(clippy::undocumented_unsafe_blocks, reason = "the calls are wrong: that is what is tested")]
 
 use std::alloc::{GlobalAlloc, Layout};
