@@ -99,6 +99,8 @@ pub fn main<A: GlobalAlloc + Sync>(alloc: &'static A) {
         ["cancelled"] => cancelled::all(),
         ["beyond-reach"] => beyond_reach::of_addresses(alloc),
         ["beyond-reach", "limit"] => beyond_reach::of_the_limit(alloc),
+        ["beyond-reach", "errno"] => beyond_reach::errno_stays(),
+        ["wrong-realloc", bytes] => wrong_pointers::resized(alloc, number(bytes)),
         ["wrong-pointer", function, kind] => wrong_pointers::told(function, kind),
         ["wrong-size", function, kind] => wrong_pointers::sized(function, kind),
         ["sized-frees-without-memory"] => c_sized::without_memory(),
