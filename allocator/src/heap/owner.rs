@@ -36,6 +36,9 @@ impl Heap {
             let room = magazine.room(bin);
             let refill = central.refill(&site, class, part_or_end(room, 0..want))?;
             magazine.fill(bin, refill.count);
+            if self.owned.at_hand.asks(central.resident_bytes()) {
+                self.look(&central);
+            }
             if self.note_sparse(&site, &mut central) {
                 central.empty_depot(&site);
                 drop(central);
@@ -148,6 +151,13 @@ impl Heap {
             true => at_hand.judge_sparse(used, central.slack_below()),
             false => at_hand.judge(central.resident_bytes(), used, || self.in_magazines()),
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn look(&self, central: &Central) {
+        let held = central.used_bytes().saturating_sub(self.in_magazines());
+        self.owned.at_hand.look(central.resident_bytes(), held);
     }
 
     /// Bytes of the blocks in this thread's magazines.

@@ -175,9 +175,13 @@ impl Central {
 
     /// Puts a slab back whose pages were purged, or were not to be.
     fn put_back<O: Os>(&mut self, site: &Site<O>, away: &Away) {
-        self.lists.remove(site, away.granule);
         // SAFETY: a slab of this heap, lock held.
         let slab = unsafe { site.slab(away.granule) };
+        if slab.place != Place::Away {
+            // Made anew in the child of a fork, which a signal handler made inside of this round.
+            return;
+        }
+        self.lists.remove(site, away.granule);
         if away.purged {
             slab.clean = slab.clean.or(away.pages);
             self.clean += away.pages.bytes(site.page());
