@@ -10,8 +10,9 @@ use super::{Heap, Shared};
 use crate::arena::Arena;
 use crate::config::{GRANULE, SLACK_FROM, SLACK_MAX, SPARSE_BYTES};
 use crate::os::Os;
-use crate::slab::central::{Central, Site};
+use crate::slab::central::Central;
 use crate::slab::round::Batch;
+use crate::slab::site::Site;
 use crate::slab::slack::Worth;
 use core::sync::atomic::Ordering;
 

@@ -9,9 +9,10 @@
 //! makes a round through a heap: in the child of a fork, the slabs of a round whose thread is not there are
 //! taken back.
 
-use super::central::{Central, Site};
+use super::central::Central;
 use super::lists::Place;
 use super::pages::{self, Pages};
+use super::site::Site;
 use crate::config::{PURGE_BATCH, PURGE_LOOKS};
 use crate::os::Os;
 use crate::size_class::CLASSES;
