@@ -11,7 +11,8 @@ use crate::fatal;
 use crate::os::Os;
 use crate::row::{part_or_end, split_or_end};
 use crate::size_class::{self, CLASSES};
-use crate::slab::central::{Central, Site};
+use crate::slab::central::Central;
+use crate::slab::site::Site;
 use crate::units::SizeClass;
 use core::cell::Cell;
 use core::sync::atomic::{Ordering, compiler_fence, fence};
@@ -36,6 +37,9 @@ impl Heap {
             let room = magazine.room(bin);
             let refill = central.refill(&site, class, part_or_end(room, 0..want))?;
             magazine.fill(bin, refill.count);
+            if self.owned.at_hand.asks(central.resident_bytes()) {
+                self.look(&central);
+            }
             if self.note_sparse(&site, &mut central) {
                 central.empty_depot(&site);
                 drop(central);
@@ -148,6 +152,13 @@ impl Heap {
             true => at_hand.judge_sparse(used, central.slack_below()),
             false => at_hand.judge(central.resident_bytes(), used, || self.in_magazines()),
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn look(&self, central: &Central) {
+        let held = central.used_bytes().saturating_sub(self.in_magazines());
+        self.owned.at_hand.look(central.resident_bytes(), held);
     }
 
     /// Bytes of the blocks in this thread's magazines.
