@@ -53,8 +53,10 @@ fn find(given: Option<&Path>, artifact: &Artifact<'_>) -> Result<PathBuf> {
     }
     let this = std::env::current_exe().map_err(Error::during("cannot find this program's file"))?;
     let beside = this.with_file_name(&artifact.file);
-    // Each profile has a folder in the target directory.
-    let own = this.ancestors().nth(2).map(|target| target.join(artifact.profile).join(&artifact.file));
+    // A profile has a folder in the target directory. What is in that of the release, a debug build of this program
+    // does not take without asking cargo.
+    let own = this.ancestors().nth(2).filter(|_| artifact.profile != "release");
+    let own = own.map(|target| target.join(artifact.profile).join(&artifact.file));
     let Some(beside) = [Some(beside), own].into_iter().flatten().find(|file| file.is_file()) else {
         return build(artifact, Reason::Missing);
     };
