@@ -179,14 +179,24 @@ impl<O: Os> Allocator<O> {
         self.relieve();
     }
 
-    /// After runs were freed: what is dirty beyond its bound goes, of the arena first and then of the cached
-    /// mappings. With no lock held, since pages go back.
+    /// After blocks were freed: what is dirty beyond its bound goes, of the arena first, then inside the
+    /// slabs of sparse heaps, and of the cached mappings. With no lock held, since pages go back.
+    #[inline]
     pub fn relieve(&self) {
         if self.arena.is_over() {
-            self.arena.enforce_bound();
+            self.relieve_arena();
         }
         if self.arena.is_pressed() {
             self.large.shrink_cache(&self.arena, self.arena.cache_bound());
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn relieve_arena(&self) {
+        self.arena.enforce_bound();
+        if self.arena.take_slack() {
+            self.registry.purge_slack(&self.arena);
         }
     }
 
@@ -316,15 +326,20 @@ impl<O: Os> Allocator<O> {
         self.relieve();
     }
 
-    /// Gives back all that can be: `malloc_trim`.
-    pub fn trim(&self, own: Option<&Heap>) {
+    /// Gives back all that can be: `malloc_trim`. Whether pages went that were free inside of slabs.
+    pub fn trim(&self, own: Option<&Heap>) -> bool {
         if let Some(heap) = own {
             heap.give_back(&self.arena, &self.registry);
         }
         self.registry.outboxes().empty(&self.arena, &self.registry);
-        self.registry.for_each(|heap| heap.trim_shared(&self.arena));
+        let mut any = false;
+        self.registry.for_each(|heap| {
+            heap.trim_shared(&self.arena);
+            any |= heap.purge_pages(&self.arena);
+        });
         self.large.shrink_cache(&self.arena, 0);
         self.arena.purge_all();
+        any
     }
 
     /// Gives back everything but the blocks that are with the program, for a library that is unloaded.
@@ -353,8 +368,8 @@ impl<O: Os> Allocator<O> {
     ///
     /// # Safety
     /// The other threads of the parent are gone, and no other thread of the child is inside a call of the
-    /// allocator. `alone` is whether there is none: of several, the calling one does not know which heaps are
-    /// theirs.
+    /// allocator. `alone` is whether there is none: of several, the calling one does not know which heaps
+    /// are theirs.
     pub unsafe fn repair_after_fork(&self, me: usize, alone: bool) {
         // SAFETY: as the caller vouches. The arena first: the heaps ask it for their slabs.
         unsafe {

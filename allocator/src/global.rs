@@ -5,6 +5,7 @@
 //! two stores.
 
 use crate::allocator::{Allocated, Resized, zeroed};
+use crate::fatal;
 use crate::heap::{EMPTY, Heap};
 use crate::os::linux::set_errno;
 use crate::os::thread::ThreadWord;
@@ -185,8 +186,10 @@ unsafe fn resize_big(block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
     let stays_big = size_class::of_aligned(size, layout.align()).is_none() && layout.align() <= 4096;
     if stays_big {
         // SAFETY: as the caller vouches.
-        if let Resized::To(block) = unsafe { process::resize::<StdWord>(block, size) } {
-            return block;
+        match unsafe { process::resize::<StdWord>(block, size) } {
+            Resized::To(block) => return block,
+            Resized::Copy { .. } => {}
+            Resized::NoBlock => fatal::invalid_free(c"realloc(): invalid pointer"),
         }
     }
     // SAFETY: as the caller vouches.

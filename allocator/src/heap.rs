@@ -12,24 +12,28 @@
 //!
 //! Lock order: the registry's lock, a heap's, the arena's. Never two heaps' locks at once.
 
+mod at_hand;
 pub mod magazine;
 mod outbox;
 pub mod owner;
 mod pages;
 pub mod registry;
 mod remote;
+mod slack;
 
 use crate::arena::{Arena, Window};
 use crate::config::HOMING;
 use crate::os::Os;
 use crate::row::Row;
 use crate::size_class::CLASSES;
-use crate::slab::central::{Central, Site};
+use crate::slab::central::Central;
+use crate::slab::site::Site;
 use crate::sync::inbox::Inbox;
 use crate::sync::lock::Lock;
 use crate::units::{HeapId, SizeClass};
+use at_hand::AtHand;
 use core::cell::Cell;
-use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use magazine::{Bin, Magazine, Slots};
 
 /// Laid out so that the fast paths of malloc and free touch this head and one bin.
@@ -50,8 +54,7 @@ struct Owned {
     slots: Cell<Slots>,
     /// Set while the thread changes its lists in ways that a fork's copy could tear.
     busy: Cell<bool>,
-    /// Used bytes at the last sweep of a sparse heap; see `judge_own`.
-    swept_at: Cell<usize>,
+    at_hand: AtHand,
     /// A heap that this thread sent blocks to since its last refill was sparse.
     hurried: Cell<bool>,
     /// Its thread never allocated.
@@ -67,6 +70,10 @@ pub struct Shared {
     state: AtomicU32,
     /// The slabs are mostly free: senders should not wait. A hint.
     sparse: AtomicBool,
+    /// Bytes that came back to the slabs of a sparse heap since their pages were purged; and that a round
+    /// through them is due. Hints.
+    slack: AtomicUsize,
+    due: AtomicBool,
     central: Lock<Central>,
 }
 
@@ -90,7 +97,7 @@ impl Heap {
                 magazines: Row([const { Magazine::none() }; CLASSES]),
                 slots: Cell::new(Slots(core::ptr::null())),
                 busy: Cell::new(false),
-                swept_at: Cell::new(usize::MAX),
+                at_hand: AtHand::new(),
                 hurried: Cell::new(false),
                 only_frees: Cell::new(false),
                 wide: Cell::new(false),
@@ -99,6 +106,8 @@ impl Heap {
                 inbox: Inbox::new(),
                 state: AtomicU32::new(0),
                 sparse: AtomicBool::new(false),
+                slack: AtomicUsize::new(0),
+                due: AtomicBool::new(false),
                 central: Lock::new(Central::new()),
             },
         }
@@ -107,20 +116,20 @@ impl Heap {
     /// Makes the heap at `at` a fresh one.
     ///
     /// # Safety
-    /// `at` is writable for `HEAP_BYTES` and aligned for a Heap; nobody uses what is there. It reads as zero,
-    /// but for the heap itself, where a fork may have cut off who blanked it, or began to make it: its lock
-    /// is open.
+    /// `at` is writable for `HEAP_BYTES` and aligned for a Heap; nobody uses what is there. It reads as
+    /// zero, but for the heap itself, where a fork may have cut off who blanked it, or began to make it:
+    /// its lock is open.
     unsafe fn create(at: *mut Heap, id: HeapId) {
-        // SAFETY: zeros are a heap, and so is whatever this function wrote: cells, atomics and an open lock.
-        // It is written by its fields, because a reference that somebody had to an earlier one may still be
-        // alive.
+        // SAFETY: zeros are a heap, and so is whatever this function wrote: cells, atomics and an open
+        // lock. It is written by its fields, because a reference that somebody had to an earlier one may
+        // still be alive.
         let heap = unsafe { &*at };
         heap.id.set(id);
         heap.window.set(Window::NONE);
         let owned = &heap.owned;
         owned.slots.set(Slots(at.wrapping_add(1).cast()));
         owned.busy.set(false);
-        owned.swept_at.set(usize::MAX);
+        owned.at_hand.forget();
         owned.hurried.set(false);
         owned.only_frees.set(false);
         owned.wide.set(false);
@@ -129,6 +138,8 @@ impl Heap {
         }
         // Relaxed: the heap is published with its seat.
         heap.shared.sparse.store(false, Ordering::Relaxed);
+        heap.shared.slack.store(0, Ordering::Relaxed);
+        heap.shared.due.store(false, Ordering::Relaxed);
         *heap.shared.central.lock() = Central::new();
     }
 

@@ -8,9 +8,9 @@
 //! What is cut off stays in the cache, and what touches there is one: for blocks of many sizes the cache
 //! is a pool of pages, so that few are given back only to be faulted in again.
 //!
-//! The lock guards the index, the cache, and what the arena is told of both; it is never held across a system
-//! call but for the rare growth of the index. A block's address leaves the index before its mapping goes,
-//! because the kernel may hand the address to another thread at once.
+//! The lock guards the index, the cache, and what the arena is told of both; it is never held across a
+//! system call but for the rare growth of the index. A block's address leaves the index before its mapping
+//! goes, because the kernel may hand the address to another thread at once.
 
 mod cache;
 mod index;
@@ -176,8 +176,8 @@ impl Large {
         let moved = unsafe { arena.os.remap(at, old, new) };
         let (result, len) = moved.map_or((at, old), |moved| (moved, new));
         let mut state = self.state.lock();
-        // There is room: the entry that left was one of the half that may be taken. It may not have left it
-        // here, so room is made for the next; where that is refused, the next one makes it.
+        // `set_aside` kept a slot in the old table, so there is room. Another thread may have replaced that
+        // table since: room is made for the next block too. Where that is refused, the next one makes it.
         state.index.insert(result.addr(), len);
         state.index.reserve(&arena.os);
         state.live_bytes = state.live_bytes - old + len;

@@ -106,9 +106,7 @@ pub unsafe fn resize<W: ThreadWord>(block: *mut u8, size: usize) -> Resized {
     unsafe { ALLOCATOR.resize(block, size) }
 }
 
-/// Gives back all that can be.
-pub fn trim<W: ThreadWord>() {
-    if look::<W>() == Way::Free {
-        ALLOCATOR.trim(ALLOCATOR.attached::<W>());
-    }
+/// Gives back all that can be. Whether pages inside of slabs went.
+pub fn trim<W: ThreadWord>() -> bool {
+    look::<W>() == Way::Free && ALLOCATOR.trim(ALLOCATOR.attached::<W>())
 }

@@ -8,7 +8,11 @@ use std::alloc::{GlobalAlloc, Layout};
 use crate::shadow;
 
 pub mod anywhere;
+mod beyond_reach;
 pub mod c_api;
+pub mod c_names;
+pub mod c_sized;
+mod cancelled;
 pub mod children;
 mod dlopened;
 pub mod faults;
@@ -19,6 +23,7 @@ pub mod limits;
 pub mod syscalls;
 pub mod threads;
 mod wrong;
+mod wrong_pointers;
 
 /// Runs the scenario the command line names, on `alloc`. For C functions the allocator is the process's
 /// malloc.
@@ -90,8 +95,16 @@ pub fn main<A: GlobalAlloc + Sync>(alloc: &'static A) {
         ["constructor", path] => dlopened::constructor(alloc, path),
         ["plugin", path] => dlopened::plugin(path),
         ["signals"] => anywhere::signals(alloc),
-        ["c-api", case] => c_api::run(case, None),
-        ["c-api", case, "but", other] => c_api::run(case, Some(other)),
+        ["c-api", case] => c_api::run(case, &[]),
+        ["c-api", case, "but", ref others @ ..] => c_api::run(case, others),
+        ["cancelled"] => cancelled::all(),
+        ["beyond-reach"] => beyond_reach::of_addresses(alloc),
+        ["beyond-reach", "limit"] => beyond_reach::of_the_limit(alloc),
+        ["beyond-reach", "errno"] => beyond_reach::errno_stays(),
+        ["wrong-realloc", bytes] => wrong_pointers::resized(alloc, number(bytes)),
+        ["wrong-pointer", function, kind] => wrong_pointers::told(function, kind),
+        ["wrong-size", function, kind] => wrong_pointers::sized(function, kind),
+        ["sized-frees-without-memory"] => c_sized::without_memory(),
         _ => panic!("no scenario {words:?}"),
     }
 }

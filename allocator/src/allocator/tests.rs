@@ -438,7 +438,7 @@ proptest! {
                     }
                 }
                 Op::Refuse(call) => harness.allocator.arena.os.refuse(call, 0, 2),
-                Op::Trim => harness.allocator.trim(None),
+                Op::Trim => _ = harness.allocator.trim(None),
                 _ => {}
             }
         }

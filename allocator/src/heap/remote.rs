@@ -1,7 +1,7 @@
 //! What other threads do to a heap: send parcels to it, sort them where the owner does not, repair it
 //! after a fork.
 
-use super::owner::{Fresh, is_sparse};
+use super::owner::Fresh;
 use super::registry::Registry;
 use super::{Heap, Shared};
 use crate::arena::Arena;
@@ -11,10 +11,11 @@ use crate::fatal;
 use crate::os::Os;
 use crate::row::split_or_end;
 use crate::size_class;
+use crate::slab::central::Central;
 use crate::slab::central::free::FreeBlocks;
-use crate::slab::central::{Central, Site};
 use crate::slab::index_of;
 use crate::slab::parcel::{self, Parcel};
+use crate::slab::site::Site;
 use crate::sync::inbox::Packed;
 use crate::sync::lock::Inherited;
 use crate::sync::settle::{Strong, settle};
@@ -86,22 +87,12 @@ impl Heap {
     /// Keeps nothing that nobody may come to use, and nothing that pins slabs that are mostly free.
     fn tidy<O: Os>(&self, central: &mut Central, site: &Site<O>) {
         let parked = self.is_parked();
-        if self.note_sparse(central) || parked {
+        if self.note_sparse(site, central) || parked {
             central.empty_depot(site);
         }
         if parked {
             central.retire_empty(site);
         }
-    }
-
-    /// Tells senders whether the slabs are mostly free, and returns it.
-    pub(super) fn note_sparse(&self, central: &Central) -> bool {
-        let sparse = is_sparse(central);
-        // Relaxed: it only says whether the next sender should be quick.
-        if self.shared.sparse.load(Ordering::Relaxed) != sparse {
-            self.shared.sparse.store(sparse, Ordering::Relaxed);
-        }
-        sparse
     }
 
     /// Returns what can be returned of a heap that another thread runs: all but its magazines.
@@ -142,9 +133,12 @@ impl Heap {
     /// # Safety
     /// As for `Allocator::repair_after_fork`.
     pub(super) unsafe fn repair_shared<O: Os>(&self, arena: &Arena<O>) {
+        let site = self.site(arena);
         // SAFETY: as the caller vouches.
-        if unsafe { self.shared.central.inherit() } == Inherited::Torn {
-            self.shared.central.lock().rebuild(&self.site(arena));
+        match unsafe { self.shared.central.inherit() } {
+            Inherited::Torn => self.shared.central.lock().rebuild(&site),
+            Inherited::Open => self.shared.central.lock().end_lost_round(&site),
+            Inherited::Mine => {}
         }
     }
 
