@@ -92,6 +92,7 @@ pub fn main<A: GlobalAlloc + Sync>(alloc: &'static A) {
         ["exit-time"] => anywhere::exit_time(alloc),
         ["small-stack", times] => anywhere::small_stack(alloc, number(times)),
         ["dlopened", path] => dlopened::all(path),
+        ["constructor", path] => dlopened::constructor(alloc, path),
         ["plugin", path] => dlopened::plugin(path),
         ["signals"] => anywhere::signals(alloc),
         ["c-api", case] => c_api::run(case, &[]),

@@ -117,6 +117,11 @@ pub fn plugin() -> PathBuf {
     built(&["-p", "brkmap-tests", "--example", "plugin"], "examples/libplugin.so")
 }
 
+/// A library whose constructor calls into the program that opens it. Built if need be.
+pub fn constructor() -> PathBuf {
+    built(&["-p", "brkmap-tests", "--example", "constructor"], "examples/libconstructor.so")
+}
+
 /// What cargo builds of this tree, optimised, beside the tests.
 fn built(what: &[&str], product: &str) -> PathBuf {
     let test = std::env::current_exe().expect("the test's own path");
