@@ -133,13 +133,12 @@ impl<O: Os> Arena<O> {
     fn fill(&self, geometry: Geometry, state: &State, window: &Window) {
         for block in (0..state.blocks.count()).map(|at| state.blocks.block(at)) {
             // SAFETY: the lock is held, and no other reference to the head is alive.
-            for stretch in unsafe { block.head() }.gained.stretches() {
-                for place in stretch {
-                    let granule = state.index(block, place);
-                    if let Some(place) = window.place(geometry.addr_of(granule)) {
-                        // SAFETY: inside the new window's map, which nobody else knows of.
-                        unsafe { window.map.set(place, self.entry_of(geometry, granule)) };
-                    }
+            let head = unsafe { block.head() };
+            for place in head.gained.stretches().flatten() {
+                let granule = GranuleIdx(head.number * BLOCK_GRANULES + place);
+                if let Some(place) = window.place(geometry.addr_of(granule)) {
+                    // SAFETY: inside the new window's map, which nobody else knows of.
+                    unsafe { window.map.set(place, self.entry_of(geometry, granule)) };
                 }
             }
         }
