@@ -7,13 +7,20 @@ use std::alloc::{GlobalAlloc, Layout};
 
 use crate::shadow;
 
+mod addresses;
 pub mod anywhere;
+mod beside;
+mod blocked;
+mod blocks;
 pub mod c_api;
 mod dlopened;
 pub mod faults;
 pub mod fork;
 pub mod give_back;
 pub mod limits;
+mod own_limits;
+mod plugins;
+mod sticky;
 pub mod syscalls;
 pub mod threads;
 mod wrong;
@@ -77,6 +84,12 @@ pub fn main<A: GlobalAlloc + Sync>(alloc: &'static A) {
         ["signals"] => anywhere::signals(alloc),
         ["c-api", case] => c_api::run(case, None),
         ["c-api", case, "but", other] => c_api::run(case, Some(other)),
+        ["addresses", ref rest @ ..] => addresses::main(alloc, rest),
+        ["beside", ref rest @ ..] => beside::main(alloc, rest),
+        ["blocked", ref rest @ ..] => blocked::main(alloc, rest),
+        ["own-limit", ref rest @ ..] => own_limits::main(alloc, rest),
+        ["plugins", ref rest @ ..] => plugins::main(rest),
+        ["sticky", what] => sticky::main(alloc, what),
         _ => panic!("no scenario {words:?}"),
     }
 }

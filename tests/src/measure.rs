@@ -15,6 +15,16 @@ pub fn data() -> usize {
     pages_of_statm(5) * page_size()
 }
 
+/// Bytes of this process that are locked into memory (mlock(2)).
+pub fn locked() -> usize {
+    const NAME: &[u8] = b"VmLck:";
+    let mut text = [0u8; 4096];
+    let read = read_file(c"/proc/self/status", &mut text);
+    let line = text[..read].split(|b| *b == b'\n').find(|line| line.starts_with(NAME)).unwrap_or_default();
+    let digits = line.iter().position(u8::is_ascii_digit).map_or(&line[..0], |at| &line[at..]);
+    number(digits) * 1024
+}
+
 fn pages_of_statm(field: usize) -> usize {
     let mut text = [0u8; 256];
     let read = read_file(c"/proc/self/statm", &mut text);
