@@ -57,6 +57,8 @@ pub struct Sim {
     pub limit: usize,
     /// No hint is honoured, and each mapping is far from the others.
     pub scatter: bool,
+    /// Bytes of addresses that mappings may have in all.
+    pub room: usize,
 }
 
 // SAFETY: the pointers are the system's own allocations, used under the mutex.
@@ -96,7 +98,7 @@ impl Sim {
             refusals: Vec::new(),
         };
         // The limit keeps the window, and so the tables, small enough for a test.
-        Sim { state: Mutex::new(state), owner, alone: true, limit: RANGE, scatter: false }
+        Sim { state: Mutex::new(state), owner, alone: true, limit: RANGE, scatter: false, room: usize::MAX }
     }
 
     pub fn refuse_everything(&self, refuse: bool) {
@@ -138,6 +140,13 @@ impl Sim {
     /// Somebody else moves the break, unseen by the arena.
     pub fn foreign_sbrk(&self, by: usize) {
         self.state.lock().unwrap().brk += by;
+    }
+
+    /// As `enter`, for a call that takes `len` bytes of addresses.
+    fn enter_for(&self, call: Call, len: usize) -> Option<std::sync::MutexGuard<'_, State>> {
+        let state = self.enter(call)?;
+        let taken: usize = state.maps.values().map(|&(len, _)| len).sum();
+        (taken + len <= self.room).then_some(state)
     }
 
     fn enter(&self, call: Call) -> Option<std::sync::MutexGuard<'_, State>> {
@@ -280,14 +289,14 @@ unsafe impl Os for Sim {
     }
 
     fn map(&self, len: usize) -> Option<*mut u8> {
-        let mut state = self.enter(Call::Map)?;
+        let mut state = self.enter_for(Call::Map, len)?;
         let at = state.allocate(len);
         state.maps.insert(at.addr(), (len, Mapped::Ready));
         Some(at)
     }
 
     fn map_near(&self, hint: usize, len: usize) -> Option<*mut u8> {
-        let mut state = self.enter(Call::MapNear)?;
+        let mut state = self.enter_for(Call::MapNear, len)?;
         let end = hint + len;
         let free = !state.maps.iter().any(|(&at, &(length, _))| at < end && at + length > hint);
         let heap = state.heap.addr();

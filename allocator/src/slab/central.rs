@@ -243,7 +243,9 @@ impl Central {
 
     /// Blocks of a slab of this heap, which starts at the address `from`, went back into it.
     #[inline]
-    fn took_back<O: Os>(&mut self, site: &Site<O>, slab: &mut Slab, from: usize, count: usize) {
+    fn took_back<O: Os>(&mut self, site: &Site<O>, slab: *mut Slab, from: usize, count: usize) {
+        // SAFETY: as in `release`; the reference ends before the lists are changed, which make their own.
+        let slab = unsafe { &mut *slab };
         slab.used -= count as u16;
         let (class, used, listed) = (slab.class, slab.used, slab.listed);
         self.used_bytes -= count * size_class::bytes(class);
