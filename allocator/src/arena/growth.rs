@@ -76,7 +76,7 @@ impl<O: Os> Arena<O> {
             if number == last {
                 return true;
             }
-            number = block::next(number);
+            number += 1;
         }
     }
 

@@ -148,6 +148,27 @@ fn blocks_of_regions_anywhere_are_freed_by_any_thread() {
     assert_eq!(harness.allocator.arena.figures().unwrap().in_use.0, 0);
 }
 
+/// A span that ends where the first region begins, and a slab there: no granule's index ends the numbers.
+#[test]
+fn right_below_the_first_region_spans_and_slabs_are_whole() {
+    for span in [SPAN, 2 * SPAN] {
+        let harness = Harness::new(Sim::with_first_region_at_a_block());
+        let heap = harness.heap();
+        let more = || (0..60).map(|k| harness.hold(heap, span, 16, k).unwrap());
+        let mut held: Vec<_> = more().collect();
+        let end = |one: &Held| (one.at.addr() + span).next_multiple_of(GRANULE);
+        assert!(held.iter().any(|one| end(one).is_multiple_of(BLOCK_GRANULES as usize * GRANULE)));
+        held.extend((0..3000).map(|k| harness.hold(heap, 1000, 16, k as u8).unwrap()));
+        core::mem::forget(harness.allocator.arena.hold_lock());
+        // SAFETY: one thread, inside no call; the guard was forgotten.
+        unsafe { harness.allocator.repair_after_fork(heap) };
+        held.extend(more());
+        free_all(&harness, heap, held);
+        harness.allocator.trim(Some(heap));
+        assert_eq!(harness.allocator.arena.figures().unwrap().in_use.0, 0);
+    }
+}
+
 #[test]
 fn the_child_of_a_fork_finds_what_is_free_in_every_block() {
     for owner in [BreakOwner::Ours, BreakOwner::Foreign] {
