@@ -49,8 +49,7 @@ impl Plugin {
 
     fn work(&self) {
         // SAFETY: the plugin's own function, of this type.
-        let work =
-            unsafe { std::mem::transmute::<*mut _, extern "C" fn(u64) -> u64>(self.find(c"work")) };
+        let work = unsafe { std::mem::transmute::<*mut _, extern "C" fn(u64) -> u64>(self.find(c"work")) };
         assert_eq!(work(1000), 499_500);
     }
 
@@ -61,9 +60,8 @@ impl Plugin {
 
     fn take(&self, size: usize) -> *mut u8 {
         // SAFETY: as above.
-        let take = unsafe {
-            std::mem::transmute::<*mut _, extern "C" fn(usize) -> *mut u8>(self.find(c"take"))
-        };
+        let take =
+            unsafe { std::mem::transmute::<*mut _, extern "C" fn(usize) -> *mut u8>(self.find(c"take")) };
         let block = take(size);
         assert!(!block.is_null(), "no memory in the plugin");
         block
@@ -96,7 +94,12 @@ fn rounds(path: &str, count: usize, cost: usize, mut round: impl FnMut(Plugin)) 
     assert!(count > FIRST, "too few rounds to tell");
     let more = measure::address_space().saturating_sub(before);
     let allowed = (count - FIRST) * cost + 256 * KIB;
-    assert!(more <= allowed, "{} KiB more addresses after {count} rounds, {} allowed", more / KIB, allowed / KIB);
+    assert!(
+        more <= allowed,
+        "{} KiB more addresses after {count} rounds, {} allowed",
+        more / KIB,
+        allowed / KIB
+    );
 }
 
 fn rounds_alone(path: &str, count: usize) {

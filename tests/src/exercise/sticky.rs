@@ -26,7 +26,8 @@ fn round<A: GlobalAlloc>(alloc: &A, what: &str, layout: Layout, whole: bool) {
     // Whole pages of the block only: what is around them is not the owner's.
     let first = block.addr().next_multiple_of(page);
     let end = (block.addr() + layout.size()) / page * page;
-    let (at, len) = if whole { (first, end - first) } else { (first + (end - first) / page / 2 * page, page) };
+    let (at, len) =
+        if whole { (first, end - first) } else { (first + (end - first) / page / 2 * page, page) };
     make_odd(what, block.with_addr(at), len);
     // SAFETY: got above, given up here, in whatever state its pages are.
     unsafe { alloc.dealloc(block, layout) };
