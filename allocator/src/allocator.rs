@@ -8,9 +8,12 @@
 //!            └─ it does not ──────────► a large mapping, or nobody's
 //! ```
 
+mod place;
+mod sizes;
+
 use crate::arena::Arena;
 use crate::arena::page_map::Entry;
-use crate::config::{GRANULE, GRANULE_SHIFT, Tunables};
+use crate::config::{ADDRESSES, GRANULE, GRANULE_SHIFT, Tunables};
 use crate::fatal;
 use crate::heap::owner::Fresh;
 use crate::heap::registry::Registry;
@@ -22,12 +25,16 @@ use crate::size_class;
 use crate::slab::Slab;
 use crate::units::{Bytes, GranuleIdx, Granules, Run, SizeClass};
 use core::ffi::c_void;
+use place::Place;
+use sizes::Sizes;
+pub use sizes::Unlike;
 
 pub struct Allocator<O: Os> {
     pub arena: Arena<O>,
     pub large: Large,
     pub registry: Registry,
     pub tunables: Tunables,
+    pub sizes: Sizes,
 }
 
 /// What a request got.
@@ -50,10 +57,9 @@ pub enum Resized {
     To(*mut u8),
     /// It is as it was, with this many usable bytes: a copy must be made.
     Copy { usable: usize },
+    /// No block begins at the pointer.
+    NoBlock,
 }
-
-/// Sizes above this are refused: no object may be larger (C, and Rust's Layout).
-pub const SIZE_MAX: usize = isize::MAX as usize;
 
 impl<O: Os> Allocator<O> {
     pub const fn new(os: O) -> Self {
@@ -62,6 +68,7 @@ impl<O: Os> Allocator<O> {
             large: Large::new(),
             registry: Registry::new(),
             tunables: Tunables::new(),
+            sizes: Sizes::new(),
         }
     }
 
@@ -81,14 +88,17 @@ impl<O: Os> Allocator<O> {
 
     /// A request that no class serves: a span or a mapping.
     pub fn alloc_big(&self, size: usize, align: usize) -> Option<Allocated> {
-        if size > SIZE_MAX {
+        if size > ADDRESSES {
             return None;
         }
         if size < self.tunables.mmap_threshold() && align <= GRANULE * 16 {
             return self.alloc_span(size, align);
         }
         match self.large.alloc(&self.arena, size, align) {
-            Some(LargeBlock { block, soiled }) => Some(Allocated { block, soiled }),
+            Some(LargeBlock { block, soiled, len }) => {
+                self.note_mapping(size, len);
+                Some(Allocated { block, soiled })
+            }
             // A limit may refuse new mappings where the arena has free addresses enough.
             None => self.alloc_span(size, align),
         }
@@ -160,55 +170,54 @@ impl<O: Os> Allocator<O> {
         }
     }
 
-    /// Usable bytes of a block.
-    ///
-    /// # Safety
-    /// `block` is a live block of this allocator, not null.
-    pub unsafe fn usable(&self, block: *mut u8) -> usize {
-        let bytes = match self.entry_of(block) {
-            None => self.large.usable(block),
-            Some((_, entry)) => match (entry.as_slab(), entry.as_span()) {
-                (Some((_, class)), _) => Some(size_class::bytes(class)),
-                (_, Some(len)) => Some((len.0 as usize) << GRANULE_SHIFT),
-                _ => None,
-            },
-        };
-        match bytes {
-            Some(bytes) => bytes,
-            None => fatal::invalid_free(c"malloc_usable_size(): invalid pointer"),
-        }
+    /// Usable bytes of the block that begins at a pointer; None where none does.
+    #[inline]
+    pub fn usable(&self, block: *mut u8) -> Option<usize> {
+        self.usable_at(self.place_of(block), block)
     }
 
     /// Changes a block's size without copying it, where its class, span or mapping allows.
     ///
     /// # Safety
-    /// `block` is a live block of this allocator, not null; where it was resized the caller uses the
-    /// result in its stead.
+    /// The block that begins at the pointer, if one does, is the caller's; where it was resized the caller uses
+    /// the result in its stead.
     pub unsafe fn resize(&self, block: *mut u8, size: usize) -> Resized {
-        let Some((granule, entry)) = self.entry_of(block) else {
+        let (head, len) = match self.place_of(block) {
+            Place::Small(class) => return self.resize_small(block, class, size),
+            Place::Span(head, len) => (head, len),
+            Place::Astray => return Resized::NoBlock,
             // SAFETY: as the caller vouches.
-            return unsafe { self.resize_large(block, size) };
+            Place::Outside => return unsafe { self.resize_large(block, size) },
         };
-        if let Some((_, class)) = entry.as_slab() {
-            let usable = size_class::bytes(class);
-            // A block that stays at least half used is not worth a copy, nor is one that has the smallest
-            // class there is for its bytes.
-            let keep = size <= usable && (size * 2 >= usable || size_class::of(size) == class);
-            return if keep { Resized::To(block) } else { Resized::Copy { usable } };
-        }
-        let Some(len) = entry.as_span() else { invalid_realloc() };
         let copy = Resized::Copy { usable: (len.0 as usize) << GRANULE_SHIFT };
         if size <= size_class::CLASS_MAX || size >= self.tunables.mmap_threshold() {
             return copy;
         }
         let want = Granules(size.div_ceil(GRANULE) as u32);
         if want < len {
-            self.arena.cut_run(granule, len, want);
+            self.arena.cut_run(head, len, want);
             self.relieve();
-        } else if want > len && !self.arena.extend_run(granule, len, Granules(want.0 - len.0)) {
+        } else if want > len && !self.arena.extend_run(head, len, Granules(want.0 - len.0)) {
             return copy;
         }
         Resized::To(block)
+    }
+
+    fn resize_small(&self, block: *mut u8, class: SizeClass, size: usize) -> Resized {
+        let usable = size_class::bytes(class);
+        if size > usable {
+            return Resized::Copy { usable };
+        }
+        // It has the smallest class there is for its bytes.
+        if size_class::of(size) == class {
+            return Resized::To(block);
+        }
+        // One that stays at least half used is not worth a copy.
+        if size * 2 >= usable {
+            self.sizes.note(Unlike::Halved);
+            return Resized::To(block);
+        }
+        Resized::Copy { usable }
     }
 
     /// Makes a block longer for which a copy was advised, where there is no memory for the copy: a mapping
@@ -217,7 +226,7 @@ impl<O: Os> Allocator<O> {
     /// # Safety
     /// As for `resize`.
     pub unsafe fn resize_without_copy(&self, block: *mut u8, size: usize) -> Option<*mut u8> {
-        if self.entry_of(block).is_some() || size > SIZE_MAX {
+        if self.entry_of(block).is_some() || size > ADDRESSES {
             return None;
         }
         // SAFETY: as the caller vouches.
@@ -228,17 +237,15 @@ impl<O: Os> Allocator<O> {
     /// As for `resize`.
     unsafe fn resize_large(&self, block: *mut u8, size: usize) -> Resized {
         // A mapping stays one while it is at least half the threshold: below, it is worth moving.
-        if size >= self.tunables.mmap_threshold() / 2 {
+        if (self.tunables.mmap_threshold() / 2..=ADDRESSES).contains(&size) {
             // SAFETY: as the caller vouches.
             if let Some(resized) = unsafe { self.large.realloc(&self.arena, block, size, Shortcuts::Copies) }
             {
+                self.note_mapping(size, self.large.usable(resized).unwrap_or(size));
                 return Resized::To(resized);
             }
         }
-        match self.large.usable(block) {
-            Some(usable) => Resized::Copy { usable },
-            None => invalid_realloc(),
-        }
+        self.large.usable(block).map_or(Resized::NoBlock, |usable| Resized::Copy { usable })
     }
 
     /// The heap of the calling thread, claimed where it has none. None in a thread whose exit hook ran,
@@ -319,11 +326,6 @@ impl<O: Os> Allocator<O> {
             self.registry.repair_after_fork(&self.arena, heap.id());
         }
     }
-}
-
-#[cold]
-fn invalid_realloc() -> ! {
-    fatal::invalid_free(c"realloc(): invalid pointer")
 }
 
 /// Zeroes what is not known to be zero.

@@ -1,19 +1,29 @@
 //! The C front: malloc's family with glibc's semantics.
 //!
-//! Generic over the thread's word; `export_c_api!` makes the symbols, for the preload library and for
-//! the `override` feature alike. NULL means errno ENOMEM, or EINVAL where an alignment is none (but
+//! Generic over the front (its thread's word, and what the process's names lead to); `export_c_api!` makes the
+//! symbols, for the preload library and for the `override` feature alike. NULL means errno ENOMEM, or EINVAL where an alignment is none (but
 //! `posix_memalign` returns its error and leaves errno alone); free and what it calls leave errno as it was.
 
 mod brk;
 mod export;
+pub mod expressly;
+mod hand_on;
+mod info;
+mod names;
 mod report;
+mod sized;
+mod text;
 
 pub use brk::{brk, sbrk};
-pub use report::{MallInfo2, mallinfo2, malloc_stats};
+pub use info::{Stream, malloc_info};
+pub use names::{Front, NAMES, Name};
+pub use report::{MallInfo, MallInfo2, mallinfo, mallinfo2, malloc_stats};
+pub use sized::{free_aligned_sized, free_sized};
 
-use crate::allocator::{Allocated, Resized, SIZE_MAX, zeroed};
+use crate::allocator::{Allocated, Resized, Unlike, zeroed};
+use crate::config::ADDRESSES;
+use crate::fatal;
 use crate::os::linux::set_errno;
-use crate::os::thread::ThreadWord;
 use crate::process::{self, ALLOCATOR};
 use crate::size_class::{self, CLASS_MAX, STEP_MAX};
 use crate::stats::Stats;
@@ -22,55 +32,56 @@ use core::ffi::{c_int, c_void};
 use core::ptr::null_mut;
 
 /// Where these functions are the process's malloc, the break is theirs too.
-fn claim_break<W: ThreadWord>() {
-    if W::is_process_malloc() {
+fn claim_break<F: Front>() {
+    if F::is_process_malloc() {
         ALLOCATOR.arena.os.claim_break();
     }
 }
 
 #[inline(always)]
-pub fn malloc<W: ThreadWord>(size: usize) -> *mut c_void {
+pub fn malloc<F: Front>(size: usize) -> *mut c_void {
+    let block = quick::<F>(size);
+    if block.is_null() { malloc_slow::<F>(size) } else { block }
+}
+
+/// A block that the thread has at hand, of the sizes that need no search for the class; or NULL.
+#[inline(always)]
+fn quick<F: Front>(size: usize) -> *mut c_void {
     if size <= STEP_MAX {
-        let class = size_class::of_step(size);
-        let block = process::current::<W>().pop(class);
-        if !block.is_null() {
-            return block.cast();
-        }
+        return process::current::<F>().pop(size_class::of_step(size)).cast();
     }
-    malloc_slow::<W>(size)
+    null_mut()
 }
 
 /// What the fast path did not serve: a larger class, an empty bin, or a request that no class serves.
 #[inline(never)]
-fn malloc_slow<W: ThreadWord>(size: usize) -> *mut c_void {
+fn malloc_slow<F: Front>(size: usize) -> *mut c_void {
     if size <= CLASS_MAX && size < ALLOCATOR.tunables.mmap_threshold() {
-        let block = process::current::<W>().pop(size_class::of(size));
+        let block = process::current::<F>().pop(size_class::of(size));
         if !block.is_null() {
             return block.cast();
         }
     }
-    malloc_cold::<W>(size)
+    malloc_cold::<F>(size)
 }
 
 #[cold]
 #[inline(never)]
-fn malloc_cold<W: ThreadWord>(size: usize) -> *mut c_void {
-    give(allocate::<W>(size, 1))
+fn malloc_cold<F: Front>(size: usize) -> *mut c_void {
+    hand_on::note_request::<F>();
+    give(allocate::<F>(size, 1))
 }
 
 /// A request by the C front's rules: from the threshold on, each is a mapping, whatever the classes
 /// could serve.
-fn allocate<W: ThreadWord>(size: usize, align: usize) -> Option<Allocated> {
-    if process::current::<W>().is_none() {
-        claim_break::<W>();
-    }
-    if size > SIZE_MAX {
-        return None;
+fn allocate<F: Front>(size: usize, align: usize) -> Option<Allocated> {
+    if process::current::<F>().is_none() {
+        claim_break::<F>();
     }
     if size > STEP_MAX && size >= ALLOCATOR.tunables.mmap_threshold() {
-        return process::alloc_big::<W>(size, align);
+        return process::alloc_big::<F>(size, align);
     }
-    process::alloc::<W>(size, align)
+    process::alloc::<F>(size, align)
 }
 
 fn give(allocated: Option<Allocated>) -> *mut c_void {
@@ -90,67 +101,66 @@ fn fail(errno: c_int) -> *mut c_void {
 /// # Safety
 /// `block` is NULL or a live block of this allocator, and is not used again.
 #[inline(always)]
-pub unsafe fn free<W: ThreadWord>(block: *mut c_void) {
-    if !process::current::<W>().push(block.cast()) {
+pub unsafe fn free<F: Front>(block: *mut c_void) {
+    if !process::current::<F>().push(block.cast()) {
         // SAFETY: as the caller vouches.
-        unsafe { process::free_slow::<W>(block.cast()) }
+        unsafe { process::free_slow::<F>(block.cast()) }
     }
 }
 
-/// C23: the size is the caller's promise, and not needed here.
+/// The name that free once had in glibc.
 ///
 /// # Safety
 /// As for `free`.
-pub unsafe fn free_sized<W: ThreadWord>(block: *mut c_void, _size: usize) {
+pub unsafe fn cfree<F: Front>(block: *mut c_void) {
     // SAFETY: as the caller vouches.
-    unsafe { free::<W>(block) }
-}
-
-/// C23, as `free_sized`.
-///
-/// # Safety
-/// As for `free`.
-pub unsafe fn free_aligned_sized<W: ThreadWord>(block: *mut c_void, _align: usize, _size: usize) {
-    // SAFETY: as the caller vouches.
-    unsafe { free::<W>(block) }
-}
-
-pub fn calloc<W: ThreadWord>(count: usize, size: usize) -> *mut c_void {
-    let Some(bytes) = count.checked_mul(size) else { return fail(libc::ENOMEM) };
-    if bytes <= STEP_MAX {
-        let block = process::current::<W>().pop(size_class::of_step(bytes));
-        if !block.is_null() {
-            // SAFETY: a block of this class has at least `bytes` bytes.
-            unsafe { block.write_bytes(0, bytes) };
-            return block.cast();
+    unsafe {
+        if !hand_on::free::<F>(Name::Cfree, block) {
+            free::<F>(block);
         }
     }
-    let block = zeroed(allocate::<W>(bytes, 1), bytes);
+}
+
+pub fn calloc<F: Front>(count: usize, size: usize) -> *mut c_void {
+    let Some(bytes) = count.checked_mul(size) else { return fail(libc::ENOMEM) };
+    let block = quick::<F>(bytes);
+    if !block.is_null() {
+        // SAFETY: a block of this class has at least `bytes` bytes.
+        unsafe { block.cast::<u8>().write_bytes(0, bytes) };
+        return block;
+    }
+    hand_on::calloc::<F>(bytes).unwrap_or_else(|| calloc_slow::<F>(bytes))
+}
+
+fn calloc_slow<F: Front>(bytes: usize) -> *mut c_void {
+    let block = zeroed(allocate::<F>(bytes, 1), bytes);
     if block.is_null() { fail(libc::ENOMEM) } else { block.cast() }
 }
 
 /// # Safety
 /// As for `free`; where the result is not NULL, `block` is not used again.
-pub unsafe fn realloc<W: ThreadWord>(block: *mut c_void, size: usize) -> *mut c_void {
+pub unsafe fn realloc<F: Front>(block: *mut c_void, size: usize) -> *mut c_void {
     if block.is_null() {
-        return malloc::<W>(size);
+        let new = quick::<F>(size);
+        return if new.is_null() { realloc_null::<F>(size) } else { new };
     }
     if size == 0 {
-        // glibc's answer: freed, and NULL.
         // SAFETY: as the caller vouches.
-        unsafe { free::<W>(block) };
-        return null_mut();
+        return unsafe { realloc_to_zero::<F>(block) };
     }
-    if size > SIZE_MAX {
+    if size > ADDRESSES {
         return fail(libc::ENOMEM);
     }
     // SAFETY: as the caller vouches.
     let usable = match unsafe { ALLOCATOR.resize(block.cast(), size) } {
         Resized::To(same) => return same.cast(),
         Resized::Copy { usable } => usable,
+        // SAFETY: as the caller vouches.
+        Resized::NoBlock => return unsafe { realloc_of_none::<F>(block, size) },
     };
-    let Some(new) = allocate::<W>(size, 1) else {
+    let Some(new) = allocate::<F>(size, 1) else {
         if size <= usable {
+            ALLOCATOR.sizes.note(Unlike::Refused);
             return block;
         }
         // SAFETY: as the caller vouches.
@@ -162,59 +172,103 @@ pub unsafe fn realloc<W: ThreadWord>(block: *mut c_void, size: usize) -> *mut c_
     // to give up.
     unsafe {
         new.copy_from_nonoverlapping(block.cast(), usable.min(size));
-        free::<W>(block);
+        free::<F>(block);
     }
     new.cast()
 }
 
+#[inline(never)]
+fn realloc_null<F: Front>(size: usize) -> *mut c_void {
+    // SAFETY: no block is given up.
+    unsafe { hand_on::realloc::<F>(null_mut(), size) }.unwrap_or_else(|| malloc_slow::<F>(size))
+}
+
+/// glibc's answer: freed, and NULL.
+///
+/// # Safety
+/// As for `free`.
+#[inline(never)]
+unsafe fn realloc_to_zero<F: Front>(block: *mut c_void) -> *mut c_void {
+    // SAFETY: as the caller vouches.
+    unsafe {
+        if ALLOCATOR.usable(block.cast()).is_none() {
+            return realloc_of_none::<F>(block, 0);
+        }
+        free::<F>(block);
+    }
+    null_mut()
+}
+
+/// The pointer is no block of this front.
+///
 /// # Safety
 /// As for `realloc`.
-pub unsafe fn reallocarray<W: ThreadWord>(block: *mut c_void, count: usize, size: usize) -> *mut c_void {
-    match count.checked_mul(size) {
-        // SAFETY: as the caller vouches.
-        Some(bytes) => unsafe { realloc::<W>(block, bytes) },
-        None => fail(libc::ENOMEM),
-    }
+#[cold]
+#[inline(never)]
+unsafe fn realloc_of_none<F: Front>(block: *mut c_void, size: usize) -> *mut c_void {
+    // SAFETY: as the caller vouches.
+    unsafe { hand_on::realloc::<F>(block, size) }
+        .unwrap_or_else(|| fatal::invalid_free(c"realloc(): invalid pointer"))
+}
+
+/// # Safety
+/// As for `realloc`.
+pub unsafe fn reallocarray<F: Front>(block: *mut c_void, count: usize, size: usize) -> *mut c_void {
+    let Some(bytes) = count.checked_mul(size) else { return fail(libc::ENOMEM) };
+    // SAFETY: as the caller vouches.
+    unsafe { hand_on::reallocarray::<F>(block, bytes).unwrap_or_else(|| realloc::<F>(block, bytes)) }
 }
 
 /// # Safety
 /// `out` is writable.
-pub unsafe fn posix_memalign<W: ThreadWord>(out: *mut *mut c_void, align: usize, size: usize) -> c_int {
+pub unsafe fn posix_memalign<F: Front>(out: *mut *mut c_void, align: usize, size: usize) -> c_int {
     if !align.is_power_of_two() || !align.is_multiple_of(size_of::<*mut c_void>()) {
         return libc::EINVAL;
     }
-    match allocate::<W>(size, align) {
-        Some(allocated) => {
-            // SAFETY: as the caller vouches.
-            unsafe { *out = allocated.block.cast() };
-            0
-        }
-        None => libc::ENOMEM,
+    let block = hand_on::posix_memalign::<F>(align, size)
+        .unwrap_or_else(|| allocate_aligned::<F>(align, size).map_or(null_mut(), |new| new.block.cast()));
+    if block.is_null() {
+        return libc::ENOMEM;
     }
+    // SAFETY: as the caller vouches.
+    unsafe { *out = block };
+    0
 }
 
 /// As glibc 2.38 has it, and C17: an alignment that is no power of two is refused.
-pub fn aligned_alloc<W: ThreadWord>(align: usize, size: usize) -> *mut c_void {
-    if align.is_power_of_two() { give(allocate::<W>(size, align)) } else { fail(libc::EINVAL) }
+pub fn aligned_alloc<F: Front>(align: usize, size: usize) -> *mut c_void {
+    if align.is_power_of_two() { aligned::<F>(Name::AlignedAlloc, align, size) } else { fail(libc::EINVAL) }
 }
 
 /// glibc's memalign rounds an alignment up to the next power of two.
-pub fn memalign<W: ThreadWord>(align: usize, size: usize) -> *mut c_void {
+pub fn memalign<F: Front>(align: usize, size: usize) -> *mut c_void {
     match align.checked_next_power_of_two() {
-        Some(align) if align <= SIZE_MAX / 2 => give(allocate::<W>(size, align)),
-        _ => fail(libc::EINVAL),
+        Some(align) => aligned::<F>(Name::Memalign, align, size),
+        None => fail(libc::EINVAL),
     }
 }
 
-pub fn valloc<W: ThreadWord>(size: usize) -> *mut c_void {
-    give(allocate::<W>(size, page()))
+pub fn valloc<F: Front>(size: usize) -> *mut c_void {
+    aligned::<F>(Name::Valloc, page(), size)
 }
 
-pub fn pvalloc<W: ThreadWord>(size: usize) -> *mut c_void {
+pub fn pvalloc<F: Front>(size: usize) -> *mut c_void {
     match round_up(size, page()) {
-        Some(pages) => give(allocate::<W>(pages, page())),
+        Some(pages) => aligned::<F>(Name::Pvalloc, page(), pages),
         None => fail(libc::ENOMEM),
     }
+}
+
+/// Serves the function of a name that is asked for an alignment, a power of two.
+fn aligned<F: Front>(name: Name, align: usize, size: usize) -> *mut c_void {
+    hand_on::aligned::<F>(name, align, size).unwrap_or_else(|| give(allocate_aligned::<F>(align, size)))
+}
+
+fn allocate_aligned<F: Front>(align: usize, size: usize) -> Option<Allocated> {
+    if align > 16 {
+        ALLOCATOR.note_alignment(size);
+    }
+    allocate::<F>(size, align)
 }
 
 fn page() -> usize {
@@ -224,17 +278,24 @@ fn page() -> usize {
 
 /// # Safety
 /// `block` is NULL or a live block of this allocator.
-pub unsafe fn malloc_usable_size<W>(block: *mut c_void) -> usize {
+pub unsafe fn malloc_usable_size<F: Front>(block: *mut c_void) -> usize {
     if block.is_null() {
         return 0;
     }
-    // SAFETY: as the caller vouches.
-    unsafe { ALLOCATOR.usable(block.cast()) }
+    ALLOCATOR.usable(block.cast()).unwrap_or_else(usable_of_none::<F>)
+}
+
+/// The pointer is no block of this front.
+#[cold]
+#[inline(never)]
+fn usable_of_none<F: Front>() -> usize {
+    hand_on::malloc_usable_size::<F>()
+        .unwrap_or_else(|| fatal::invalid_free(c"malloc_usable_size(): invalid pointer"))
 }
 
 /// `M_MMAP_THRESHOLD` is taken, the rest of glibc's parameters are accepted and mean nothing here; 0
 /// where the value is out of range or the parameter is none.
-pub fn mallopt<W>(parameter: c_int, value: c_int) -> c_int {
+pub fn mallopt<F>(parameter: c_int, value: c_int) -> c_int {
     // glibc's numbers, also where libc is another.
     const M_MMAP_THRESHOLD: c_int = -3;
     const M_ARENA_MAX: c_int = -8;
@@ -247,9 +308,9 @@ pub fn mallopt<W>(parameter: c_int, value: c_int) -> c_int {
 }
 
 /// Gives back what is not in use. 1 where any memory was free to be given back.
-pub fn malloc_trim<W: ThreadWord>(_keep: usize) -> c_int {
+pub fn malloc_trim<F: Front>(_keep: usize) -> c_int {
     let before = Stats::read();
-    let heap = process::current::<W>();
+    let heap = process::current::<F>();
     ALLOCATOR.trim((!heap.is_none()).then_some(heap));
     (Stats::read().dirty_bytes < before.dirty_bytes) as c_int
 }

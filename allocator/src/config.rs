@@ -34,6 +34,9 @@ pub const MMAP_THRESHOLD: usize = 128 * 1024;
 pub const MMAP_THRESHOLD_MIN: usize = size_class::STEP_MAX + 1;
 pub const MMAP_THRESHOLD_MAX: usize = 32 << 20;
 
+/// No process has as many bytes of addresses unless it asks for a high one: x86-64 has 2^47, aarch64 up to 2^48.
+pub const ADDRESSES: usize = 1 << 48;
+
 /// Dirty memory that is always allowed to stay (7 MiB: as much as leaves a freed process within the
 /// promised 8), and the share of live memory beyond it (a shift: 3 is 12.5 %).
 pub const DIRTY_FLOOR: usize = 7 << 20;

@@ -57,9 +57,10 @@ pub enum Shortcuts {
     None,
 }
 
-/// A large block, and how much of it, from its start, may be other than zero.
+/// A large block, how long it is, and how much of it, from its start, may be other than zero.
 pub struct LargeBlock {
     pub block: *mut u8,
+    pub len: usize,
     pub soiled: usize,
 }
 
@@ -107,7 +108,7 @@ impl Large {
         state.live_bytes += mapping.len;
         drop(state);
         arena.count_outside(mapping.len as isize, 0);
-        Some(LargeBlock { block: mapping.at, soiled })
+        Some(LargeBlock { block: mapping.at, len: mapping.len, soiled })
     }
 
     /// Usable bytes of a large block; None where the pointer is none.

@@ -39,6 +39,9 @@ mod config;
 #[cfg(not(loom))]
 #[allow(unsafe_code)]
 mod fatal;
+#[cfg(all(feature = "override", target_env = "gnu", not(loom)))]
+#[allow(unsafe_code)]
+mod glibc_names;
 #[cfg(not(loom))]
 #[allow(unsafe_code)]
 mod global;

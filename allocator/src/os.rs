@@ -43,6 +43,9 @@ pub unsafe trait Os: Sync {
     /// Bytes of address space that the process may have in all (RLIMIT_AS).
     fn address_limit(&self) -> usize;
 
+    /// More bytes than this no request can get, however much is given back before it.
+    fn reach(&self) -> usize;
+
     fn break_owner(&self) -> BreakOwner;
 
     /// True only while the process surely has one thread.

@@ -1,4 +1,10 @@
 //! The `override` feature: malloc and its family in the Rust program itself, so that its C
 //! dependencies are served too and the break is owned.
 
-crate::export_c_api!(crate::global::StdWord);
+use crate::c_api::Front;
+use crate::global::StdWord;
+
+/// The program's own definitions come before all others.
+impl Front for StdWord {}
+
+crate::export_c_api!(StdWord);

@@ -4,8 +4,9 @@
 mod unload;
 
 use crate::allocator::{Allocated, Allocator};
-use crate::config::parse_bytes;
+use crate::config::{ADDRESSES, parse_bytes};
 use crate::heap::Heap;
+use crate::os::Os;
 use crate::os::linux::{Linux, environment};
 use crate::os::thread::{ThreadWord, arm_exit, at_fork_child, drop_exit, exit_key};
 use crate::size_class;
@@ -80,11 +81,19 @@ pub fn alloc<W: ThreadWord>(size: usize, align: usize) -> Option<Allocated> {
 #[cold]
 #[inline(never)]
 pub fn alloc_big<W: ThreadWord>(size: usize, align: usize) -> Option<Allocated> {
+    let most = size.saturating_add(align);
+    if most > ADDRESSES {
+        return None;
+    }
     // The first request of a process sets it up, whatever its size.
     if current::<W>().is_none() {
         ALLOCATOR.attach::<W>(on_new_heap::<W>);
     }
     ALLOCATOR.alloc_big(size, align).or_else(|| {
+        // Beyond reach nothing that is given back makes room.
+        if most > ALLOCATOR.arena.os.reach() {
+            return None;
+        }
         let heap = current::<W>();
         ALLOCATOR.trim((!heap.is_none()).then_some(heap));
         ALLOCATOR.alloc_big(size, align)

@@ -15,9 +15,9 @@
 pub mod bitmap;
 pub mod central;
 mod depot;
+pub mod handed_out;
 pub mod parcel;
 
-use crate::arena::RECORD;
 use crate::config::GRANULE;
 use crate::fatal;
 use crate::size_class::{self, ByClass, CLASSES};
@@ -41,7 +41,6 @@ pub struct Slab {
     pub free: Bitmap,
 }
 
-const _: () = assert!(size_of::<Slab>() <= RECORD);
 const _: () = assert!(GRANULE / 16 <= u16::MAX as usize);
 
 impl Slab {

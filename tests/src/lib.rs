@@ -4,6 +4,7 @@
 //!
 //! - [`program`]: a program under the preload library or not, with a deadline
 //! - [`strace`]: its memory calls, cut into the spans it marks
+//! - [`compile`]: C programs that stand beside other mallocs
 //! - [`skip`]: saying loudly that a test could not run
 //! - [`source`]: the source tree as text
 //!
@@ -16,6 +17,7 @@
 //! - [`measure`]: resident size, the break, page faults
 //! - [`table`]: an array that no allocator under test ever sees
 
+pub mod compile;
 pub mod exercise;
 pub mod fault;
 pub mod measure;

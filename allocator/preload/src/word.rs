@@ -1,16 +1,16 @@
-//! The thread's word in initial-exec thread-local storage: two instructions to read, and no call.
+//! Words of each thread in initial-exec thread-local storage: two instructions to read, and no call.
 //!
 //! `thread_local!` in a shared library goes through `__tls_get_addr`, which is slow and may allocate.
-//! Stable Rust has no `#[thread_local]`, so the symbol is made in assembly and its offset read from
+//! Stable Rust has no `#[thread_local]`, so the symbols are made in assembly and their offsets read from
 //! the global offset table (`@gottpoff`, `:gottprel:`). The library then needs static TLS space (the
-//! loader's DF_STATIC_TLS), of which one pointer is always to be had, even by dlopen.
+//! loader's DF_STATIC_TLS), of which two pointers are always to be had, even by dlopen.
 
-use brkmap_core::{NO_HEAP_STATIC, ThreadWord};
+use brkmap_core::NO_HEAP_STATIC;
 use core::arch::{asm, global_asm};
 use core::ffi::c_void;
 
-// The initial value is the address of the empty heap: the loader relocates it in the template from
-// which each thread's storage is copied.
+// The initial value of the heap's word is the address of the empty heap: the loader relocates it in the template
+// from which each thread's storage is copied.
 global_asm!(
     ".pushsection .tdata,\"awT\",@progbits",
     ".balign 8",
@@ -19,86 +19,98 @@ global_asm!(
     ".type brkmap_thread_word, @object",
     ".size brkmap_thread_word, 8",
     "brkmap_thread_word: .quad {empty}",
+    ".hidden brkmap_handing_on",
+    ".globl brkmap_handing_on",
+    ".type brkmap_handing_on, @object",
+    ".size brkmap_handing_on, 8",
+    "brkmap_handing_on: .quad 0",
     ".popsection",
     empty = sym NO_HEAP_STATIC,
 );
 
-pub struct InitialExec;
+/// Defines a word of each thread by its symbol.
+macro_rules! word {
+    ($(#[$doc:meta])* $name:ident at $symbol:literal) => {
+        $(#[$doc])*
+        pub struct $name;
 
-#[cfg(target_arch = "x86_64")]
-impl ThreadWord for InitialExec {
-    fn is_process_malloc() -> bool {
-        crate::interposed::is_process_malloc()
-    }
+        #[cfg(target_arch = "x86_64")]
+        impl $name {
+            #[inline(always)]
+            pub fn get() -> *mut c_void {
+                let word;
+                // SAFETY: reads this thread's own copy of the word defined above.
+                unsafe {
+                    asm!(
+                        concat!("mov {word}, qword ptr [rip + ", $symbol, "@GOTTPOFF]"),
+                        "mov {word}, qword ptr fs:[{word}]",
+                        word = out(reg) word,
+                        options(nostack, readonly, preserves_flags),
+                    );
+                }
+                word
+            }
 
-    #[inline(always)]
-    fn get() -> *mut c_void {
-        let word;
-        // SAFETY: reads this thread's own copy of the word defined above.
-        unsafe {
-            asm!(
-                "mov {word}, qword ptr [rip + brkmap_thread_word@GOTTPOFF]",
-                "mov {word}, qword ptr fs:[{word}]",
-                word = out(reg) word,
-                options(nostack, readonly, preserves_flags),
-            );
+            #[inline(always)]
+            pub fn set(word: *mut c_void) {
+                // SAFETY: writes this thread's own copy of the word defined above.
+                unsafe {
+                    asm!(
+                        concat!("mov {at}, qword ptr [rip + ", $symbol, "@GOTTPOFF]"),
+                        "mov qword ptr fs:[{at}], {word}",
+                        at = out(reg) _,
+                        word = in(reg) word,
+                        options(nostack, preserves_flags),
+                    );
+                }
+            }
         }
-        word
-    }
 
-    #[inline(always)]
-    fn set(word: *mut c_void) {
-        // SAFETY: writes this thread's own copy of the word defined above.
-        unsafe {
-            asm!(
-                "mov {at}, qword ptr [rip + brkmap_thread_word@GOTTPOFF]",
-                "mov qword ptr fs:[{at}], {word}",
-                at = out(reg) _,
-                word = in(reg) word,
-                options(nostack, preserves_flags),
-            );
+        #[cfg(target_arch = "aarch64")]
+        impl $name {
+            #[inline(always)]
+            pub fn get() -> *mut c_void {
+                let word;
+                // SAFETY: reads this thread's own copy of the word defined above.
+                unsafe {
+                    asm!(
+                        "mrs {base}, tpidr_el0",
+                        concat!("adrp {word}, :gottprel:", $symbol),
+                        concat!("ldr {word}, [{word}, #:gottprel_lo12:", $symbol, "]"),
+                        "ldr {word}, [{base}, {word}]",
+                        base = out(reg) _,
+                        word = out(reg) word,
+                        options(nostack, readonly, preserves_flags),
+                    );
+                }
+                word
+            }
+
+            #[inline(always)]
+            pub fn set(word: *mut c_void) {
+                // SAFETY: writes this thread's own copy of the word defined above.
+                unsafe {
+                    asm!(
+                        "mrs {base}, tpidr_el0",
+                        concat!("adrp {at}, :gottprel:", $symbol),
+                        concat!("ldr {at}, [{at}, #:gottprel_lo12:", $symbol, "]"),
+                        "str {word}, [{base}, {at}]",
+                        base = out(reg) _,
+                        at = out(reg) _,
+                        word = in(reg) word,
+                        options(nostack, preserves_flags),
+                    );
+                }
+            }
         }
-    }
+    };
 }
 
-#[cfg(target_arch = "aarch64")]
-impl ThreadWord for InitialExec {
-    fn is_process_malloc() -> bool {
-        crate::interposed::is_process_malloc()
-    }
-
-    #[inline(always)]
-    fn get() -> *mut c_void {
-        let word;
-        // SAFETY: reads this thread's own copy of the word defined above.
-        unsafe {
-            asm!(
-                "mrs {base}, tpidr_el0",
-                "adrp {word}, :gottprel:brkmap_thread_word",
-                "ldr {word}, [{word}, #:gottprel_lo12:brkmap_thread_word]",
-                "ldr {word}, [{base}, {word}]",
-                base = out(reg) _,
-                word = out(reg) word,
-                options(nostack, readonly, preserves_flags),
-            );
-        }
-        word
-    }
-
-    #[inline(always)]
-    fn set(word: *mut c_void) {
-        // SAFETY: writes this thread's own copy of the word defined above.
-        unsafe {
-            asm!(
-                "mrs {base}, tpidr_el0",
-                "adrp {at}, :gottprel:brkmap_thread_word",
-                "ldr {at}, [{at}, #:gottprel_lo12:brkmap_thread_word]",
-                "str {word}, [{base}, {at}]",
-                base = out(reg) _,
-                at = out(reg) _,
-                word = in(reg) word,
-                options(nostack, preserves_flags),
-            );
-        }
-    }
+word! {
+    /// The thread's heap, or the empty one.
+    Heap at "brkmap_thread_word"
+}
+word! {
+    /// Not null while the thread is inside another's function that one of this library was made of.
+    HandingOn at "brkmap_handing_on"
 }

@@ -8,6 +8,7 @@ use proptest::prelude::*;
 
 mod growth;
 mod magazines;
+mod places;
 mod recycled;
 mod refusals;
 
@@ -57,6 +58,7 @@ impl Harness {
         match unsafe { self.allocator.resize(block, size) } {
             Resized::To(block) => Some(block),
             Resized::Copy { .. } => None,
+            Resized::NoBlock => panic!("no block begins at {block:p}"),
         }
     }
 

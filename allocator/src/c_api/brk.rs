@@ -1,28 +1,28 @@
 //! `brk` and `sbrk` where this allocator is the process's malloc: others may go on moving the break,
 //! above what is ours, and under the lock that our own moves take.
 
+use super::names::Front;
 use super::{claim_break, fail};
 use crate::os::Os;
-use crate::os::thread::ThreadWord;
 use crate::process::ALLOCATOR;
 use core::ffi::{c_int, c_void};
 
 const FAILED: *mut c_void = usize::MAX as *mut c_void;
 
 /// Moves the break. Below what this allocator has it cannot go: ENOMEM.
-pub fn sbrk<W: ThreadWord>(increment: libc::intptr_t) -> *mut c_void {
-    move_break::<W>(|_| increment)
+pub fn sbrk<F: Front>(increment: libc::intptr_t) -> *mut c_void {
+    move_break::<F>(|_| increment)
 }
 
 /// Sets the break. Below what this allocator has it cannot go: ENOMEM.
-pub fn brk<W: ThreadWord>(to: *mut c_void) -> c_int {
-    let moved = move_break::<W>(|brk| to.addr().wrapping_sub(brk) as libc::intptr_t);
+pub fn brk<F: Front>(to: *mut c_void) -> c_int {
+    let moved = move_break::<F>(|brk| to.addr().wrapping_sub(brk) as libc::intptr_t);
     if moved == FAILED { -1 } else { 0 }
 }
 
 /// Moves the break by what `increment` says of where it is: the break before.
-fn move_break<W: ThreadWord>(increment: impl FnOnce(usize) -> libc::intptr_t) -> *mut c_void {
-    claim_break::<W>();
+fn move_break<F: Front>(increment: impl FnOnce(usize) -> libc::intptr_t) -> *mut c_void {
+    claim_break::<F>();
     let os = &ALLOCATOR.arena.os;
     ALLOCATOR.arena.with_break_held(|ours| {
         let brk = os.current_break();

@@ -8,6 +8,7 @@ use crate::config::{GRANULE, INBOX_STEAL};
 use crate::fatal;
 use crate::os::Os;
 use crate::size_class;
+use crate::slab::central::free::FreeBlocks;
 use crate::slab::central::{Central, Site};
 use crate::slab::index_of;
 use crate::slab::parcel::{self, Parcel};
@@ -126,6 +127,15 @@ impl Heap {
         // As above.
         self.sort(&self.site(arena));
         figures
+    }
+
+    /// What is free in this heap's slabs.
+    pub fn free_blocks<O: Os>(&self, arena: &Arena<O>) -> FreeBlocks {
+        let site = self.site(arena);
+        let free = self.shared.central.lock().free_blocks(&site);
+        // As above.
+        self.sort(&site);
+        free
     }
 
     /// In a fork's child: where another thread held the lock, its half-done work is put right.

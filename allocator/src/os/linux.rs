@@ -8,6 +8,7 @@ use core::ptr::null_mut;
 use core::sync::atomic::{AtomicUsize, Ordering};
 use rustix::io::Errno;
 use rustix::mm::{self, Advice, MapFlags, MprotectFlags, MremapFlags, ProtFlags};
+use rustix::process::Resource;
 
 pub struct Linux {
     page: AtomicUsize,
@@ -44,8 +45,15 @@ unsafe impl Os for Linux {
     }
 
     fn address_limit(&self) -> usize {
-        let limit = rustix::process::getrlimit(rustix::process::Resource::As);
+        let limit = rustix::process::getrlimit(Resource::As);
         limit.current.map_or(usize::MAX, |bytes| bytes.try_into().unwrap_or(usize::MAX))
+    }
+
+    fn reach(&self) -> usize {
+        // Of data too: private mappings count for it (Linux 4.7).
+        let limits = [Resource::As, Resource::Data].map(|of| rustix::process::getrlimit(of).current);
+        let limit = limits.into_iter().flatten().min();
+        limit.map_or_else(memory_in_all, |bytes| bytes.try_into().unwrap_or(usize::MAX))
     }
 
     fn break_owner(&self) -> BreakOwner {
@@ -144,6 +152,14 @@ unsafe impl Os for Linux {
         let moved = unsafe { mm::mremap(at.cast(), old, new, MremapFlags::MAYMOVE) };
         moved.ok().map(|at| at.cast())
     }
+}
+
+/// Bytes of memory and swap. A longer mapping is refused (proc(5), overcommit_memory 0 and 2), or would be
+/// made (1) if there are addresses for it, of which what this allocator has is a small part.
+fn memory_in_all() -> usize {
+    let system = rustix::system::sysinfo();
+    let units = system.totalram.saturating_add(system.totalswap);
+    usize::try_from(units).unwrap_or(usize::MAX).saturating_mul(system.mem_unit as usize)
 }
 
 /// Shows the region by name in /proc/self/maps, on kernels that can (CONFIG_ANON_VMA_NAME).

@@ -238,6 +238,10 @@ unsafe impl Os for Sim {
         self.limit
     }
 
+    fn reach(&self) -> usize {
+        self.limit
+    }
+
     fn break_owner(&self) -> BreakOwner {
         self.owner
     }

@@ -6,7 +6,10 @@
 //!           depot: parcel ► parcel ► …           a refill takes one of these first
 //! ```
 
+pub mod free;
+
 use super::depot::Depot;
+use super::handed_out::HandedOut;
 use super::parcel::Parcel;
 use super::{Slab, capacity};
 use crate::arena::page_map::Entry;
@@ -89,6 +92,15 @@ impl<O: Os> Site<'_, O> {
     unsafe fn slab<'s>(&self, granule: GranuleIdx) -> &'s mut Slab {
         // SAFETY: as the caller vouches. Whatever this module wrote there, and zeros, are a record.
         unsafe { &mut *self.geometry.record(granule).cast() }
+    }
+
+    /// Says how many blocks of a slab were handed out so far.
+    ///
+    /// # Safety
+    /// As for `slab`.
+    unsafe fn mark(&self, granule: GranuleIdx, carved: u16) {
+        // SAFETY: as the caller vouches.
+        unsafe { HandedOut::of(&self.geometry, granule) }.set(carved);
     }
 }
 
@@ -181,6 +193,8 @@ impl Central {
                 zeroed = slab.zeroed;
                 let carved = slab.carved as usize;
                 slab.carved += got as u16;
+                // SAFETY: as above.
+                unsafe { site.mark(first, slab.carved) };
                 places.zip(carved..).for_each(|(place, at)| place.set(from.wrapping_add(at * size)));
             } else {
                 slab.free.take(places, |place, at| place.set(from.wrapping_add(at * size)));
@@ -296,6 +310,8 @@ impl Central {
             slab.reset(class, false);
             slab.carved = capacity(class);
             slab.used = slab.carved;
+            // SAFETY: as above.
+            unsafe { site.mark(granule, slab.carved) };
             self.slabs += 1;
             self.used_bytes += slab.used as usize * size_class::bytes(class);
         });
@@ -304,7 +320,10 @@ impl Central {
     fn new_slab<O: Os>(&mut self, site: &Site<O>, class: SizeClass) -> Option<GranuleIdx> {
         let run = site.arena.alloc_run(Granules(1), Granules(1), Entry::slab(site.heap, class))?;
         // SAFETY: the run is ours alone: its record has no other user.
-        unsafe { site.slab(run.head) }.reset(class, run.zeroed);
+        unsafe {
+            site.slab(run.head).reset(class, run.zeroed);
+            site.mark(run.head, 0);
+        }
         self.slabs += 1;
         self.append(site, class, run.head);
         Some(run.head)

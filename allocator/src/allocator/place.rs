@@ -1,0 +1,53 @@
+//! What begins at a pointer that a caller gave: where a wrong one is told from a block.
+//!
+//! The fast paths of free do not look so closely. What resizes or measures a block does: a pointer into one,
+//! behind one, or at one that was never handed out is none.
+
+use super::Allocator;
+use crate::config::{GRANULE, GRANULE_SHIFT};
+use crate::os::Os;
+use crate::size_class;
+use crate::slab::handed_out::HandedOut;
+use crate::slab::index_of;
+use crate::units::{GranuleIdx, Granules, SizeClass};
+
+#[derive(Clone, Copy)]
+pub enum Place {
+    /// A block of a slab.
+    Small(SizeClass),
+    /// A span: its first granule, and how long it is.
+    Span(GranuleIdx, Granules),
+    /// In the arena, and no block begins here.
+    Astray,
+    /// Not in the arena: a large block, or nobody's.
+    Outside,
+}
+
+impl<O: Os> Allocator<O> {
+    #[inline]
+    pub fn place_of(&self, block: *mut u8) -> Place {
+        let Some((granule, entry)) = self.entry_of(block) else { return Place::Outside };
+        // Granules lie at multiples of their size.
+        let offset = block.addr() % GRANULE;
+        if let Some((_, class)) = entry.as_slab() {
+            // SAFETY: a granule with an entry was gained.
+            let mark = unsafe { HandedOut::of(&self.arena.started(), granule) };
+            let is_block = index_of(class, offset).is_some_and(|index| mark.is_above(index));
+            return if is_block { Place::Small(class) } else { Place::Astray };
+        }
+        match entry.as_span() {
+            Some(len) if offset == 0 => Place::Span(granule, len),
+            _ => Place::Astray,
+        }
+    }
+    /// Usable bytes of the block that begins at a pointer, whose place this is; None where none does.
+    #[inline]
+    pub fn usable_at(&self, place: Place, block: *mut u8) -> Option<usize> {
+        match place {
+            Place::Small(class) => Some(size_class::bytes(class)),
+            Place::Span(_, len) => Some((len.0 as usize) << GRANULE_SHIFT),
+            Place::Astray => None,
+            Place::Outside => self.large.usable(block),
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! Functions that are asked for by a name which means libc's own malloc: never handed on, whoever has the others.
+
+use super::report::{self, MallInfo};
+use super::{Front, allocate_aligned, calloc_slow, fail, give, malloc, page};
+use crate::fatal;
+use crate::process::ALLOCATOR;
+use crate::units::round_up;
+use core::ffi::c_void;
+
+pub fn calloc<F: Front>(count: usize, size: usize) -> *mut c_void {
+    count.checked_mul(size).map_or_else(|| fail(libc::ENOMEM), calloc_slow::<F>)
+}
+
+pub fn memalign<F: Front>(align: usize, size: usize) -> *mut c_void {
+    match align.checked_next_power_of_two() {
+        Some(align) => give(allocate_aligned::<F>(align, size)),
+        None => fail(libc::EINVAL),
+    }
+}
+
+pub fn valloc<F: Front>(size: usize) -> *mut c_void {
+    give(allocate_aligned::<F>(page(), size))
+}
+
+pub fn pvalloc<F: Front>(size: usize) -> *mut c_void {
+    round_up(size, page()).map_or_else(|| fail(libc::ENOMEM), valloc::<F>)
+}
+
+/// # Safety
+/// As for `realloc`.
+pub unsafe fn realloc<F: Front>(block: *mut c_void, size: usize) -> *mut c_void {
+    if block.is_null() {
+        return malloc::<F>(size);
+    }
+    if ALLOCATOR.usable(block.cast()).is_none() {
+        fatal::invalid_free(c"realloc(): invalid pointer");
+    }
+    // SAFETY: as the caller vouches.
+    unsafe { super::realloc::<F>(block, size) }
+}
+
+pub fn mallinfo<F>() -> MallInfo {
+    report::figures().into()
+}
