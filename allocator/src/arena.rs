@@ -33,6 +33,7 @@ mod purge;
 mod regions;
 mod repair;
 mod runs;
+mod shrink;
 mod state;
 mod unload;
 mod windows;
@@ -106,7 +107,7 @@ impl<O: Os> Arena<O> {
             }
             _ => (OwnBreak::new(BreakOwner::Foreign), Regions::anywhere()),
         };
-        let region = if own.is_ours() { None } else { regions.map(&self.os, GROW_FIRST) };
+        let region = if own.is_ours() { None } else { regions.map(&self.os, GROW_FIRST, 0) };
         let first = region.as_ref().map_or(brk, |region| region.start);
         // SAFETY: mapped above, zeros, and nobody knows of it.
         unsafe { &mut *directory }.begin_at(number_of(granule_of(first)));
@@ -197,11 +198,12 @@ impl<O: Os> Arena<O> {
             let pages = div_up(touched.0.min(GRANULE), state.page) as u8;
             state.in_use -= run.len.0;
             self.set_entries(geometry, state.blocks.block(at), run.head, run.len, Entry::FREE);
-            state.change(at, |runs| {
+            let joined = state.change(at, |runs| {
                 runs.soil(places(run.head, run.len), pages);
                 runs.insert(places(run.head, run.len))
             });
-            if self.excess(state).is_some() {
+            state.note_end(geometry, at, joined, place_of(run.head));
+            if state.ends_go || self.excess(state).is_some() {
                 self.budget.note_over(true);
             }
         });

@@ -16,7 +16,7 @@ pub struct Budget {
     /// Bytes live, and bytes cached, outside of the arena: the large mappings.
     outside_live: AtomicUsize,
     outside_cached: AtomicUsize,
-    /// Dirty memory was above its bound when a run was freed.
+    /// Dirty memory was above its bound when a run was freed, or an end should go.
     over: AtomicBool,
     /// Dirty memory is above its bound, and none of it is the arena's to purge.
     pressed: AtomicBool,
@@ -42,7 +42,7 @@ impl Budget {
 }
 
 impl<O: Os> Arena<O> {
-    /// Whether dirty memory passed its bound since it was last enforced. The thread that freed a run sees
+    /// Whether dirty memory passed its bound, or an end should go, since it was last enforced. The thread that freed a run sees
     /// its own note, and others may leave it to that one.
     #[inline]
     pub fn is_over(&self) -> bool {
@@ -73,16 +73,12 @@ impl<O: Os> Arena<O> {
         bound(in_use + self.budget.outside_live.load(Ordering::Relaxed)).saturating_sub(dirty)
     }
 
-    /// Dirty pages beyond what the purge should leave, if the bound is passed, or too many addresses are
-    /// idle.
-    pub(super) fn excess(&self, state: &mut State) -> Option<u32> {
+    /// Dirty pages beyond what the purge should leave, if the bound is passed.
+    pub(super) fn excess(&self, state: &State) -> Option<u32> {
         let (in_use, dirty) = bytes(state);
         let bound = bound(in_use + self.budget.outside_live.load(Ordering::Relaxed));
         let dirty = dirty + self.budget.outside_cached.load(Ordering::Relaxed);
-        if dirty <= bound {
-            return (state.dirty > 0 && state.has_idle_addresses()).then_some(state.dirty);
-        }
-        Some(div_up(dirty - target(bound), state.page) as u32)
+        (dirty > bound).then(|| div_up(dirty - target(bound), state.page) as u32)
     }
 }
 

@@ -211,6 +211,43 @@ fn a_region_that_cannot_be_unmapped_stays_and_serves() {
     assert!(harness.allocator.arena.figures().unwrap().gained < gained);
 }
 
+/// However few blocks are freed last, and wherever they are, dirty or not: 32 MiB may wait.
+#[test]
+#[cfg_attr(miri, ignore = "too many blocks")]
+fn a_program_that_freed_all_keeps_few_addresses() {
+    for (owner, last) in [BreakOwner::Ours, BreakOwner::Foreign].into_iter().zip([799, 30]) {
+        let harness = Harness::new(Sim::with_owner(owner));
+        let (heap, arena) = (harness.heap(), &harness.allocator.arena);
+        let mut held = spans(&harness, heap, 800);
+        let gained = arena.figures().unwrap().gained.0;
+        assert!(gained >= 800 * GRANULE);
+        held.swap(last, 799);
+        let last = held.pop().unwrap();
+        free_all(&harness, heap, held);
+        assert!(arena.figures().unwrap().dirty.0 > 0);
+        harness.check_and_free(heap, last);
+        let figures = arena.figures().unwrap();
+        assert!(figures.free.0 <= 32 << 20, "{owner:?}: {} of {gained} bytes are free", figures.free.0);
+        free_all(&harness, heap, spans(&harness, heap, 800));
+    }
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "too many blocks")]
+fn ends_that_the_kernel_keeps_are_not_tried_at_each_free() {
+    let harness = Harness::new(Sim::with_owner(BreakOwner::Foreign));
+    let (heap, os) = (harness.heap(), &harness.allocator.arena.os);
+    let held = spans(&harness, heap, 1600);
+    let before = os.calls(Call::Unmap);
+    os.refuse(Call::Unmap, 0, usize::MAX / 2);
+    free_all(&harness, heap, held);
+    let tries = os.calls(Call::Unmap) - before;
+    assert!((1..20).contains(&tries), "{tries} calls");
+    os.forgive();
+    free_all(&harness, heap, spans(&harness, heap, 1600));
+    assert!(harness.allocator.arena.figures().unwrap().free.0 <= 48 << 20);
+}
+
 #[test]
 fn a_run_does_not_cross_a_block_and_the_next_one_serves_what_is_left_too_short() {
     const BLOCK: usize = BLOCK_GRANULES as usize * GRANULE;
