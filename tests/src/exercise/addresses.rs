@@ -1,12 +1,14 @@
 //! What a program takes of its address space, and what of it goes back.
 
 use std::alloc::GlobalAlloc;
+use std::collections::{BTreeSet, VecDeque};
 
 use super::blocked::Reservation;
 use super::blocks::Blocks;
 use super::{KIB, MIB, get, put, touch};
 use crate::measure;
 use crate::random::Random;
+use crate::table::Table;
 
 /// What may stay over what was there before: a region that waits for the next request is among it.
 const SLACK: usize = 64 * MIB;
@@ -21,6 +23,11 @@ pub fn main<A: GlobalAlloc + Sync>(alloc: &'static A, words: &[&str]) {
             back(alloc, kind);
         }
         ["back-of-threads"] => back_of_threads(alloc),
+        ["again-and-again"] => again_and_again(alloc),
+        ["again-and-again", "blocked"] => {
+            let _reservation = Reservation::of_all_above_the_break();
+            again_and_again(alloc);
+        }
         ["dump"] => dump(alloc),
         ["dump", "wait"] => dump_when_told(alloc),
         _ => panic!("no scenario of addresses {words:?}"),
@@ -95,6 +102,46 @@ fn back_of_threads<A: GlobalAlloc + Sync>(alloc: &'static A) {
         std::thread::yield_now();
     }
     assert_back(before, "blocks of threads were freed");
+}
+
+/// Takes and frees the same over and over, in a process with threads: it is where it was, and the addresses do not
+/// become more. In every round some of it stays for the next two, so that what goes back is never the last.
+fn again_and_again<A: GlobalAlloc>(alloc: &A) {
+    const SIZE: usize = 100 * KIB;
+    const COUNT: usize = 1500;
+    const ROUNDS: usize = 400;
+    const PLACE: usize = 64 * MIB;
+    let (stop, stopped) = std::sync::mpsc::channel::<()>();
+    let second = std::thread::spawn(move || stopped.recv().is_err());
+    let mut kept: VecDeque<*mut u8> = VecDeque::with_capacity(16);
+    let mut blocks = Table::<*mut u8>::new(COUNT);
+    let (mut places, mut before) = (BTreeSet::new(), 0);
+    for round in 0..ROUNDS {
+        for block in blocks.iter_mut() {
+            *block = get(alloc, SIZE);
+            assert!(!block.is_null());
+            places.insert(block.addr() / PLACE);
+        }
+        kept.extend([blocks[COUNT / 2], blocks[COUNT - 1 - round % 7]]);
+        for block in blocks.iter().filter(|block| !kept.contains(block)) {
+            // SAFETY: got above, given up here.
+            unsafe { put(alloc, *block, SIZE) };
+        }
+        if kept.len() > 4 {
+            // SAFETY: got in an earlier round, given up here.
+            kept.drain(..2).for_each(|block| unsafe { put(alloc, block, SIZE) });
+        }
+        if round == 20 {
+            before = measure::address_space();
+        }
+    }
+    // SAFETY: got above, given up here.
+    kept.drain(..).for_each(|block| unsafe { put(alloc, block, SIZE) });
+    let spread = places.len() * PLACE;
+    assert!(spread <= 2048 * MIB, "blocks of 150 MiB a round lay in {} MiB of addresses", spread / MIB);
+    assert_back(before, "rounds");
+    drop(stop);
+    assert!(second.join().expect("the second thread"));
 }
 
 /// A small heap, and the end by a signal that leaves a core.
