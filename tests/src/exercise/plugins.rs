@@ -151,9 +151,12 @@ fn rounds_of_ending_threads(path: &str, count: usize) {
 fn rounds_held(path: &str, count: usize, size: usize) {
     let mut held = Vec::with_capacity(count);
     let page = measure::page_size();
-    // Whole pages, or for a span whole granules, and one for a block that lies across two.
-    let unit = if (32 * KIB + 1..128 * KIB).contains(&size) { 64 * KIB } else { page };
-    let cost = size.next_multiple_of(unit) + if size < unit { 0 } else { page };
+    let cost = match size {
+        0..32_768 => size.next_multiple_of(page) + if size > page { page } else { 0 },
+        32_768..131_072 => size.next_multiple_of(64 * KIB),
+        // A mapping that was used before may be longer.
+        _ => size.next_multiple_of(page) + size / 8,
+    };
     rounds(path, count, cost, |plugin| {
         plugin.work();
         let block = plugin.take(size);
