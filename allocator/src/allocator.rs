@@ -16,13 +16,14 @@ use crate::arena::page_map::Entry;
 use crate::config::{ADDRESSES, GRANULE, GRANULE_SHIFT, Tunables};
 use crate::fatal;
 use crate::heap::owner::Fresh;
-use crate::heap::registry::Registry;
-use crate::heap::{EMPTY, EXITED, Heap};
+use crate::heap::registry::{Registry, Tables};
+use crate::heap::{EMPTY, Heap};
 use crate::large::{Large, LargeBlock, Shortcuts};
 use crate::os::Os;
 use crate::os::thread::ThreadWord;
 use crate::size_class;
 use crate::slab::Slab;
+use crate::sync::token::token;
 use crate::units::{Bytes, GranuleIdx, Granules, Run, SizeClass};
 use core::ffi::c_void;
 use place::Place;
@@ -51,6 +52,17 @@ impl Allocated {
     }
 }
 
+/// Whose thread frees a block.
+#[derive(Clone, Copy)]
+pub enum Freer<'a> {
+    /// One with a heap.
+    Heap(&'a Heap),
+    /// One without, which freed little so far: nothing of it should wait for more.
+    Visitor,
+    /// One without that frees much.
+    Consumer,
+}
+
 /// What became of a resize.
 pub enum Resized {
     /// The block has its new size, here.
@@ -62,11 +74,11 @@ pub enum Resized {
 }
 
 impl<O: Os> Allocator<O> {
-    pub const fn new(os: O) -> Self {
+    pub const fn new(os: O, tables: &'static Tables) -> Self {
         Allocator {
             arena: Arena::new(os),
             large: Large::new(),
-            registry: Registry::new(),
+            registry: Registry::new(tables),
             tunables: Tunables::new(),
             sizes: Sizes::new(),
         }
@@ -76,7 +88,10 @@ impl<O: Os> Allocator<O> {
     /// of another serves.
     pub fn alloc_class(&self, heap: Option<&Heap>, class: SizeClass) -> Option<Allocated> {
         let fresh = match heap {
-            Some(heap) => heap.alloc_slow(&self.arena, class),
+            Some(heap) => {
+                self.registry.stop_freeing(heap);
+                heap.alloc_slow(&self.arena, class)
+            }
             None => self.registry.lender(class)?.lend(&self.arena, class),
         };
         // A refill may have emptied a depot.
@@ -124,8 +139,11 @@ impl<O: Os> Allocator<O> {
     ///
     /// # Safety
     /// `block` is a live block of this allocator, not null, given up by the caller.
-    pub unsafe fn free_slow(&self, heap: Option<&Heap>, block: *mut u8) {
-        if heap.is_some_and(|heap| heap.follow_window(&self.arena) && heap.push(block)) {
+    pub unsafe fn free_slow(&self, freer: Freer, block: *mut u8) {
+        if let Freer::Heap(heap) = freer
+            && heap.follow_window(&self.arena)
+            && heap.push(block)
+        {
             return;
         }
         match self.entry_of(block) {
@@ -137,10 +155,12 @@ impl<O: Os> Allocator<O> {
                 self.arena.enforce_bound();
             },
             Some((granule, entry)) => {
-                if let Some((owner, class)) = entry.as_slab() {
-                    match heap {
-                        Some(heap) => heap.free_slow(&self.arena, &self.registry, entry, block),
-                        None => self.registry.heap(owner).receive_one(&self.arena, class, block),
+                if entry.as_slab().is_some() {
+                    let (arena, registry) = (&self.arena, &self.registry);
+                    match freer {
+                        Freer::Heap(heap) => heap.free_slow(arena, registry, entry, block),
+                        Freer::Visitor => registry.send_home(arena, block),
+                        Freer::Consumer => registry.outboxes().put(arena, registry, entry.class(), block),
                     }
                     self.relieve();
                 } else if let Some(len) = entry.as_span()
@@ -159,14 +179,24 @@ impl<O: Os> Allocator<O> {
         self.relieve();
     }
 
-    /// After runs were freed: what is dirty beyond its bound goes, of the arena first and then of the cached
-    /// mappings. With no lock held, since pages go back.
+    /// After blocks were freed: what is dirty beyond its bound goes, of the arena first, then inside the
+    /// slabs of sparse heaps, and of the cached mappings. With no lock held, since pages go back.
+    #[inline]
     pub fn relieve(&self) {
         if self.arena.is_over() {
-            self.arena.enforce_bound();
+            self.relieve_arena();
         }
         if self.arena.is_pressed() {
             self.large.shrink_cache(&self.arena, self.arena.cache_bound());
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn relieve_arena(&self) {
+        self.arena.enforce_bound();
+        if self.arena.take_slack() {
+            self.registry.purge_slack(&self.arena);
         }
     }
 
@@ -179,8 +209,8 @@ impl<O: Os> Allocator<O> {
     /// Changes a block's size without copying it, where its class, span or mapping allows.
     ///
     /// # Safety
-    /// The block that begins at the pointer, if one does, is the caller's; where it was resized the caller uses
-    /// the result in its stead.
+    /// The block that begins at the pointer, if one does, is the caller's; where it was resized the caller
+    /// uses the result in its stead.
     pub unsafe fn resize(&self, block: *mut u8, size: usize) -> Resized {
         let (head, len) = match self.place_of(block) {
             Place::Small(class) => return self.resize_small(block, class, size),
@@ -248,51 +278,68 @@ impl<O: Os> Allocator<O> {
         self.large.usable(block).map_or(Resized::NoBlock, |usable| Resized::Copy { usable })
     }
 
-    /// The heap of the calling thread, claimed where it has none. None in a thread whose exit hook ran,
-    /// and where there can be no more heaps.
+    /// The heap of the calling thread, claimed where it has none. None where there can be no more heaps.
     #[inline]
     pub fn attach<W: ThreadWord>(&self, on_new: impl FnOnce(&Heap)) -> Option<&Heap> {
+        self.attached::<W>()
+            .or_else(|| self.attach_to::<W>(self.registry.claim(&self.arena, token()), on_new))
+    }
+
+    /// The heap of the calling thread, if it has one.
+    #[inline]
+    pub fn attached<W: ThreadWord>(&self) -> Option<&Heap> {
         let word: *const Heap = W::get().cast();
-        if core::ptr::eq(word, &EXITED) {
-            return None;
-        }
-        if !core::ptr::eq(word, &EMPTY) {
-            // SAFETY: a thread's word is EMPTY, EXITED or its heap, and heaps are never unmade.
-            return Some(unsafe { &*word });
-        }
-        self.attach_new::<W>(on_new)
+        // SAFETY: a thread's word is EMPTY or its heap, and heaps are never unmade.
+        (!core::ptr::eq(word, &EMPTY)).then(|| unsafe { &*word })
+    }
+
+    /// A heap for a thread that has none and frees much, if there may be one more of those.
+    #[cold]
+    pub fn attach_to_free<W: ThreadWord>(&self, on_new: impl FnOnce(&Heap)) -> Option<&Heap> {
+        self.attach_to::<W>(self.registry.claim_to_free(&self.arena, token()), on_new)
     }
 
     #[cold]
     #[inline(never)]
-    fn attach_new<W: ThreadWord>(&self, on_new: impl FnOnce(&Heap)) -> Option<&Heap> {
-        let heap = self.registry.claim(&self.arena)?;
+    fn attach_to<'a, W: ThreadWord>(
+        &self,
+        claimed: Option<&'a Heap>,
+        on_new: impl FnOnce(&Heap),
+    ) -> Option<&'a Heap> {
+        let heap = claimed?;
         // Before anything that may allocate.
         W::set(core::ptr::from_ref(heap).cast::<c_void>().cast_mut());
         on_new(heap);
         Some(heap)
     }
 
-    /// Ends the calling thread's use of its heap.
+    /// Ends the calling thread's use of its heap. A later request claims one again.
     ///
     /// # Safety
     /// `heap` is the calling thread's, which does not use it again.
     pub unsafe fn detach<W: ThreadWord>(&self, heap: &Heap) {
-        W::set(core::ptr::from_ref(&EXITED).cast::<c_void>().cast_mut());
+        self.registry.begin_parking(heap);
+        W::set(core::ptr::from_ref(&EMPTY).cast::<c_void>().cast_mut());
         heap.give_up(&self.arena, &self.registry);
         // SAFETY: as the caller vouches.
-        unsafe { self.registry.park(heap) };
+        unsafe { self.registry.park(&self.arena, heap) };
         self.relieve();
     }
 
-    /// Gives back all that can be: `malloc_trim`.
-    pub fn trim(&self, own: Option<&Heap>) {
+    /// Gives back all that can be: `malloc_trim`. Whether pages went that were free inside of slabs.
+    pub fn trim(&self, own: Option<&Heap>) -> bool {
         if let Some(heap) = own {
             heap.give_back(&self.arena, &self.registry);
         }
-        self.registry.for_each(|heap| heap.trim_shared(&self.arena));
+        self.registry.outboxes().empty(&self.arena, &self.registry);
+        let mut any = false;
+        self.registry.for_each(|heap| {
+            heap.trim_shared(&self.arena);
+            any |= heap.purge_pages(&self.arena);
+        });
         self.large.shrink_cache(&self.arena, 0);
         self.arena.purge_all();
+        any
     }
 
     /// Gives back everything but the blocks that are with the program, for a library that is unloaded.
@@ -300,6 +347,7 @@ impl<O: Os> Allocator<O> {
     /// # Safety
     /// No thread is inside of the allocator, or enters it from here on.
     pub unsafe fn unload(&self) {
+        self.registry.outboxes().empty(&self.arena, &self.registry);
         // Twice: what the heaps sent to each other is home then.
         for _ in 0..2 {
             self.registry.for_each(|heap| heap.give_back(&self.arena, &self.registry));
@@ -310,21 +358,40 @@ impl<O: Os> Allocator<O> {
         unsafe {
             self.large.unload(&self.arena.os);
             self.arena.unload(|granule, part| (*geometry.record(granule).cast::<Slab>()).is_used(part));
+            self.registry.unload(&self.arena);
         }
     }
 
-    /// In the child of a fork: takes everything up as the only thread.
+    /// In the child of a fork: takes everything up for the threads that are there. What the thread `me`
+    /// itself was changing is left alone: a signal handler that forked may have interrupted it, and it will
+    /// go on.
     ///
     /// # Safety
-    /// The calling thread is the process's only one, its heap is `heap`, and it is inside no call of the
-    /// allocator.
-    pub unsafe fn repair_after_fork(&self, heap: &Heap) {
+    /// The other threads of the parent are gone, and no other thread of the child is inside a call of the
+    /// allocator. `alone` is whether there is none: of several, the calling one does not know which heaps
+    /// are theirs.
+    pub unsafe fn repair_after_fork(&self, me: usize, alone: bool) {
         // SAFETY: as the caller vouches. The arena first: the heaps ask it for their slabs.
         unsafe {
             self.arena.repair_after_fork();
             self.large.repair_after_fork(&self.arena);
-            self.registry.repair_after_fork(&self.arena, heap.id());
+            self.registry.repair_after_fork(&self.arena, me, alone);
         }
+    }
+
+    /// Whether the calling thread, whose token is `me`, is in the middle of changing something.
+    pub fn is_mine(&self, me: usize) -> bool {
+        self.arena.is_mine() || self.large.is_mine() || self.registry.is_mine(me)
+    }
+
+    /// A block for a request from below a signal handler that interrupted its own thread in the middle of a
+    /// change: a mapping, which needs no lock but one. None where it is that one.
+    pub fn alloc_barred(&self, size: usize, align: usize) -> Option<Allocated> {
+        if self.large.is_mine() {
+            return None;
+        }
+        let LargeBlock { block, soiled, .. } = self.large.alloc(&self.arena, size, align)?;
+        Some(Allocated { block, soiled })
     }
 }
 

@@ -57,8 +57,8 @@ pub use windows::Window;
 use windows::Windows;
 
 /// Bytes of a granule's record, what the layer above keeps for a granule it holds: a bit for each 16 bytes,
-/// and 32.
-pub const RECORD: usize = 32 + GRANULE / 16 / 8;
+/// and 40.
+pub const RECORD: usize = 40 + GRANULE / 16 / 8;
 
 pub struct Arena<O: Os> {
     pub os: O,
@@ -186,9 +186,10 @@ impl<O: Os> Arena<O> {
         self.free_run(end, Bytes(GRANULE));
     }
 
-    /// Takes a run back. Each of its granules has at most `touched` bytes from its start that were
-    /// written since it was handed out. What that makes too much is purged by `enforce_bound`, which the
-    /// caller is to call where it `is_over`, once it holds no lock.
+    /// Takes a run back. Each of its granules has at most `touched` bytes, in whole pages, that were
+    /// written since it was handed out; or, of a `zeroed` run, that may be other than zero at all. What
+    /// that makes too much is purged by `enforce_bound`, which the caller is to call where it `is_over`,
+    /// once it holds no lock.
     pub fn free_run(&self, run: Run, touched: Bytes) {
         let geometry = self.started();
         self.with_state(|state| {
@@ -199,6 +200,9 @@ impl<O: Os> Arena<O> {
             state.in_use -= run.len.0;
             self.set_entries(geometry, state.blocks.block(at), run.head, run.len, Entry::FREE);
             let joined = state.change(at, |runs| {
+                if run.zeroed {
+                    runs.clean(places(run.head, run.len));
+                }
                 runs.soil(places(run.head, run.len), pages);
                 runs.insert(places(run.head, run.len))
             });

@@ -1,8 +1,9 @@
 //! The C front: malloc's family with glibc's semantics.
 //!
-//! Generic over the front (its thread's word, and what the process's names lead to); `export_c_api!` makes the
-//! symbols, for the preload library and for the `override` feature alike. NULL means errno ENOMEM, or EINVAL where an alignment is none (but
-//! `posix_memalign` returns its error and leaves errno alone); free and what it calls leave errno as it was.
+//! Generic over the front (its thread's word, and what the process's names lead to); `export_c_api!` makes
+//! the symbols, for the preload library and for the `override` feature alike. NULL means errno ENOMEM, or
+//! EINVAL where an alignment is none (but `posix_memalign` returns its error and leaves errno alone); free
+//! and what it calls leave errno as it was.
 
 mod brk;
 mod export;
@@ -152,7 +153,7 @@ pub unsafe fn realloc<F: Front>(block: *mut c_void, size: usize) -> *mut c_void 
         return fail(libc::ENOMEM);
     }
     // SAFETY: as the caller vouches.
-    let usable = match unsafe { ALLOCATOR.resize(block.cast(), size) } {
+    let usable = match unsafe { process::resize::<F>(block.cast(), size) } {
         Resized::To(same) => return same.cast(),
         Resized::Copy { usable } => usable,
         // SAFETY: as the caller vouches.
@@ -310,7 +311,6 @@ pub fn mallopt<F>(parameter: c_int, value: c_int) -> c_int {
 /// Gives back what is not in use. 1 where any memory was free to be given back.
 pub fn malloc_trim<F: Front>(_keep: usize) -> c_int {
     let before = Stats::read();
-    let heap = process::current::<F>();
-    ALLOCATOR.trim((!heap.is_none()).then_some(heap));
-    (Stats::read().dirty_bytes < before.dirty_bytes) as c_int
+    let inside = process::trim::<F>();
+    (inside || Stats::read().dirty_bytes < before.dirty_bytes) as c_int
 }

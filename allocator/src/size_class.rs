@@ -5,8 +5,8 @@
 //! bytes  16   16   32  … 1024 | 1280  1536  1792  2048 … 32768
 //! ```
 //!
-//! Class 0 serves `malloc(0)`: giving it a class of its own makes the class of every request up to
-//! 1 KiB `(size + 15) >> 4`, with no test for zero on the way.
+//! Class 0 serves `malloc(0)`. With a class of its own for zero, the class of any request up to 1 KiB is
+//! `(size + 15) >> 4`, without a test for zero.
 
 use crate::units::SizeClass;
 
@@ -19,8 +19,7 @@ pub const CLASSES: usize = 65 + 20;
 
 const STEP_CLASSES: usize = 65;
 
-/// A table by class. Longer than there are classes, so that no class can lie beyond it and no lookup needs
-/// a test.
+/// A table by class. It has a place for every value of a `SizeClass`, so that a lookup needs no test.
 pub type ByClass<T> = [T; 256];
 
 /// Block size of each class, in bytes.
@@ -63,8 +62,8 @@ pub const fn of(size: usize) -> SizeClass {
     SizeClass((STEP_CLASSES + (doubling - 10) * 4 + quarter) as u8)
 }
 
-/// The smallest class that serves `size` bytes at a multiple of `align`, where there is one: slabs
-/// start at a multiple of the granule, so blocks are aligned to whatever divides their size.
+/// The smallest class that serves `size` bytes at a multiple of `align`, where there is one. A block is
+/// aligned to any power of two that divides its size, because slabs start at multiples of a granule.
 #[inline(always)]
 pub const fn of_aligned(size: usize, align: usize) -> Option<SizeClass> {
     if align <= 16 {
@@ -78,8 +77,8 @@ const fn of_over_aligned(size: usize, align: usize) -> Option<SizeClass> {
     if size > CLASS_MAX || align > CLASS_MAX {
         return None;
     }
-    // A multiple of the alignment has a class that is one too, at the latest at the next power of
-    // two: at most three steps past the first candidate.
+    // The next power of two is a class and a multiple of the alignment: so the loop takes three steps at
+    // most.
     let rounded = (size + align - 1) & !(align - 1);
     if rounded > CLASS_MAX {
         return None;

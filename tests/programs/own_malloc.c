@@ -1,5 +1,5 @@
-// A program with a malloc of its own, whose blocks no other malloc can free and whose free takes no other's: it
-// says so and ends. HAS_… says which functions the family has beside malloc and free.
+// A program with a malloc of its own, whose blocks no other malloc can free and whose free takes no other's:
+// it says so and ends. HAS_… says which functions the family has beside malloc and free.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>

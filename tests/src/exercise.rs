@@ -10,13 +10,19 @@ use crate::shadow;
 mod addresses;
 pub mod anywhere;
 mod beside;
+mod beyond_reach;
 mod blocked;
 mod blocks;
 pub mod c_api;
+pub mod c_names;
+pub mod c_sized;
+mod cancelled;
+pub mod children;
 mod dlopened;
 pub mod faults;
 pub mod fork;
 pub mod give_back;
+pub mod lifetime;
 pub mod limits;
 mod own_limits;
 mod plugins;
@@ -24,6 +30,7 @@ mod sticky;
 pub mod syscalls;
 pub mod threads;
 mod wrong;
+mod wrong_pointers;
 
 /// Runs the scenario the command line names, on `alloc`. For C functions the allocator is the process's
 /// malloc.
@@ -73,8 +80,20 @@ pub fn main<A: GlobalAlloc + Sync>(alloc: &'static A) {
         ["wrong-free", kind] => wrong::free(alloc, kind, false),
         ["wrong-free", kind, "by-another"] => wrong::free(alloc, kind, true),
         ["work"] => limits::work(alloc),
+        ["threads-that-free", each, at_once] => lifetime::only_free(alloc, number(each), number(at_once)),
+        ["late-destructors", first, at_once] => {
+            lifetime::late_destructors(alloc, number(first), number(at_once))
+        }
         ["fork-storm"] => fork::storm(alloc, false),
         ["fork-storm", "from-thread"] => fork::storm(alloc, true),
+        ["children", way] => children::ways(alloc, way),
+        ["children-of-handlers"] => children::handlers(alloc),
+        ["children-in-signals", threads] => children::in_signal_handler(alloc, number(threads), false),
+        ["children-in-signals", threads, "with-handlers"] => {
+            children::in_signal_handler(alloc, number(threads), true)
+        }
+        ["children-sharing-memory"] => children::sharing_memory(alloc),
+        ["children-after-threads", threads] => children::after_threads(alloc, number(threads)),
         ["fork-shrinking"] => fork::while_shrinking(alloc),
         ["tls-destructors"] => anywhere::tls_destructors(alloc),
         ["exit-time"] => anywhere::exit_time(alloc),
@@ -82,8 +101,14 @@ pub fn main<A: GlobalAlloc + Sync>(alloc: &'static A) {
         ["dlopened", path] => dlopened::all(path),
         ["plugin", path] => dlopened::plugin(path),
         ["signals"] => anywhere::signals(alloc),
-        ["c-api", case] => c_api::run(case, None),
-        ["c-api", case, "but", other] => c_api::run(case, Some(other)),
+        ["c-api", case] => c_api::run(case, &[]),
+        ["c-api", case, "but", ref others @ ..] => c_api::run(case, others),
+        ["cancelled"] => cancelled::all(),
+        ["beyond-reach"] => beyond_reach::of_addresses(alloc),
+        ["beyond-reach", "limit"] => beyond_reach::of_the_limit(alloc),
+        ["wrong-pointer", function, kind] => wrong_pointers::told(function, kind),
+        ["wrong-size", function, kind] => wrong_pointers::sized(function, kind),
+        ["sized-frees-without-memory"] => c_sized::without_memory(),
         ["addresses", ref rest @ ..] => addresses::main(alloc, rest),
         ["beside", ref rest @ ..] => beside::main(alloc, rest),
         ["blocked", ref rest @ ..] => blocked::main(alloc, rest),

@@ -31,6 +31,15 @@ fn pages_of_statm(field: usize) -> usize {
     number(text[..read].split(|b| *b == b' ').nth(field).unwrap_or_default())
 }
 
+/// Threads of this process that have not ended.
+pub fn threads() -> usize {
+    let mut text = [0u8; 4096];
+    let read = read_file(c"/proc/self/status", &mut text);
+    let word = b"\nThreads:";
+    let at = text[..read].windows(word.len()).position(|window| window == word).expect("Threads");
+    number(text[at + word.len()..read].trim_ascii_start())
+}
+
 /// Lines of /proc/self/maps.
 pub fn mappings() -> usize {
     // SAFETY: opens a file, writes no memory.
@@ -91,4 +100,33 @@ fn read_file(path: &std::ffi::CStr, into: &mut [u8]) -> usize {
 
 fn number(digits: &[u8]) -> usize {
     digits.iter().take_while(|b| b.is_ascii_digit()).fold(0, |sum, b| sum * 10 + usize::from(b - b'0'))
+}
+
+/// Thread heaps that the process's brkmap has made: of the one that is linked in, or of the malloc that is preloaded,
+/// which says it in `malloc_stats`.
+pub fn heaps() -> u32 {
+    unsafe extern "C" {
+        fn malloc_stats();
+    }
+    let linked = brkmap::Stats::read().heaps;
+    if linked > 0 {
+        return linked;
+    }
+    let (mut pipe, mut text) = ([0; 2], [0u8; 4096]);
+    // SAFETY: standard error is a pipe of this function's for as long as malloc_stats writes, which is less than a pipe
+    // holds; at most the buffer's length is read into the buffer.
+    let read = unsafe {
+        assert_eq!(libc::pipe2(pipe.as_mut_ptr(), libc::O_CLOEXEC), 0);
+        let stderr = libc::dup(2);
+        libc::dup2(pipe[1], 2);
+        malloc_stats();
+        libc::dup2(stderr, 2);
+        let read = libc::read(pipe[0], text.as_mut_ptr().cast(), text.len());
+        _ = [stderr, pipe[0], pipe[1]].map(|file| libc::close(file));
+        read
+    };
+    let said = &text[..read.max(0) as usize];
+    let word = b"heaps";
+    let at = said.windows(word.len()).position(|window| window == word).expect("malloc_stats says no heaps");
+    number(said[at + word.len()..].trim_ascii_start()) as u32
 }

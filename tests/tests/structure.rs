@@ -19,7 +19,7 @@ const LAYERS: [(&[&str], Neighbours); 10] = [
     (&["process"], Neighbours::Unknown),
     (&["stats"], Neighbours::Unknown),
     (&["global", "c_api"], Neighbours::Unknown),
-    (&["overrides"], Neighbours::Unknown),
+    (&["overrides", "glibc_names"], Neighbours::Unknown),
 ];
 
 #[derive(PartialEq)]
@@ -278,4 +278,24 @@ fn no_text_names_a_machine() {
         }));
     }
     assert_none(found, "a path of somebody's machine");
+}
+
+/// The picture of the layers in a document: from below, the modules of each row.
+fn pictured(page: &str) -> Vec<Vec<&str>> {
+    let (_, section) = page.split_once("\n## Layers\n").unwrap_or_default();
+    let (_, picture) = section.split_once("```text\n").unwrap_or_default();
+    let rows = picture.lines().take_while(|line| !line.starts_with("```"));
+    let modules = rows.filter_map(|row| row.split('│').next());
+    let mut rows: Vec<Vec<_>> = modules.map(|modules| modules.split_whitespace().collect()).collect();
+    rows.reverse();
+    rows
+}
+
+#[test]
+fn the_picture_of_the_layers_is_what_is_tested() {
+    let page = source::text(&root().join("ARCHITECTURE.md")).expect("ARCHITECTURE.md");
+    let tested: Vec<_> = LAYERS.iter().map(|(modules, _)| modules.to_vec()).collect();
+    assert_eq!(pictured(&page), tested, "the picture in ARCHITECTURE, and LAYERS above, from below");
+    let below = pictured("\n## Layers\n\n```text\n  b  c   │ words\n  a\n```\n");
+    assert_eq!(below, [vec!["a"], vec!["b", "c"]]);
 }

@@ -20,6 +20,8 @@ pub struct Budget {
     over: AtomicBool,
     /// Dirty memory is above its bound, and none of it is the arena's to purge.
     pressed: AtomicBool,
+    /// Runs in use may have free pages that are worth purging: whoever holds them looks.
+    slack: AtomicBool,
 }
 
 impl Budget {
@@ -29,6 +31,7 @@ impl Budget {
             outside_cached: AtomicUsize::new(0),
             over: AtomicBool::new(false),
             pressed: AtomicBool::new(false),
+            slack: AtomicBool::new(false),
         }
     }
 
@@ -42,8 +45,8 @@ impl Budget {
 }
 
 impl<O: Os> Arena<O> {
-    /// Whether dirty memory passed its bound, or an end should go, since it was last enforced. The thread that freed a run sees
-    /// its own note, and others may leave it to that one.
+    /// Whether dirty memory passed its bound since it was last enforced, an end should go, or slack was noted.
+    /// The thread that freed a run sees its own note, and others may leave it to that one.
     #[inline]
     pub fn is_over(&self) -> bool {
         self.budget.over.load(Ordering::Relaxed)
@@ -53,6 +56,17 @@ impl<O: Os> Arena<O> {
     #[inline]
     pub fn is_pressed(&self) -> bool {
         self.budget.pressed.load(Ordering::Relaxed)
+    }
+
+    /// Says that runs in use may have pages to purge: to whoever asks whether it `is_over`.
+    pub fn note_slack(&self) {
+        self.budget.slack.store(true, Ordering::Relaxed);
+        self.budget.note_over(true);
+    }
+
+    /// Whether that was said since the last call.
+    pub fn take_slack(&self) -> bool {
+        self.budget.slack.swap(false, Ordering::Relaxed)
     }
 
     /// Counts a large mapping in (or out) as live; as cached.

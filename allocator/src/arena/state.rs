@@ -6,8 +6,8 @@ use super::own_break::OwnBreak;
 use super::regions::Regions;
 use super::runs::Runs;
 use crate::config::{BLOCK_GRANULES, GROW_FIRST};
-use crate::os::thread::token;
 use crate::row::Row;
+use crate::sync::token::token;
 use crate::units::{GranuleIdx, Granules};
 use core::ops::Range;
 
@@ -20,7 +20,7 @@ const PURGERS: usize = 8;
 /// A run whose pages go back: in no free run, and without an entry.
 #[derive(Clone, Copy)]
 pub struct Purging {
-    /// The thread that does it (`os::thread::token`), 0 for none.
+    /// The thread that does it (`sync::token`), 0 for none.
     pub thread: usize,
     pub head: GranuleIdx,
     pub len: Granules,

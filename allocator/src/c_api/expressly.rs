@@ -1,4 +1,5 @@
-//! Functions that are asked for by a name which means libc's own malloc: never handed on, whoever has the others.
+//! Functions that are asked for by a name which means libc's own malloc: never handed on, whoever has the
+//! others.
 
 use super::report::{self, MallInfo};
 use super::{Front, allocate_aligned, calloc_slow, fail, give, malloc, page};

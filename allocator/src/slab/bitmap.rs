@@ -2,6 +2,7 @@
 
 use crate::config::GRANULE;
 use crate::row::Row;
+use core::ops::Range;
 
 /// The most blocks a slab has: of 16 bytes.
 pub const BITS: usize = GRANULE / 16;
@@ -36,8 +37,17 @@ impl Bitmap {
         new
     }
 
-    pub fn contains(&self, at: usize) -> bool {
-        self.words[at / 64] & 1 << (at % 64) != 0
+    /// The first bit of a range that is not set.
+    pub fn first_clear(&self, range: Range<usize>) -> Option<usize> {
+        let mut at = range.start;
+        while at < range.end {
+            let clear = !self.words[at / 64] >> (at % 64);
+            if clear != 0 {
+                return Some(at + clear.trailing_zeros() as usize).filter(|&first| first < range.end);
+            }
+            at = (at / 64 + 1) * 64;
+        }
+        None
     }
 
     /// Takes set bits out, from the lowest up, one for each of `places`.

@@ -1,8 +1,7 @@
 //! The shared half of a heap: its slabs, by class, under the heap's lock.
 //!
 //! ```text
-//!   class   partial slabs: first ⇄ … ⇄ last      refill takes from the first, frees append at the last:
-//!                                                a slab has as long as can be to fill up again
+//!   class   partial slabs: see `lists`
 //!           depot: parcel ► parcel ► …           a refill takes one of these first
 //! ```
 
@@ -10,34 +9,37 @@ pub mod free;
 
 use super::depot::Depot;
 use super::handed_out::HandedOut;
+use super::lists::{Lists, Place};
+use super::pages::{self, Pages};
 use super::parcel::Parcel;
+use super::round::Rounds;
+use super::slack::{Slack, Worth};
 use super::{Slab, capacity};
 use crate::arena::page_map::Entry;
 use crate::arena::{Arena, Geometry, LastTables, Window};
 use crate::config::{GRANULE, GRANULE_SHIFT};
 use crate::os::Os;
-use crate::row::{Row, at_or_end, part_or_end, split_or_end};
+use crate::row::{at_or_end, part_or_end, split_or_end};
 use crate::size_class::{self, CLASSES};
 use crate::units::{Bytes, GranuleIdx, Granules, HeapId, Run, SizeClass, round_down};
 use core::cell::Cell;
 
-#[derive(Clone, Copy)]
-struct Class {
-    /// The list of partial slabs: granule index plus one, or 0.
-    first: u32,
-    last: u32,
-}
-
 pub struct Central {
-    classes: Row<Class, CLASSES>,
+    pub(super) lists: Lists,
     slabs: u32,
     /// The slab that is kept though no block of it is out: granule index plus one, or 0. One, against a
     /// program that allocates and frees at the edge of a slab: eight held 460 KiB in each of 200 idle
     /// threads. The lowest, so that the top of the arena can go.
-    kept: u32,
+    pub(super) kept: u32,
     depot: Depot,
     /// Bytes of blocks that are outside their slabs.
-    used_bytes: usize,
+    pub(super) used_bytes: usize,
+    /// Bytes that were never carved, of slabs that read as zero there, and of clean pages: neither has memory
+    /// behind it.
+    fresh: usize,
+    pub(super) clean: usize,
+    pub(super) rounds: Rounds,
+    pub(super) slack: Slack,
 }
 
 /// What a refill brought.
@@ -58,6 +60,12 @@ pub struct Site<'a, O: Os> {
 }
 
 impl<O: Os> Site<'_, O> {
+    /// Bytes of a page.
+    #[inline]
+    pub fn page(&self) -> usize {
+        self.arena.os.page()
+    }
+
     /// The link that stands for a block in an inbox: its address, in the smallest block's units, plus one.
     #[inline]
     pub fn link(&self, block: *mut u8) -> u64 {
@@ -89,7 +97,7 @@ impl<O: Os> Site<'_, O> {
     /// # Safety
     /// The granule is a slab of this heap, whose lock the caller holds for as long as it uses the
     /// reference; no other reference to the record is alive.
-    unsafe fn slab<'s>(&self, granule: GranuleIdx) -> &'s mut Slab {
+    pub(super) unsafe fn slab<'s>(&self, granule: GranuleIdx) -> &'s mut Slab {
         // SAFETY: as the caller vouches. Whatever this module wrote there, and zeros, are a record.
         unsafe { &mut *self.geometry.record(granule).cast() }
     }
@@ -112,11 +120,15 @@ fn start_of(block: *mut u8) -> usize {
 impl Central {
     pub const fn new() -> Self {
         Central {
-            classes: Row([Class { first: 0, last: 0 }; CLASSES]),
+            lists: Lists::new(),
             slabs: 0,
             kept: 0,
             depot: Depot::new(),
             used_bytes: 0,
+            fresh: 0,
+            clean: 0,
+            rounds: Rounds::new(),
+            slack: Slack::new(),
         }
     }
 
@@ -128,6 +140,37 @@ impl Central {
     /// Bytes of blocks that are with the program, in magazines, or on their way.
     pub fn used_bytes(&self) -> usize {
         self.used_bytes - self.depot.bytes()
+    }
+
+    /// Those that may have memory behind them.
+    pub fn resident_bytes(&self) -> usize {
+        self.slab_bytes() - self.fresh - self.clean
+    }
+
+    /// Those of them that are in no block.
+    pub(super) fn dirty_bytes(&self) -> usize {
+        self.resident_bytes().saturating_sub(self.used_bytes)
+    }
+
+    /// Whether there is anything to note about slack, in a heap that is sparse or is not.
+    #[inline]
+    pub fn asks_for_slack(&self, sparse: bool) -> bool {
+        self.slack.asks(self.used_bytes, sparse)
+    }
+
+    /// Where a sparse heap uses no fewer bytes than these, there is not.
+    pub fn slack_below(&self) -> usize {
+        self.slack.below()
+    }
+
+    /// What came back to the slabs of a sparse heap since their pages were purged.
+    pub fn slack(&mut self) -> (usize, Worth) {
+        self.slack.note(self.dirty_bytes(), self.used_bytes)
+    }
+
+    /// Of a heap that is not sparse.
+    pub fn forget_slack(&mut self) {
+        self.slack.forget(self.dirty_bytes(), self.used_bytes);
     }
 
     /// Takes a parcel of this heap's blocks in: into the depot, or into the slabs.
@@ -171,8 +214,8 @@ impl Central {
             return Some(Refill { count, zeroed: false });
         }
         while count * 4 < want {
-            let first = match self.classes[class.0 as usize].first.checked_sub(1) {
-                Some(first) => GranuleIdx(first),
+            let first = match self.lists.first(class) {
+                Some(first) => first,
                 None if count > 0 => break,
                 None => self.new_slab(site, class)?,
             };
@@ -188,20 +231,28 @@ impl Central {
             let there = if carving { (capacity(class) - slab.carved) as u32 } else { slab.free_count() };
             let got = there.min(want - count);
             let (from, size) = (site.geometry.start(first), size_class::bytes(class));
-            let places = part_or_end(slots, count as usize..(count + got) as usize).iter().rev();
+            let filled = part_or_end(slots, count as usize..(count + got) as usize);
+            let places = filled.iter().rev();
             if carving {
                 zeroed = slab.zeroed;
                 let carved = slab.carved as usize;
                 slab.carved += got as u16;
                 // SAFETY: as above.
                 unsafe { site.mark(first, slab.carved) };
+                self.fresh -= if zeroed { got as usize * size } else { 0 };
                 places.zip(carved..).for_each(|(place, at)| place.set(from.wrapping_add(at * size)));
             } else {
                 slab.free.take(places, |place, at| place.set(from.wrapping_add(at * size)));
             }
             slab.used += got as u16;
             count += got;
-            self.unlist_if_exhausted(site, class, first);
+            let exhausted = slab.exhausted();
+            if !slab.clean.is_empty() {
+                self.soil(site, first, filled);
+            }
+            if exhausted {
+                self.lists.remove(site, first);
+            }
             if zeroed {
                 break;
             }
@@ -210,8 +261,8 @@ impl Central {
         Some(Refill { count, zeroed })
     }
 
-    /// Puts blocks of a class back into their slabs, as far as those are this heap's; slabs with no block out
-    /// are retired. How many were not: they stand first then.
+    /// Puts blocks of a class back into their slabs, those of this heap; a slab that becomes empty is
+    /// retired. Returns how many blocks belong to other heaps: they are moved to the front of `blocks`.
     pub fn release<O: Os>(&mut self, site: &Site<O>, class: SizeClass, blocks: &[Cell<*mut u8>]) -> usize {
         let mine = Entry::slab(site.heap, class);
         let (mut others, mut tables) = (0, LastTables::NONE);
@@ -260,13 +311,13 @@ impl Central {
         // SAFETY: as in `release`; the reference ends before the lists are changed, which make their own.
         let slab = unsafe { &mut *slab };
         slab.used -= count as u16;
-        let (class, used, listed) = (slab.class, slab.used, slab.listed);
+        let (class, used, place) = (slab.class, slab.used, slab.place);
         self.used_bytes -= count * size_class::bytes(class);
-        if !listed {
-            self.append(site, class, site.geometry.granule_of(from));
+        if place < Place::Fresh {
+            self.lists.refresh(site, site.geometry.granule_of(from));
         }
         if used == 0 {
-            self.on_empty(site, class, site.geometry.granule_of(from));
+            self.on_empty(site, site.geometry.granule_of(from));
         }
     }
 
@@ -325,71 +376,58 @@ impl Central {
             site.mark(run.head, 0);
         }
         self.slabs += 1;
-        self.append(site, class, run.head);
+        self.fresh += if run.zeroed { GRANULE } else { 0 };
+        self.lists.append(site, run.head, Place::Fresh);
         Some(run.head)
     }
 
-    // Rare, and out of line so that the loop of `release` has its registers for itself; `append` too.
+    /// Blocks of a slab are handed out, the first of them the highest: what they lie in is not clean any
+    /// more.
     #[inline(never)]
-    fn on_empty<O: Os>(&mut self, site: &Site<O>, class: SizeClass, granule: GranuleIdx) {
+    fn soil<O: Os>(&mut self, site: &Site<O>, granule: GranuleIdx, blocks: &[Cell<*mut u8>]) {
+        let (Some(highest), Some(lowest)) = (blocks.first(), blocks.last()) else { return };
+        // SAFETY: a slab of this heap, lock held.
+        let slab = unsafe { site.slab(granule) };
+        let from = site.geometry.addr_of(granule);
+        let end = highest.get().addr() + size_class::bytes(slab.class) - from;
+        let page = site.page();
+        let held = Pages::holding(page, lowest.get().addr() - from..end);
+        self.clean -= slab.clean.and(held).bytes(page);
+        slab.clean = slab.clean.without(held);
+        self.slack.soiled();
+    }
+
+    // Rare, and out of line so that the loop of `release` has its registers for itself.
+    #[inline(never)]
+    pub(super) fn on_empty<O: Os>(&mut self, site: &Site<O>, granule: GranuleIdx) {
+        // SAFETY: a slab of this heap, lock held.
+        if unsafe { site.slab(granule) }.place == Place::Away {
+            // Whoever purges its pages looks when it puts it back.
+            return;
+        }
         if self.kept != 0 && self.kept < granule.0 + 1 {
             return self.retire(site, granule);
         }
         self.retire_empty(site);
         self.kept = granule.0 + 1;
         // Behind the partial ones: an empty slab is the last to be used again.
-        self.unlist(site, class, granule);
-        self.append(site, class, granule);
+        self.lists.refresh(site, granule);
     }
 
     /// Gives a slab back of which no block is out.
     fn retire<O: Os>(&mut self, site: &Site<O>, granule: GranuleIdx) {
+        self.lists.remove(site, granule);
         // SAFETY: a slab of this heap, lock held.
         let slab = unsafe { site.slab(granule) };
-        let (class, carved) = (slab.class, slab.carved as usize);
-        self.unlist(site, class, granule);
+        let (page, carved) = (site.page(), slab.carved as usize * size_class::bytes(slab.class));
+        // Where no page was purged, the arena knows better what the others were before.
+        let (zeroed, touched) = match slab.clean.is_empty() {
+            true => (false, carved.min(GRANULE)),
+            false => (true, GRANULE - slab.clean.or(pages::never_used(slab, page)).bytes(page)),
+        };
         self.slabs -= 1;
-        let touched = Bytes((carved * size_class::bytes(class)).min(GRANULE));
-        site.arena.free_run(Run { head: granule, len: Granules(1), zeroed: false }, touched);
-    }
-
-    #[inline(never)]
-    fn append<O: Os>(&mut self, site: &Site<O>, class: SizeClass, granule: GranuleIdx) {
-        let list = &mut self.classes[class.0 as usize];
-        let last = list.last;
-        list.last = granule.0 + 1;
-        match last.checked_sub(1) {
-            // SAFETY: a listed slab of this heap, lock held; no other reference is alive.
-            Some(before) => unsafe { site.slab(GranuleIdx(before)) }.next = granule.0 + 1,
-            None => list.first = granule.0 + 1,
-        }
-        // SAFETY: as above.
-        let slab = unsafe { site.slab(granule) };
-        (slab.prev, slab.next, slab.listed) = (last, 0, true);
-    }
-
-    fn unlist<O: Os>(&mut self, site: &Site<O>, class: SizeClass, granule: GranuleIdx) {
-        // SAFETY: a listed slab of this heap, lock held; its neighbours are other records.
-        let slab = unsafe { site.slab(granule) };
-        let (prev, next) = (slab.prev, slab.next);
-        (slab.prev, slab.next, slab.listed) = (0, 0, false);
-        let list = &mut self.classes[class.0 as usize];
-        match prev.checked_sub(1) {
-            // SAFETY: as above.
-            Some(prev) => unsafe { site.slab(GranuleIdx(prev)) }.next = next,
-            None => list.first = next,
-        }
-        match next.checked_sub(1) {
-            // SAFETY: as above.
-            Some(next) => unsafe { site.slab(GranuleIdx(next)) }.prev = prev,
-            None => list.last = prev,
-        }
-    }
-
-    fn unlist_if_exhausted<O: Os>(&mut self, site: &Site<O>, class: SizeClass, granule: GranuleIdx) {
-        // SAFETY: a listed slab of this heap, lock held.
-        if unsafe { site.slab(granule) }.exhausted() {
-            self.unlist(site, class, granule);
-        }
+        self.fresh -= if slab.zeroed { GRANULE - carved } else { 0 };
+        self.clean -= slab.clean.bytes(page);
+        site.arena.free_run(Run { head: granule, len: Granules(1), zeroed }, Bytes(touched));
     }
 }

@@ -21,7 +21,8 @@ impl HandedOut<'_> {
     /// # Safety
     /// The granule is a slab's.
     pub unsafe fn of<'a>(geometry: &Geometry, granule: GranuleIdx) -> HandedOut<'a> {
-        // SAFETY: as the caller vouches; the record ends with the mark, which no reference to the `Slab` covers.
+        // SAFETY: as the caller vouches; the record ends with the mark, which no reference to the `Slab`
+        // covers.
         HandedOut(unsafe { AtomicU16::from_ptr(geometry.record(granule).byte_add(AT).cast()) })
     }
 

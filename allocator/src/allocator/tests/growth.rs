@@ -159,9 +159,8 @@ fn right_below_the_first_region_spans_and_slabs_are_whole() {
         let end = |one: &Held| (one.at.addr() + span).next_multiple_of(GRANULE);
         assert!(held.iter().any(|one| end(one).is_multiple_of(BLOCK_GRANULES as usize * GRANULE)));
         held.extend((0..3000).map(|k| harness.hold(heap, 1000, 16, k as u8).unwrap()));
-        core::mem::forget(harness.allocator.arena.hold_lock());
-        // SAFETY: one thread, inside no call; the guard was forgotten.
-        unsafe { harness.allocator.repair_after_fork(heap) };
+        harness.elsewhere(|allocator| core::mem::forget(allocator.arena.hold_lock()));
+        harness.repair(heap);
         held.extend(more());
         free_all(&harness, heap, held);
         harness.allocator.trim(Some(heap));
@@ -181,9 +180,8 @@ fn the_child_of_a_fork_finds_what_is_free_in_every_block() {
             harness.check_and_free(heap, one);
         }
         let before = harness.allocator.arena.figures().unwrap();
-        core::mem::forget(harness.allocator.arena.hold_lock());
-        // SAFETY: one thread, inside no call; the guard was forgotten.
-        unsafe { harness.allocator.repair_after_fork(heap) };
+        harness.elsewhere(|allocator| core::mem::forget(allocator.arena.hold_lock()));
+        harness.repair(heap);
         let after = harness.allocator.arena.figures().unwrap();
         assert_eq!((after.in_use, after.free, after.gained), (before.in_use, before.free, before.gained));
         free_all(&harness, heap, held);
