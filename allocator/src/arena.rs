@@ -149,6 +149,7 @@ impl<O: Os> Arena<O> {
         let block = state.blocks.block(at);
         let head = state.index(block, taken.start);
         self.set_entries(geometry, block, head, len, entry);
+        self.budget.note_pinned(state.is_pinned());
         Some(Run { head, len, zeroed: state.head(at).runs.dirty_pages(taken) == 0 })
     }
 
@@ -207,6 +208,7 @@ impl<O: Os> Arena<O> {
                 runs.insert(places(run.head, run.len))
             });
             state.note_end(geometry, at, joined, place_of(run.head));
+            self.budget.note_pinned(state.is_pinned());
             if state.ends_go || self.excess(state).is_some() {
                 self.budget.note_over(true);
             }

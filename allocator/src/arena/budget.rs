@@ -22,6 +22,8 @@ pub struct Budget {
     pressed: AtomicBool,
     /// Runs in use may have free pages that are worth purging: whoever holds them looks.
     slack: AtomicBool,
+    /// Much is free, more than is in use, and something keeps it from going back as addresses.
+    pinned: AtomicBool,
 }
 
 impl Budget {
@@ -32,11 +34,18 @@ impl Budget {
             over: AtomicBool::new(false),
             pressed: AtomicBool::new(false),
             slack: AtomicBool::new(false),
+            pinned: AtomicBool::new(false),
         }
     }
 
     pub fn note_over(&self, over: bool) {
         self.over.store(over, Ordering::Relaxed);
+    }
+
+    pub fn note_pinned(&self, pinned: bool) {
+        if self.pinned.load(Ordering::Relaxed) != pinned {
+            self.pinned.store(pinned, Ordering::Relaxed);
+        }
     }
 
     pub fn note_pressed(&self, pressed: bool) {
@@ -56,6 +65,12 @@ impl<O: Os> Arena<O> {
     #[inline]
     pub fn is_pressed(&self) -> bool {
         self.budget.pressed.load(Ordering::Relaxed)
+    }
+
+    /// Whether many addresses are free that something in use keeps: a few blocks that a thread has at hand, say.
+    #[inline]
+    pub fn is_pinned(&self) -> bool {
+        self.budget.pinned.load(Ordering::Relaxed)
     }
 
     /// Says that runs in use may have pages to purge: to whoever asks whether it `is_over`.

@@ -31,6 +31,11 @@ const LONG: u32 = 256;
 const LEAST: u32 = (TRIM_MIN >> GRANULE_SHIFT) as u32;
 
 impl State {
+    /// Whether much is free, and more than is in use: ends would have gone, so something keeps it.
+    pub fn is_pinned(&self) -> bool {
+        self.free > MOST && self.free > self.in_use
+    }
+
     /// Looks whether the free run that a granule has joined is an end that should go.
     pub fn note_end(&mut self, geometry: Geometry, at: usize, run: Range<u32>, place: u32) {
         if self.free <= MOST {
