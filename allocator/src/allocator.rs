@@ -368,8 +368,8 @@ impl<O: Os> Allocator<O> {
     ///
     /// # Safety
     /// The other threads of the parent are gone, and no other thread of the child is inside a call of the
-    /// allocator. `alone` is whether there is none: of several, the calling one does not know which heaps
-    /// are theirs.
+    /// allocator. `alone` is whether there is none: of several, the calling one does not know which heaps are
+    /// theirs.
     pub unsafe fn repair_after_fork(&self, me: usize, alone: bool) {
         // SAFETY: as the caller vouches. The arena first: the heaps ask it for their slabs.
         unsafe {

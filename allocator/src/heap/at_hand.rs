@@ -3,7 +3,7 @@
 //! ```text
 //!   slabs of the heap   │ with the program │ in magazines │ free │
 //!      *sparse*          the first two are under a quarter: single cached blocks pin whole slabs
-//!      *hoarded*         the first one is: a thread keeps much that worked with many sizes, one after another
+//! *hoarded*         the first one is: a thread keeps much that worked with many sizes, one after another
 //! ```
 //!
 //! A heap may hoard as much as twice what the program held of it at once, up to HELD_MOST: it may want it

@@ -148,7 +148,7 @@ impl Heap {
     #[inline(never)]
     fn judge_anew<O: Os>(&self, site: &Site<O>, central: &mut Central) -> Slabs {
         let (at_hand, used) = (&self.owned.at_hand, central.used_bytes());
-        match self.note_sparse(site, central) {
+        match self.note_sparse(site, central) || self.pins(site, central) {
             true => at_hand.judge_sparse(used, central.slack_below()),
             false => at_hand.judge(central.resident_bytes(), used, || self.in_magazines()),
         }
@@ -159,6 +159,13 @@ impl Heap {
     fn look(&self, central: &Central) {
         let held = central.used_bytes().saturating_sub(self.in_magazines());
         self.owned.at_hand.look(central.resident_bytes(), held);
+    }
+
+    /// Whether many addresses are free that a slab may keep, and the program uses little of the slabs: a
+    /// block at hand is not worth that, be its slab's other pages purged.
+    fn pins<O: Os>(&self, site: &Site<O>, central: &Central) -> bool {
+        let (slabs, used) = (central.slab_bytes(), central.used_bytes());
+        site.arena.is_pinned() && used.saturating_sub(self.in_magazines()) * 4 < slabs
     }
 
     /// Bytes of the blocks in this thread's magazines.

@@ -23,16 +23,15 @@ impl<O: Os> Site<'_, O> {
         self.arena.os.page()
     }
 
-    /// The link that stands for a block in an inbox: its distance from the arena's origin, in the smallest
-    /// block's units, plus one.
+    /// The link that stands for a block in an inbox: its address, in the smallest block's units, plus one.
     #[inline]
     pub fn link(&self, block: *mut u8) -> u64 {
-        self.geometry.distance_of(block.addr()) as u64 / 16 + 1
+        block.addr() as u64 / 16 + 1
     }
 
     #[inline]
     pub fn block(&self, link: u64) -> *mut u8 {
-        self.geometry.at_distance((link - 1) as usize * 16)
+        core::ptr::with_exposed_provenance_mut((link - 1) as usize * 16)
     }
 
     #[inline]

@@ -19,10 +19,9 @@ const LINK_BITS: u32 = 45;
 const LINK_MASK: u64 = (1 << LINK_BITS) - 1;
 const COUNT_MAX: u64 = (1 << (64 - LINK_BITS)) - 1;
 
-/// A link (0: none) and a count in one word: 37 and 27 bits.
+/// A link (0: none) and a count in one word: 45 and 19 bits.
 ///
-/// The link is an offset from the arena's base in 16-byte units, plus one: 2^36 units are the 1 TiB
-/// of the largest window.
+/// The link is an address in 16-byte units, plus one: 2^44 units are all 48 bits of addresses.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(transparent)]
 pub struct Packed(pub u64);

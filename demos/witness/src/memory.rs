@@ -41,6 +41,11 @@ pub fn mappings_allowed() -> usize {
     with_text("/proc/sys/vm/max_map_count", |text| number(text.trim()))
 }
 
+/// Bytes that are locked into memory (mlock(2)).
+pub fn locked() -> usize {
+    kib_of("/proc/self/status", "VmLck:") << 10
+}
+
 /// Threads that have not ended.
 pub fn threads() -> usize {
     with_text("/proc/self/status", |text| field(text, "Threads:"))
