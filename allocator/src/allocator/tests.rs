@@ -6,11 +6,13 @@ use crate::arena::BreakMode;
 use crate::os::sim::{Call, Sim};
 use proptest::prelude::*;
 
+mod children;
 mod growth;
 mod magazines;
 mod places;
 mod recycled;
 mod refusals;
+mod threads;
 
 /// An allocator over the simulated system, and the tokens of the threads that its heaps are for.
 struct Harness {
@@ -40,13 +42,13 @@ impl Harness {
         Harness { allocator: Allocator::new(os, tables()), tokens: core::cell::Cell::new(0) }
     }
 
-    /// A heap for one thread more.
+    /// A heap for one thread more. Tokens are even.
     fn heap(&self) -> &Heap {
         self.claim().expect("memory for a heap")
     }
 
     fn claim(&self) -> Option<&Heap> {
-        self.tokens.set(self.tokens.get() + 1);
+        self.tokens.set(self.tokens.get() + 2);
         self.allocator.registry.claim(&self.allocator.arena, self.tokens.get())
     }
 
