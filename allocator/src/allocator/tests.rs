@@ -11,6 +11,7 @@ mod magazines;
 mod places;
 mod recycled;
 mod refusals;
+mod sparse;
 
 /// An allocator over the simulated system, and the tokens of the threads that its heaps are for.
 struct Harness {

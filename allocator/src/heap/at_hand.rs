@@ -3,13 +3,12 @@
 //! ```text
 //!   slabs of the heap   │ with the program │ in magazines │ free │
 //!      *sparse*          the first two are under a quarter: single cached blocks pin whole slabs
-//! *hoarded*         the first one is: a thread keeps much that worked with many sizes, one after another
+//!      *hoarded*         the first one is: a thread worked with many sizes, one after another
 //! ```
 //!
-//! A heap may hoard as much as twice what the program held of it at once, up to HELD_MOST: it may want it
-//! again. A sweep that takes what is soon filled again has only cost time. A sweep is *regretted* when half
-//! of what it took was in magazines that opened again before the next one. After some of those a heap may
-//! hoard more.
+//! A heap may hoard twice what the program held of it at once, up to HELD_MOST: it may want it again. A
+//! sweep that takes what is soon filled again has only cost time: it is *regretted* when half of what it
+//! took was in magazines that opened again before the next one. After some of those a heap may hoard more.
 
 use crate::config::{HELD_MOST, HOARD, HOARD_MOST};
 use crate::row::Row;
