@@ -6,6 +6,7 @@ use crate::arena::BreakMode;
 use crate::os::sim::{Call, Sim};
 use proptest::prelude::*;
 
+mod at_hand;
 mod growth;
 mod magazines;
 mod places;
