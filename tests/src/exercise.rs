@@ -26,6 +26,7 @@ pub mod lifetime;
 pub mod limits;
 mod own_limits;
 mod plugins;
+pub mod sparse;
 mod sticky;
 pub mod syscalls;
 pub mod threads;
@@ -60,6 +61,12 @@ pub fn main<A: GlobalAlloc + Sync>(alloc: &'static A) {
         ["give-back", kind] => give_back::all(alloc, kind),
         ["give-back-again"] => give_back::again(alloc),
         ["give-back-large-cache"] => give_back::large_cache(alloc),
+        ["sparse", size, every, how] => sparse::thinned(alloc, number(size), number(every), how),
+        ["sparse-threads", size, every, whose] => {
+            sparse::by_threads(alloc, number(size), number(every), whose)
+        }
+        ["sleepers", size, every] => sparse::sleepers(alloc, number(size), number(every)),
+        ["idle-threads", bytes] => sparse::idle(alloc, number(bytes)),
         ["pair"] => threads::pair(alloc),
         ["only-frees"] => threads::only_frees(alloc),
         ["churn"] => threads::churn(alloc),

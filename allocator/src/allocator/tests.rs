@@ -6,11 +6,13 @@ use crate::arena::BreakMode;
 use crate::os::sim::{Call, Sim};
 use proptest::prelude::*;
 
+mod at_hand;
 mod growth;
 mod magazines;
 mod places;
 mod recycled;
 mod refusals;
+mod sparse;
 
 /// An allocator over the simulated system, and the tokens of the threads that its heaps are for.
 struct Harness {
