@@ -368,8 +368,8 @@ impl<O: Os> Allocator<O> {
     ///
     /// # Safety
     /// The other threads of the parent are gone, and no other thread of the child is inside a call of the
-    /// allocator. `alone` is whether there is none: of several, the calling one does not know which heaps
-    /// are theirs.
+    /// allocator. `alone` is whether there is none: of several, the calling one does not know which heaps are
+    /// theirs.
     pub unsafe fn repair_after_fork(&self, me: usize, alone: bool) {
         // SAFETY: as the caller vouches. The arena first: the heaps ask it for their slabs.
         unsafe {
@@ -385,10 +385,10 @@ impl<O: Os> Allocator<O> {
     }
 
     /// A block for a request from below a signal handler that interrupted its own thread in the middle of a
-    /// change: a mapping, which needs no lock but one. None where it is that one.
+    /// change: a mapping, which needs one lock. Where that is the one, no other is held, and a span serves.
     pub fn alloc_barred(&self, size: usize, align: usize) -> Option<Allocated> {
         if self.large.is_mine() {
-            return None;
+            return self.alloc_span(size, align);
         }
         let LargeBlock { block, soiled, .. } = self.large.alloc(&self.arena, size, align)?;
         Some(Allocated { block, soiled })

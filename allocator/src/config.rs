@@ -82,12 +82,16 @@ pub const SPARSE_BYTES: usize = 2 << 20;
 /// Bytes of slabs that a heap may have that is mostly in its thread's own magazines: at first, and after so
 /// many regretted sweeps.
 pub const HOARD: [usize; 5] = [512 << 10, 512 << 10, 2 << 20, 2 << 20, 4 << 20];
+/// Twice what the program held at once counts up to here.
+pub const HELD_MOST: usize = 2 << 20;
 /// From here on a heap cannot be mostly in magazines: of the classes together they hold no more than a third.
 pub const HOARD_MOST: usize = 5 << 20;
 
 /// Bytes that may have come back to the slabs of all sparse heaps since their free pages were purged. A
 /// program of less than this that empties itself again and again purges nothing.
 pub const SLACK_MAX: usize = DIRTY_FLOOR;
+/// A heap with fewer bytes of slabs has none that counts.
+pub const SLACK_FROM: usize = 256 * 1024;
 /// Each time that so many more have come back to a heap, it says so.
 pub const SLACK_STEP: usize = 128 * 1024;
 /// The same of a heap that was purged and is sparse since, beside a quarter of what it uses: so that what it
@@ -96,7 +100,7 @@ pub const SLACK_LEAST: usize = 256 * 1024;
 
 /// Slabs whose pages are purged at once with their heap's lock open, and those that are looked at under it.
 pub const PURGE_BATCH: usize = 32;
-pub const PURGE_LOOKS: usize = 256;
+pub const PURGE_LOOKS: usize = 64;
 
 /// The most blocks a magazine of each class holds.
 pub const MAGAZINE_CAP: ByClass<u16> = {

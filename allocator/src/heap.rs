@@ -26,7 +26,8 @@ use crate::config::HOMING;
 use crate::os::Os;
 use crate::row::Row;
 use crate::size_class::CLASSES;
-use crate::slab::central::{Central, Site};
+use crate::slab::central::Central;
+use crate::slab::site::Site;
 use crate::sync::inbox::Inbox;
 use crate::sync::lock::Lock;
 use crate::units::{HeapId, SizeClass};
@@ -115,13 +116,13 @@ impl Heap {
     /// Makes the heap at `at` a fresh one.
     ///
     /// # Safety
-    /// `at` is writable for `HEAP_BYTES` and aligned for a Heap; nobody uses what is there. It reads as
-    /// zero, but for the heap itself, where a fork may have cut off who blanked it, or began to make it:
-    /// its lock is open.
+    /// `at` is writable for `HEAP_BYTES` and aligned for a Heap; nobody uses what is there. It reads as zero,
+    /// but for the heap itself, where a fork may have cut off who blanked it, or began to make it: its lock
+    /// is open.
     unsafe fn create(at: *mut Heap, id: HeapId) {
-        // SAFETY: zeros are a heap, and so is whatever this function wrote: cells, atomics and an open
-        // lock. It is written by its fields, because a reference that somebody had to an earlier one may
-        // still be alive.
+        // SAFETY: zeros are a heap, and so is whatever this function wrote: cells, atomics and an open lock.
+        // It is written by its fields, because a reference that somebody had to an earlier one may still be
+        // alive.
         let heap = unsafe { &*at };
         heap.id.set(id);
         heap.window.set(Window::NONE);

@@ -8,9 +8,9 @@
 //! What is cut off stays in the cache, and what touches there is one: for blocks of many sizes the cache
 //! is a pool of pages, so that few are given back only to be faulted in again.
 //!
-//! The lock guards the index, the cache, and what the arena is told of both; it is never held across a
-//! system call but for the rare growth of the index. A block's address leaves the index before its mapping
-//! goes, because the kernel may hand the address to another thread at once.
+//! The lock guards the index, the cache, and what the arena is told of both; it is never held across a system
+//! call but for the rare growth of the index. A block's address leaves the index before its mapping goes,
+//! because the kernel may hand the address to another thread at once.
 
 mod cache;
 mod index;

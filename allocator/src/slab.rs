@@ -23,6 +23,7 @@ mod lists;
 mod pages;
 pub mod parcel;
 pub mod round;
+pub mod site;
 pub mod slack;
 
 use crate::config::GRANULE;

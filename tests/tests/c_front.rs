@@ -1,5 +1,5 @@
-//! What the C front owes beyond the family's manual: glibc's other names, its reports, sized frees, and that what
-//! cannot be had costs nothing.
+//! What the C front owes beyond the family's manual: glibc's other names, its reports, sized frees, and that
+//! what cannot be had costs nothing.
 
 use brkmap_tests::program::{self, Front};
 
@@ -37,4 +37,9 @@ fn what_no_address_space_holds_is_refused_and_nothing_is_given_back() {
 #[test]
 fn what_is_above_a_limit_is_refused_and_nothing_is_given_back() {
     Front::BOTH.iter().for_each(|front| front.check(&["beyond-reach", "limit"]));
+}
+
+#[test]
+fn posix_memalign_without_memory_leaves_errno_and_the_pointer_alone() {
+    Front::Preload.check(&["beyond-reach", "errno"]);
 }

@@ -4,10 +4,12 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use brkmap_tests::program::root;
-use brkmap_tests::source::production::{assert_none, production};
-use brkmap_tests::source::{shown, text, with_ending};
 
 mod markdown;
+mod source;
+
+use source::production::{assert_none, production};
+use source::{shown, text, with_ending};
 
 const DECISIONS: &str = "allocator/docs/decisions";
 

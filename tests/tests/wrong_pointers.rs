@@ -1,5 +1,5 @@
-//! A wrong pointer that a function of the family is told, or a wrong size, ends the program: by SIGABRT, with a word of
-//! why.
+//! A wrong pointer that a function of the family is told, or a wrong size, ends the program: by SIGABRT, with
+//! a word of why.
 
 use std::os::unix::process::ExitStatusExt;
 
@@ -56,6 +56,16 @@ fn malloc_usable_size_of_what_is_no_block() {
 fn free_sized_of_what_is_no_block() {
     ends_with("free_sized", "free_sized(): invalid pointer");
     ends_with("free_aligned_sized", "free_aligned_sized(): invalid pointer");
+}
+
+#[test]
+fn realloc_by_the_rust_front_of_what_is_no_block() {
+    for bytes in ["50000", "1000000"] {
+        let ended = program::run(Front::Rust.exercise(&["wrong-realloc", bytes]));
+        let said = String::from_utf8_lossy(&ended.stderr);
+        assert_eq!(ended.status.signal(), Some(libc::SIGABRT), "{bytes}: {} and {said:?}", ended.status);
+        assert!(said.contains("realloc(): invalid pointer"), "{bytes}: {said:?}");
+    }
 }
 
 fn ends_for_size(function: &str, kind: &str) {

@@ -40,6 +40,7 @@ impl<O: Os> Allocator<O> {
             _ => Place::Astray,
         }
     }
+
     /// Usable bytes of the block that begins at a pointer, whose place this is; None where none does.
     #[inline]
     pub fn usable_at(&self, place: Place, block: *mut u8) -> Option<usize> {

@@ -54,8 +54,8 @@ impl Budget {
 }
 
 impl<O: Os> Arena<O> {
-    /// Whether dirty memory passed its bound since it was last enforced, an end should go, or slack was noted.
-    /// The thread that freed a run sees its own note, and others may leave it to that one.
+    /// Whether dirty memory passed its bound since it was last enforced, an end should go, or slack was
+    /// noted. The thread that freed a run sees its own note, and others may leave it to that one.
     #[inline]
     pub fn is_over(&self) -> bool {
         self.budget.over.load(Ordering::Relaxed)
@@ -67,7 +67,8 @@ impl<O: Os> Arena<O> {
         self.budget.pressed.load(Ordering::Relaxed)
     }
 
-    /// Whether many addresses are free that something in use keeps: a few blocks that a thread has at hand, say.
+    /// Whether many addresses are free that something in use keeps: a few blocks that a thread has at hand,
+    /// say.
     #[inline]
     pub fn is_pinned(&self) -> bool {
         self.budget.pinned.load(Ordering::Relaxed)

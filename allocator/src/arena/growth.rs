@@ -40,8 +40,9 @@ impl<O: Os> Arena<O> {
         false
     }
 
-    /// The lowest address from `from` on behind which the arena has nothing in `len` bytes: what it gave back in
-    /// between is asked for again, or a program that goes up and down would wander through all addresses.
+    /// The lowest address from `from` on behind which the arena has nothing in `len` bytes: what it gave
+    /// back in between is asked for again, or a program that goes up and down would wander through all
+    /// addresses.
     fn gap(&self, geometry: Geometry, state: &mut State, from: usize, len: usize) -> usize {
         let mut gap = from;
         for at in 0..state.blocks.count() {

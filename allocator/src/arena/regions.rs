@@ -28,7 +28,8 @@ impl Regions {
         self.to
     }
 
-    /// Notes that addresses were given back: downward the kernel is asked anew, for the highest that are free.
+    /// Notes that addresses were given back: downward the kernel is asked anew, for the highest that are
+    /// free.
     pub fn forget(&mut self) {
         if self.to == Direction::Down {
             self.next = 0;

@@ -5,10 +5,10 @@
 //!   │ the break: used │ free │ used │ free: the end │→ break
 //! ```
 //!
-//! After a purge the break's clean end goes. Beside it, what waits is bounded: where much is free, the free that
-//! makes an end long has the ends go, the highest first, dirty or not. So a program that frees what it had keeps
-//! few addresses, wherever its last dirty pages are. An end goes by parts: the lock is held for as long as the
-//! kernel takes for 16 MiB.
+//! After a purge the break's clean end goes. Beside it, what waits is bounded: where much is free, the free
+//! that makes an end long has the ends go, the highest first, dirty or not. So a program that frees what it
+//! had keeps few addresses, wherever its last dirty pages are. An end goes by parts: the lock is held for
+//! as long as the kernel takes for 16 MiB.
 
 use super::block::{Block, place_of};
 use super::growth::{at as pointer, in_order};
@@ -19,8 +19,8 @@ use crate::os::Os;
 use crate::units::GranuleIdx;
 use core::ops::Range;
 
-/// Free granules from which on ends go, and how many stay (32 and 16 MiB): as much has to be taken again before
-/// the next growth, so a program that goes up and down pays few calls.
+/// Free granules from which on ends go, and how many stay (32 and 16 MiB): as much has to be taken again
+/// before the next growth, so a program that goes up and down pays few calls.
 const MOST: u32 = 512;
 const LEFT: u32 = 256;
 
@@ -128,8 +128,8 @@ impl<O: Os> Arena<O> {
         }
     }
 
-    /// Gives back granules of an end, taken out of the free ones a moment ago. False where the kernel keeps them:
-    /// they are free again.
+    /// Gives back granules of an end, taken out of the free ones a moment ago. False where the kernel keeps
+    /// them: they are free again.
     fn give_back(&self, geometry: Geometry, state: &mut State, at: usize, granules: Range<u32>) -> bool {
         let block = state.blocks.block(at);
         let addr = geometry.addr_of(state.index(block, granules.start));

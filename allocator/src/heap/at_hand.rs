@@ -3,14 +3,15 @@
 //! ```text
 //!   slabs of the heap   │ with the program │ in magazines │ free │
 //!      *sparse*          the first two are under a quarter: single cached blocks pin whole slabs
-//! *hoarded*         the first one is: what a thread keeps that worked with many sizes, one after another
+//! *hoarded*         the first one is: a thread keeps much that worked with many sizes, one after another
 //! ```
 //!
-//! A sweep that takes what is soon filled again has only cost time. A sweep is *regretted* when half of
-//! what it took was in magazines that opened again before the next one. After some of those a heap may
+//! A heap may hoard as much as twice what the program held of it at once, up to HELD_MOST: it may want it
+//! again. A sweep that takes what is soon filled again has only cost time. A sweep is *regretted* when half
+//! of what it took was in magazines that opened again before the next one. After some of those a heap may
 //! hoard more.
 
-use crate::config::{HOARD, HOARD_MOST};
+use crate::config::{HELD_MOST, HOARD, HOARD_MOST};
 use crate::row::Row;
 use crate::size_class::CLASSES;
 use crate::units::SizeClass;
@@ -39,6 +40,10 @@ pub struct AtHand {
     taken_in_all: Cell<u32>,
     opened: Cell<u32>,
     regrets: Cell<u8>,
+    /// The most bytes that were seen with the program since then, and the bytes of slabs at which it is
+    /// looked at again.
+    held: Cell<usize>,
+    look_at: Cell<usize>,
 }
 
 /// What a heap's slabs are like.
@@ -63,6 +68,8 @@ impl AtHand {
             taken_in_all: Cell::new(0),
             opened: Cell::new(0),
             regrets: Cell::new(0),
+            held: Cell::new(0),
+            look_at: Cell::new(HOARD[0]),
         }
     }
 
@@ -78,6 +85,8 @@ impl AtHand {
         self.taken_in_all.set(0);
         self.opened.set(0);
         self.regrets.set(0);
+        self.held.set(new.held.get());
+        self.look_at.set(new.look_at.get());
     }
 
     /// A magazine that could hold `before` bytes can hold `now`.
@@ -88,6 +97,20 @@ impl AtHand {
             let opened = self.taken[class.0 as usize].take();
             self.opened.set(self.opened.get().saturating_add(opened as u32));
         }
+    }
+
+    /// Whether it is worth to look at what the program holds, where the slabs have come to so many bytes.
+    #[inline]
+    pub fn asks(&self, slabs: usize) -> bool {
+        slabs > self.look_at.get()
+    }
+
+    /// Notes how many bytes the program holds of slabs of so many.
+    pub fn look(&self, slabs: usize, held: usize) {
+        self.held.set(self.held.get().max(held));
+        // Rarely, and not at all where more would change nothing.
+        let enough = self.held.get() * 2 >= HELD_MOST;
+        self.look_at.set(if enough { usize::MAX } else { slabs + slabs / 4 });
     }
 
     /// Whether a magazine that was closed may open again for what the thread frees: not while the heap only
@@ -134,7 +157,8 @@ impl AtHand {
     /// matters.
     pub fn judge(&self, slabs: usize, used: usize, in_magazines: impl Fn() -> usize) -> Slabs {
         self.swept_before(used);
-        let may_keep = HOARD[self.regrets.get() as usize % HOARD.len()];
+        let held = (self.held.get() * 2).min(HELD_MOST);
+        let may_keep = HOARD[self.regrets.get() as usize % HOARD.len()].max(held);
         if slabs <= may_keep {
             self.again_at.set(0);
             return self.say(Slabs::Dense, used, 0);
@@ -154,9 +178,12 @@ impl AtHand {
             self.again_at.set(self.again_at.get().min(grown));
             return false;
         }
-        if used.saturating_sub(in_magazines()) * 4 >= slabs {
+        let held = used.saturating_sub(in_magazines());
+        if held * 4 >= slabs {
             return false;
         }
+        self.held.set(held);
+        self.look_at.set(HOARD[0]);
         self.again_at.set(grown);
         let regrets = self.regrets.get();
         let (taken, opened) = (self.taken_in_all.take(), self.opened.take());

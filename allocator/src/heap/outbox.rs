@@ -2,14 +2,13 @@
 //!
 //! ```text
 //!   thread ─┐
-//! thread ─┴► an outbox, by the thread's token, under its lock ──enough of a class──► a parcel for each
-//! heap
+//!   thread ─┴► an outbox, by the thread's token, under its lock ──enough of a class──► a parcel a heap
 //! ```
 //!
 //! A thread that never allocates has no heap, and makes none. The first blocks that it frees go home one by
 //! one: most such threads free only what libc made for them, behind their last destructor, and nothing of
-//! theirs may wait here. Of one that goes on, a parcel for each block would cost two fences each, on a
-//! cache line that all senders write to.
+//! theirs may wait here. Of one that goes on, a parcel for each block would cost two fences each, on a cache
+//! line that all senders write to.
 
 use super::exposed;
 use super::registry::Registry;

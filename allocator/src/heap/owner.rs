@@ -11,7 +11,8 @@ use crate::fatal;
 use crate::os::Os;
 use crate::row::{part_or_end, split_or_end};
 use crate::size_class::{self, CLASSES};
-use crate::slab::central::{Central, Site};
+use crate::slab::central::Central;
+use crate::slab::site::Site;
 use crate::units::SizeClass;
 use core::cell::Cell;
 use core::sync::atomic::{Ordering, compiler_fence, fence};
@@ -36,6 +37,9 @@ impl Heap {
             let room = magazine.room(bin);
             let refill = central.refill(&site, class, part_or_end(room, 0..want))?;
             magazine.fill(bin, refill.count);
+            if self.owned.at_hand.asks(central.resident_bytes()) {
+                self.look(&central);
+            }
             if self.note_sparse(&site, &mut central) {
                 central.empty_depot(&site);
                 drop(central);
@@ -150,8 +154,15 @@ impl Heap {
         }
     }
 
-    /// Whether many addresses are free that a slab may keep, and the program uses little of the slabs: a block at
-    /// hand is not worth that, be its slab's other pages purged.
+    #[cold]
+    #[inline(never)]
+    fn look(&self, central: &Central) {
+        let held = central.used_bytes().saturating_sub(self.in_magazines());
+        self.owned.at_hand.look(central.resident_bytes(), held);
+    }
+
+    /// Whether many addresses are free that a slab may keep, and the program uses little of the slabs: a
+    /// block at hand is not worth that, be its slab's other pages purged.
     fn pins<O: Os>(&self, site: &Site<O>, central: &Central) -> bool {
         let (slabs, used) = (central.slab_bytes(), central.used_bytes());
         site.arena.is_pinned() && used.saturating_sub(self.in_magazines()) * 4 < slabs

@@ -64,8 +64,8 @@ impl Heap {
         if let (Some(from), Some(end)) = (round_up(from, arena.os.page()), heap_bytes(arena))
             && from < end
         {
-            // SAFETY: slots of the caller's heap, whose magazines are closed: nothing in them is needed,
-            // and zero is the null that each begins with.
+            // SAFETY: slots of the caller's heap, whose magazines are closed: nothing in them is needed, and
+            // zero is the null that each begins with.
             unsafe { arena.os.purge(self.mapping().wrapping_add(from), end - from) };
         }
     }

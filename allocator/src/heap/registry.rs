@@ -8,8 +8,8 @@
 //! ```
 //!
 //! What is known of all heaps stands in dense tables, so that a fork's child can look them through without
-//! touching a page of each. A heap is mapped when it is made. Of one that is parked the pages go back: all
-//! of it is *blank* then, and written anew for the thread that adopts it.
+//! touching a page of each. A heap is mapped when it is made. Of one that is parked the pages go back: all of
+//! it is *blank* then, and written anew for the thread that adopts it.
 
 use super::outbox::Outboxes;
 use super::pages::heap_bytes;
@@ -288,8 +288,8 @@ impl Registry {
         }
     }
 
-    /// In the child of a fork: heaps of threads that are not there any more are parked, and what a thread
-    /// was caught changing is repaired. The heaps of the thread `me` stay its own.
+    /// In the child of a fork: heaps of threads that are not there any more are parked, and what a thread was
+    /// caught changing is repaired. The heaps of the thread `me` stay its own.
     ///
     /// # Safety
     /// As for `Allocator::repair_after_fork`.
@@ -307,11 +307,12 @@ impl Registry {
             let (owner, blank) = (self.tables.seats.owner(seat), self.tables.blank.is(seat));
             let gone = owner != 0 && owner != me && alone;
             // What is blank and nobody's has no pages, and gets none here.
-            // SAFETY: as the caller vouches.
-            match blank {
-                false => unsafe { self.heap(id_of(seat)).repair_shared(arena) },
-                true if gone => unsafe { self.heap(id_of(seat)).open_shared() },
-                true => {}
+            if !blank {
+                // SAFETY: as the caller vouches.
+                unsafe { self.heap(id_of(seat)).repair_shared(arena) };
+            } else if gone {
+                // SAFETY: as above.
+                unsafe { self.heap(id_of(seat)).open_shared() };
             }
             if gone {
                 if !blank {

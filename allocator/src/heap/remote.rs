@@ -11,10 +11,11 @@ use crate::fatal;
 use crate::os::Os;
 use crate::row::split_or_end;
 use crate::size_class;
+use crate::slab::central::Central;
 use crate::slab::central::free::FreeBlocks;
-use crate::slab::central::{Central, Site};
 use crate::slab::index_of;
 use crate::slab::parcel::{self, Parcel};
+use crate::slab::site::Site;
 use crate::sync::inbox::Packed;
 use crate::sync::lock::Inherited;
 use crate::sync::settle::{Strong, settle};
@@ -134,10 +135,11 @@ impl Heap {
     pub(super) unsafe fn repair_shared<O: Os>(&self, arena: &Arena<O>) {
         let site = self.site(arena);
         // SAFETY: as the caller vouches.
-        if unsafe { self.shared.central.inherit() } == Inherited::Torn {
-            self.shared.central.lock().rebuild(&site);
+        match unsafe { self.shared.central.inherit() } {
+            Inherited::Torn => self.shared.central.lock().rebuild(&site),
+            Inherited::Open => self.shared.central.lock().end_lost_round(&site),
+            Inherited::Mine => {}
         }
-        self.shared.central.lock().end_lost_round(&site);
     }
 
     /// In a fork's child, for a heap whose pages another thread was giving back.

@@ -8,10 +8,11 @@
 use super::registry::Registry;
 use super::{Heap, Shared};
 use crate::arena::Arena;
-use crate::config::{GRANULE, SLACK_MAX, SPARSE_BYTES};
+use crate::config::{GRANULE, SLACK_FROM, SLACK_MAX, SPARSE_BYTES};
 use crate::os::Os;
-use crate::slab::central::{Central, Site};
+use crate::slab::central::Central;
 use crate::slab::round::Batch;
+use crate::slab::site::Site;
 use crate::slab::slack::Worth;
 use core::sync::atomic::Ordering;
 
@@ -19,21 +20,24 @@ impl Heap {
     /// Tells senders whether the slabs are mostly free, and returns it; notes what came back to them.
     #[inline]
     pub(super) fn note_sparse<O: Os>(&self, site: &Site<O>, central: &mut Central) -> bool {
-        let sparse = is_sparse(central);
+        let (slabs, used) = (central.resident_bytes(), central.used_bytes());
+        let mostly_free = used * 4 < slabs;
+        let sparse = mostly_free && slabs > SPARSE_BYTES;
         // Relaxed: it only says whether the next sender should be quick.
         if self.shared.sparse.load(Ordering::Relaxed) != sparse {
             self.shared.sparse.store(sparse, Ordering::Relaxed);
         }
-        if central.asks_for_slack(sparse) {
-            self.note_slack(site, central, sparse);
+        let slack = mostly_free && slabs > SLACK_FROM;
+        if central.asks_for_slack(slack) {
+            self.note_slack(site, central, slack);
         }
         sparse
     }
 
     #[cold]
     #[inline(never)]
-    fn note_slack<O: Os>(&self, site: &Site<O>, central: &mut Central, sparse: bool) {
-        if !sparse {
+    fn note_slack<O: Os>(&self, site: &Site<O>, central: &mut Central, any: bool) {
+        if !any {
             central.forget_slack();
             return self.shared.say_slack(0);
         }
@@ -87,10 +91,4 @@ impl Registry {
             }
         });
     }
-}
-
-/// Whether a heap's slabs are mostly free, and many enough for it to matter.
-fn is_sparse(central: &Central) -> bool {
-    let slabs = central.resident_bytes();
-    slabs > SPARSE_BYTES && central.used_bytes() * 4 < slabs
 }

@@ -180,8 +180,8 @@ fn name_region(at: *mut c_void, len: usize, name: &'static CStr) {
     });
 }
 
-/// A page of its own that a fork's child finds zeroed: not one that shares the parent's memory (vfork).
-/// None where the kernel is older than Linux 4.14, or an emulator does not do it.
+/// A page of its own that a fork's child finds zeroed: not one that shares the parent's memory (vfork). None
+/// where the kernel is older than Linux 4.14, or an emulator does not do it.
 pub fn page_wiped_by_fork() -> Option<*mut u8> {
     let len = Linux::new().page();
     // SAFETY: a new mapping at an address of the kernel's choice.

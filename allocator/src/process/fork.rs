@@ -33,8 +33,8 @@ static KEPT: Birth = Birth::new();
 /// The number of the process that was looked over last, as far as it was asked for.
 static LOOKED_OVER: AtomicI32 = AtomicI32::new(0);
 
-/// Sleeps of a waiter, of 50 us each, before it thinks of a fork where only the process's number tells it.
-/// In a child that shares its parent's memory the number is another too, and the holder is at work.
+/// Sleeps of a waiter, of 50 us each, before it thinks of a fork where only the process's number tells it. In
+/// a child that shares its parent's memory the number is another too, and the holder is at work.
 const PATIENCE: u32 = 4000;
 
 /// The token of the thread that a signal handler interrupted in a slow path, and forked; or 0. What it held
@@ -50,8 +50,8 @@ pub enum Way {
     Barred,
 }
 
-/// To be called before anything that relies on what another thread may have been changing at a fork: the
-/// slow paths.
+/// To be called before anything that relies on what another thread may have been changing at a fork: the slow
+/// paths.
 #[inline]
 pub fn look<W: ThreadWord>() -> Way {
     let birth = BIRTH.load(Ordering::Acquire);

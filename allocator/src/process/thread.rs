@@ -28,8 +28,8 @@ impl ExitKey {
     }
 }
 
-/// Frees of a thread without a heap before it gets one to free with, if there may be one more of those.
-/// Fewer are what libc frees for a thread that ends, and such a heap would be nobody's a moment later.
+/// Frees of a thread without a heap before it gets one to free with, if there may be one more of those. Fewer
+/// are what libc frees for a thread that ends, and such a heap would be nobody's a moment later.
 const FREES: u32 = 64;
 
 /// The calling thread's heap for the fast paths; `EMPTY` where it has none.

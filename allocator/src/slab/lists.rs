@@ -10,7 +10,7 @@
 //!                                      from them, blocks come back
 //! ```
 
-use super::central::Site;
+use super::site::Site;
 use crate::os::Os;
 use crate::row::Row;
 use crate::size_class::CLASSES;

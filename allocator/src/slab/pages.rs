@@ -135,12 +135,16 @@ mod tests {
         /// A page is free where no block that is out has a byte of it.
         #[test]
         fn a_block_that_is_out_keeps_its_pages_and_no_others(
-            class in 1u8..85, carved in 0.0..=1.0f64, out in prop::collection::vec(0.0..1.0f64, 0..20), page in 0..3usize,
+            class in 1u8..85,
+            carved in 0.0..=1.0f64,
+            out in prop::collection::vec(0.0..1.0f64, 0..20),
+            page in 0..3usize,
         ) {
             let (class, page) = (SizeClass(class), PAGES[page]);
             let (size, all) = (size_class::bytes(class), capacity(class) as usize);
             let carved = (carved * all as f64) as usize;
-            let mut out: Vec<usize> = out.iter().map(|at| (at * carved as f64) as usize).filter(|&at| at < carved).collect();
+            let mut out: Vec<usize> = out.iter().map(|at| (at * carved as f64) as usize).collect();
+            out.retain(|&at| at < carved);
             out.sort();
             out.dedup();
             let expected: Vec<usize> = (0..GRANULE / page)

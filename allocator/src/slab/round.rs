@@ -9,9 +9,10 @@
 //! makes a round through a heap: in the child of a fork, the slabs of a round whose thread is not there are
 //! taken back.
 
-use super::central::{Central, Site};
+use super::central::Central;
 use super::lists::Place;
 use super::pages::{self, Pages};
+use super::site::Site;
 use crate::config::{PURGE_BATCH, PURGE_LOOKS};
 use crate::os::Os;
 use crate::size_class::CLASSES;
@@ -175,9 +176,13 @@ impl Central {
 
     /// Puts a slab back whose pages were purged, or were not to be.
     fn put_back<O: Os>(&mut self, site: &Site<O>, away: &Away) {
-        self.lists.remove(site, away.granule);
         // SAFETY: a slab of this heap, lock held.
         let slab = unsafe { site.slab(away.granule) };
+        if slab.place != Place::Away {
+            // Made anew in the child of a fork, which a signal handler made inside of this round.
+            return;
+        }
+        self.lists.remove(site, away.granule);
         if away.purged {
             slab.clean = slab.clean.or(away.pages);
             self.clean += away.pages.bytes(site.page());

@@ -103,7 +103,7 @@ mod tests {
         assert!(slack.asks(9 * MIB, false));
         slack.forget(MIB, MIB);
         slack.forget(2 * MIB, MIB);
-        assert_eq!(slack.note(3 * MIB, MIB), (2 * MIB, Worth::Look));
+        assert_eq!(slack.note(3 * MIB, MIB), (2 * MIB, Worth::Round));
     }
 
     #[test]

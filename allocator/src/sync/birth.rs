@@ -4,9 +4,9 @@
 //!   0: a child that nobody looked over ──compare-exchange──► the token of who does it ──store──► LOOKED_OVER
 //! ```
 //!
-//! The word is to lie where a fork's child finds zero, so that each thread sees in one look, on its way
-//! into a slow path, whether it may rely on what is there. The first one that comes repairs it; others,
-//! which it may have started by then, wait for that.
+//! The word is to lie where a fork's child finds zero, so that each thread sees in one look, on its way into
+//! a slow path, whether it may rely on what is there. The first one that comes repairs it; others, which it
+//! may have started by then, wait for that.
 //!
 //! Edge REPAIR: the store behind the repair (Release) → the look that finds it done (Acquire).
 
@@ -53,8 +53,8 @@ impl<O: Orderings> Birth<O> {
         self.word.load(O::LOOK) == LOOKED_OVER
     }
 
-    /// Has the first thread that comes do `repair`, and the others wait until it is done. A call from
-    /// inside of the repair goes on at once.
+    /// Has the first thread that comes do `repair`, and the others wait until it is done. A call from inside
+    /// of the repair goes on at once.
     pub fn look_over(&self, me: usize, repair: impl FnOnce()) {
         match self.word.compare_exchange(NEW, me, Ordering::Relaxed, Ordering::Relaxed) {
             Ok(_) => {

@@ -6,9 +6,9 @@
 //!
 //! Why a spin lock: its sections are a few hundred instructions, it is const, it never allocates, and the
 //! child of a fork can open it. Its word is its holder, so there is no instant at which a lock is taken and
-//! nobody knows by whom: a fork's child opens what threads held that it does not have, and leaves alone
-//! what its own thread holds, which a signal handler that forks may have interrupted. Never held across a
-//! system call that can block long.
+//! nobody knows by whom: a fork's child opens what threads held that it does not have, and leaves alone what
+//! its own thread holds, which a signal handler that forks may have interrupted. Never held across a system
+//! call that can block long.
 //!
 //! Edge RELEASE: unlock (Release) → lock (Acquire): what one section wrote, the next one sees.
 

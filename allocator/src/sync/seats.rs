@@ -7,17 +7,17 @@
 //!   0 ──take──► token, moving ──settle──► token ──hold──► token, moving ──leave──► 0
 //! ```
 //!
-//! A thread has a seat from one compare-exchange on until one store, so a fork copies a table in which
-//! every seat is somebody's or nobody's, and its child knows whose: no stack from which a thread may just
-//! have taken one, and not yet said so. The lowest vacant seat is taken first.
+//! A thread has a seat from one compare-exchange on until one store, so a fork copies a table in which every
+//! seat is somebody's or nobody's, and its child knows whose: no stack from which a thread may just have
+//! taken one, and not yet said so. The lowest vacant seat is taken first.
 //!
 //! A vacant bit may be set where a seat is taken already (the compare-exchange fails then, and the next is
 //! tried); where it is not set its thread is just leaving, and is about to set it. To set and clear bits
-//! twice does no harm, so whoever repairs the table may be the interrupted thread's own signal handler.
-//! While a thread is on its way in or out its seat is its own, but not to be used by such a handler.
+//! twice does no harm, so whoever repairs the table may be the interrupted thread's own signal handler. While
+//! a thread is on its way in or out its seat is its own, but not to be used by such a handler.
 //!
-//! Edge PARK: leave's store (Release) → take's compare-exchange (Acquire): who takes a seat sees all that
-//! its last owner did there.
+//! Edge PARK: leave's store (Release) → take's compare-exchange (Acquire): who takes a seat sees all that its
+//! last owner did there.
 
 use super::{AtomicU64, AtomicUsize, Ordering};
 
@@ -170,8 +170,8 @@ mod loom_models {
         }
     }
 
-    /// Two threads take a seat, work and leave it. Returns in how many executions a thread got the seat
-    /// that the other had left.
+    /// Two threads take a seat, work and leave it. Returns in how many executions a thread got the seat that
+    /// the other had left.
     fn explore<O: Orderings + Send + Sync + 'static>() -> usize {
         let met = std::sync::Arc::new(AtomicUsize::new(0));
         let seen = met.clone();

@@ -1,7 +1,7 @@
 //! What tells a thread from every other.
 
-/// A word that no other living thread has, even and never 0, and the same in the child of a fork: the
-/// thread pointer. A thread that ended may leave it to a later one.
+/// A word that no other living thread has, even and never 0, and the same in the child of a fork: the thread
+/// pointer. A thread that ended may leave it to a later one.
 #[cfg(all(target_arch = "x86_64", not(miri), not(loom)))]
 #[inline(always)]
 pub fn token() -> usize {

@@ -4,6 +4,7 @@ use std::alloc::{GlobalAlloc, Layout};
 
 use nix::sys::resource::{Resource, setrlimit};
 
+use super::c_api::{errno, posix_memalign, set_errno};
 use super::{KIB, MIB, get, put, touch};
 use crate::measure;
 
@@ -103,4 +104,27 @@ pub fn of_the_limit<A: GlobalAlloc>(alloc: &A) {
     setrlimit(Resource::RLIMIT_AS, limit as libc::rlim_t, limit as libc::rlim_t)
         .expect("a lower limit is allowed");
     refuse(alloc, &[limit + 1, 2 * limit, 100 * limit]);
+}
+
+/// At a limit `posix_memalign` says so by its result alone: errno and the caller's pointer stay as they were.
+pub fn errno_stays() {
+    let sentinel = std::ptr::without_provenance_mut(0x1234);
+    // The process's first request, and each later one.
+    let limit = (measure::address_space() + 64 * MIB) as libc::rlim_t;
+    setrlimit(Resource::RLIMIT_AS, limit, limit).expect("a lower limit is allowed");
+    for size in [10 * MIB, MIB, 200 * KIB, 40 * KIB, 5000, 100] {
+        for align in [8, 64, 4096] {
+            loop {
+                let mut block = sentinel;
+                set_errno(1234);
+                // SAFETY: the pointer is writable. What is got is not freed: it holds the memory.
+                let error = unsafe { posix_memalign(&mut block, align, size) };
+                assert_eq!(errno(), 1234, "{size} at {align}: {error}");
+                if error != 0 {
+                    assert_eq!((error, block), (libc::ENOMEM, sentinel), "{size} at {align}");
+                    break;
+                }
+            }
+        }
+    }
 }

@@ -56,8 +56,8 @@ functions! {
     open_memstream(text: *mut *mut u8, len: *mut size_t) -> *mut libc::FILE;
 }
 
-// SAFETY, for all cases: blocks are used within the size that was asked for, while they are live, and each is given
-// back once; streams are open while they are used.
+// SAFETY, for all cases: blocks are used within the size that was asked for, while they are live, and each is
+// given back once; streams are open while they are used.
 
 fn glibcs_names_lead_to_the_same_malloc() {
     unsafe {

@@ -34,7 +34,8 @@ macro_rules! table {
 }
 c_sized_cases!(table);
 
-// SAFETY, for all cases: blocks are live, and each is given back once, with the size that it was asked for with last.
+// SAFETY, for all cases: blocks are live, and each is given back once, with the size that it was asked for
+// with last.
 
 fn sized_frees_take_what_was_asked_for() {
     unsafe {
@@ -111,7 +112,8 @@ fn sized_frees_take_blocks_of_any_threshold() {
     }
 }
 
-/// With no memory left a block becomes smaller where it is, whatever its class; then it is freed with its new size.
+/// With no memory left a block becomes smaller where it is, whatever its class; then it is freed with its new
+/// size.
 pub fn without_memory() {
     const BLOCKS: usize = 100;
     const LARGE: usize = 30_000;

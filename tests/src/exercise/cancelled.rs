@@ -1,4 +1,5 @@
-//! A thread that is to be cancelled goes on through every function of the family: none is a cancellation point.
+//! A thread that is to be cancelled goes on through every function of the family: none is a cancellation
+//! point.
 #![expect(
     clippy::undocumented_unsafe_blocks,
     reason = "each call is as its manual asks, of blocks that are live"

@@ -16,9 +16,9 @@ const MORE: usize = 2;
 /// Of a thread. libc keeps 40 MiB of stacks of ended ones: more, and it frees what it made for some of them.
 const STACK: usize = 8 * MIB;
 
-/// Runs `work` in a thread for each of 0..`count`, all at once, and waits for their ends. They are detached: what libc
-/// has made for a thread it frees in that thread, behind its last destructor.
-pub(super) fn all_at_once<W: Fn(usize) + Sync>(count: usize, work: &W) {
+/// Runs `work` in a thread with a stack of so many bytes for each of 0..`count`, all at once, and waits for their ends.
+/// They are detached: what libc has made for a thread it frees in that thread, behind its last destructor.
+pub(super) fn all_at_once<W: Fn(usize) + Sync>(count: usize, stack: usize, work: &W) {
     extern "C" fn body<W: Fn(usize) + Sync>(argument: *mut libc::c_void) -> *mut libc::c_void {
         // SAFETY: a part of the table below, which lives until all have ended.
         let (work, barrier, one) = unsafe { &*argument.cast::<(&W, &Barrier, usize)>() };
@@ -34,7 +34,7 @@ pub(super) fn all_at_once<W: Fn(usize) + Sync>(count: usize, work: &W) {
         unsafe {
             let (mut thread, mut attributes) = (std::mem::zeroed(), std::mem::zeroed());
             assert_eq!(libc::pthread_attr_init(&mut attributes), 0);
-            assert_eq!(libc::pthread_attr_setstacksize(&mut attributes, STACK), 0);
+            assert_eq!(libc::pthread_attr_setstacksize(&mut attributes, stack), 0);
             assert_eq!(libc::pthread_attr_setdetachstate(&mut attributes, libc::PTHREAD_CREATE_DETACHED), 0);
             let argument: *const (&W, &Barrier, usize) = argument;
             let made = libc::pthread_create(&mut thread, &attributes, body::<W>, argument.cast_mut().cast());
@@ -69,10 +69,10 @@ pub fn only_free<A: GlobalAlloc + Sync>(alloc: &'static A, each: usize, at_once:
             blocks[k] = block.expose_provenance();
         }
         let blocks: &[usize] = &blocks;
-        all_at_once(at_once, &|one| {
-            for k in one * each..(one + 1) * each {
+        all_at_once(at_once, STACK, &|one| {
+            for (k, &block) in blocks.iter().enumerate().skip(one * each).take(each) {
                 // SAFETY: got above, given up here.
-                unsafe { put(alloc, std::ptr::with_exposed_provenance_mut(blocks[k]), size(k)) };
+                unsafe { put(alloc, std::ptr::with_exposed_provenance_mut(block), size(k)) };
             }
         });
         if round == rounds / 4 {
@@ -125,7 +125,7 @@ pub fn late_destructors<A: GlobalAlloc + Sync>(alloc: &'static A, first: usize, 
         let mut made: Vec<_> = (0..at_once).map(|_| Turn { round: 0, first, alloc }).collect();
         let turns: Vec<_> =
             made.iter_mut().map(|turn| std::ptr::from_mut(turn).expose_provenance()).collect();
-        all_at_once(at_once, &|one| set(std::ptr::with_exposed_provenance_mut(turns[one])));
+        all_at_once(at_once, STACK, &|one| set(std::ptr::with_exposed_provenance_mut(turns[one])));
     }
     assert_heaps(at_once + 1, "their destructors allocated");
 }

@@ -1,14 +1,15 @@
-//! Pointers at which no block begins, told to what resizes and measures, and sizes that no block was asked for with:
-//! each of these programs must be ended.
+//! Pointers at which no block begins, told to what resizes and measures, and sizes that no block was asked
+//! for with: each of these programs must be ended.
 #![expect(clippy::undocumented_unsafe_blocks, reason = "the calls are wrong: that is what is tested")]
 
+use std::alloc::{GlobalAlloc, Layout};
 use std::hint::black_box;
 
 use super::c_api::{
     aligned_alloc, free, free_aligned_sized, free_sized, malloc, malloc_trim, malloc_usable_size, realloc,
     reallocarray,
 };
-use super::{KIB, MIB};
+use super::{KIB, MIB, get};
 
 /// A slab's length, and what it starts at a multiple of.
 const SLAB: usize = 64 * KIB;
@@ -63,7 +64,8 @@ fn pointer(kind: &str, size: usize) -> *mut u8 {
 
 /// Hands `function` a wrong pointer.
 pub fn told(function: &str, kind: &str) {
-    for size in [64, 1000, 3000] {
+    // No power of two: behind the last block of a slab there is a rest.
+    for size in [48, 1000, 3000] {
         let pointer = black_box(pointer(kind, size));
         // A child for each size: the call must end it.
         let child = unsafe { libc::fork() };
@@ -112,4 +114,11 @@ pub fn sized(function: &str, kind: &str) {
             _ => panic!("no kind {kind}"),
         }
     }
+}
+
+/// Resizes what is no block by a Rust allocator: into a span, or into a mapping.
+pub fn resized<A: GlobalAlloc>(alloc: &A, size: usize) {
+    let wrong = black_box(get(alloc, size).wrapping_add(4096));
+    let layout = Layout::from_size_align(size, 8).expect("a layout");
+    black_box(unsafe { alloc.realloc(wrong, layout, size + size / 2) });
 }

@@ -1,10 +1,11 @@
 //! What is free in a heap's slabs, counted by looking: for `malloc_info`, which nobody waits for.
 
-use super::{Central, Site};
+use super::Central;
 use crate::os::Os;
 use crate::row::Row;
 use crate::size_class::CLASSES;
 use crate::slab::capacity;
+use crate::slab::site::Site;
 use crate::units::{GranuleIdx, SizeClass};
 
 /// Free blocks of each class, those that were never handed out included.
