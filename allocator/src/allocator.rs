@@ -8,6 +8,7 @@
 //!            └─ it does not ──────────► a large mapping, or nobody's
 //! ```
 
+mod examine;
 mod place;
 mod sizes;
 
@@ -23,7 +24,7 @@ use crate::os::Os;
 use crate::os::thread::ThreadWord;
 use crate::size_class;
 use crate::slab::Slab;
-use crate::units::{Bytes, GranuleIdx, Granules, Run, SizeClass};
+use crate::units::{Bytes, GranuleIdx, Granules, HeapId, Run, SizeClass};
 use core::ffi::c_void;
 use place::Place;
 use sizes::Sizes;
@@ -75,6 +76,7 @@ impl<O: Os> Allocator<O> {
     /// The slow path of a class: the fast path found no block in `heap`, or the thread has none. Then a heap
     /// of another serves.
     pub fn alloc_class(&self, heap: Option<&Heap>, class: SizeClass) -> Option<Allocated> {
+        let class = class.max(size_class::LEAST);
         let fresh = match heap {
             Some(heap) => heap.alloc_slow(&self.arena, class),
             None => self.registry.lender(class)?.lend(&self.arena, class),
@@ -125,32 +127,40 @@ impl<O: Os> Allocator<O> {
     /// # Safety
     /// `block` is a live block of this allocator, not null, given up by the caller.
     pub unsafe fn free_slow(&self, heap: Option<&Heap>, block: *mut u8) {
-        if heap.is_some_and(|heap| heap.follow_window(&self.arena) && heap.push(block)) {
-            return;
-        }
         match self.entry_of(block) {
-            // SAFETY: as the caller vouches.
-            None => unsafe {
-                if !self.large.free(&self.arena, block) {
-                    fatal::invalid_free(c"free(): invalid pointer");
-                }
-                self.arena.enforce_bound();
-            },
-            Some((granule, entry)) => {
-                if let Some((owner, class)) = entry.as_slab() {
-                    match heap {
-                        Some(heap) => heap.free_slow(&self.arena, &self.registry, entry, block),
-                        None => self.registry.heap(owner).receive_one(&self.arena, class, block),
-                    }
-                    self.relieve();
-                } else if let Some(len) = entry.as_span()
-                    && block.addr().is_multiple_of(GRANULE)
-                {
-                    self.free_span(Run { head: granule, len, zeroed: false });
-                } else {
-                    fatal::invalid_free(c"free(): invalid pointer");
-                }
+            Some((_, entry)) if let Some((owner, class)) = entry.as_slab() => {
+                self.free_small(heap, entry, owner, class, block);
             }
+            // SAFETY: as the caller vouches.
+            place => unsafe { self.free_big(place, block) },
+        }
+    }
+
+    /// Frees a block of a slab, of the entry `entry`.
+    #[inline]
+    fn free_small(&self, heap: Option<&Heap>, entry: Entry, owner: HeapId, class: SizeClass, block: *mut u8) {
+        match heap {
+            Some(heap) => heap.free_slow(&self.arena, &self.registry, entry, block),
+            None => self.registry.heap(owner).receive_one(&self.arena, class, block),
+        }
+        self.relieve();
+    }
+
+    /// Frees a span, which has a place in the arena, or a mapping.
+    ///
+    /// # Safety
+    /// As for `free_slow`.
+    unsafe fn free_big(&self, place: Option<(GranuleIdx, Entry)>, block: *mut u8) {
+        match place {
+            // SAFETY: as the caller vouches.
+            None if unsafe { self.large.free(&self.arena, block) } => self.arena.enforce_bound(),
+            Some((head, entry))
+                if let Some(len) = entry.as_span()
+                    && block.addr().is_multiple_of(GRANULE) =>
+            {
+                self.free_span(Run { head, len, zeroed: false });
+            }
+            _ => fatal::wrong_use(c"free(): invalid pointer", block),
         }
     }
 
@@ -178,9 +188,8 @@ impl<O: Os> Allocator<O> {
 
     /// Changes a block's size without copying it, where its class, span or mapping allows.
     ///
-    /// # Safety
-    /// The block that begins at the pointer, if one does, is the caller's; where it was resized the caller uses
-    /// the result in its stead.
+    /// # Safety The block that begins at the pointer, if one does, is the caller's; where it was resized the
+    /// caller uses the result in its stead.
     pub unsafe fn resize(&self, block: *mut u8, size: usize) -> Resized {
         let (head, len) = match self.place_of(block) {
             Place::Small(class) => return self.resize_small(block, class, size),

@@ -4,6 +4,9 @@ use crate::size_class::{self, ByClass, CLASSES};
 use crate::units::SizeClass;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
+/// C's functions are defined in the Rust program that the crate is linked into.
+pub const OVERRIDE: bool = cfg!(feature = "override");
+
 /// A granule: the unit of the arena and the length of a slab.
 pub const GRANULE_SHIFT: u32 = 16;
 pub const GRANULE: usize = 1 << GRANULE_SHIFT;
@@ -34,7 +37,8 @@ pub const MMAP_THRESHOLD: usize = 128 * 1024;
 pub const MMAP_THRESHOLD_MIN: usize = size_class::STEP_MAX + 1;
 pub const MMAP_THRESHOLD_MAX: usize = 32 << 20;
 
-/// No process has as many bytes of addresses unless it asks for a high one: x86-64 has 2^47, aarch64 up to 2^48.
+/// No process has as many bytes of addresses unless it asks for a high one: x86-64 has 2^47, aarch64 up to
+/// 2^48.
 pub const ADDRESSES: usize = 1 << 48;
 
 /// Dirty memory that is always allowed to stay (7 MiB: as much as leaves a freed process within the
@@ -90,6 +94,7 @@ pub const MAGAZINE_CAP: ByClass<u16> = {
     caps
 };
 
+const _: () = assert!(cfg!(target_endian = "little"), "words of two halves are read as these");
 const _: () = assert!(GROW_FIRST.is_multiple_of(GRANULE) && GROW_MAX.is_multiple_of(GRANULE));
 const _: () = assert!(GROW_MAX <= (BLOCK_GRANULES as usize) << GRANULE_SHIFT);
 const _: () = assert!(size_class::CLASS_MAX <= GRANULE);

@@ -5,6 +5,7 @@
 //! two stores.
 
 use crate::allocator::{Allocated, Resized, zeroed};
+use crate::config::OVERRIDE;
 use crate::heap::{EMPTY, Heap};
 use crate::os::linux::set_errno;
 use crate::os::thread::ThreadWord;
@@ -57,6 +58,8 @@ std::thread_local! {
 }
 
 impl ThreadWord for StdWord {
+    const SERVES_C: bool = OVERRIDE;
+
     #[inline(always)]
     fn get() -> *mut c_void {
         WORD.with(|word| word.get().cast_mut().cast())
@@ -89,7 +92,7 @@ unsafe impl GlobalAlloc for BrkMap {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         match size_class::of_aligned(layout.size(), layout.align()) {
             Some(class) => {
-                let block = process::current::<StdWord>().pop(class);
+                let block = process::current::<StdWord>().pop_inlined(class);
                 if block.is_null() { alloc_slow(class) } else { block }
             }
             None => alloc_big(layout.size(), layout.align()),
@@ -99,7 +102,7 @@ unsafe impl GlobalAlloc for BrkMap {
     #[inline]
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         if let Some(class) = size_class::of_aligned(layout.size(), layout.align())
-            && process::current::<StdWord>().push_class(class, block)
+            && process::current::<StdWord>().push_inlined(class, block)
         {
             return;
         }
@@ -110,7 +113,7 @@ unsafe impl GlobalAlloc for BrkMap {
     #[inline]
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         if let Some(class) = size_class::of_aligned(layout.size(), layout.align()) {
-            let block = process::current::<StdWord>().pop(class);
+            let block = process::current::<StdWord>().pop_inlined(class);
             if !block.is_null() {
                 // SAFETY: a block of this class is at least as long as the layout.
                 unsafe { block.write_bytes(0, layout.size()) };

@@ -12,6 +12,8 @@
 //!
 //! Lock order: a heap's lock, then the arena's. Never two heaps' locks at once.
 
+mod bin;
+mod look;
 pub mod magazine;
 pub mod owner;
 pub mod registry;
@@ -23,17 +25,21 @@ use crate::os::Os;
 use crate::row::Row;
 use crate::size_class::CLASSES;
 use crate::slab::central::{Central, Site};
+use crate::slab::noted::Noted;
+use crate::slab::stamp;
+use crate::slab::starts::Starts;
 use crate::sync::inbox::Inbox;
 use crate::sync::lock::Lock;
 use crate::units::{HeapId, SizeClass};
+use bin::{Bin, Inlined, Seen};
 use core::cell::Cell;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use magazine::{Bin, Magazine, Slots};
+use magazine::{Magazine, Slots};
 
 /// Laid out so that the fast paths of malloc and free touch this head and one bin.
 #[repr(C, align(64))]
 pub struct Heap {
-    /// First, so that a bin is at its class's multiple of 16 from the heap: no offset to add.
+    /// First, so that a bin is at its class's multiple of 32 from the heap: no offset to add.
     bins: [Bin; CLASSES],
     /// The arena's window as this heap last saw it: none for the heap of threads without one.
     window: Cell<Window>,
@@ -46,8 +52,10 @@ pub struct Heap {
 struct Owned {
     magazines: Row<Magazine, CLASSES>,
     slots: Cell<Slots>,
-    /// Set while the thread changes its lists in ways that a fork's copy could tear.
-    busy: Cell<bool>,
+    /// Set while the thread changes its lists in ways that a fork's copy could tear. Edge BUSY of `look`.
+    busy: AtomicBool,
+    /// C's free may be given blocks of this heap: those that were never handed out are stamped.
+    stamps: Cell<bool>,
     /// Used bytes at the last sweep of a sparse heap; see `judge_own`.
     swept_at: Cell<usize>,
     /// A heap that this thread sent blocks to since its last refill was sparse.
@@ -73,24 +81,25 @@ pub struct Shared {
 unsafe impl Sync for Heap {}
 
 /// The heap of threads that have none: nothing in it, nothing belongs to it. Never written to.
-pub static EMPTY: Heap = Heap::vacant(HeapId(0));
+pub static EMPTY: Heap = Heap::vacant();
 
 /// The heap of threads whose exit hook ran: the same, told apart by its address.
-pub static EXITED: Heap = Heap::vacant(HeapId(0));
+pub static EXITED: Heap = Heap::vacant();
 
 const RUNNING: u32 = 1;
 const PARKED: u32 = 2;
 
 impl Heap {
-    const fn vacant(id: HeapId) -> Self {
+    const fn vacant() -> Self {
         Heap {
             window: Cell::new(Window::NONE),
-            id,
+            id: HeapId(0),
             bins: [const { Bin::none() }; CLASSES],
             owned: Owned {
                 magazines: Row([const { Magazine::none() }; CLASSES]),
                 slots: Cell::new(Slots(core::ptr::null())),
-                busy: Cell::new(false),
+                busy: AtomicBool::new(false),
+                stamps: Cell::new(false),
                 swept_at: Cell::new(usize::MAX),
                 hurried: Cell::new(false),
                 exits: Cell::new(0),
@@ -112,9 +121,16 @@ impl Heap {
     /// as zero.
     unsafe fn create(at: *mut Heap, id: HeapId) {
         // SAFETY: as the caller vouches.
-        unsafe { at.write(Heap::vacant(id)) };
+        unsafe {
+            // Not by way of the stack, which may be a small one.
+            at.copy_from_nonoverlapping(&raw const EMPTY, 1);
+            (&raw mut (*at).id).write(id);
+        }
         // SAFETY: written a moment ago, and still this thread's alone.
-        let heap = unsafe { &*at };
+        let heap = unsafe { &mut *at };
+        for (class, bin) in (1..).map(SizeClass).zip(heap.bins.iter_mut().skip(1)) {
+            *bin = Bin::of(class);
+        }
         heap.owned.slots.set(Slots(at.wrapping_add(1).cast()));
         for class in (0..CLASSES as u8).map(SizeClass) {
             heap.close(class);
@@ -133,17 +149,24 @@ impl Heap {
     /// The fast path of malloc: a block of the class, or null where the slow path must run.
     #[inline(always)]
     pub fn pop(&self, class: SizeClass) -> *mut u8 {
-        self.bin(class).pop()
+        self.bin(class).pop::<Seen>()
     }
 
-    /// The fast path of free for a block whose class is known. False where the slow path must run, and
-    /// nothing was done.
+    /// The same for the Rust front.
     #[inline(always)]
-    pub fn push_class(&self, class: SizeClass, block: *mut u8) -> bool {
-        class < HOMING && self.bin(class).push(exposed(block))
+    pub fn pop_inlined(&self, class: SizeClass) -> *mut u8 {
+        self.bin(class).pop::<Inlined>()
     }
 
-    /// The fast path of free for any pointer: as `push_class`, with the class from the page map.
+    /// The fast path of the Rust front for a block whose class is known. False where the slow path must run,
+    /// and nothing was done.
+    #[inline(always)]
+    pub fn push_inlined(&self, class: SizeClass, block: *mut u8) -> bool {
+        class < HOMING && self.bin(class).push::<Inlined>(exposed(block))
+    }
+
+    /// The fast path of free for any pointer: what the page map says that it is. It takes only where a block
+    /// begins that was handed out and is not stamped as free, and stamps it.
     #[inline(always)]
     pub fn push(&self, block: *mut u8) -> bool {
         let window = self.window.get();
@@ -151,12 +174,23 @@ impl Heap {
         let Some(place) = window.place(block.addr()) else { return false };
         // SAFETY: inside the window.
         let entry = unsafe { window.map.get(place) };
-        if !entry.is_quick() {
+        // SAFETY: the low half of an entry is a multiple of a bin's size, below that of all bins, or YOUNG
+        // more: it leads from the first bin to one, and from the first test to that one's.
+        let (bin, starts) = unsafe {
+            let tests: *const Starts = self.bins.as_ptr().cast::<u8>().add(Bin::TESTS).cast();
+            (&*self.bins.as_ptr().byte_add(entry.bin_offset()), &*tests.byte_add(entry.test_offset()))
+        };
+        let block = exposed(block);
+        // SAFETY: as tested first, a block begins there.
+        if !starts.has(block.addr() as u16) || unsafe { stamp::is_on(block) } {
             return false;
         }
-        // SAFETY: the low half of a slab's entry is a multiple of a bin's size, below that of all bins.
-        let bin = unsafe { &*self.bins.as_ptr().byte_add(entry.bin_offset()) };
-        bin.push(exposed(block))
+        let taken = bin.push::<Seen>(block);
+        if taken {
+            // SAFETY: as above, and the program gave it up.
+            unsafe { stamp::put(block) };
+        }
+        taken
     }
 
     #[inline(always)]
@@ -178,8 +212,8 @@ impl Heap {
     }
 
     /// Where this heap's slabs are.
-    pub(crate) fn site<'a, O: Os>(&self, arena: &'a Arena<O>) -> Site<'a, O> {
-        Site { arena, geometry: arena.started(), window: arena.window(), heap: self.id }
+    pub(crate) fn site<'a, O: Os>(&self, arena: &'a Arena<O>, noted: &'a Noted) -> Site<'a, O> {
+        Site { arena, geometry: arena.started(), window: arena.window(), heap: self.id, noted }
     }
 
     fn is_parked(&self) -> bool {

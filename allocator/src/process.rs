@@ -53,6 +53,7 @@ pub fn current<W: ThreadWord>() -> &'static Heap {
 #[cold]
 #[inline(never)]
 pub fn alloc_class<W: ThreadWord>(class: SizeClass) -> Option<Allocated> {
+    let class = class.max(size_class::LEAST);
     let heap = ALLOCATOR.attach::<W>(on_new_heap::<W>);
     let block = current::<W>().pop(class);
     if !block.is_null() {
@@ -115,9 +116,25 @@ pub unsafe fn free_slow<W: ThreadWord>(block: *mut u8) {
     unsafe { ALLOCATOR.free_slow(heap, block) }
 }
 
+/// As `free_slow`, for C's free, which any pointer may be given.
+///
+/// # Safety
+/// As for `free_slow`, as far as that cannot be seen.
+#[cold]
+#[inline(never)]
+pub unsafe fn free_checked<W: ThreadWord>(block: *mut u8) {
+    if block.is_null() {
+        return;
+    }
+    let heap = ALLOCATOR.attach::<W>(on_new_heap::<W>);
+    // SAFETY: as the caller vouches.
+    unsafe { ALLOCATOR.free_checked(heap, block) }
+}
+
 /// A thread has its first heap, or one again.
 #[cold]
 fn on_new_heap<W: ThreadWord>(heap: &Heap) {
+    heap.set_stamps(W::SERVES_C);
     let (key, first) = {
         let mut key = EXIT_KEY.lock();
         let first = key.is_none();

@@ -1,11 +1,12 @@
 //! Whose functions the process's names of the family lead to.
 //!
-//! They are this library's where it was preloaded or linked. Not so where a program has a malloc of its own, where
-//! another library of the kind comes first, or where this one was only opened, beside libc's.
+//! They are this library's where it was preloaded or linked. Not so where a program has a malloc of its own,
+//! where another library of the kind comes first, or where this one was only opened, beside libc's.
 //!
-//! The loader searches the objects in their order, so it is this library's unless one that stands before it defines
-//! the name. What the loader wrote into this library's global offset table would not tell: where a program that is
-//! not position-independent takes a function's address, every object is told the program's own jump to the function.
+//! The loader searches the objects in their order, so it is this library's unless one that stands before it
+//! defines the name. What the loader wrote into this library's global offset table would not tell: where a
+//! program that is not position-independent takes a function's address, every object is told the program's
+//! own jump to the function.
 
 use crate::objects::{self, Dynamic, Object};
 use crate::symbols::Symbols;
@@ -35,8 +36,8 @@ const STRINGS: [&CStr; NAMES] = [
     c"mallinfo2",
 ];
 
-/// What was found out: a bit for each name that leads elsewhere, and the bits below. All in one word, so that whoever
-/// reads it has all of it; those who find it empty find out the same. Relaxed for that reason.
+/// What was found out: a bit for each name that leads elsewhere, and the bits below. All in one word, so that
+/// whoever reads it has all of it; those who find it empty find out the same. Relaxed for that reason.
 static FOUND: AtomicU32 = AtomicU32::new(0);
 
 /// It was found out.
@@ -74,7 +75,8 @@ fn look() -> u32 {
     if elsewhere & 1 << Name::Malloc as u32 == 0 {
         return elsewhere | IS_PROCESS_MALLOC;
     }
-    // Behind libc nobody comes here by a name: whoever does was given this library's function, and wants that.
+    // Behind libc nobody comes here by a name: whoever does was given this library's function, and wants
+    // that.
     if first_with(c"__libc_start_main").is_some() { 0 } else { elsewhere }
 }
 

@@ -1,9 +1,9 @@
 //! The objects that the loader has mapped, in the order in which it searches them for a name.
 //!
-//! Read from the list that debuggers read, without the loader's lock and without a call into it: who holds that lock
-//! may be waiting for malloc. What stands before this library in the list does not go while it is read: what the
-//! program was started with never goes, and while this library is being opened the loader is at work for the thread
-//! that reads.
+//! Read from the list that debuggers read, without the loader's lock and without a call into it: who holds
+//! that lock may be waiting for malloc. What stands before this library in the list does not go while it is
+//! read: what the program was started with never goes, and while this library is being opened the loader is
+//! at work for the thread that reads.
 
 use crate::symbols::{Hash, Symbol, Symbols};
 use core::ffi::{c_char, c_int};
@@ -48,8 +48,8 @@ unsafe fn entries(section: *const Dynamic) -> impl Iterator<Item = &'static Dyna
     (0..).map(move |at| unsafe { &*section.add(at) }).take_while(|entry| entry.tag != DT_NULL)
 }
 
-/// The objects that stand before the one with this dynamic section, the program first. None where that one is not
-/// listed: the list is of the program's own namespace.
+/// The objects that stand before the one with this dynamic section, the program first. None where that one is
+/// not listed: the list is of the program's own namespace.
 pub fn before(section: *const Dynamic) -> Option<impl Iterator<Item = &'static Object>> {
     let is_other = move |object: &&Object| !core::ptr::eq(object.dynamic, section);
     let first = first()?;
@@ -70,7 +70,8 @@ fn following(first: &'static Object) -> impl Iterator<Item = &'static Object> {
     core::iter::successors(Some(first), |object| unsafe { object.next.as_ref() })
 }
 
-/// The program's dynamic section, by the headers that the kernel tells of (or a loader that was run as a program).
+/// The program's dynamic section, by the headers that the kernel tells of (or a loader that was run as a
+/// program).
 fn program_section() -> Option<*const Dynamic> {
     // SAFETY: getauxval has no preconditions.
     let (at, count) = unsafe { (libc::getauxval(libc::AT_PHDR), libc::getauxval(libc::AT_PHNUM)) };

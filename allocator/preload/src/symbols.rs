@@ -1,5 +1,5 @@
-//! The symbols of a mapped object: its dynamic table, searched by name as the loader does (elf(5), and for the hash
-//! of GNU the loader's own sources: it is described nowhere else).
+//! The symbols of a mapped object: its dynamic table, searched by name as the loader does (elf(5), and for
+//! the hash of GNU the loader's own sources: it is described nowhere else).
 
 use core::ffi::{CStr, c_char, c_void};
 use core::ptr::NonNull;
@@ -21,8 +21,9 @@ const STT_GNU_IFUNC: u8 = 10;
 pub enum Hash {
     /// Counts of heads and of symbols; the heads; the next of each symbol.
     Old(*const u32),
-    /// Counts of heads, of symbols that are in no list, and of filter words, and a shift; the filter, 64 bits each;
-    /// the heads; from the first symbol in a list on, the hash of each, the lowest bit set at the end of a list.
+    /// Counts of heads, of symbols that are in no list, and of filter words, and a shift; the filter, 64 bits
+    /// each; the heads; from the first symbol in a list on, the hash of each, the lowest bit set at the end
+    /// of a list.
     Gnu(*const u32),
 }
 
@@ -47,7 +48,8 @@ impl Symbols {
         self.definition(name).is_some()
     }
 
-    /// Where the object has the function that it defines by a name. None too where it is chosen by another one.
+    /// Where the object has the function that it defines by a name. None too where it is chosen by another
+    /// one.
     pub fn function(&self, name: &CStr) -> Option<NonNull<c_void>> {
         let symbol = self.definition(name).filter(|symbol| symbol.info & 0xf != STT_GNU_IFUNC)?;
         NonNull::new((self.bias + symbol.value) as *mut c_void)
@@ -114,8 +116,8 @@ impl Symbols {
         None
     }
 
-    /// A symbol, if it defines the name. Where a program only takes a function's address, its symbol has one too, that
-    /// of the program's own jump to the function, but is of no section: no definition.
+    /// A symbol, if it defines the name. Where a program only takes a function's address, its symbol has one
+    /// too, that of the program's own jump to the function, but is of no section: no definition.
     ///
     /// # Safety
     /// The table has a symbol of this index.

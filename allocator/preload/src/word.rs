@@ -9,8 +9,8 @@ use brkmap_core::NO_HEAP_STATIC;
 use core::arch::{asm, global_asm};
 use core::ffi::c_void;
 
-// The initial value of the heap's word is the address of the empty heap: the loader relocates it in the template
-// from which each thread's storage is copied.
+// The initial value of the heap's word is the address of the empty heap: the loader relocates it in the
+// template from which each thread's storage is copied.
 global_asm!(
     ".pushsection .tdata,\"awT\",@progbits",
     ".balign 8",

@@ -1,8 +1,8 @@
 //! Which sizes a block may have been asked for with: what `free_sized` holds the caller's promise against.
 //!
-//! A block is of the class, the span or the mapping that its size gets. Where it came otherwise the process notes
-//! what it did, once, and from then on believes as much of every block: so nothing is kept for each, and a program
-//! that does none of it has every size of another class seen.
+//! A block is of the class, the span or the mapping that its size gets. Where it came otherwise the process
+//! notes what it did, once, and from then on believes as much of every block: so nothing is kept for each,
+//! and a program that does none of it has every size of another class seen.
 
 use super::Allocator;
 use super::place::Place;
@@ -26,8 +26,8 @@ pub enum Unlike {
     Refused = 8,
 }
 
-/// What of `Unlike` has happened so far. Relaxed: it was noted before the block was handed out, so whatever made
-/// the program hand the block over brought the note along.
+/// What of `Unlike` has happened so far. Relaxed: it was noted before the block was handed out, so whatever
+/// made the program hand the block over brought the note along.
 pub struct Sizes(AtomicU8);
 
 impl Sizes {
@@ -52,8 +52,8 @@ impl Sizes {
     }
 }
 
-/// The longest mapping for a block of so many bytes of pages: half as much again for whole huge pages, and an end
-/// that is not worth cutting off.
+/// The longest mapping for a block of so many bytes of pages: half as much again for whole huge pages, and an
+/// end that is not worth cutting off.
 fn most(pages: usize) -> usize {
     pages.saturating_mul(2).saturating_add(64 << 10)
 }
@@ -65,8 +65,8 @@ fn is_for_alignment(class: SizeClass, size: usize) -> bool {
 }
 
 impl<O: Os> Allocator<O> {
-    /// Whether the block that begins at a pointer may have been asked for with this size and alignment. None where
-    /// no block begins there.
+    /// Whether the block that begins at a pointer may have been asked for with this size and alignment. None
+    /// where no block begins there.
     pub fn may_have_size(&self, block: *mut u8, size: usize, align: usize) -> Option<bool> {
         let place = self.place_of(block);
         let usable = self.usable_at(place, block)?;

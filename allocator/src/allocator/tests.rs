@@ -4,6 +4,7 @@
 use super::*;
 use crate::arena::BreakMode;
 use crate::os::sim::{Call, Sim};
+use crate::slab::stamp;
 use proptest::prelude::*;
 
 mod growth;
@@ -38,7 +39,11 @@ impl Harness {
         let block = match size_class::of_aligned(size, align) {
             Some(class) => {
                 let block = heap.pop(class);
-                if block.is_null() { self.allocator.alloc_class(Some(heap), class)?.block } else { block }
+                let got = || self.allocator.alloc_class(Some(heap), class).map(|got| got.block);
+                let block = if block.is_null() { got()? } else { block };
+                // SAFETY: a block of a slab, and this test's.
+                unsafe { stamp::take_away(block) };
+                block
             }
             None => self.allocator.alloc_big(size, align)?.block,
         };
@@ -49,7 +54,7 @@ impl Harness {
     fn free(&self, heap: &Heap, block: *mut u8) {
         if !heap.push(block) {
             // SAFETY: the tests free what they hold, once.
-            unsafe { self.allocator.free_slow(Some(heap), block) };
+            unsafe { self.allocator.free_checked(Some(heap), block) };
         }
     }
 

@@ -58,8 +58,8 @@ macro_rules! export_c_api {
     };
 }
 
-/// Defines the other names that glibc has for functions of the family. Its own parts have called some of them, and
-/// programs that wrap malloc do: no block may reach another malloc's free by them.
+/// Defines the other names that glibc has for functions of the family. Its own parts have called some of
+/// them, and programs that wrap malloc do: no block may reach another malloc's free by them.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! export_glibc_names {

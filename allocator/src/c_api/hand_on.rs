@@ -10,9 +10,9 @@
 //!   mallinfo, mallinfo2             ► the other of the two
 //! ```
 //!
-//! A family that is made of this front's functions (a tracer that comes before us, by dlsym; a program's malloc over
-//! `__libc_malloc`) is none of another's: this front serves what it lacks, as libc's own malloc does. So it does
-//! where a family can serve in no way.
+//! A family that is made of this front's functions (a tracer that comes before us, by dlsym; a program's
+//! malloc over `__libc_malloc`) is none of another's: this front serves what it lacks, as libc's own malloc
+//! does. So it does where a family can serve in no way.
 
 use super::fail;
 use super::names::{Front, Name};
@@ -46,8 +46,8 @@ theirs! {
     mallinfo2_of: Mallinfo2() -> MallInfo2;
 }
 
-/// Somebody got blocks of this front though the names lead to another's family: that one is made of them. Relaxed: it
-/// stands alone.
+/// Somebody got blocks of this front though the names lead to another's family: that one is made of them.
+/// Relaxed: it stands alone.
 static IS_OURS_INSIDE: AtomicBool = AtomicBool::new(false);
 
 /// Somebody asked for this front's malloc, by whatever way.
@@ -57,8 +57,8 @@ pub fn note_request<F: Front>() {
     }
 }
 
-/// Runs `serve` where blocks are made and freed by another's functions, which lack `name`. None where they do not,
-/// or `serve` cannot.
+/// Runs `serve` where blocks are made and freed by another's functions, which lack `name`. None where they do
+/// not, or `serve` cannot.
 #[inline]
 fn for_family<F: Front, T>(name: Name, serve: impl FnOnce() -> Option<T>) -> Option<T> {
     if malloc::<F>().is_none() || free_of::<F>().is_none() || IS_OURS_INSIDE.load(Ordering::Relaxed) {
@@ -102,7 +102,8 @@ pub fn posix_memalign<F: Front>(align: usize, size: usize) -> Option<*mut c_void
 fn make_aligned<F: Front>(align: usize, size: usize) -> Option<*mut c_void> {
     // The least that `posix_memalign` takes.
     let align = align.max(size_of::<*mut c_void>());
-    // SAFETY: the alignment is a power of two and large enough for each; for `aligned_alloc` the size is a multiple.
+    // SAFETY: the alignment is a power of two and large enough for each; for `aligned_alloc` the size is a
+    // multiple.
     unsafe {
         if let Some(memalign) = memalign::<F>() {
             return Some(memalign(align, size));
@@ -134,8 +135,8 @@ pub unsafe fn realloc<F: Front>(block: *mut c_void, size: usize) -> Option<*mut 
             // SAFETY: no preconditions.
             return Some(unsafe { malloc(size) });
         }
-        // SAFETY: a live block of that family, which the caller gives up where it gets another; the new one is at
-        // least as long as what is copied.
+        // SAFETY: a live block of that family, which the caller gives up where it gets another; the new one
+        // is at least as long as what is copied.
         unsafe {
             let old = usable_of::<F>()?(block);
             let new = if size == 0 { null_mut() } else { malloc(size) };

@@ -1,5 +1,5 @@
-//! `malloc_info`: the figures as XML of glibc's shape, for a stream of the caller's. A `heap` is a thread's, its
-//! `sizes` are the blocks that lie free in its slabs; what threads have at hand counts as in use.
+//! `malloc_info`: the figures as XML of glibc's shape, for a stream of the caller's. A `heap` is a thread's,
+//! its `sizes` are the blocks that lie free in its slabs; what threads have at hand counts as in use.
 
 use super::text::Text;
 use crate::heap::Heap;

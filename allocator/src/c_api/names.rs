@@ -1,7 +1,7 @@
 //! What the process's names of the family lead to: not to this front, where somebody defines them before it.
 //!
-//! A program may have a malloc of its own, or another library of the kind comes first. What that one defines is
-//! never called here; what it lacks is, with blocks that are its.
+//! A program may have a malloc of its own, or another library of the kind comes first. What that one defines
+//! is never called here; what it lacks is, with blocks that are its.
 
 use crate::os::thread::ThreadWord;
 use core::ffi::c_void;
@@ -39,8 +39,8 @@ pub trait Front: ThreadWord {
         None
     }
 
-    /// Makes the call unless this thread is inside of such a call: then what was called is made of this front's
-    /// functions, and came back here.
+    /// Makes the call unless this thread is inside of such a call: then what was called is made of this
+    /// front's functions, and came back here.
     fn outside<T>(_: impl FnOnce() -> T) -> Option<T> {
         None
     }

@@ -1,5 +1,5 @@
-//! The figures in the ways of malloc's family: `mallinfo` and `mallinfo2` as structs, `malloc_stats` as text on
-//! standard error.
+//! The figures in the ways of malloc's family: `mallinfo` and `mallinfo2` as structs, `malloc_stats` as text
+//! on standard error.
 
 use super::hand_on;
 use super::names::Front;

@@ -46,8 +46,8 @@ impl<const N: usize> Text<N> {
         }
     }
 
-    /// Writes it to standard error, by a system call of its own: libc's `write` is a point where the thread may be
-    /// cancelled.
+    /// Writes it to standard error, by a system call of its own: libc's `write` is a point where the thread
+    /// may be cancelled.
     pub fn to_stderr(&self) {
         let mut rest = self.bytes();
         while !rest.is_empty() {

@@ -145,6 +145,11 @@ impl Registry {
         self.count.load(Ordering::Acquire)
     }
 
+    /// Whether something is true of one of them.
+    pub fn any(&self, mut is: impl FnMut(&Heap) -> bool) -> bool {
+        (1..=self.count()).any(|id| is(self.heap(HeapId(id))))
+    }
+
     pub fn for_each(&self, mut f: impl FnMut(&Heap)) {
         for id in 1..=self.count() {
             f(self.heap(HeapId(id)));

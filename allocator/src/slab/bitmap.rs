@@ -36,6 +36,7 @@ impl Bitmap {
         new
     }
 
+    /// Whether a bit is set, of those below `BITS`.
     pub fn contains(&self, at: usize) -> bool {
         self.words[at / 64] & 1 << (at % 64) != 0
     }
@@ -107,6 +108,7 @@ mod tests {
             for (more, count) in steps {
                 let more: Vec<usize> = more.into_iter().filter(|&at| set.insert(at)).collect();
                 prop_assert!(insert(&mut bitmap, &more));
+                prop_assert!((0..BITS).all(|at| bitmap.contains(at) == set.contains(&at)));
                 let expected: Vec<usize> = set.iter().copied().take(count).collect();
                 prop_assert_eq!(&lowest(&mut bitmap, count), &expected);
                 set.retain(|at| !expected.contains(at));

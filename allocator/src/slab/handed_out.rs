@@ -21,7 +21,8 @@ impl HandedOut<'_> {
     /// # Safety
     /// The granule is a slab's.
     pub unsafe fn of<'a>(geometry: &Geometry, granule: GranuleIdx) -> HandedOut<'a> {
-        // SAFETY: as the caller vouches; the record ends with the mark, which no reference to the `Slab` covers.
+        // SAFETY: as the caller vouches; the record ends with the mark, which no reference to the `Slab`
+        // covers.
         HandedOut(unsafe { AtomicU16::from_ptr(geometry.record(granule).byte_add(AT).cast()) })
     }
 
@@ -30,9 +31,13 @@ impl HandedOut<'_> {
         self.0.store(carved, Ordering::Relaxed);
     }
 
+    pub fn count(&self) -> u16 {
+        // Relaxed: as above.
+        self.0.load(Ordering::Relaxed)
+    }
+
     /// Whether the block of this index was ever handed out.
     pub fn is_above(&self, index: usize) -> bool {
-        // Relaxed: as above.
-        index < self.0.load(Ordering::Relaxed) as usize
+        index < self.count() as usize
     }
 }

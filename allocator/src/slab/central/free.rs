@@ -16,8 +16,8 @@ impl Central {
         for class in (0..CLASSES as u8).map(SizeClass) {
             let mut next = self.classes[class.0 as usize].first;
             while let Some(granule) = next.checked_sub(1) {
-                // SAFETY: a listed slab of this heap, whose lock is held: the caller has the `Central`. It is read
-                // only, and no other reference is alive.
+                // SAFETY: a listed slab of this heap, whose lock is held: the caller has the `Central`. It is
+                // read only, and no other reference is alive.
                 let slab = unsafe { site.slab(GranuleIdx(granule)) };
                 free[class.0 as usize] += (capacity(class) - slab.used) as usize;
                 next = slab.next;

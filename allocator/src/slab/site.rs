@@ -1,0 +1,88 @@
+//! Where an operation on a heap's slabs takes place.
+
+use super::noted::Noted;
+use super::{Slab, index_of};
+use crate::arena::page_map::Entry;
+use crate::arena::{Arena, Geometry, Window};
+use crate::config::GRANULE;
+use crate::os::Os;
+use crate::slab::handed_out::HandedOut;
+use crate::units::{GranuleIdx, HeapId, SizeClass};
+
+/// Where a heap's slabs are and whose they are: what every operation here needs.
+pub struct Site<'a, O: Os> {
+    pub arena: &'a Arena<O>,
+    pub geometry: Geometry,
+    /// The newest window: most blocks are in it.
+    pub window: Window,
+    pub heap: HeapId,
+    pub noted: &'a Noted,
+}
+
+impl<O: Os> Site<'_, O> {
+    /// The same operation at another heap's slabs.
+    pub fn of(&self, heap: HeapId) -> Self {
+        Site { heap, ..*self }
+    }
+
+    /// The link that stands for a block in an inbox: its distance from the arena's origin, in the smallest
+    /// block's units, plus one.
+    #[inline]
+    pub fn link(&self, block: *mut u8) -> u64 {
+        self.geometry.distance_of(block.addr()) as u64 / 16 + 1
+    }
+
+    #[inline]
+    pub fn block(&self, link: u64) -> *mut u8 {
+        self.geometry.at_distance((link - 1) as usize * 16)
+    }
+
+    #[inline]
+    pub fn granule_of(&self, block: *mut u8) -> GranuleIdx {
+        self.geometry.granule_of(block.addr())
+    }
+
+    /// The page-map entry at an address; of a slab, that of a grown one.
+    #[inline]
+    pub fn entry_of(&self, block: *mut u8) -> Entry {
+        let entry = match self.window.place(block.addr()) {
+            // SAFETY: inside the window.
+            Some(place) => unsafe { self.window.map.get(place) },
+            None => self.arena.entry_elsewhere(self.geometry, block.addr()),
+        };
+        entry.grown()
+    }
+
+    /// The class of the block of this heap's that begins at an address, of any address. None where none does.
+    #[inline]
+    pub fn class_at(&self, block: *mut u8) -> Option<SizeClass> {
+        let (heap, class) = self.entry_of(block).as_slab()?;
+        (heap == self.heap && index_of(class, block.addr() % GRANULE).is_some()).then_some(class)
+    }
+
+    /// What no program has by accident: where the arena is. It seals what lies in free blocks.
+    #[inline]
+    pub fn secret(&self) -> u64 {
+        let origin = self.geometry.addr_of(GranuleIdx(0)) as u64;
+        (origin ^ 0x9E37_79B9_7F4A_7C15).wrapping_mul(0xD6E8_FEB8_6659_FD93)
+    }
+
+    /// The record of a slab of this heap.
+    ///
+    /// # Safety
+    /// The granule is a slab of this heap, whose lock the caller holds for as long as it uses the
+    /// reference; no other reference to the record is alive.
+    pub(super) unsafe fn slab<'s>(&self, granule: GranuleIdx) -> &'s mut Slab {
+        // SAFETY: as the caller vouches. Whatever `central` wrote there, and zeros, are a record.
+        unsafe { &mut *self.geometry.record(granule).cast() }
+    }
+
+    /// Says how many blocks of a slab were handed out so far.
+    ///
+    /// # Safety
+    /// As for `slab`.
+    pub(super) unsafe fn mark(&self, granule: GranuleIdx, carved: u16) {
+        // SAFETY: as the caller vouches.
+        unsafe { HandedOut::of(&self.geometry, granule) }.set(carved);
+    }
+}
