@@ -146,3 +146,6 @@ impl Parcel {
         self.torn
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -162,12 +162,13 @@ impl Bundles {
     pub fn unpack(&mut self, places: &[Slot]) -> (usize, Option<*mut u8>) {
         let mut rest = places;
         while self.gone < self.here {
-            let (these, behind) = split_or_end(rest, rest.len().min(self.here - 1 - self.gone));
+            let these;
+            (these, rest) = split_or_end(rest, rest.len().min(self.here - 1 - self.gone));
             let others = distances(&self.words).iter().skip(1 + self.gone);
             these.iter().zip(others).for_each(|(place, &other)| place.set(self.leaf.block(other)));
             self.gone += these.len();
             // The leaf goes last.
-            let Some((place, behind)) = behind.split_first() else { break };
+            let Some((place, behind)) = rest.split_first() else { break };
             place.set(self.leaf.0);
             (self.gone, rest) = (self.here, behind);
             if self.left > 0 {
