@@ -13,7 +13,7 @@ use core::ffi::CStr;
 
 /// What a pointer into a slab is, for all that can be found.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Standing {
+pub(super) enum Standing {
     /// A block that is with the program.
     Out,
     Free,
@@ -59,7 +59,13 @@ impl<O: Os> Allocator<O> {
     }
 
     #[inline]
-    fn standing(&self, heap: Option<&Heap>, granule: GranuleIdx, entry: Entry, block: *mut u8) -> Standing {
+    pub(super) fn standing(
+        &self,
+        heap: Option<&Heap>,
+        granule: GranuleIdx,
+        entry: Entry,
+        block: *mut u8,
+    ) -> Standing {
         let Some((owner, class)) = entry.as_slab() else { return Standing::Never };
         let Some(index) = index_of(class, block.addr() % GRANULE) else { return Standing::Never };
         if entry.is_young() && !heap.is_some_and(|heap| heap.knows(class, index)) {

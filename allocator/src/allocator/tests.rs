@@ -12,6 +12,7 @@ mod magazines;
 mod places;
 mod recycled;
 mod refusals;
+mod standing;
 
 /// The two halves of an allocator with one heap for the test's thread.
 struct Harness {

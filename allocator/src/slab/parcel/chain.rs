@@ -54,7 +54,7 @@ pub struct Chain {
 }
 
 impl Chain {
-    /// None where the first two blocks are not what they were.
+    /// None where the first block names what is none.
     ///
     /// # Safety
     /// A block of `class` begins at `head`. If a parcel of `count` blocks of it does, it is the caller's.
@@ -64,15 +64,20 @@ impl Chain {
         head: *mut u8,
         count: usize,
     ) -> Option<Chain> {
-        let (secret, block) = (site.secret(), Leaf(head));
-        let mut chain = Chain { secret, block, next: 0, left: count };
-        if count == 1 {
-            return Some(chain);
-        }
         // SAFETY: as the caller vouches.
-        chain.next = unsafe { block.at::<Distance>(stamp::AT + size_of::<u32>()).read() };
+        let chain = unsafe { Chain::known(site.secret(), head, count) };
         // What it names has to be looked at before it is read there whether that is right.
-        (site.class_at(block.block(chain.next)) == Some(class)).then_some(chain)
+        let next = chain.block.block(chain.next);
+        (count == 1 || site.class_at(next) == Some(class)).then_some(chain)
+    }
+
+    /// # Safety
+    /// As for `open`, and what the first block names is one.
+    pub unsafe fn known(secret: u64, head: *mut u8, count: usize) -> Chain {
+        let block = Leaf(head);
+        // SAFETY: as the caller vouches.
+        let next = unsafe { block.at::<Distance>(stamp::AT + size_of::<u32>()).read() };
+        Chain { secret, block, next, left: count }
     }
 
     /// Puts the next blocks into places, as long as there are both. How many, and the block where it ends
