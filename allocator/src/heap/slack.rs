@@ -11,6 +11,7 @@ use crate::arena::Arena;
 use crate::config::{GRANULE, SLACK_FROM, SLACK_MAX, SPARSE_BYTES};
 use crate::os::Os;
 use crate::slab::central::Central;
+use crate::slab::noted::Noted;
 use crate::slab::round::Batch;
 use crate::slab::site::Site;
 use crate::slab::slack::Worth;
@@ -57,7 +58,8 @@ impl Heap {
 
     /// The same, with `meanwhile` done each time that slabs are away and the lock is open.
     pub fn purge_pages_while<O: Os>(&self, arena: &Arena<O>, mut meanwhile: impl FnMut()) -> bool {
-        let site = self.site(arena);
+        let noted = Noted::nothing();
+        let site = self.site(arena, &noted);
         // A slab of one page has none that is free beside a block.
         if site.page() >= GRANULE || !self.shared.central.lock().start_round() {
             return false;
@@ -78,7 +80,8 @@ impl Heap {
     /// What a fork's copy has of a thread that purges pages.
     #[cfg(test)]
     pub fn leave_pages_away<O: Os>(&self, arena: &Arena<O>) {
-        let (site, mut central) = (self.site(arena), self.shared.central.lock());
+        let noted = Noted::nothing();
+        let (site, mut central) = (self.site(arena, &noted), self.shared.central.lock());
         assert!(central.start_round() && central.next_batch(&site, &mut Batch::new()));
     }
 }
