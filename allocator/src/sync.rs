@@ -5,6 +5,7 @@
 //! can replace its atomics and explore every interleaving.
 
 pub mod appended;
+pub mod held;
 pub mod id_stack;
 pub mod inbox;
 pub mod lock;
