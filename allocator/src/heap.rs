@@ -58,7 +58,8 @@ pub struct Heap {
 struct Owned {
     magazines: Row<Magazine, CLASSES>,
     slots: Cell<Slots>,
-    /// Set while the thread changes its lists in ways that a fork's copy could tear. Edge BUSY of `look`.
+    /// Set while the thread changes its lists in ways that a fork's copy could tear. Edge BUSY of
+    /// `sync/held.rs`.
     busy: AtomicBool,
     /// C's free may be given blocks of this heap: those that were never handed out are stamped.
     stamps: Cell<bool>,

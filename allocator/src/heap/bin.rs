@@ -5,13 +5,14 @@
 //! themselves are not touched here: one that is cold stays so until somebody uses it, and a fresh one has no
 //! page until then.
 //!
-//! Edge HELD: a block's slot, then the top (Release) → top (Acquire), then the slots below it: who looks into
-//! another thread's magazine (`heap/look.rs`) sees of every push the block that it brought.
+//! Edge HELD of `sync/held.rs`: who looks into another thread's magazine (`heap/look.rs`) sees of every push
+//! below the top the block that it brought.
 
 use crate::arena::page_map::{BIN, YOUNG};
 use crate::config::{HOMING, MAGAZINE_MAX};
 use crate::slab::slot::Slot;
 use crate::slab::starts::{Starts, capacity};
+use crate::sync::held::{Orderings, Strong};
 use crate::units::SizeClass;
 use core::cell::Cell;
 use core::sync::atomic::{AtomicPtr, Ordering, compiler_fence};
@@ -36,9 +37,9 @@ const _: () = assert!(core::mem::offset_of!(Bin, young) == Bin::TESTS + YOUNG);
 /// How a bin's own thread touches its words.
 pub trait Touch {
     fn load<T>(word: &AtomicPtr<T>) -> *mut T;
-    fn store<T>(word: &AtomicPtr<T>, value: *mut T);
-    /// As `store`, behind what was stored before.
-    fn publish<T>(word: &AtomicPtr<T>, value: *mut T);
+    fn set_slot(slot: &Slot, block: *mut u8);
+    fn raise(top: &AtomicPtr<Slot>, slot: *mut Slot);
+    fn lower(top: &AtomicPtr<Slot>, slot: *mut Slot);
 }
 
 /// As words that other threads may read.
@@ -52,15 +53,20 @@ impl Touch for Seen {
     }
 
     #[inline(always)]
-    fn store<T>(word: &AtomicPtr<T>, value: *mut T) {
-        // Relaxed: a slot, which `publish` publishes, or a top that fell, below which all is as it was.
-        word.store(value, Ordering::Relaxed);
+    fn set_slot(slot: &Slot, block: *mut u8) {
+        slot.set(block);
     }
 
     #[inline(always)]
-    fn publish<T>(word: &AtomicPtr<T>, value: *mut T) {
-        // HELD (Release).
-        word.store(value, Ordering::Release);
+    fn raise(top: &AtomicPtr<Slot>, slot: *mut Slot) {
+        // HELD.
+        top.store(slot, Strong::RAISE);
+    }
+
+    #[inline(always)]
+    fn lower(top: &AtomicPtr<Slot>, slot: *mut Slot) {
+        // HELD.
+        top.store(slot, Strong::LOWER);
     }
 }
 
@@ -78,16 +84,22 @@ impl Touch for Inlined {
     }
 
     #[inline(always)]
-    fn store<T>(word: &AtomicPtr<T>, value: *mut T) {
+    fn set_slot(slot: &Slot, block: *mut u8) {
         // SAFETY: as above.
-        unsafe { word.as_ptr().write(value) }
+        unsafe { slot.0.as_ptr().write(block) }
     }
 
     #[inline(always)]
-    fn publish<T>(word: &AtomicPtr<T>, value: *mut T) {
+    fn raise(top: &AtomicPtr<Slot>, slot: *mut Slot) {
         // A fork may copy a magazine between any two stores.
         compiler_fence(Ordering::Release);
-        Self::store(word, value);
+        Self::lower(top, slot);
+    }
+
+    #[inline(always)]
+    fn lower(top: &AtomicPtr<Slot>, slot: *mut Slot) {
+        // SAFETY: as above.
+        unsafe { top.as_ptr().write(slot) }
     }
 }
 
@@ -120,7 +132,7 @@ impl Bin {
         let block = T::load(unsafe { &(*top).0 });
         if !block.is_null() {
             // SAFETY: only the slot at the base is null, so there is one below.
-            T::store(&self.top, unsafe { top.sub(1) });
+            T::lower(&self.top, unsafe { top.sub(1) });
         }
         block
     }
@@ -135,8 +147,8 @@ impl Bin {
         // SAFETY: below the limit there is a slot above the top.
         let slot = unsafe { top.add(1) };
         // SAFETY: as above.
-        T::store(unsafe { &(*slot).0 }, block);
-        T::publish(&self.top, slot);
+        T::set_slot(unsafe { &*slot }, block);
+        T::raise(&self.top, slot);
         true
     }
 
@@ -146,13 +158,13 @@ impl Bin {
     }
 
     pub fn set_top(&self, slot: *const Slot) {
-        Seen::publish(&self.top, slot.cast_mut());
+        Seen::raise(&self.top, slot.cast_mut());
     }
 
     /// Whether the magazine has a block. Any thread may ask.
     pub fn has(&self, block: *mut u8) -> bool {
-        // HELD (Acquire).
-        let mut slot = self.top.load(Ordering::Acquire).cast_const();
+        // HELD.
+        let mut slot = self.top.load(Strong::LOOK).cast_const();
         for _ in 0..MAGAZINE_MAX {
             // SAFETY: the top is a slot of this magazine or the null below them, which ends the way down.
             // Slots stay where they are when a magazine moves to others.

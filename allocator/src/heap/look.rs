@@ -4,27 +4,21 @@
 //! sure. What is not found may be in the hands of a thread that is moving it this moment, or was lost to a
 //! fork: it counts as not free, and a free of it as the first one.
 //!
-//! Nothing is found that is with the program. A block that left a magazine by a pop is above its top for
-//! whoever got it since (edge HELD of `heap/bin.rs`). One that was sent home stands in the magazine a while
-//! longer, so a heap whose thread is in a slow path is not looked into.
-//!
-//! Edge BUSY: end of a slow path (Release) → look (Acquire): who sees a thread out of the slow path that sent
-//! a block home sees that the block has left the magazine. Who got the block since sees the thread in it, or
-//! out of it, by the edges that brought the block.
+//! Nothing is found that is with the program: edges HELD and BUSY of `sync/held.rs`.
 
 use super::Heap;
 use crate::arena::Arena;
 use crate::config::HOMING;
 use crate::os::Os;
 use crate::slab::noted::Noted;
+use crate::sync::held::{Orderings, Strong};
 use crate::units::SizeClass;
-use core::sync::atomic::Ordering;
 
 impl Heap {
     /// Whether a block is in this thread's magazine of its class. Any thread may ask.
     pub fn has_at_hand(&self, class: SizeClass, block: *mut u8) -> bool {
-        // BUSY (Acquire).
-        !self.owned.busy.load(Ordering::Acquire) && self.bin(class).has(block)
+        // BUSY.
+        !self.owned.busy.load(Strong::ASK) && self.bin(class).has(block)
     }
 
     /// Whether a block of this heap is at home: in its slab, or on its way there.

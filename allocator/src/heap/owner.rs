@@ -16,6 +16,7 @@ use crate::slab::noted::Noted;
 use crate::slab::site::Site;
 use crate::slab::slot::Slot;
 use crate::slab::stamp;
+use crate::sync::held::{Orderings, Strong};
 use crate::units::SizeClass;
 use core::sync::atomic::{Ordering, compiler_fence, fence};
 
@@ -291,8 +292,8 @@ impl Heap {
         compiler_fence(Ordering::SeqCst);
         let result = f();
         compiler_fence(Ordering::SeqCst);
-        // BUSY (Release).
-        self.owned.busy.store(false, Ordering::Release);
+        // BUSY.
+        self.owned.busy.store(false, Strong::DONE);
         result
     }
 }

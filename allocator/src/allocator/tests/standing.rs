@@ -160,7 +160,8 @@ fn no_entry_but_a_slabs_leads_to_a_bin_that_takes() {
     harness.free(heap, span);
 }
 
-/// A block that is out is not found at hand of the thread that handed it out, whatever that one does meanwhile.
+/// A block that is out is not found at hand of the thread that handed it out, whatever that one does
+/// meanwhile.
 #[test]
 fn a_block_that_is_out_is_not_found_in_a_magazine_that_moves() {
     let (rounds, turns) = if cfg!(miri) { (4, 4) } else { (2000, 20) };
