@@ -246,7 +246,9 @@ impl<O: Os> Allocator<O> {
         Resized::To(block)
     }
 
-    fn resize_small(&self, block: *mut u8, class: SizeClass, size: usize) -> Resized {
+    /// The same for a block of a class.
+    #[inline]
+    pub fn resize_small(&self, block: *mut u8, class: SizeClass, size: usize) -> Resized {
         let usable = size_class::bytes(class);
         if size > usable {
             return Resized::Copy { usable };

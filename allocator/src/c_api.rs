@@ -168,9 +168,15 @@ pub unsafe fn realloc<F: Front>(block: *mut c_void, size: usize) -> *mut c_void 
     if size > ADDRESSES {
         return fail(libc::ENOMEM);
     }
-    ALLOCATOR.refuse_freed(block.cast(), c"realloc(): the block was freed");
-    // SAFETY: as the caller vouches.
-    let usable = match unsafe { process::resize::<F>(block.cast(), size) } {
+    let resized = match process::current::<F>().class_of(block.cast()) {
+        Some(class) => ALLOCATOR.resize_small(block.cast(), class, size),
+        None => {
+            ALLOCATOR.refuse_freed(block.cast(), c"realloc(): the block was freed");
+            // SAFETY: as the caller vouches.
+            unsafe { process::resize::<F>(block.cast(), size) }
+        }
+    };
+    let usable = match resized {
         Resized::To(same) => return same.cast(),
         Resized::Copy { usable } => usable,
         // SAFETY: as the caller vouches.

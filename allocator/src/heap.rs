@@ -23,6 +23,7 @@ pub mod registry;
 mod remote;
 mod slack;
 
+use crate::arena::page_map::Entry;
 use crate::arena::{Arena, Window};
 use crate::config::HOMING;
 use crate::os::Os;
@@ -186,26 +187,39 @@ impl Heap {
         class < HOMING && self.bin(class).push::<Inlined>(exposed(block))
     }
 
+    /// The entry of any pointer, if the page map and this heap's tests say that a small block begins there
+    /// which was handed out, and is not stamped as free. The same as a pointer of the arena's.
+    #[inline(always)]
+    fn small(&self, block: *mut u8) -> Option<(Entry, *mut u8)> {
+        let window = self.window.get();
+        // Null and most large mappings lie outside, and so does everything for the empty heap.
+        let place = window.place(block.addr())?;
+        // SAFETY: inside the window.
+        let entry = unsafe { window.map.get(place) };
+        // SAFETY: the low half of an entry is a multiple of a bin's size, below that of all bins, or YOUNG
+        // more: it leads from the first test to that of a bin.
+        let starts = unsafe {
+            let tests: *const Starts = self.bins.as_ptr().cast::<u8>().add(Bin::TESTS).cast();
+            &*tests.byte_add(entry.test_offset())
+        };
+        let block = exposed(block);
+        // SAFETY: as tested first, a block begins there.
+        (starts.has(block.addr() as u16) && !unsafe { stamp::is_on(block) }).then_some((entry, block))
+    }
+
+    /// The class of a small block that is with the program; None where that is not known at once.
+    #[inline(always)]
+    pub fn class_of(&self, block: *mut u8) -> Option<SizeClass> {
+        self.small(block).map(|(entry, _)| entry.class())
+    }
+
     /// The fast path of free for any pointer: what the page map says that it is. It takes only where a block
     /// begins that was handed out and is not stamped as free, and stamps it.
     #[inline(always)]
     pub fn push(&self, block: *mut u8) -> bool {
-        let window = self.window.get();
-        // Null and most large mappings lie outside, and so does everything for the empty heap.
-        let Some(place) = window.place(block.addr()) else { return false };
-        // SAFETY: inside the window.
-        let entry = unsafe { window.map.get(place) };
-        // SAFETY: the low half of an entry is a multiple of a bin's size, below that of all bins, or YOUNG
-        // more: it leads from the first bin to one, and from the first test to that one's.
-        let (bin, starts) = unsafe {
-            let tests: *const Starts = self.bins.as_ptr().cast::<u8>().add(Bin::TESTS).cast();
-            (&*self.bins.as_ptr().byte_add(entry.bin_offset()), &*tests.byte_add(entry.test_offset()))
-        };
-        let block = exposed(block);
-        // SAFETY: as tested first, a block begins there.
-        if !starts.has(block.addr() as u16) || unsafe { stamp::is_on(block) } {
-            return false;
-        }
+        let Some((entry, block)) = self.small(block) else { return false };
+        // SAFETY: as in `small`: the low half of an entry leads from the first bin to one.
+        let bin = unsafe { &*self.bins.as_ptr().byte_add(entry.bin_offset()) };
         let taken = bin.push::<Seen>(block);
         if taken {
             // SAFETY: as above, and the program gave it up.
