@@ -9,6 +9,7 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 use proptest::prelude::*;
 
 mod at_hand;
+mod children;
 mod growth;
 mod magazines;
 mod places;
@@ -16,6 +17,7 @@ mod recycled;
 mod refusals;
 mod sparse;
 mod standing;
+mod threads;
 
 /// An allocator over the simulated system, and the tokens of the threads that its heaps are for.
 struct Harness {
@@ -45,13 +47,13 @@ impl Harness {
         Harness { allocator: Allocator::new(os, tables()), tokens: AtomicUsize::new(0) }
     }
 
-    /// A heap for one thread more.
+    /// A heap for one thread more. Tokens are even.
     fn heap(&self) -> &Heap {
         self.claim().expect("memory for a heap")
     }
 
     fn claim(&self) -> Option<&Heap> {
-        let token = self.tokens.fetch_add(1, Ordering::Relaxed) + 1;
+        let token = self.tokens.fetch_add(2, Ordering::Relaxed) + 2;
         self.allocator.registry.claim(&self.allocator.arena, token)
     }
 

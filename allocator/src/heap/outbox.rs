@@ -146,4 +146,13 @@ impl Outboxes {
     pub fn is_mine(&self) -> bool {
         self.0.0.iter().any(|outbox| outbox.held.is_mine())
     }
+
+    #[cfg(test)]
+    pub fn blocks(&self) -> usize {
+        let count = |outbox: &Outbox| {
+            let held = outbox.held.lock();
+            held.counts.0.iter().map(|&count| count as usize).sum::<usize>()
+        };
+        self.0.0.iter().map(count).sum()
+    }
 }

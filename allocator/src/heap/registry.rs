@@ -332,6 +332,11 @@ impl Registry {
     }
 
     #[cfg(test)]
+    pub fn blank_heaps(&self) -> u32 {
+        self.tables.blank.count(HEAPS)
+    }
+
+    #[cfg(test)]
     pub fn owner(&self, heap: &Heap) -> usize {
         self.tables.seats.owner(seat_of(heap.id()))
     }

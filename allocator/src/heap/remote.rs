@@ -142,13 +142,17 @@ impl Heap {
     /// # Safety
     /// As for `Allocator::repair_after_fork`.
     pub(super) unsafe fn repair_shared<O: Os>(&self, arena: &Arena<O>) {
-        let noted = Noted::nothing();
-        let site = self.site(arena, &noted);
+        let central = &self.shared.central;
         // SAFETY: as the caller vouches.
-        match unsafe { self.shared.central.inherit() } {
-            Inherited::Torn => self.shared.central.lock().rebuild(&site),
-            Inherited::Open => self.shared.central.lock().end_lost_round(&site),
-            Inherited::Mine => {}
+        let inherited = unsafe { central.inherit() };
+        // Only read where there is nothing to do: a page that is written to is copied, of every heap.
+        // SAFETY: nobody holds the lock, or takes it meanwhile.
+        let lost = inherited == Inherited::Open && unsafe { central.peek(Central::has_lost_round) };
+        let noted = Noted::nothing();
+        if inherited == Inherited::Torn {
+            central.lock().rebuild(&self.site(arena, &noted));
+        } else if lost {
+            central.lock().end_lost_round(&self.site(arena, &noted));
         }
     }
 

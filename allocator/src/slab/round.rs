@@ -196,13 +196,14 @@ impl Central {
         }
     }
 
-    /// In the child of a fork: ends a round of a thread that is not there. What became of its pages is not
-    /// known.
+    /// In the child of a fork: whether the thread is not there that was making a round. This thread's own goes
+    /// on, where a signal handler inside of it made the fork.
+    pub fn has_lost_round(&self) -> bool {
+        self.rounds.by != 0 && self.rounds.by != token()
+    }
+
+    /// Ends such a round. What became of its pages is not known.
     pub fn end_lost_round<O: Os>(&mut self, site: &Site<O>) {
-        // This thread's own round goes on, where a signal handler inside of it made the fork.
-        if self.rounds.by == 0 || self.rounds.by == token() {
-            return;
-        }
         self.rounds.by = 0;
         while let Some(granule) = self.lists.first_away() {
             // SAFETY: a slab of this heap, lock held.
