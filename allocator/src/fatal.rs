@@ -15,8 +15,8 @@ pub fn wrong_use(what: &'static CStr, block: *mut u8) -> ! {
     unsafe { libc::abort() }
 }
 
-/// An invariant of the allocator does not hold: a bug of ours, or memory that the program overwrote. A lock may
-/// be held, so no handler of the program's is called, which might wait for that for ever.
+/// An invariant of the allocator does not hold: a bug of ours, or memory that the program overwrote. A lock
+/// may be held, so no handler of the program's is called, which might wait for that for ever.
 #[cold]
 #[inline(never)]
 pub fn unreachable_state(what: &'static CStr) -> ! {

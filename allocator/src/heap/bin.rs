@@ -117,7 +117,8 @@ impl Bin {
         }
     }
 
-    /// Makes it one of a class, that gives and takes nothing yet. A homing class has no fast path of free: its blocks are not for every magazine.
+    /// Makes it one of a class, that gives and takes nothing yet. A homing class has no fast path of free:
+    /// its blocks are not for every magazine.
     pub fn begin(&self, class: SizeClass) {
         let takes = if class < HOMING { capacity(class) } else { 0 };
         self.grown.begin(class, takes);

@@ -196,8 +196,8 @@ impl Central {
         }
     }
 
-    /// In the child of a fork: whether the thread is not there that was making a round. This thread's own goes
-    /// on, where a signal handler inside of it made the fork.
+    /// In the child of a fork: whether the thread is not there that was making a round. This thread's own
+    /// goes on, where a signal handler inside of it made the fork.
     pub fn has_lost_round(&self) -> bool {
         self.rounds.by != 0 && self.rounds.by != token()
     }
