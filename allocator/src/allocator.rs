@@ -9,6 +9,7 @@
 //! ```
 
 mod child;
+mod examine;
 mod place;
 mod sizes;
 mod threads;
@@ -76,6 +77,7 @@ impl<O: Os> Allocator<O> {
     /// The slow path of a class: the fast path found no block in `heap`, or the thread has none. Then a heap
     /// of another serves.
     pub fn alloc_class(&self, heap: Option<&Heap>, class: SizeClass) -> Option<Allocated> {
+        let class = class.max(size_class::LEAST);
         let fresh = match heap {
             Some(heap) => {
                 self.registry.stop_freeing(heap);
@@ -136,30 +138,41 @@ impl<O: Os> Allocator<O> {
             return;
         }
         match self.entry_of(block) {
-            // SAFETY: as the caller vouches.
-            None => unsafe {
-                if !self.large.free(&self.arena, block) {
-                    fatal::invalid_free(c"free(): invalid pointer");
-                }
-                self.arena.enforce_bound();
-            },
-            Some((granule, entry)) => {
-                if entry.as_slab().is_some() {
-                    let (arena, registry) = (&self.arena, &self.registry);
-                    match freer {
-                        Freer::Heap(heap) => heap.free_slow(arena, registry, entry, block),
-                        Freer::Visitor => registry.send_home(arena, block),
-                        Freer::Consumer => registry.outboxes().put(arena, registry, entry.class(), block),
-                    }
-                    self.relieve();
-                } else if let Some(len) = entry.as_span()
-                    && block.addr().is_multiple_of(GRANULE)
-                {
-                    self.free_span(Run { head: granule, len, zeroed: false });
-                } else {
-                    fatal::invalid_free(c"free(): invalid pointer");
-                }
+            Some((_, entry)) if entry.as_slab().is_some() => {
+                self.free_small(freer, entry, block);
             }
+            // SAFETY: as the caller vouches.
+            place => unsafe { self.free_big(place, block) },
+        }
+    }
+
+    /// Frees a block of a slab, of the entry `entry`.
+    #[inline]
+    fn free_small(&self, freer: Freer, entry: Entry, block: *mut u8) {
+        let (arena, registry) = (&self.arena, &self.registry);
+        match freer {
+            Freer::Heap(heap) => heap.free_slow(arena, registry, entry, block),
+            Freer::Visitor => registry.send_home(arena, block),
+            Freer::Consumer => registry.outboxes().put(arena, registry, entry.class(), block),
+        }
+        self.relieve();
+    }
+
+    /// Frees a span, which has a place in the arena, or a mapping.
+    ///
+    /// # Safety
+    /// As for `free_slow`.
+    unsafe fn free_big(&self, place: Option<(GranuleIdx, Entry)>, block: *mut u8) {
+        match place {
+            // SAFETY: as the caller vouches.
+            None if unsafe { self.large.free(&self.arena, block) } => self.arena.enforce_bound(),
+            Some((head, entry))
+                if let Some(len) = entry.as_span()
+                    && block.addr().is_multiple_of(GRANULE) =>
+            {
+                self.free_span(Run { head, len, zeroed: false });
+            }
+            _ => fatal::wrong_use(c"free(): invalid pointer", block),
         }
     }
 
@@ -222,7 +235,9 @@ impl<O: Os> Allocator<O> {
         Resized::To(block)
     }
 
-    fn resize_small(&self, block: *mut u8, class: SizeClass, size: usize) -> Resized {
+    /// The same for a block of a class.
+    #[inline]
+    pub fn resize_small(&self, block: *mut u8, class: SizeClass, size: usize) -> Resized {
         let usable = size_class::bytes(class);
         if size > usable {
             return Resized::Copy { usable };

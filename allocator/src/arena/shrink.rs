@@ -27,7 +27,7 @@ const LEFT: u32 = 256;
 /// An end of so many granules goes (16 MiB), a shorter one only if it is all of its region; so many at once.
 const LONG: u32 = 256;
 
-/// A part of a region that is shorter than this is not worth a system call.
+/// What is shorter than this is not worth a system call.
 const LEAST: u32 = (TRIM_MIN >> GRANULE_SHIFT) as u32;
 
 impl State {
@@ -41,7 +41,14 @@ impl State {
         if self.free <= MOST {
             self.refused_at = 0;
         }
-        if self.free <= MOST || self.free < self.refused_at {
+        let len = run.len() as u32;
+        if self.free <= MOST || self.free < self.refused_at || len < LEAST {
+            return;
+        }
+        // Most runs are neither long nor all of a region: two bits tell.
+        let head = self.head(at);
+        let all = head.starts.get(run.start) && (run.end == BLOCK_GRANULES || !head.gained.get(run.end));
+        if len < LONG && !all {
             return;
         }
         let Some(whole) = self.whole(geometry, at, place) else { return };

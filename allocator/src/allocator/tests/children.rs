@@ -1,5 +1,5 @@
-//! The child of a fork, whose one thread may have been in the middle of something itself, and whose others are
-//! gone from the middle of something else.
+//! The child of a fork, whose one thread may have been in the middle of something itself, and whose others
+//! are gone from the middle of something else.
 
 use super::*;
 
