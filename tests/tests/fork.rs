@@ -1,7 +1,10 @@
 //! Forks of threaded programs: no child hangs, and each can use all it inherited.
 
+use std::os::unix::process::CommandExt;
+
 use brkmap_tests::program::{Front, run};
 use brkmap_tests::skip::skip;
+use brkmap_tracer::{Filter, Syscall};
 
 #[test]
 fn children_of_the_first_thread_use_all_they_inherited() {
@@ -28,6 +31,20 @@ fn children_made_past_libc_allocate() {
             if String::from_utf8_lossy(&ended.stdout).contains("absent") {
                 skip(&format!("this libc or kernel has no {way}"));
             }
+        }
+    }
+}
+
+/// Linux before 4.14, and some emulators: who waits long for a lock finds out by the process's number.
+#[test]
+fn children_made_past_libc_allocate_where_the_kernel_wipes_no_page() {
+    let filter = Filter::refuse(Syscall::Other(libc::SYS_madvise), libc::EINVAL);
+    for front in Front::BOTH {
+        for (way, count) in [("fork", "100"), ("_Fork", "10"), ("clone", "10")] {
+            let (mut command, filter) = (front.exercise(&["children", way, count]), filter.clone());
+            // SAFETY: `install` is async-signal-safe, and the filter was built before the fork.
+            unsafe { command.pre_exec(move || filter.install()) };
+            run(command).expect_success(&format!("children by {way} on {front:?}, without the page"));
         }
     }
 }

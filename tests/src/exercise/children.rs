@@ -10,7 +10,8 @@ use super::{KIB, get, put};
 use crate::measure;
 use crate::random::Random;
 
-const FORKS: usize = 300;
+/// Enough to meet other threads at every step.
+pub const FORKS: usize = 300;
 const SLOTS: usize = 64;
 
 /// How a child is made.
@@ -105,10 +106,10 @@ fn live_on<A: GlobalAlloc>(alloc: &A, seed: u64) {
 
 /// While other threads are at work, children of a thread that has a heap, or of one that never asked for anything; and
 /// children of children.
-pub fn ways<A: GlobalAlloc + Sync>(alloc: &'static A, name: &str) {
+pub fn ways<A: GlobalAlloc + Sync>(alloc: &'static A, name: &str, count: usize) {
     let (way, stop) = (Way::named(name), AtomicBool::new(false));
     let forks = || {
-        for turn in 0..FORKS {
+        for turn in 0..count {
             let there = way.child(turn, || {
                 if turn % 3 == 0 {
                     way.child(turn, || live_on(alloc, turn as u64));
@@ -183,7 +184,7 @@ fn arm<A: GlobalAlloc + 'static>(alloc: &'static A) {
 /// Handlers that allocate, in children of a program whose other threads are at work.
 pub fn handlers<A: GlobalAlloc + Sync>(alloc: &'static A) {
     arm(alloc);
-    ways(alloc, "fork");
+    ways(alloc, "fork", FORKS);
 }
 
 /// Forks in a signal handler that interrupts this thread wherever it is; the child returns from it and goes on, until
