@@ -8,27 +8,28 @@
 //!            └─ it does not ──────────► a large mapping, or nobody's
 //! ```
 
+mod child;
+mod examine;
 mod place;
 mod sizes;
+mod threads;
 
 use crate::arena::Arena;
 use crate::arena::page_map::Entry;
 use crate::config::{ADDRESSES, GRANULE, GRANULE_SHIFT, Tunables};
 use crate::fatal;
+use crate::heap::Heap;
 use crate::heap::owner::Fresh;
 use crate::heap::registry::{Registry, Tables};
-use crate::heap::{EMPTY, Heap};
 use crate::large::{Large, LargeBlock, Shortcuts};
 use crate::os::Os;
-use crate::os::thread::ThreadWord;
 use crate::size_class;
 use crate::slab::Slab;
-use crate::sync::token::token;
 use crate::units::{Bytes, GranuleIdx, Granules, Run, SizeClass};
-use core::ffi::c_void;
 use place::Place;
 use sizes::Sizes;
 pub use sizes::Unlike;
+pub use threads::Freer;
 
 pub struct Allocator<O: Os> {
     pub arena: Arena<O>,
@@ -50,17 +51,6 @@ impl Allocated {
     pub fn new(block: *mut u8, zeroed: bool) -> Allocated {
         Allocated { block, soiled: if zeroed { 0 } else { usize::MAX } }
     }
-}
-
-/// Whose thread frees a block.
-#[derive(Clone, Copy)]
-pub enum Freer<'a> {
-    /// One with a heap.
-    Heap(&'a Heap),
-    /// One without, which freed little so far: nothing of it should wait for more.
-    Visitor,
-    /// One without that frees much.
-    Consumer,
 }
 
 /// What became of a resize.
@@ -87,6 +77,7 @@ impl<O: Os> Allocator<O> {
     /// The slow path of a class: the fast path found no block in `heap`, or the thread has none. Then a heap
     /// of another serves.
     pub fn alloc_class(&self, heap: Option<&Heap>, class: SizeClass) -> Option<Allocated> {
+        let class = class.max(size_class::LEAST);
         let fresh = match heap {
             Some(heap) => {
                 self.registry.stop_freeing(heap);
@@ -147,30 +138,41 @@ impl<O: Os> Allocator<O> {
             return;
         }
         match self.entry_of(block) {
-            // SAFETY: as the caller vouches.
-            None => unsafe {
-                if !self.large.free(&self.arena, block) {
-                    fatal::invalid_free(c"free(): invalid pointer");
-                }
-                self.arena.enforce_bound();
-            },
-            Some((granule, entry)) => {
-                if entry.as_slab().is_some() {
-                    let (arena, registry) = (&self.arena, &self.registry);
-                    match freer {
-                        Freer::Heap(heap) => heap.free_slow(arena, registry, entry, block),
-                        Freer::Visitor => registry.send_home(arena, block),
-                        Freer::Consumer => registry.outboxes().put(arena, registry, entry.class(), block),
-                    }
-                    self.relieve();
-                } else if let Some(len) = entry.as_span()
-                    && block.addr().is_multiple_of(GRANULE)
-                {
-                    self.free_span(Run { head: granule, len, zeroed: false });
-                } else {
-                    fatal::invalid_free(c"free(): invalid pointer");
-                }
+            Some((_, entry)) if entry.as_slab().is_some() => {
+                self.free_small(freer, entry, block);
             }
+            // SAFETY: as the caller vouches.
+            place => unsafe { self.free_big(place, block) },
+        }
+    }
+
+    /// Frees a block of a slab, of the entry `entry`.
+    #[inline]
+    fn free_small(&self, freer: Freer, entry: Entry, block: *mut u8) {
+        let (arena, registry) = (&self.arena, &self.registry);
+        match freer {
+            Freer::Heap(heap) => heap.free_slow(arena, registry, entry, block),
+            Freer::Visitor => registry.send_home(arena, block),
+            Freer::Consumer => registry.outboxes().put(arena, registry, entry.class(), block),
+        }
+        self.relieve();
+    }
+
+    /// Frees a span, which has a place in the arena, or a mapping.
+    ///
+    /// # Safety
+    /// As for `free_slow`.
+    unsafe fn free_big(&self, place: Option<(GranuleIdx, Entry)>, block: *mut u8) {
+        match place {
+            // SAFETY: as the caller vouches.
+            None if unsafe { self.large.free(&self.arena, block) } => self.arena.enforce_bound(),
+            Some((head, entry))
+                if let Some(len) = entry.as_span()
+                    && block.addr().is_multiple_of(GRANULE) =>
+            {
+                self.free_span(Run { head, len, zeroed: false });
+            }
+            _ => fatal::wrong_use(c"free(): invalid pointer", block),
         }
     }
 
@@ -233,7 +235,9 @@ impl<O: Os> Allocator<O> {
         Resized::To(block)
     }
 
-    fn resize_small(&self, block: *mut u8, class: SizeClass, size: usize) -> Resized {
+    /// The same for a block of a class.
+    #[inline]
+    pub fn resize_small(&self, block: *mut u8, class: SizeClass, size: usize) -> Resized {
         let usable = size_class::bytes(class);
         if size > usable {
             return Resized::Copy { usable };
@@ -278,54 +282,6 @@ impl<O: Os> Allocator<O> {
         self.large.usable(block).map_or(Resized::NoBlock, |usable| Resized::Copy { usable })
     }
 
-    /// The heap of the calling thread, claimed where it has none. None where there can be no more heaps.
-    #[inline]
-    pub fn attach<W: ThreadWord>(&self, on_new: impl FnOnce(&Heap)) -> Option<&Heap> {
-        self.attached::<W>()
-            .or_else(|| self.attach_to::<W>(self.registry.claim(&self.arena, token()), on_new))
-    }
-
-    /// The heap of the calling thread, if it has one.
-    #[inline]
-    pub fn attached<W: ThreadWord>(&self) -> Option<&Heap> {
-        let word: *const Heap = W::get().cast();
-        // SAFETY: a thread's word is EMPTY or its heap, and heaps are never unmade.
-        (!core::ptr::eq(word, &EMPTY)).then(|| unsafe { &*word })
-    }
-
-    /// A heap for a thread that has none and frees much, if there may be one more of those.
-    #[cold]
-    pub fn attach_to_free<W: ThreadWord>(&self, on_new: impl FnOnce(&Heap)) -> Option<&Heap> {
-        self.attach_to::<W>(self.registry.claim_to_free(&self.arena, token()), on_new)
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn attach_to<'a, W: ThreadWord>(
-        &self,
-        claimed: Option<&'a Heap>,
-        on_new: impl FnOnce(&Heap),
-    ) -> Option<&'a Heap> {
-        let heap = claimed?;
-        // Before anything that may allocate.
-        W::set(core::ptr::from_ref(heap).cast::<c_void>().cast_mut());
-        on_new(heap);
-        Some(heap)
-    }
-
-    /// Ends the calling thread's use of its heap. A later request claims one again.
-    ///
-    /// # Safety
-    /// `heap` is the calling thread's, which does not use it again.
-    pub unsafe fn detach<W: ThreadWord>(&self, heap: &Heap) {
-        self.registry.begin_parking(heap);
-        W::set(core::ptr::from_ref(&EMPTY).cast::<c_void>().cast_mut());
-        heap.give_up(&self.arena, &self.registry);
-        // SAFETY: as the caller vouches.
-        unsafe { self.registry.park(&self.arena, heap) };
-        self.relieve();
-    }
-
     /// Gives back all that can be: `malloc_trim`. Whether pages went that were free inside of slabs.
     pub fn trim(&self, own: Option<&Heap>) -> bool {
         if let Some(heap) = own {
@@ -360,38 +316,6 @@ impl<O: Os> Allocator<O> {
             self.arena.unload(|granule, part| (*geometry.record(granule).cast::<Slab>()).is_used(part));
             self.registry.unload(&self.arena);
         }
-    }
-
-    /// In the child of a fork: takes everything up for the threads that are there. What the thread `me`
-    /// itself was changing is left alone: a signal handler that forked may have interrupted it, and it will
-    /// go on.
-    ///
-    /// # Safety
-    /// The other threads of the parent are gone, and no other thread of the child is inside a call of the
-    /// allocator. `alone` is whether there is none: of several, the calling one does not know which heaps are
-    /// theirs.
-    pub unsafe fn repair_after_fork(&self, me: usize, alone: bool) {
-        // SAFETY: as the caller vouches. The arena first: the heaps ask it for their slabs.
-        unsafe {
-            self.arena.repair_after_fork();
-            self.large.repair_after_fork(&self.arena);
-            self.registry.repair_after_fork(&self.arena, me, alone);
-        }
-    }
-
-    /// Whether the calling thread, whose token is `me`, is in the middle of changing something.
-    pub fn is_mine(&self, me: usize) -> bool {
-        self.arena.is_mine() || self.large.is_mine() || self.registry.is_mine(me)
-    }
-
-    /// A block for a request from below a signal handler that interrupted its own thread in the middle of a
-    /// change: a mapping, which needs one lock. Where that is the one, no other is held, and a span serves.
-    pub fn alloc_barred(&self, size: usize, align: usize) -> Option<Allocated> {
-        if self.large.is_mine() {
-            return self.alloc_span(size, align);
-        }
-        let LargeBlock { block, soiled, .. } = self.large.alloc(&self.arena, size, align)?;
-        Some(Allocated { block, soiled })
     }
 }
 

@@ -187,6 +187,16 @@ impl<O: Os> Arena<O> {
         self.free_run(end, Bytes(GRANULE));
     }
 
+    /// Has the page map say something else of a run of one granule, whose holder the caller is.
+    pub fn rename_run(&self, head: GranuleIdx, entry: Entry) {
+        let geometry = self.started();
+        self.with_state(|state| {
+            if let Some(at) = state.find(head) {
+                self.set_entry(geometry, state.blocks.block(at), head, entry);
+            }
+        });
+    }
+
     /// Takes a run back. Each of its granules has at most `touched` bytes, in whole pages, that were
     /// written since it was handed out; or, of a `zeroed` run, that may be other than zero at all. What
     /// that makes too much is purged by `enforce_bound`, which the caller is to call where it `is_over`,

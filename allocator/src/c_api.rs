@@ -27,6 +27,7 @@ use crate::fatal;
 use crate::os::linux::set_errno;
 use crate::process::{self, ALLOCATOR};
 use crate::size_class::{self, CLASS_MAX, STEP_MAX};
+use crate::slab::stamp;
 use crate::stats::Stats;
 use crate::units::round_up;
 use core::ffi::{c_int, c_void};
@@ -49,18 +50,25 @@ pub fn malloc<F: Front>(size: usize) -> *mut c_void {
 /// search for the class; or NULL.
 #[inline(always)]
 fn quick<F: Front>(size: usize, limit: usize) -> *mut c_void {
-    if size < limit {
-        return process::current::<F>().pop(size_class::of_step(size)).cast();
+    if size >= limit {
+        return null_mut();
     }
-    null_mut()
+    let block = process::current::<F>().pop(size_class::of_step(size));
+    if !block.is_null() {
+        // SAFETY: a block of a slab, and the caller's.
+        unsafe { stamp::take_away(block) };
+    }
+    block.cast()
 }
 
 /// What the fast path did not serve: a larger class, an empty bin, or a request that no class serves.
 #[inline(never)]
 fn malloc_slow<F: Front>(size: usize) -> *mut c_void {
     if size <= CLASS_MAX && size < ALLOCATOR.tunables.mmap_threshold() {
-        let block = process::current::<F>().pop(size_class::of(size));
+        let block = process::current::<F>().pop(size_class::of(size.max(1)));
         if !block.is_null() {
+            // SAFETY: as in `quick`.
+            unsafe { stamp::take_away(block) };
             return block.cast();
         }
     }
@@ -84,7 +92,13 @@ fn allocate<F: Front>(size: usize, align: usize) -> Option<Allocated> {
     if size > STEP_MAX && size >= ALLOCATOR.tunables.mmap_threshold() {
         return process::alloc_big::<F>(size, align);
     }
-    process::alloc::<F>(size, align)
+    let size = size.max(1);
+    let allocated = process::alloc::<F>(size, align)?;
+    if size_class::of_aligned(size, align).is_some() && allocated.soiled > 0 {
+        // SAFETY: as in `quick`.
+        unsafe { stamp::take_away(allocated.block) };
+    }
+    Some(allocated)
 }
 
 fn give(allocated: Option<Allocated>) -> *mut c_void {
@@ -107,7 +121,7 @@ fn fail(errno: c_int) -> *mut c_void {
 pub unsafe fn free<F: Front>(block: *mut c_void) {
     if !process::current::<F>().push(block.cast()) {
         // SAFETY: as the caller vouches.
-        unsafe { process::free_slow::<F>(block.cast()) }
+        unsafe { process::free_checked::<F>(block.cast()) }
     }
 }
 
@@ -154,8 +168,15 @@ pub unsafe fn realloc<F: Front>(block: *mut c_void, size: usize) -> *mut c_void 
     if size > ADDRESSES {
         return fail(libc::ENOMEM);
     }
-    // SAFETY: as the caller vouches.
-    let usable = match unsafe { process::resize::<F>(block.cast(), size) } {
+    let resized = match process::current::<F>().class_of(block.cast()) {
+        Some(class) => ALLOCATOR.resize_small(block.cast(), class, size),
+        None => {
+            ALLOCATOR.refuse_freed(block.cast(), c"realloc(): the block was freed");
+            // SAFETY: as the caller vouches.
+            unsafe { process::resize::<F>(block.cast(), size) }
+        }
+    };
+    let usable = match resized {
         Resized::To(same) => return same.cast(),
         Resized::Copy { usable } => usable,
         // SAFETY: as the caller vouches.
@@ -211,7 +232,7 @@ unsafe fn realloc_to_zero<F: Front>(block: *mut c_void) -> *mut c_void {
 unsafe fn realloc_of_none<F: Front>(block: *mut c_void, size: usize) -> *mut c_void {
     // SAFETY: as the caller vouches.
     unsafe { hand_on::realloc::<F>(block, size) }
-        .unwrap_or_else(|| fatal::invalid_free(c"realloc(): invalid pointer"))
+        .unwrap_or_else(|| fatal::wrong_use(c"realloc(): invalid pointer", block.cast()))
 }
 
 /// # Safety
@@ -285,15 +306,15 @@ pub unsafe fn malloc_usable_size<F: Front>(block: *mut c_void) -> usize {
     if block.is_null() {
         return 0;
     }
-    ALLOCATOR.usable(block.cast()).unwrap_or_else(usable_of_none::<F>)
+    ALLOCATOR.usable(block.cast()).unwrap_or_else(|| usable_of_none::<F>(block))
 }
 
 /// The pointer is no block of this front.
 #[cold]
 #[inline(never)]
-fn usable_of_none<F: Front>() -> usize {
+fn usable_of_none<F: Front>(block: *mut c_void) -> usize {
     hand_on::malloc_usable_size::<F>()
-        .unwrap_or_else(|| fatal::invalid_free(c"malloc_usable_size(): invalid pointer"))
+        .unwrap_or_else(|| fatal::wrong_use(c"malloc_usable_size(): invalid pointer", block.cast()))
 }
 
 /// `M_MMAP_THRESHOLD` is taken, the rest of glibc's parameters are accepted and mean nothing here; 0

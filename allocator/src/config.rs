@@ -4,6 +4,9 @@ use crate::size_class::{self, ByClass, CLASSES};
 use crate::units::SizeClass;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
+/// C's functions are defined in the Rust program that the crate is linked into.
+pub const OVERRIDE: bool = cfg!(feature = "override");
+
 /// A granule: the unit of the arena and the length of a slab.
 pub const GRANULE_SHIFT: u32 = 16;
 pub const GRANULE: usize = 1 << GRANULE_SHIFT;
@@ -120,6 +123,7 @@ pub const MAGAZINE_CAP: ByClass<u16> = {
     caps
 };
 
+const _: () = assert!(cfg!(target_endian = "little"), "words of two halves are read as these");
 const _: () = assert!(GROW_FIRST.is_multiple_of(GRANULE) && GROW_MAX.is_multiple_of(GRANULE));
 const _: () = assert!(GROW_MAX <= (BLOCK_GRANULES as usize) << GRANULE_SHIFT);
 const _: () = assert!(size_class::CLASS_MAX <= GRANULE);

@@ -5,6 +5,7 @@
 //! two stores.
 
 use crate::allocator::{Allocated, Resized, zeroed};
+use crate::config::OVERRIDE;
 use crate::fatal;
 use crate::heap::{EMPTY, Heap};
 use crate::os::linux::set_errno;
@@ -58,6 +59,8 @@ std::thread_local! {
 }
 
 impl ThreadWord for StdWord {
+    const SERVES_C: bool = OVERRIDE;
+
     #[inline(always)]
     fn get() -> *mut c_void {
         WORD.with(|word| word.get().cast_mut().cast())
@@ -97,7 +100,7 @@ unsafe impl GlobalAlloc for BrkMap {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         match size_class::of_aligned(layout.size(), layout.align()) {
             Some(class) => {
-                let block = process::current::<StdWord>().pop(class);
+                let block = process::current::<StdWord>().pop_inlined(class);
                 if block.is_null() { alloc_slow(class) } else { block }
             }
             None => alloc_big(layout.size(), layout.align()),
@@ -107,7 +110,7 @@ unsafe impl GlobalAlloc for BrkMap {
     #[inline]
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         if let Some(class) = size_class::of_aligned(layout.size(), layout.align())
-            && process::current::<StdWord>().push_class(class, block)
+            && process::current::<StdWord>().push_inlined(class, block)
         {
             return;
         }
@@ -118,7 +121,7 @@ unsafe impl GlobalAlloc for BrkMap {
     #[inline]
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         if let Some(class) = size_class::of_aligned(layout.size(), layout.align()) {
-            let block = process::current::<StdWord>().pop(class);
+            let block = process::current::<StdWord>().pop_inlined(class);
             if !block.is_null() {
                 // SAFETY: a block of this class is at least as long as the layout.
                 unsafe { block.write_bytes(0, layout.size()) };
@@ -189,7 +192,7 @@ unsafe fn resize_big(block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         match unsafe { process::resize::<StdWord>(block, size) } {
             Resized::To(block) => return block,
             Resized::Copy { .. } => {}
-            Resized::NoBlock => fatal::invalid_free(c"realloc(): invalid pointer"),
+            Resized::NoBlock => fatal::wrong_use(c"realloc(): invalid pointer", block),
         }
     }
     // SAFETY: as the caller vouches.

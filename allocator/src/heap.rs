@@ -13,6 +13,8 @@
 //! Lock order: the registry's lock, a heap's, the arena's. Never two heaps' locks at once.
 
 mod at_hand;
+mod bin;
+mod look;
 pub mod magazine;
 mod outbox;
 pub mod owner;
@@ -21,25 +23,30 @@ pub mod registry;
 mod remote;
 mod slack;
 
+use crate::arena::page_map::Entry;
 use crate::arena::{Arena, Window};
 use crate::config::HOMING;
 use crate::os::Os;
 use crate::row::Row;
 use crate::size_class::CLASSES;
 use crate::slab::central::Central;
+use crate::slab::noted::Noted;
 use crate::slab::site::Site;
+use crate::slab::stamp;
+use crate::slab::starts::Starts;
 use crate::sync::inbox::Inbox;
 use crate::sync::lock::Lock;
 use crate::units::{HeapId, SizeClass};
 use at_hand::AtHand;
+use bin::{Bin, Inlined, Seen};
 use core::cell::Cell;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
-use magazine::{Bin, Magazine, Slots};
+use magazine::{Magazine, Slots};
 
 /// Laid out so that the fast paths of malloc and free touch this head and one bin.
 #[repr(C, align(64))]
 pub struct Heap {
-    /// First, so that a bin is at its class's multiple of 16 from the heap: no offset to add.
+    /// First, so that a bin is at its class's multiple of 32 from the heap: no offset to add.
     bins: [Bin; CLASSES],
     /// The arena's window as this heap last saw it: none for the heap of threads without one.
     window: Cell<Window>,
@@ -52,8 +59,11 @@ pub struct Heap {
 struct Owned {
     magazines: Row<Magazine, CLASSES>,
     slots: Cell<Slots>,
-    /// Set while the thread changes its lists in ways that a fork's copy could tear.
-    busy: Cell<bool>,
+    /// Set while the thread changes its lists in ways that a fork's copy could tear. Edge BUSY of
+    /// `sync/held.rs`.
+    busy: AtomicBool,
+    /// C's free may be given blocks of this heap: those that were never handed out are stamped.
+    stamps: Cell<bool>,
     at_hand: AtHand,
     /// A heap that this thread sent blocks to since its last refill was sparse.
     hurried: Cell<bool>,
@@ -82,21 +92,22 @@ pub struct Shared {
 unsafe impl Sync for Heap {}
 
 /// The heap of threads that have none: nothing in it, nothing belongs to it. Never written to.
-pub static EMPTY: Heap = Heap::vacant(HeapId(0));
+pub static EMPTY: Heap = Heap::vacant();
 
 const RUNNING: u32 = 1;
 const PARKED: u32 = 2;
 
 impl Heap {
-    const fn vacant(id: HeapId) -> Self {
+    const fn vacant() -> Self {
         Heap {
             window: Cell::new(Window::NONE),
-            id: Cell::new(id),
+            id: Cell::new(HeapId(0)),
             bins: [const { Bin::none() }; CLASSES],
             owned: Owned {
                 magazines: Row([const { Magazine::none() }; CLASSES]),
                 slots: Cell::new(Slots(core::ptr::null())),
-                busy: Cell::new(false),
+                busy: AtomicBool::new(false),
+                stamps: Cell::new(false),
                 at_hand: AtHand::new(),
                 hurried: Cell::new(false),
                 only_frees: Cell::new(false),
@@ -126,9 +137,14 @@ impl Heap {
         let heap = unsafe { &*at };
         heap.id.set(id);
         heap.window.set(Window::NONE);
+        for (class, bin) in (1..).map(SizeClass).zip(heap.bins.iter().skip(1)) {
+            bin.begin(class);
+        }
         let owned = &heap.owned;
         owned.slots.set(Slots(at.wrapping_add(1).cast()));
-        owned.busy.set(false);
+        // Relaxed: the heap is published with its seat.
+        owned.busy.store(false, Ordering::Relaxed);
+        owned.stamps.set(false);
         owned.at_hand.forget();
         owned.hurried.set(false);
         owned.only_frees.set(false);
@@ -155,30 +171,61 @@ impl Heap {
     /// The fast path of malloc: a block of the class, or null where the slow path must run.
     #[inline(always)]
     pub fn pop(&self, class: SizeClass) -> *mut u8 {
-        self.bin(class).pop()
+        self.bin(class).pop::<Seen>()
     }
 
-    /// The fast path of free for a block whose class is known. False where the slow path must run, and
-    /// nothing was done.
+    /// The same for the Rust front.
     #[inline(always)]
-    pub fn push_class(&self, class: SizeClass, block: *mut u8) -> bool {
-        class < HOMING && self.bin(class).push(exposed(block))
+    pub fn pop_inlined(&self, class: SizeClass) -> *mut u8 {
+        self.bin(class).pop::<Inlined>()
     }
 
-    /// The fast path of free for any pointer: as `push_class`, with the class from the page map.
+    /// The fast path of the Rust front for a block whose class is known. False where the slow path must run,
+    /// and nothing was done.
     #[inline(always)]
-    pub fn push(&self, block: *mut u8) -> bool {
+    pub fn push_inlined(&self, class: SizeClass, block: *mut u8) -> bool {
+        class < HOMING && self.bin(class).push::<Inlined>(exposed(block))
+    }
+
+    /// The entry of any pointer, if the page map and this heap's tests say that a small block begins there
+    /// which was handed out, and is not stamped as free. The same as a pointer of the arena's.
+    #[inline(always)]
+    fn small(&self, block: *mut u8) -> Option<(Entry, *mut u8)> {
         let window = self.window.get();
         // Null and most large mappings lie outside, and so does everything for the empty heap.
-        let Some(place) = window.place(block.addr()) else { return false };
+        let place = window.place(block.addr())?;
         // SAFETY: inside the window.
         let entry = unsafe { window.map.get(place) };
-        if !entry.is_quick() {
-            return false;
-        }
-        // SAFETY: the low half of a slab's entry is a multiple of a bin's size, below that of all bins.
+        // SAFETY: the low half of an entry is a multiple of a bin's size, below that of all bins, or YOUNG
+        // more: it leads from the first test to that of a bin.
+        let starts = unsafe {
+            let tests: *const Starts = self.bins.as_ptr().cast::<u8>().add(Bin::TESTS).cast();
+            &*tests.byte_add(entry.test_offset())
+        };
+        let block = exposed(block);
+        // SAFETY: as tested first, a block begins there.
+        (starts.has(block.addr() as u16) && !unsafe { stamp::is_on(block) }).then_some((entry, block))
+    }
+
+    /// The class of a small block that is with the program; None where that is not known at once.
+    #[inline(always)]
+    pub fn class_of(&self, block: *mut u8) -> Option<SizeClass> {
+        self.small(block).map(|(entry, _)| entry.class())
+    }
+
+    /// The fast path of free for any pointer: what the page map says that it is. It takes only where a block
+    /// begins that was handed out and is not stamped as free, and stamps it.
+    #[inline(always)]
+    pub fn push(&self, block: *mut u8) -> bool {
+        let Some((entry, block)) = self.small(block) else { return false };
+        // SAFETY: as in `small`: the low half of an entry leads from the first bin to one.
         let bin = unsafe { &*self.bins.as_ptr().byte_add(entry.bin_offset()) };
-        bin.push(exposed(block))
+        let taken = bin.push::<Seen>(block);
+        if taken {
+            // SAFETY: as above, and the program gave it up.
+            unsafe { stamp::put(block) };
+        }
+        taken
     }
 
     #[inline(always)]
@@ -200,8 +247,8 @@ impl Heap {
     }
 
     /// Where this heap's slabs are.
-    pub(crate) fn site<'a, O: Os>(&self, arena: &'a Arena<O>) -> Site<'a, O> {
-        Site { arena, geometry: arena.started(), window: arena.window(), heap: self.id() }
+    pub(crate) fn site<'a, O: Os>(&self, arena: &'a Arena<O>, noted: &'a Noted) -> Site<'a, O> {
+        Site { arena, geometry: arena.started(), window: arena.window(), heap: self.id(), noted }
     }
 
     fn is_parked(&self) -> bool {

@@ -25,6 +25,7 @@ pub static ALLOCATOR: Allocator<Linux> = Allocator::new(Linux::new(), &TABLES);
 #[cold]
 #[inline(never)]
 pub fn alloc_class<W: ThreadWord>(class: SizeClass) -> Option<Allocated> {
+    let class = class.max(size_class::LEAST);
     if look::<W>() == Way::Barred {
         return ALLOCATOR.alloc_barred(size_class::bytes(class), 1);
     }
@@ -91,6 +92,20 @@ pub unsafe fn free_slow<W: ThreadWord>(block: *mut u8) {
     }
     // SAFETY: as the caller vouches.
     unsafe { ALLOCATOR.free_slow(thread::freer::<W>(), block) }
+}
+
+/// As `free_slow`, for C's free, which any pointer may be given.
+///
+/// # Safety
+/// As for `free_slow`, as far as that cannot be seen.
+#[cold]
+#[inline(never)]
+pub unsafe fn free_checked<W: ThreadWord>(block: *mut u8) {
+    if block.is_null() || look::<W>() == Way::Barred {
+        return;
+    }
+    // SAFETY: as the caller vouches.
+    unsafe { ALLOCATOR.free_checked(thread::freer::<W>(), block) }
 }
 
 /// Changes a block's size without copying it, where that goes.

@@ -5,8 +5,8 @@
 //! bytes  16   16   32  … 1024 | 1280  1536  1792  2048 … 32768
 //! ```
 //!
-//! Class 0 serves `malloc(0)`. With a class of its own for zero, the class of any request up to 1 KiB is
-//! `(size + 15) >> 4`, without a test for zero.
+//! Class 0 is the one of no bytes. It has no blocks, so that the class of every request up to 1 KiB is
+//! `(size + 15) >> 4`, with no test for zero on the way: where class 0 finds nothing, class 1 serves.
 
 use crate::units::SizeClass;
 
@@ -16,6 +16,9 @@ pub const STEP_MAX: usize = 1024;
 pub const CLASS_MAX: usize = 32 * 1024;
 /// How many classes there are.
 pub const CLASSES: usize = 65 + 20;
+
+/// The first class that has blocks.
+pub const LEAST: SizeClass = SizeClass(1);
 
 const STEP_CLASSES: usize = 65;
 
@@ -113,9 +116,8 @@ mod tests {
     }
 
     #[test]
-    fn zero_has_a_class_of_its_own() {
-        assert_eq!(of(0), SizeClass(0));
-        assert_eq!(bytes(SizeClass(0)), 16);
+    fn no_bytes_have_a_class_of_their_own() {
+        assert_eq!((of(0), of(1)), (SizeClass(0), SizeClass(1)));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   granule   │ block │ block │ block │ block │ not carved yet …        │
-//!   record     free: 0 1 1 0            (out of line: nothing of ours in the blocks or between them)
+//!   record     free: 0 1 1 0            (out of line: what is said in a free block is never trusted)
 //!              used 2, carved 4
 //! ```
 //!
@@ -20,20 +20,25 @@ pub mod central;
 mod depot;
 pub mod handed_out;
 mod lists;
+pub mod noted;
 mod pages;
 pub mod parcel;
 pub mod round;
 pub mod site;
 pub mod slack;
+pub mod slot;
+pub mod stamp;
+pub mod starts;
 
 use crate::config::GRANULE;
-use crate::fatal;
-use crate::size_class::{self, ByClass, CLASSES};
 use crate::units::SizeClass;
 use bitmap::Bitmap;
+use core::ffi::CStr;
 use core::ops::Range;
 use lists::Place;
 use pages::Pages;
+use starts::block_at;
+pub use starts::{capacity, index_of};
 
 /// The record of a granule that is a slab. Guarded by the lock of the heap that owns it.
 #[repr(C)]
@@ -80,79 +85,18 @@ impl Slab {
         self.used == capacity(self.class)
     }
 
+    /// Whether the block at an index is in the slab, not out.
+    pub fn has(&self, at: usize) -> bool {
+        at >= self.carved as usize || self.free.contains(at)
+    }
+
     /// Puts the block at an offset back, which is of `class`, the slab's: who does it counts it in `used`.
-    /// Where there is none, or it is there already, the program ends.
+    /// What is wrong where there is none, or where it is there already.
     #[inline]
-    pub fn put_back(&mut self, class: SizeClass, offset: usize) {
-        let Some(at) = index_of(class, offset) else { fatal::invalid_free(c"free(): invalid pointer") };
-        if at >= self.carved as usize {
-            fatal::invalid_free(c"free(): invalid pointer");
-        }
-        if !self.free.insert(at) {
-            fatal::invalid_free(c"free(): double free detected");
-        }
-    }
-}
-
-/// Blocks of a slab of a class.
-#[inline]
-pub fn capacity(class: SizeClass) -> u16 {
-    CAPACITY[class.0 as usize]
-}
-
-const CAPACITY: ByClass<u16> = {
-    let mut capacity = [0; 256];
-    let mut class = 0;
-    while class < CLASSES {
-        capacity[class] = (GRANULE / size_class::bytes(SizeClass(class as u8))) as u16;
-        class += 1;
-    }
-    capacity
-};
-
-/// The index of a block from its offset in its slab; None where no block can begin there. Behind the last
-/// block it is the class's capacity or more.
-///
-/// Divides by a multiplication. The factor is 2^32 by the size, rounded up. The upper half of the product is
-/// the index; the lower half is less than the factor exactly where nothing is left over (Lemire, Kaser and
-/// Kurz, "Faster remainder by direct computation"; it holds while offset and size have 32 bits together).
-#[inline]
-pub fn index_of(class: SizeClass, offset: usize) -> Option<usize> {
-    let inverse = INVERSE[class.0 as usize];
-    let product = offset as u64 * inverse as u64;
-    ((product as u32) < inverse).then_some((product >> 32) as usize)
-}
-
-/// The index of the block that an offset lies in, as above.
-fn block_at(class: SizeClass, offset: usize) -> usize {
-    ((offset as u64 * INVERSE[class.0 as usize] as u64) >> 32) as usize
-}
-
-const INVERSE: ByClass<u32> = {
-    let mut inverse = [0; 256];
-    let mut class = 0;
-    while class < CLASSES {
-        inverse[class] = (1u64 << 32).div_ceil(size_class::bytes(SizeClass(class as u8)) as u64) as u32;
-        class += 1;
-    }
-    inverse
-};
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_block_has_its_index_and_no_other_place_has_one() {
-        for class in (0..CLASSES as u8).map(SizeClass) {
-            let size = size_class::bytes(class);
-            // Under Miri not all of the 4096: they are pure arithmetic.
-            for offset in (0..GRANULE).step_by(if cfg!(miri) { 16 * 97 } else { 16 }) {
-                let expected = offset.is_multiple_of(size).then_some(offset / size);
-                assert_eq!(index_of(class, offset), expected, "{class:?} {offset}");
-                assert_eq!(block_at(class, offset + 15), (offset + 15) / size);
-            }
-            assert_eq!(index_of(class, 8), None);
-        }
+    pub fn put_back(&mut self, class: SizeClass, offset: usize) -> Result<(), &'static CStr> {
+        let Some(at) = index_of(class, offset).filter(|&at| at < self.carved as usize) else {
+            return Err(c"free(): invalid pointer");
+        };
+        if self.free.insert(at) { Ok(()) } else { Err(c"free(): double free detected") }
     }
 }

@@ -7,6 +7,7 @@
 pub mod appended;
 pub mod birth;
 pub mod blank;
+pub mod held;
 pub mod inbox;
 pub mod lock;
 pub mod seats;

@@ -24,8 +24,10 @@ pub mod fork;
 pub mod give_back;
 pub mod lifetime;
 pub mod limits;
+mod misuse;
 mod own_limits;
 mod plugins;
+pub mod sparse;
 mod sticky;
 pub mod syscalls;
 pub mod threads;
@@ -60,6 +62,12 @@ pub fn main<A: GlobalAlloc + Sync>(alloc: &'static A) {
         ["give-back", kind] => give_back::all(alloc, kind),
         ["give-back-again"] => give_back::again(alloc),
         ["give-back-large-cache"] => give_back::large_cache(alloc),
+        ["sparse", size, every, how] => sparse::thinned(alloc, number(size), number(every), how),
+        ["sparse-threads", size, every, whose] => {
+            sparse::by_threads(alloc, number(size), number(every), whose)
+        }
+        ["sleepers", size, every] => sparse::sleepers(alloc, number(size), number(every)),
+        ["idle-threads", bytes] => sparse::idle(alloc, number(bytes)),
         ["pair"] => threads::pair(alloc),
         ["only-frees"] => threads::only_frees(alloc),
         ["churn"] => threads::churn(alloc),
@@ -77,8 +85,12 @@ pub fn main<A: GlobalAlloc + Sync>(alloc: &'static A) {
             faults::first(alloc, call, number(k), number(count), number(errno) as i32)
         }
         ["faults-threads"] => faults::threads(alloc),
-        ["wrong-free", kind] => wrong::free(alloc, kind, false),
-        ["wrong-free", kind, "by-another"] => wrong::free(alloc, kind, true),
+        ["wrong-free", kind, ref how @ ..] => wrong::free(alloc, kind, how),
+        ["misuse", error, size] => misuse::commit(error, number(size)),
+        ["misuse", error, size, "handled"] => {
+            wrong::handle_aborts(alloc);
+            misuse::commit(error, number(size));
+        }
         ["work"] => limits::work(alloc),
         ["threads-that-free", each, at_once] => lifetime::only_free(alloc, number(each), number(at_once)),
         ["late-destructors", first, at_once] => {
@@ -135,7 +147,7 @@ fn layout(size: usize) -> Layout {
 }
 
 /// A block, or null.
-fn get<A: GlobalAlloc>(alloc: &A, size: usize) -> *mut u8 {
+fn get<A: GlobalAlloc + ?Sized>(alloc: &A, size: usize) -> *mut u8 {
     // SAFETY: no size here is zero. The compiler may drop a pair of malloc and free whose block it sees
     // unused, so it must not see.
     std::hint::black_box(unsafe { alloc.alloc(layout(size)) })
@@ -143,7 +155,7 @@ fn get<A: GlobalAlloc>(alloc: &A, size: usize) -> *mut u8 {
 
 /// # Safety
 /// `block` came from `get` of the same size and is given up.
-unsafe fn put<A: GlobalAlloc>(alloc: &A, block: *mut u8, size: usize) {
+unsafe fn put<A: GlobalAlloc + ?Sized>(alloc: &A, block: *mut u8, size: usize) {
     // SAFETY: as the caller promises.
     unsafe { alloc.dealloc(block, layout(size)) }
 }

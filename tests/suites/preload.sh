@@ -14,5 +14,5 @@ for pair in libjemalloc.so.2:libjemalloc2 libtcmalloc_minimal.so.4:libtcmalloc-m
   [ -e "/usr/lib/$(uname -m)-linux-gnu/${pair%%:*}" ] || want "${pair%%:*}" "${pair#*:}"
 done
 cargo_test -p brkmap-tests --lib --test syscalls --test c_api --test c_front --test other_mallocs --test symbols \
-  --test give_back --test threads --test limits --test faults --test anywhere --test fork --test wrong \
+  --test give_back --test sparse --test threads --test limits --test faults --test anywhere --test fork --test wrong \
   --test wrong_pointers --test programs

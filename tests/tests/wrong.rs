@@ -1,39 +1,83 @@
-//! A free of what is not live ends the program, with a line that says why.
+//! A free of what is not live ends the program, with a line that says why, and a handler of the program's can work
+//! then.
 
 use std::os::unix::process::ExitStatusExt;
 
 use brkmap_tests::program::{self, Front};
 
-fn ends(kind: &[&str], word: &str) {
-    let ended = program::run(Front::Preload.exercise(&[&["wrong-free"], kind].concat()));
+fn ends(front: Front, kind: &[&str], word: &str) {
+    let ended = program::run(front.exercise(&[&["wrong-free"], kind].concat()));
     let said = String::from_utf8_lossy(&ended.stderr);
-    assert_eq!(ended.status.signal(), Some(libc::SIGABRT), "{kind:?}: {} and {said:?}", ended.status);
-    assert!(said.contains(word), "{kind:?}: {said:?} has no {word:?}");
+    assert_eq!(
+        ended.status.signal(),
+        Some(libc::SIGABRT),
+        "{kind:?} on {front:?}: {} and {said:?}",
+        ended.status
+    );
+    assert!(said.contains(word), "{kind:?} on {front:?}: {said:?} has no {word:?}");
 }
 
 #[test]
 fn a_small_block_freed_twice() {
-    ends(&["double"], "double free");
+    for front in Front::BOTH {
+        ends(front, &["double"], "brkmap: free(): double free detected: 0x");
+    }
 }
 
 #[test]
 fn a_pointer_into_a_small_block() {
-    ends(&["interior"], "invalid pointer");
+    for front in Front::BOTH {
+        for kind in ["interior", "misaligned"] {
+            ends(front, &[kind], "brkmap: free(): invalid pointer: 0x");
+        }
+    }
 }
 
 #[test]
 fn a_pointer_into_a_small_block_freed_by_another_thread() {
-    for kind in ["interior", "misaligned"] {
-        ends(&[kind, "by-another"], "invalid pointer");
+    for front in Front::BOTH {
+        for kind in ["interior", "misaligned"] {
+            ends(front, &[kind, "by-another"], "brkmap: free(): invalid pointer: 0x");
+        }
     }
 }
 
 #[test]
 fn a_pointer_that_was_never_a_block() {
-    ends(&["static"], "invalid pointer");
+    for front in Front::BOTH {
+        ends(front, &["static"], "brkmap: free(): invalid pointer: 0x");
+    }
 }
 
 #[test]
 fn a_large_block_freed_twice() {
-    ends(&["freed-large"], "invalid pointer");
+    for front in Front::BOTH {
+        ends(front, &["freed-large"], "brkmap: free(): invalid pointer: 0x");
+    }
+}
+
+/// The handler allocates, frees and starts a thread that does: none of it waits for a lock, or gets a block twice.
+fn is_handled(front: Front, arguments: &[&str]) {
+    let ended = program::run(front.exercise(arguments));
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert_eq!(ended.status.code(), Some(3), "{arguments:?} on {front:?}: {} and {said:?}", ended.status);
+    assert_eq!(ended.stdout, b"handled\n");
+    assert_eq!(said.matches("brkmap: ").count(), 1, "{said:?}");
+}
+
+#[test]
+fn a_handler_of_sigabrt_can_allocate_whoever_saw_the_error() {
+    for front in Front::BOTH {
+        for kind in ["double", "interior", "static", "freed-large"] {
+            is_handled(front, &["wrong-free", kind, "handled"]);
+        }
+        is_handled(front, &["wrong-free", "interior", "by-another", "handled"]);
+    }
+    for error in ["double-by-two-others", "realloc-freed", "usable-interior", "written-all-of-another"] {
+        for size in ["16", "64", "5000"] {
+            if (error, size) != ("usable-interior", "16") {
+                is_handled(Front::Preload, &["misuse", error, size, "handled"]);
+            }
+        }
+    }
 }

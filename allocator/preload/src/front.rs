@@ -10,6 +10,8 @@ use core::ptr::{NonNull, null_mut, without_provenance_mut};
 pub struct Preloaded;
 
 impl ThreadWord for Preloaded {
+    const SERVES_C: bool = true;
+
     #[inline(always)]
     fn get() -> *mut c_void {
         Heap::get()

@@ -77,7 +77,7 @@ impl<O: Os> Allocator<O> {
         if self.sizes.has(Unlike::Refused) {
             return Some(true);
         }
-        let class = size_class::of_aligned(size, align);
+        let class = size_class::of_aligned(size.max(1), align);
         let beyond_classes = class.is_none() || self.sizes.has(Unlike::Aligned) && align <= 16;
         Some(match place {
             Place::Small(own) => class == Some(own) || self.sizes.excuse_class(own, size, align),

@@ -4,18 +4,25 @@
 use super::*;
 use crate::arena::BreakMode;
 use crate::os::sim::{Call, Sim};
+use crate::slab::stamp;
+use core::sync::atomic::{AtomicUsize, Ordering};
 use proptest::prelude::*;
 
+mod at_hand;
+mod children;
 mod growth;
 mod magazines;
 mod places;
 mod recycled;
 mod refusals;
+mod sparse;
+mod standing;
+mod threads;
 
 /// An allocator over the simulated system, and the tokens of the threads that its heaps are for.
 struct Harness {
     allocator: Allocator<Sim>,
-    tokens: core::cell::Cell<usize>,
+    tokens: AtomicUsize,
 }
 
 /// Tables for one allocator. They stay, as those of a process do.
@@ -37,17 +44,17 @@ struct Held {
 
 impl Harness {
     fn new(os: Sim) -> Self {
-        Harness { allocator: Allocator::new(os, tables()), tokens: core::cell::Cell::new(0) }
+        Harness { allocator: Allocator::new(os, tables()), tokens: AtomicUsize::new(0) }
     }
 
-    /// A heap for one thread more.
+    /// A heap for one thread more. Tokens are even.
     fn heap(&self) -> &Heap {
         self.claim().expect("memory for a heap")
     }
 
     fn claim(&self) -> Option<&Heap> {
-        self.tokens.set(self.tokens.get() + 1);
-        self.allocator.registry.claim(&self.allocator.arena, self.tokens.get())
+        let token = self.tokens.fetch_add(2, Ordering::Relaxed) + 2;
+        self.allocator.registry.claim(&self.allocator.arena, token)
     }
 
     /// Parks a heap as its thread ends.
@@ -73,8 +80,13 @@ impl Harness {
     fn alloc(&self, heap: &Heap, size: usize, align: usize) -> Option<*mut u8> {
         let block = match size_class::of_aligned(size, align) {
             Some(class) => {
+                let class = class.max(size_class::LEAST);
                 let block = heap.pop(class);
-                if block.is_null() { self.allocator.alloc_class(Some(heap), class)?.block } else { block }
+                let got = || self.allocator.alloc_class(Some(heap), class).map(|got| got.block);
+                let block = if block.is_null() { got()? } else { block };
+                // SAFETY: a block of a slab, and this test's.
+                unsafe { stamp::take_away(block) };
+                block
             }
             None => self.allocator.alloc_big(size, align)?.block,
         };
@@ -85,7 +97,7 @@ impl Harness {
     fn free(&self, heap: &Heap, block: *mut u8) {
         if !heap.push(block) {
             // SAFETY: the tests free what they hold, once.
-            unsafe { self.allocator.free_slow(Freer::Heap(heap), block) };
+            unsafe { self.allocator.free_checked(Freer::Heap(heap), block) };
         }
     }
 

@@ -64,6 +64,12 @@ impl Geometry {
         }
     }
 
+    /// A word that differs from process to process: where the directory was mapped.
+    #[inline(always)]
+    pub fn secret(&self) -> u64 {
+        self.directory.addr() as u64
+    }
+
     #[inline(always)]
     pub(super) fn directory(&self) -> &Directory {
         // SAFETY: mapped when the arena started, and never unmapped.

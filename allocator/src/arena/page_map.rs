@@ -2,20 +2,21 @@
 //!
 //! ```text
 //!   bit 31  30 …… 16   15 …… 0
-//!     0     heap id    class × 16    a slab of that heap
-//!     1     heap id    class × 16    the same, of a homing class: not for every magazine
-//!     1     granules        0        the first granule of a span; 0 granules: a later one
-//!     all zeros                      free, or outside what the arena has
+//!     0     heap id    class × 32        a slab of that heap
+//!     0     heap id    class × 32 + 8    the same, young: not all of its blocks were handed out yet
+//!     1     granules        0            the first granule of a span; 0 granules: a later one
+//!     all zeros                          free, or outside what the arena has
 //! ```
 //!
-//! The low half of every entry is where the class's bin stands in a heap (a bin is 16 bytes): the fast
-//! path of free pays nothing for the way there.
+//! The low half of a slab's entry is where the class's bin stands in a heap (a bin is 32 bytes), and which of
+//! its two tests a pointer must pass: the fast path of free pays nothing for the way there. That of any other
+//! entry leads to class 0, which has no blocks and refuses all.
 //!
 //! Edge MAP: none of its own. An entry is written before the first block of its granule is handed out
 //! and stays until the last came back, so who holds a block reads the entry behind whatever made the
 //! program hand it the block. All accesses are Relaxed for that reason.
 
-use crate::config::{HEAP_LIMIT, HOMING};
+use crate::config::HEAP_LIMIT;
 use crate::size_class::CLASSES;
 use crate::units::{Granules, HeapId, SizeClass};
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -24,11 +25,14 @@ use core::sync::atomic::{AtomicU32, Ordering};
 #[repr(transparent)]
 pub struct Entry(pub u32);
 
-/// Kept from the fast path of free.
-const SLOW: u32 = 1 << 31;
+/// An entry of a span.
+const SPAN: u32 = 1 << 31;
 
 /// The unit of an entry's low half: what one class takes in a heap's row of bins.
-pub const BIN: usize = 16;
+pub const BIN: usize = 32;
+
+/// From a bin's one test to its other.
+pub const YOUNG: usize = 8;
 
 const _: () = assert!(CLASSES * BIN < 1 << 16);
 const _: () = assert!(HEAP_LIMIT < 1 << 15, "an entry holds a heap id in 15 bits");
@@ -36,49 +40,62 @@ const _: () = assert!(HEAP_LIMIT < 1 << 15, "an entry holds a heap id in 15 bits
 impl Entry {
     pub const FREE: Entry = Entry(0);
     /// A granule of a span that is not its first.
-    pub const SPAN_BODY: Entry = Entry(SLOW);
+    pub const SPAN_BODY: Entry = Entry(SPAN);
     /// The longest span that an entry can tell: 2 GiB less a granule.
     pub const SPAN_MAX: Granules = Granules((1 << 15) - 1);
 
     #[inline(always)]
     pub const fn slab(heap: HeapId, class: SizeClass) -> Entry {
-        let slow = if class.0 >= HOMING.0 { SLOW } else { 0 };
-        Entry(slow | (heap.0 << 16) | (class.0 as u32 * BIN as u32))
+        Entry((heap.0 << 16) | (class.0 as u32 * BIN as u32))
+    }
+
+    /// This slab's entry while not all of its blocks were handed out.
+    pub const fn young(self) -> Entry {
+        Entry(self.0 | YOUNG as u32)
+    }
+
+    /// This slab's entry when all of its blocks were.
+    #[inline(always)]
+    pub const fn grown(self) -> Entry {
+        Entry(self.0 & !(YOUNG as u32))
+    }
+
+    pub fn is_young(self) -> bool {
+        self != self.grown()
     }
 
     pub const fn span(len: Granules) -> Entry {
         debug_assert!(len.0 <= Self::SPAN_MAX.0);
-        Entry(SLOW | (len.0 << 16))
-    }
-
-    /// Whether it is a slab's whose blocks may go into any magazine: one comparison of signed words.
-    #[inline(always)]
-    pub fn is_quick(self) -> bool {
-        self.0 as i32 > u16::MAX as i32
+        Entry(SPAN | (len.0 << 16))
     }
 
     #[inline(always)]
     pub fn as_slab(self) -> Option<(HeapId, SizeClass)> {
-        let is_slab = self.is_quick() || self.class() >= HOMING;
-        is_slab.then_some((HeapId((self.0 & !SLOW) >> 16), self.class()))
+        (self.class() != SizeClass(0)).then_some((HeapId(self.0 >> 16), self.class()))
     }
 
-    /// The class of a slab's entry.
+    /// The class of a slab's entry; class 0 for what is no slab.
     #[inline(always)]
     pub fn class(self) -> SizeClass {
         SizeClass((self.bin_offset() / BIN) as u8)
     }
 
-    /// Bytes from a heap's first bin to the one of this entry's class; the first for what is no slab.
+    /// Bytes from a heap's first bin to the one of this entry's class.
     #[inline(always)]
     pub fn bin_offset(self) -> usize {
+        self.grown().0 as u16 as usize
+    }
+
+    /// As `bin_offset`, with the way to the test that the slab's blocks pass.
+    #[inline(always)]
+    pub fn test_offset(self) -> usize {
         self.0 as u16 as usize
     }
 
     /// The length of the span that starts here.
     pub fn as_span(self) -> Option<Granules> {
-        let len = Granules((self.0 & !SLOW) >> 16);
-        (self.0 & SLOW != 0 && self.bin_offset() == 0 && len.0 > 0).then_some(len)
+        let len = Granules((self.0 & !SPAN) >> 16);
+        (self.0 & SPAN != 0 && len.0 > 0).then_some(len)
     }
 }
 
@@ -125,19 +142,26 @@ impl PageMap {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::HOMING;
 
     #[test]
     fn every_kind_of_entry_is_told_from_the_others() {
-        for class in [SizeClass(1), SizeClass(HOMING.0 - 1), HOMING, SizeClass(84)] {
-            let slab = Entry::slab(HeapId(7), class);
-            assert_eq!((slab.as_slab(), slab.as_span()), (Some((HeapId(7), class)), None));
-            assert_eq!(slab.is_quick(), class < HOMING);
+        for class in [SizeClass(1), HOMING, SizeClass(84)] {
+            let slab = Entry::slab(HeapId(HEAP_LIMIT), class);
+            for entry in [slab, slab.young()] {
+                let told = (entry.as_slab(), entry.as_span(), entry.grown());
+                assert_eq!(told, (Some((HeapId(HEAP_LIMIT), class)), None, slab));
+                assert_eq!(entry.bin_offset(), class.0 as usize * BIN);
+            }
+            assert!(slab.young().is_young() && !slab.is_young());
         }
-        let span = Entry::span(Granules(2));
-        assert_eq!((span.as_slab(), span.as_span()), (None, Some(Granules(2))));
-        assert!(!span.is_quick());
+        let span = Entry::span(Entry::SPAN_MAX);
+        assert_eq!((span.as_slab(), span.as_span()), (None, Some(Entry::SPAN_MAX)));
         for entry in [Entry::FREE, Entry::SPAN_BODY] {
             assert_eq!((entry.as_slab(), entry.as_span()), (None, None));
+        }
+        for entry in [span, Entry::FREE, Entry::SPAN_BODY] {
+            assert_eq!(entry.bin_offset(), 0, "only class 0 has no blocks");
         }
     }
 }

@@ -34,7 +34,7 @@ pub unsafe fn realloc<F: Front>(block: *mut c_void, size: usize) -> *mut c_void 
         return malloc::<F>(size);
     }
     if ALLOCATOR.usable(block.cast()).is_none() {
-        fatal::invalid_free(c"realloc(): invalid pointer");
+        fatal::wrong_use(c"realloc(): invalid pointer", block.cast());
     }
     // SAFETY: as the caller vouches.
     unsafe { super::realloc::<F>(block, size) }

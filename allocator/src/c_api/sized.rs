@@ -44,7 +44,7 @@ unsafe fn checked<F: Front>(name: Name, words: &Words, block: *mut c_void, align
     match ALLOCATOR.may_have_size(block.cast(), size, align) {
         // SAFETY: as the caller vouches.
         Some(true) => unsafe { free::<F>(block) },
-        Some(false) => fatal::invalid_free(words.size),
-        None => fatal::invalid_free(words.pointer),
+        Some(false) => fatal::wrong_use(words.size, block.cast()),
+        None => fatal::wrong_use(words.pointer, block.cast()),
     }
 }

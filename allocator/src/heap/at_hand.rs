@@ -3,13 +3,12 @@
 //! ```text
 //!   slabs of the heap   │ with the program │ in magazines │ free │
 //!      *sparse*          the first two are under a quarter: single cached blocks pin whole slabs
-//! *hoarded*         the first one is: a thread keeps much that worked with many sizes, one after another
+//!      *hoarded*         the first one is: a thread worked with many sizes, one after another
 //! ```
 //!
-//! A heap may hoard as much as twice what the program held of it at once, up to HELD_MOST: it may want it
-//! again. A sweep that takes what is soon filled again has only cost time. A sweep is *regretted* when half
-//! of what it took was in magazines that opened again before the next one. After some of those a heap may
-//! hoard more.
+//! A heap may hoard twice what the program held of it at once, up to HELD_MOST: it may want it again. A
+//! sweep that takes what is soon filled again has only cost time: it is *regretted* when half of what it
+//! took was in magazines that opened again before the next one. After some of those a heap may hoard more.
 
 use crate::config::{HELD_MOST, HOARD, HOARD_MOST};
 use crate::row::Row;
@@ -199,5 +198,88 @@ impl AtHand {
         let (units, taken) = ((bytes / 16) as u16, &self.taken[class.0 as usize]);
         taken.set(taken.get().saturating_add(units));
         self.taken_in_all.set(self.taken_in_all.get().saturating_add(units as u32));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CLASS: SizeClass = SizeClass(4);
+    const KIB: usize = 1024;
+
+    /// A heap all of whose blocks are in magazines, which can hold just these.
+    fn judge(at_hand: &AtHand, slabs: usize, in_magazines: usize) -> Slabs {
+        at_hand.resize(CLASS, at_hand.capacity.get(), in_magazines);
+        at_hand.judge(slabs, in_magazines, || in_magazines)
+    }
+
+    #[test]
+    fn what_a_heap_hoards_goes_home_from_a_bound_on() {
+        let at_hand = AtHand::new();
+        assert_eq!(judge(&at_hand, HOARD[0], 200 * KIB), Slabs::Dense);
+        assert_eq!(judge(&at_hand, HOARD[0] + 1, 200 * KIB), Slabs::Turned);
+        // The sweep left as many slabs: not again before they are more.
+        assert_eq!(judge(&at_hand, HOARD[0] + 1, 100 * KIB), Slabs::Dense);
+        assert_eq!(judge(&at_hand, HOARD[0] * 3 / 2 + 1, 200 * KIB), Slabs::Turned);
+    }
+
+    #[test]
+    fn a_heap_of_which_the_program_holds_a_quarter_hoards_nothing() {
+        let at_hand = AtHand::new();
+        at_hand.resize(CLASS, 0, 2 * HOARD[0]);
+        assert_eq!(at_hand.judge(2 * HOARD[0], HOARD[0], || HOARD[0] / 2), Slabs::Dense);
+        assert_eq!(at_hand.judge(2 * HOARD[0], HOARD[0] / 2 + QUIET, || QUIET + 1), Slabs::Turned);
+    }
+
+    #[test]
+    fn what_the_program_held_at_once_may_be_hoarded() {
+        let at_hand = AtHand::new();
+        assert!(!at_hand.asks(HOARD[0]) && at_hand.asks(HOARD[0] + 1));
+        at_hand.look(600 * KIB, 400 * KIB);
+        assert!(!at_hand.asks(700 * KIB), "not at each refill");
+        assert_eq!(judge(&at_hand, 800 * KIB, 300 * KIB), Slabs::Dense);
+        assert_eq!(judge(&at_hand, 800 * KIB + 1, 300 * KIB), Slabs::Turned);
+        assert_eq!(judge(&at_hand, HOARD[0], 0), Slabs::Dense);
+        assert_eq!(judge(&at_hand, 800 * KIB, 300 * KIB), Slabs::Turned, "that was before the sweep");
+    }
+
+    #[test]
+    fn sweeps_that_are_regretted_become_rare() {
+        let at_hand = AtHand::new();
+        let mut sweeps = 0;
+        for _ in 0..20 {
+            assert_eq!(judge(&at_hand, HOARD[0] / 2, 0), Slabs::Dense);
+            if judge(&at_hand, HOARD[0] + 1, 400 * KIB) == Slabs::Turned {
+                sweeps += 1;
+                at_hand.resize(CLASS, 400 * KIB, 0);
+                at_hand.take(CLASS, 400 * KIB);
+                at_hand.resize(CLASS, 0, 400 * KIB);
+            }
+        }
+        assert!(sweeps < 5, "{sweeps} of 20");
+        // Then it works with another size each time.
+        for class in (1..20).map(SizeClass) {
+            at_hand.again_at.set(0);
+            if judge(&at_hand, HOARD_MOST, 400 * KIB) == Slabs::Turned {
+                at_hand.take(class, 400 * KIB);
+            }
+        }
+        assert_eq!(judge(&at_hand, HOARD[0] / 2, 0), Slabs::Dense);
+        assert_eq!(judge(&at_hand, HOARD[0] + 1, 400 * KIB), Slabs::Turned);
+    }
+
+    #[test]
+    fn a_sparse_heap_is_swept_each_time_that_half_has_come_back() {
+        let at_hand = AtHand::new();
+        assert_eq!(at_hand.judge_sparse(400 * KIB, 0), Slabs::Turned);
+        assert!(!at_hand.may_open(), "it only gets emptier");
+        assert_eq!(at_hand.judge_sparse(201 * KIB, 0), Slabs::Sparse);
+        assert_eq!(at_hand.as_before(200 * KIB), Some(Slabs::Sparse));
+        assert_eq!(at_hand.as_before(200 * KIB - 1), None);
+        assert_eq!(at_hand.judge_sparse(200 * KIB - 1, 0), Slabs::Turned);
+        // Twice as much again: it is used.
+        assert_eq!(at_hand.judge(4 * HOARD[0], 400 * KIB, || 0), Slabs::Turned);
+        assert!(at_hand.may_open());
     }
 }

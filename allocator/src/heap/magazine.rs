@@ -5,94 +5,46 @@
 //!            base            top ──┘        limit ──┘
 //! ```
 //!
-//! The null at the base is what an empty magazine pops; a push at the limit is refused. Blocks are not
-//! touched on their way in or out: a block that is cold stays so until the program uses it, and a fresh
-//! one has no page until then.
-//!
-//! Whose slab a block is of does not matter here: a thread takes what it frees, and hands it out again.
-//! Owners are told apart when a magazine overflows.
+//! A magazine's end is its bin, where blocks come and go. Whose slab a block is of does not matter here: a
+//! thread takes what it frees, and hands it out again. Owners are told apart when a magazine overflows.
 //!
 //! A magazine is right after every single store, in program order (a fork may copy it between any two).
 
+use super::bin::{BOTTOM, Bin};
 use crate::config::{MAGAZINE_CAP, MAGAZINE_FIRST};
 use crate::size_class::{ByClass, CLASSES};
+use crate::slab::slot::Slot;
 use crate::units::SizeClass;
 use core::cell::Cell;
-use core::sync::atomic::{Ordering, compiler_fence};
-
-/// A block at hand, or null.
-pub type Slot = Cell<*mut u8>;
-
-/// What the magazines of threads without a heap consist of: null, and never written.
-struct Bottom(Slot);
-
-// SAFETY: only read: a bin that points here is at its limit.
-unsafe impl Sync for Bottom {}
-
-static BOTTOM: Bottom = Bottom(Cell::new(core::ptr::null_mut()));
-
-/// A magazine's end, where blocks come and go: all that the fast paths touch.
-#[repr(C)]
-pub struct Bin {
-    top: Cell<*const Slot>,
-    limit: Cell<*const Slot>,
-}
-
-impl Bin {
-    /// A bin that gives nothing and takes nothing.
-    pub const fn none() -> Self {
-        Bin { top: Cell::new(&raw const BOTTOM.0), limit: Cell::new(&raw const BOTTOM.0) }
-    }
-
-    /// A block, or null.
-    #[inline(always)]
-    pub fn pop(&self) -> *mut u8 {
-        let top = self.top.get();
-        // SAFETY: the top is a slot of this magazine, or the null below them.
-        let block = unsafe { (*top).get() };
-        if !block.is_null() {
-            // SAFETY: only the slot at the base is null, so there is one below.
-            self.top.set(unsafe { top.sub(1) });
-        }
-        block
-    }
-
-    /// Takes a block in. False where the magazine is full: nothing was done then.
-    #[inline(always)]
-    pub fn push(&self, block: *mut u8) -> bool {
-        let top = self.top.get();
-        if top == self.limit.get() {
-            return false;
-        }
-        // SAFETY: below the limit there is a slot above the top.
-        let slot = unsafe { top.add(1) };
-        // SAFETY: as above.
-        unsafe { (*slot).set(block) };
-        // The slot before the top: see the module's last paragraph.
-        compiler_fence(Ordering::Release);
-        self.top.set(slot);
-        true
-    }
-}
 
 /// The rest of a magazine: where its slots are, and how many of them it may fill at present.
 pub struct Magazine {
     base: Cell<*const Slot>,
     cap: Cell<u32>,
+    /// So many blocks of a young slab were handed out for all that is known; see `Heap::learn`.
+    known: Cell<u16>,
 }
 
 impl Magazine {
     pub const fn none() -> Self {
-        Magazine { base: Cell::new(&raw const BOTTOM.0), cap: Cell::new(0) }
+        Magazine { base: Cell::new(&raw const BOTTOM), cap: Cell::new(0), known: Cell::new(0) }
     }
 
     pub fn cap(&self) -> u32 {
         self.cap.get()
     }
 
+    pub fn known(&self) -> u16 {
+        self.known.get()
+    }
+
+    pub fn set_known(&self, carved: u16) {
+        self.known.set(carved);
+    }
+
     /// How many blocks `bin`, this magazine's, has.
     pub fn len(&self, bin: &Bin) -> u32 {
-        ((bin.top.get().addr() - self.base.get().addr()) / size_of::<Slot>()) as u32
+        ((bin.top().addr() - self.base.get().addr()) / size_of::<Slot>()) as u32
     }
 
     /// The blocks of `bin`, this magazine's, the newest last.
@@ -105,26 +57,26 @@ impl Magazine {
     pub fn room<'a>(&'a self, bin: &'a Bin) -> &'a [Slot] {
         let room = self.cap.get() - self.len(bin).min(self.cap.get());
         // SAFETY: from above the top to the limit the slots are the magazine's.
-        unsafe { core::slice::from_raw_parts(bin.top.get().add(1), room as usize) }
+        unsafe { core::slice::from_raw_parts(bin.top().add(1), room as usize) }
     }
 
     /// Takes the first `count` blocks of the room in.
     pub fn fill(&self, bin: &Bin, count: u32) {
-        compiler_fence(Ordering::Release);
         // SAFETY: the caller filled so many slots of `room`.
-        bin.top.set(unsafe { bin.top.get().add(count as usize) });
+        bin.set_top(unsafe { bin.top().add(count as usize) });
     }
 
     /// Forgets the oldest `count` blocks, which went elsewhere.
     pub fn drop_oldest(&self, bin: &Bin, count: u32) {
         let (len, gone) = (self.len(bin) as usize, (count as usize).min(self.len(bin) as usize));
+        // As plain words, which is faster: who looks into a magazine trusts nothing while its heap is busy.
         // SAFETY: above the base there are `len` slots of the magazine; those that stay move down among them.
         unsafe {
             let oldest = self.base.get().add(1);
             core::ptr::copy(oldest.add(gone), oldest.cast_mut(), len - gone);
         }
         // SAFETY: as many slots fewer as went.
-        bin.top.set(unsafe { bin.top.get().sub(gone) });
+        bin.set_top(unsafe { bin.top().sub(gone) });
     }
 
     /// Lets `bin`, this magazine's, hold `cap` blocks: at least those it has, and at most its class's
@@ -135,14 +87,13 @@ impl Magazine {
         if base != self.base.get() {
             // SAFETY: `cap` blocks fit there, and nothing else is there.
             unsafe { core::ptr::copy_nonoverlapping(self.base.get().add(1), base.add(1).cast_mut(), len) };
-            compiler_fence(Ordering::Release);
             self.base.set(base);
             // SAFETY: the blocks were copied there.
-            bin.top.set(unsafe { base.add(len) });
+            bin.set_top(unsafe { base.add(len) });
         }
         self.cap.set(cap);
         // SAFETY: the region holds `cap` slots above its base.
-        bin.limit.set(unsafe { base.add(cap as usize) });
+        bin.set_limit(unsafe { base.add(cap as usize) });
     }
 
     /// Forgets what it has, and takes nothing.
@@ -150,8 +101,8 @@ impl Magazine {
         let base = slots.first(class);
         self.base.set(base);
         self.cap.set(0);
-        bin.top.set(base);
-        bin.limit.set(base);
+        bin.set_top(base);
+        bin.set_limit(base);
     }
 }
 

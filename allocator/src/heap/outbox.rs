@@ -18,10 +18,10 @@ use crate::config::HOMING;
 use crate::os::Os;
 use crate::row::{Row, at_or_end, part_or_end};
 use crate::size_class::{self, ByClass, CLASSES};
+use crate::slab::slot::Slot;
 use crate::sync::lock::Lock;
 use crate::sync::token::token;
 use crate::units::SizeClass;
-use core::cell::Cell;
 use core::sync::atomic::{AtomicBool, Ordering, compiler_fence};
 
 /// Outboxes: for as many threads at once that free without a heap.
@@ -54,7 +54,7 @@ struct Outbox {
     sparse: AtomicBool,
 }
 
-type Blocks = [Cell<*mut u8>; ROOM];
+type Blocks = [Slot; ROOM];
 
 /// A block stands in its place before it is counted, so a fork may copy this between any two stores.
 struct Held {
@@ -77,7 +77,8 @@ impl Held {
 
     /// All blocks of a class, and how many they are.
     fn take(&mut self, class: SizeClass) -> (Blocks, usize) {
-        let blocks = self.blocks[class.0 as usize].clone();
+        let from = &self.blocks[class.0 as usize];
+        let blocks: Blocks = core::array::from_fn(|at| Slot::new(at_or_end(from, at).get()));
         compiler_fence(Ordering::Release);
         (blocks, core::mem::take(&mut self.counts[class.0 as usize]) as usize)
     }
@@ -85,11 +86,11 @@ impl Held {
 
 impl Outbox {
     const fn new() -> Self {
-        let blocks = Row([const { [const { Cell::new(core::ptr::null_mut()) }; ROOM] }; CLASSES]);
+        let blocks = Row([const { [const { Slot::empty() }; ROOM] }; CLASSES]);
         Outbox { held: Lock::new(Held { counts: Row([0; CLASSES]), blocks }), sparse: AtomicBool::new(false) }
     }
 
-    fn send<O: Os>(&self, arena: &Arena<O>, registry: &Registry, blocks: &[Cell<*mut u8>]) {
+    fn send<O: Os>(&self, arena: &Arena<O>, registry: &Registry, blocks: &[Slot]) {
         let sparse = send_each(arena, registry, blocks);
         // Relaxed: a hint.
         if self.sparse.load(Ordering::Relaxed) != sparse {
@@ -120,7 +121,7 @@ impl Outboxes {
             return;
         }
         // It would pin a slab, or another thread is there.
-        outbox.send(arena, registry, &[Cell::new(exposed(block))]);
+        outbox.send(arena, registry, &[Slot::new(exposed(block))]);
     }
 
     /// Sends everything home.
@@ -144,5 +145,14 @@ impl Outboxes {
 
     pub fn is_mine(&self) -> bool {
         self.0.0.iter().any(|outbox| outbox.held.is_mine())
+    }
+
+    #[cfg(test)]
+    pub fn blocks(&self) -> usize {
+        let count = |outbox: &Outbox| {
+            let held = outbox.held.lock();
+            held.counts.0.iter().map(|&count| count as usize).sum::<usize>()
+        };
+        self.0.0.iter().map(count).sum()
     }
 }

@@ -1,20 +1,23 @@
 //! The slow paths of a heap's own thread: an empty magazine, a full one, the end of the thread.
 
 use super::at_hand::Slabs;
+use super::bin::Seen;
 use super::registry::Registry;
 use super::remote::gather;
 use super::{Heap, RUNNING, exposed};
 use crate::arena::Arena;
 use crate::arena::page_map::Entry;
-use crate::config::{MAGAZINE_CAP, MAGAZINE_FIRST, MAGAZINE_FREED};
-use crate::fatal;
+use crate::config::{HOMING, MAGAZINE_CAP, MAGAZINE_FIRST, MAGAZINE_FREED};
 use crate::os::Os;
 use crate::row::{part_or_end, split_or_end};
 use crate::size_class::{self, CLASSES};
 use crate::slab::central::Central;
+use crate::slab::noted::Noted;
 use crate::slab::site::Site;
+use crate::slab::slot::Slot;
+use crate::slab::stamp;
+use crate::sync::held::{Orderings, Strong};
 use crate::units::SizeClass;
-use core::cell::Cell;
 use core::sync::atomic::{Ordering, compiler_fence, fence};
 
 /// A block fresh from the slow path.
@@ -27,8 +30,9 @@ impl Heap {
     /// A block of a class whose magazine is empty: from what other threads sent, from the slabs. None where
     /// the arena can grow no more.
     pub fn alloc_slow<O: Os>(&self, arena: &Arena<O>, class: SizeClass) -> Option<Fresh> {
+        let noted = Noted::nothing();
+        let site = self.site(arena, &noted);
         self.while_busy(|| {
-            let site = self.site(arena);
             let mut central = self.shared.central.lock();
             self.shared.keep_inbox(&site, &mut central);
             self.owned.hurried.set(false);
@@ -45,20 +49,42 @@ impl Heap {
                 drop(central);
                 self.sort(&site);
             }
-            Some(Fresh { block: self.pop(class), zeroed: refill.zeroed })
+            let block = self.pop(class);
+            if let Some(carved) = refill.carved {
+                self.set_known(class, carved);
+                self.stamp_fresh(class);
+            }
+            Some(Fresh { block, zeroed: refill.zeroed })
         })
+    }
+
+    /// Stamps what a magazine has of blocks that were never handed out, so that C's free knows them from
+    /// those that were.
+    fn stamp_fresh(&self, class: SizeClass) {
+        if self.owned.stamps.get() {
+            let blocks = self.magazine(class).blocks(self.bin(class));
+            // SAFETY: free blocks of this thread's.
+            blocks.iter().for_each(|block| unsafe { stamp::put(block.get()) });
+        }
+    }
+
+    /// Whether blocks of this heap may be given to C's free.
+    pub fn set_stamps(&self, stamps: bool) {
+        self.owned.stamps.set(stamps);
     }
 
     /// Frees a block of any heap, of the slab entry `entry`, that its class's magazine refused: it is full,
     /// or closed.
     pub fn free_slow<O: Os>(&self, arena: &Arena<O>, registry: &Registry, entry: Entry, block: *mut u8) {
         let (class, block) = (entry.class(), exposed(block));
+        let noted = Noted::nothing();
+        let site = self.site(arena, &noted);
         self.while_busy(|| {
             let (bin, magazine) = (self.bin(class), self.magazine(class));
-            let mine = entry == Entry::slab(self.id(), class);
+            let mine = entry.grown() == Entry::slab(self.id(), class);
             // A homing class's magazine takes only what is this heap's.
-            let takes = mine || entry.is_quick();
-            if takes && bin.push(block) {
+            let takes = mine || class < HOMING;
+            if takes && bin.push::<Seen>(block) {
                 return;
             }
             // A closed magazine's block goes home, and another heap's opens it: a thread that only ever frees
@@ -67,21 +93,20 @@ impl Heap {
             let oldest = if takes { magazine.len(bin) / 2 } else { 0 };
             let receivers = if oldest > 0 {
                 let blocks = part_or_end(magazine.blocks(bin), 0..oldest as usize);
-                let receivers = self.send_home(arena, registry, class, blocks);
+                let receivers = self.send_home(&site, registry, class, blocks);
                 magazine.drop_oldest(bin, oldest);
-                let pushed = bin.push(block);
+                let pushed = bin.push::<Seen>(block);
                 debug_assert!(pushed, "there is room now");
                 receivers
             } else if mine {
-                let site = self.site(arena);
                 self.put_home(&site, |central| central.release_one(&site, class, block)).0
             } else {
-                self.send_home(arena, registry, class, &[Cell::new(block)])
+                self.send_home(&site, registry, class, &[Slot::new(block)])
             };
             match receivers {
                 Slabs::Dense if widens => _ = self.widen(class, MAGAZINE_FREED),
                 Slabs::Dense | Slabs::Sparse => {}
-                Slabs::Turned => self.sweep(arena, registry),
+                Slabs::Turned => self.sweep(&site, registry),
             }
         })
     }
@@ -90,29 +115,28 @@ impl Heap {
     /// in changes.
     fn send_home<O: Os>(
         &self,
-        arena: &Arena<O>,
+        site: &Site<O>,
         registry: &Registry,
         class: SizeClass,
-        blocks: &[Cell<*mut u8>],
+        blocks: &[Slot],
     ) -> Slabs {
-        let site = self.site(arena);
         let mine = Entry::slab(self.id(), class);
         let (mut rest, mut receivers) = (blocks, Slabs::Dense);
         while let Some(first) = rest.first() {
             let entry = site.entry_of(first.get());
             if entry == mine {
-                let (own, others) = self.put_home(&site, |central| central.release(&site, class, rest));
+                let (own, others) = self.put_home(site, |central| central.release(site, class, rest));
                 rest = part_or_end(rest, 0..others);
                 receivers = receivers.max(own);
                 continue;
             }
-            let (these, behind) = split_or_end(rest, gather(&site, rest, entry));
+            let (these, behind) = split_or_end(rest, gather(site, rest, entry));
             match entry.as_slab() {
                 Some((heap, of)) if of == class => {
-                    let sparse = registry.heap(heap).receive(arena, class, these);
+                    let sparse = registry.heap(heap).receive(site, class, these);
                     receivers = receivers.max(self.judge_other(sparse));
                 }
-                _ => fatal::invalid_free(c"free(): invalid pointer"),
+                _ => site.noted.note(c"free(): invalid pointer", first.get()),
             }
             rest = behind;
         }
@@ -187,12 +211,12 @@ impl Heap {
     }
 
     /// Sends everything that this thread caches home, and closes the magazines.
-    fn sweep<O: Os>(&self, arena: &Arena<O>, registry: &Registry) {
+    fn sweep<O: Os>(&self, site: &Site<O>, registry: &Registry) {
         for class in (0..CLASSES as u8).map(SizeClass) {
             let (bin, magazine) = (self.bin(class), self.magazine(class));
             if magazine.cap() > 0 {
                 let bytes = magazine.len(bin) as usize * size_class::bytes(class);
-                self.send_home(arena, registry, class, magazine.blocks(bin));
+                self.send_home(site, registry, class, magazine.blocks(bin));
                 self.close(class);
                 self.owned.at_hand.take(class, bytes);
             }
@@ -223,7 +247,9 @@ impl Heap {
 
     /// Gives back what this thread caches, for `malloc_trim` and at the end of a thread.
     pub fn give_back<O: Os>(&self, arena: &Arena<O>, registry: &Registry) {
-        self.while_busy(|| self.sweep(arena, registry));
+        let noted = Noted::nothing();
+        let site = self.site(arena, &noted);
+        self.while_busy(|| self.sweep(&site, registry));
         self.trim_shared(arena);
     }
 
@@ -243,7 +269,8 @@ impl Heap {
 
     /// Whether its thread is in the middle of changing its lists.
     pub fn is_busy(&self) -> bool {
-        self.owned.busy.get()
+        // Relaxed: this thread's own store, or the process's only thread asks.
+        self.owned.busy.load(Ordering::Relaxed)
     }
 
     /// In a fork's child, for the heap of a thread that is not there any more: forgets the lists that the
@@ -251,7 +278,7 @@ impl Heap {
     pub(super) fn forget_owner(&self) {
         if self.is_busy() {
             (0..CLASSES as u8).for_each(|class| self.close(SizeClass(class)));
-            self.owned.busy.set(false);
+            self.owned.busy.store(false, Ordering::Relaxed);
         }
         self.owned.only_frees.set(false);
         self.mark_parked();
@@ -259,12 +286,14 @@ impl Heap {
 
     #[inline]
     fn while_busy<R>(&self, f: impl FnOnce() -> R) -> R {
-        self.owned.busy.set(true);
+        // Relaxed: see BUSY.
+        self.owned.busy.store(true, Ordering::Relaxed);
         // Fences of the compiler only: a fork's copy sees one thread's stores in program order.
         compiler_fence(Ordering::SeqCst);
         let result = f();
         compiler_fence(Ordering::SeqCst);
-        self.owned.busy.set(false);
+        // BUSY.
+        self.owned.busy.store(false, Strong::DONE);
         result
     }
 }

@@ -19,11 +19,11 @@ use crate::arena::Arena;
 use crate::config::{HEAP_LIMIT, WARM_HEAPS};
 use crate::os::Os;
 use crate::row::Row;
+use crate::slab::slot::Slot;
 use crate::sync::blank::Blank;
 use crate::sync::lock::Lock;
 use crate::sync::seats::Seats;
 use crate::units::{HeapId, SizeClass};
-use core::cell::Cell;
 use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering};
 
 /// Heaps that there may be under any limit of address space.
@@ -255,7 +255,7 @@ impl Registry {
 
     /// Sends a block of a slab to its heap.
     pub fn send_home<O: Os>(&self, arena: &Arena<O>, block: *mut u8) {
-        send_each(arena, self, &[Cell::new(exposed(block))]);
+        send_each(arena, self, &[Slot::new(exposed(block))]);
     }
 
     /// Heaps made so far, parked ones included.
@@ -268,6 +268,13 @@ impl Registry {
     pub fn for_each(&self, f: impl FnMut(&Heap)) {
         let _looks = self.tables.blank.look();
         self.look_through(f);
+    }
+
+    /// Whether something is true of one of them.
+    pub fn any(&self, mut is: impl FnMut(&Heap) -> bool) -> bool {
+        let mut any = false;
+        self.for_each(|heap| any = any || is(heap));
+        any
     }
 
     fn look_through(&self, mut f: impl FnMut(&Heap)) {
@@ -322,6 +329,11 @@ impl Registry {
             }
             self.tables.seats.mend(seat);
         }
+    }
+
+    #[cfg(test)]
+    pub fn blank_heaps(&self) -> u32 {
+        self.tables.blank.count(HEAPS)
     }
 
     #[cfg(test)]

@@ -7,43 +7,48 @@ use super::{Heap, Shared};
 use crate::arena::Arena;
 use crate::arena::page_map::Entry;
 use crate::config::{GRANULE, INBOX_STEAL};
-use crate::fatal;
 use crate::os::Os;
 use crate::row::split_or_end;
 use crate::size_class;
 use crate::slab::central::Central;
 use crate::slab::central::free::FreeBlocks;
-use crate::slab::index_of;
-use crate::slab::parcel::{self, Parcel};
+use crate::slab::noted::Noted;
+use crate::slab::parcel::{Closed, WRITTEN};
 use crate::slab::site::Site;
-use crate::sync::inbox::Packed;
+use crate::slab::slot::Slot;
+use crate::slab::starts::index_of;
 use crate::sync::lock::Inherited;
 use crate::sync::settle::{Strong, settle};
 use crate::units::{HeapId, SizeClass};
-use core::cell::Cell;
 use core::sync::atomic::{Ordering, fence};
 
 /// An inbox weighs its parcels in units of the smallest block.
 const UNIT: usize = 16;
 
 impl Heap {
-    /// Receives blocks of this heap's, all of `class`, at least one. True where its slabs are mostly free. A
-    /// pointer into a block ends the program: from the depot it would be handed out, and no slab sees it.
-    pub fn receive<O: Os>(&self, arena: &Arena<O>, class: SizeClass, blocks: &[Cell<*mut u8>]) -> bool {
-        let site = self.site(arena);
-        let count = blocks.len();
-        let units = count * size_class::bytes(class) / UNIT;
+    /// Receives blocks of this heap's, all of `class`, at least one, from whoever is at `site`. True where
+    /// its slabs are mostly free. With a pointer into a block among them none is received: from the depot it
+    /// would be handed out, and no slab sees it.
+    pub fn receive<O: Os>(&self, site: &Site<O>, class: SizeClass, blocks: &[Slot]) -> bool {
+        let site = site.of(self.id());
         // No early end: without branches it costs the least where all are right.
-        let starts = |block: &Cell<*mut u8>| index_of(class, block.get().addr() % GRANULE).is_some();
+        let starts = |block: &Slot| index_of(class, block.get().addr() % GRANULE).is_some();
         if !blocks.iter().fold(true, |all, block| all & starts(block)) {
-            fatal::invalid_free(c"free(): invalid pointer");
+            let wrong = blocks.iter().find(|block| !starts(block));
+            wrong.into_iter().for_each(|block| site.noted.note(c"free(): invalid pointer", block.get()));
+            return false;
         }
-        // SAFETY: the caller gives the blocks up.
-        let head = unsafe { parcel::pack(class, blocks) };
-        let waiting = self.shared.inbox.push(site.link(head), units as u64, |next| {
-            // SAFETY: the parcel is this thread's until the push succeeds; the PUBLISH edge hands it over.
-            unsafe { parcel::label(head, Packed::new(next, count as u64)) };
-        });
+        let (mut rest, mut waiting) = (blocks, 0);
+        while !rest.is_empty() {
+            // SAFETY: the caller gives the blocks up.
+            let parcel = unsafe { Closed::pack(&site, class, rest) };
+            waiting = self.shared.inbox.push(site.link(parcel.head), units(&parcel), |behind| {
+                // SAFETY: the parcel is this thread's until the push succeeds; the PUBLISH edge hands it
+                // over.
+                unsafe { parcel.label(&site, behind) };
+            });
+            rest = split_or_end(rest, parcel.count).1;
+        }
         // NOTICE: the push before the look at whether the owner parks; see `give_up`.
         fence(Ordering::SeqCst);
         // Relaxed: a hint, see `note_sparse`.
@@ -59,8 +64,9 @@ impl Heap {
     /// A block of this heap's for a thread that has no heap and gets none. None where the arena can grow no
     /// more.
     pub fn lend<O: Os>(&self, arena: &Arena<O>, class: SizeClass) -> Option<Fresh> {
-        let site = self.site(arena);
-        let slot = Cell::new(core::ptr::null_mut());
+        let noted = Noted::nothing();
+        let site = self.site(arena, &noted);
+        let slot = Slot::empty();
         let refill = {
             let mut central = self.shared.central.lock();
             self.shared.keep_inbox(&site, &mut central);
@@ -97,10 +103,11 @@ impl Heap {
 
     /// Returns what can be returned of a heap that another thread runs: all but its magazines.
     pub fn trim_shared<O: Os>(&self, arena: &Arena<O>) {
-        let site = self.site(arena);
+        let noted = Noted::nothing();
+        let site = self.site(arena, &noted);
         {
             let mut central = self.shared.central.lock();
-            self.shared.take_inbox(&site, |class, parcel| central.release_each(&site, class, parcel));
+            self.shared.take_inbox(&site, |parcel| central.release_closed(&site, parcel));
             central.empty_depot(&site);
             central.retire_empty(&site);
         }
@@ -115,13 +122,15 @@ impl Heap {
             (central.slab_bytes(), central.used_bytes())
         };
         // As above.
-        self.sort(&self.site(arena));
+        let noted = Noted::nothing();
+        self.sort(&self.site(arena, &noted));
         figures
     }
 
     /// What is free in this heap's slabs.
     pub fn free_blocks<O: Os>(&self, arena: &Arena<O>) -> FreeBlocks {
-        let site = self.site(arena);
+        let noted = Noted::nothing();
+        let site = self.site(arena, &noted);
         let free = self.shared.central.lock().free_blocks(&site);
         // As above.
         self.sort(&site);
@@ -133,12 +142,17 @@ impl Heap {
     /// # Safety
     /// As for `Allocator::repair_after_fork`.
     pub(super) unsafe fn repair_shared<O: Os>(&self, arena: &Arena<O>) {
-        let site = self.site(arena);
+        let central = &self.shared.central;
         // SAFETY: as the caller vouches.
-        match unsafe { self.shared.central.inherit() } {
-            Inherited::Torn => self.shared.central.lock().rebuild(&site),
-            Inherited::Open => self.shared.central.lock().end_lost_round(&site),
-            Inherited::Mine => {}
+        let inherited = unsafe { central.inherit() };
+        // Only read where there is nothing to do: a page that is written to is copied, of every heap.
+        // SAFETY: nobody holds the lock, or takes it meanwhile.
+        let lost = inherited == Inherited::Open && unsafe { central.peek(Central::has_lost_round) };
+        let noted = Noted::nothing();
+        if inherited == Inherited::Torn {
+            central.lock().rebuild(&self.site(arena, &noted));
+        } else if lost {
+            central.lock().end_lost_round(&self.site(arena, &noted));
         }
     }
 
@@ -165,36 +179,43 @@ impl Shared {
 
     /// Takes everything out of the inbox and into the depot.
     pub(super) fn keep_inbox<O: Os>(&self, site: &Site<O>, central: &mut Central) {
-        self.take_inbox(site, |class, parcel| central.keep(site, class, parcel));
+        self.take_inbox(site, |parcel| central.keep(site, parcel));
     }
 
     /// Takes everything out of the inbox.
-    fn take_inbox<O: Os>(&self, site: &Site<O>, mut each: impl FnMut(SizeClass, Parcel)) {
-        let mut link = self.inbox.take_all();
+    fn take_inbox<O: Os>(&self, site: &Site<O>, mut each: impl FnMut(Closed)) {
+        let waiting = self.inbox.take_all();
+        let (mut link, mut seen) = (waiting.link(), 0);
         while link != 0 {
             let head = site.block(link);
             // SAFETY: what was taken is the taker's (edge PUBLISH), packed and labelled by `receive`.
-            let label = unsafe { parcel::label_of(head) };
-            let class = site.entry_of(head).class();
-            // SAFETY: as above.
-            each(class, unsafe { Parcel::open(head, class, label.count() as usize) });
-            link = label.link();
+            let sent = unsafe { Closed::labelled(site, head) };
+            seen += sent.as_ref().map_or(0, |(parcel, _)| units(parcel));
+            // A block that was sent twice may carry two parcels, and then they are a ring.
+            let Some((parcel, behind)) = sent.filter(|_| seen <= waiting.count() || waiting.is_saturated())
+            else {
+                return site.noted.note(WRITTEN, head);
+            };
+            each(parcel);
+            link = behind;
         }
     }
 }
 
 /// Sends blocks to the heaps whose slabs they are of; the order they stand in changes. Whether one of those
 /// is mostly free.
-pub(super) fn send_each<O: Os>(arena: &Arena<O>, registry: &Registry, blocks: &[Cell<*mut u8>]) -> bool {
+pub(super) fn send_each<O: Os>(arena: &Arena<O>, registry: &Registry, blocks: &[Slot]) -> bool {
+    let noted = Noted::nothing();
     // Of no heap's: only to look blocks up.
-    let site = Site { arena, geometry: arena.started(), window: arena.window(), heap: HeapId(0) };
+    let site =
+        Site { arena, geometry: arena.started(), window: arena.window(), heap: HeapId(0), noted: &noted };
     let (mut rest, mut sparse) = (blocks, false);
     while let Some(first) = rest.first() {
         let entry = site.entry_of(first.get());
         let (these, behind) = split_or_end(rest, gather(&site, rest, entry));
         match entry.as_slab() {
-            Some((heap, class)) => sparse |= registry.heap(heap).receive(arena, class, these),
-            None => fatal::invalid_free(c"free(): invalid pointer"),
+            Some((heap, class)) => sparse |= registry.heap(heap).receive(&site.of(heap), class, these),
+            None => noted.note(c"free(): invalid pointer", first.get()),
         }
         rest = behind;
     }
@@ -202,9 +223,9 @@ pub(super) fn send_each<O: Os>(arena: &Arena<O>, registry: &Registry, blocks: &[
 }
 
 /// Swaps the blocks of an entry to the front. How many they are.
-pub(super) fn gather<O: Os>(site: &Site<O>, blocks: &[Cell<*mut u8>], entry: Entry) -> usize {
+pub(super) fn gather<O: Os>(site: &Site<O>, blocks: &[Slot], entry: Entry) -> usize {
     let mut last = None;
-    let mut belongs = |block: &Cell<*mut u8>| {
+    let mut belongs = |block: &Slot| {
         // Blocks of one granule often come one behind the other: it is looked up once.
         let granule = Some(site.granule_of(block.get()));
         let belongs = granule == last || site.entry_of(block.get()) == entry;
@@ -222,4 +243,9 @@ pub(super) fn gather<O: Os>(site: &Site<O>, blocks: &[Cell<*mut u8>], entry: Ent
         count += 1;
     }
     count
+}
+
+/// What an inbox weighs a parcel by.
+fn units(parcel: &Closed) -> u64 {
+    (parcel.count * size_class::bytes(parcel.class) / UNIT) as u64
 }

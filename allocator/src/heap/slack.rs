@@ -11,6 +11,7 @@ use crate::arena::Arena;
 use crate::config::{GRANULE, SLACK_FROM, SLACK_MAX, SPARSE_BYTES};
 use crate::os::Os;
 use crate::slab::central::Central;
+use crate::slab::noted::Noted;
 use crate::slab::round::Batch;
 use crate::slab::site::Site;
 use crate::slab::slack::Worth;
@@ -52,7 +53,13 @@ impl Heap {
 
     /// Purges the free pages of this heap's slabs. Whether any went.
     pub fn purge_pages<O: Os>(&self, arena: &Arena<O>) -> bool {
-        let site = self.site(arena);
+        self.purge_pages_while(arena, || {})
+    }
+
+    /// The same, with `meanwhile` done each time that slabs are away and the lock is open.
+    pub fn purge_pages_while<O: Os>(&self, arena: &Arena<O>, mut meanwhile: impl FnMut()) -> bool {
+        let noted = Noted::nothing();
+        let site = self.site(arena, &noted);
         // A slab of one page has none that is free beside a block.
         if site.page() >= GRANULE || !self.shared.central.lock().start_round() {
             return false;
@@ -61,12 +68,21 @@ impl Heap {
         self.shared.due.store(false, Ordering::Relaxed);
         let (mut batch, mut any) = (Batch::new(), false);
         while self.shared.central.lock().next_batch(&site, &mut batch) {
+            meanwhile();
             any |= batch.purge(&site);
         }
         self.shared.say_slack(0);
         // A sender that found the lock taken has left its parcel to whoever held it.
         self.sort(&site);
         any
+    }
+
+    /// What a fork's copy has of a thread that purges pages.
+    #[cfg(test)]
+    pub fn leave_pages_away<O: Os>(&self, arena: &Arena<O>) {
+        let noted = Noted::nothing();
+        let (site, mut central) = (self.site(arena, &noted), self.shared.central.lock());
+        assert!(central.start_round() && central.next_batch(&site, &mut Batch::new()));
     }
 }
 

@@ -61,6 +61,7 @@ pub struct Sim {
     pub scatter: bool,
     /// Bytes of addresses that mappings may have in all.
     pub room: usize,
+    pub page: usize,
 }
 
 // SAFETY: the pointers are the system's own allocations, used under the mutex.
@@ -105,7 +106,15 @@ impl Sim {
             refusals: Vec::new(),
         };
         // The limit keeps the window, and so the tables, small enough for a test.
-        Sim { state: Mutex::new(state), owner, alone: true, limit: RANGE, scatter: false, room: usize::MAX }
+        Sim {
+            state: Mutex::new(state),
+            owner,
+            alone: true,
+            limit: RANGE,
+            scatter: false,
+            room: usize::MAX,
+            page: 4096,
+        }
     }
 
     /// A library's system: its first region begins with a block of the arena, and there is room below.
@@ -231,7 +240,7 @@ impl Drop for State {
 // back.
 unsafe impl Os for Sim {
     fn page(&self) -> usize {
-        4096
+        self.page
     }
 
     fn address_limit(&self) -> usize {

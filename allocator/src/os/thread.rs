@@ -7,6 +7,9 @@ use core::ffi::c_void;
 /// Each front brings the kind that is fastest where it runs: the program's own thread-local storage
 /// for the Rust front, initial-exec storage for the preload library.
 pub trait ThreadWord {
+    /// Whether C functions are served by this word.
+    const SERVES_C: bool;
+
     /// The word; before `set`, the address of the empty heap.
     fn get() -> *mut c_void;
     fn set(word: *mut c_void);

@@ -73,6 +73,7 @@ pub fn let_go<W: ThreadWord>() {
 /// A thread has its first heap, or one again.
 #[cold]
 fn on_new_heap<W: ThreadWord>(heap: &Heap) {
+    heap.set_stamps(W::SERVES_C);
     let (key, first) = {
         let mut key = EXIT_KEY.lock();
         let first = key.is_none();

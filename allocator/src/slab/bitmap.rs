@@ -50,6 +50,11 @@ impl Bitmap {
         None
     }
 
+    /// Whether a bit is set, of those below `BITS`.
+    pub fn contains(&self, at: usize) -> bool {
+        self.words[at / 64] & 1 << (at % 64) != 0
+    }
+
     /// Takes set bits out, from the lowest up, one for each of `places`.
     #[inline]
     pub fn take<P>(&mut self, mut places: impl ExactSizeIterator<Item = P>, put: impl Fn(P, usize)) {
@@ -117,6 +122,7 @@ mod tests {
             for (more, count) in steps {
                 let more: Vec<usize> = more.into_iter().filter(|&at| set.insert(at)).collect();
                 prop_assert!(insert(&mut bitmap, &more));
+                prop_assert!((0..BITS).all(|at| bitmap.contains(at) == set.contains(&at)));
                 let expected: Vec<usize> = set.iter().copied().take(count).collect();
                 prop_assert_eq!(&lowest(&mut bitmap, count), &expected);
                 set.retain(|at| !expected.contains(at));

@@ -6,23 +6,24 @@
 //! ```
 
 pub mod free;
+mod refill;
 
 use super::depot::Depot;
 use super::lists::{Lists, Place};
-use super::pages::{self, Pages};
-use super::parcel::Parcel;
+use super::pages;
+use super::parcel::{Closed, Parcel, WRITTEN};
 use super::round::Rounds;
 use super::site::Site;
 use super::slack::{Slack, Worth};
-use super::{Slab, capacity};
+use super::slot::Slot;
+use super::{Slab, capacity, index_of};
 use crate::arena::LastTables;
 use crate::arena::page_map::Entry;
 use crate::config::{GRANULE, GRANULE_SHIFT};
 use crate::os::Os;
-use crate::row::{at_or_end, part_or_end, split_or_end};
+use crate::row::{at_or_end, part_or_end};
 use crate::size_class::{self, CLASSES};
 use crate::units::{Bytes, GranuleIdx, Granules, Run, SizeClass, round_down};
-use core::cell::Cell;
 
 pub struct Central {
     pub(super) lists: Lists,
@@ -40,14 +41,6 @@ pub struct Central {
     pub(super) clean: usize,
     pub(super) rounds: Rounds,
     pub(super) slack: Slack,
-}
-
-/// What a refill brought.
-pub struct Refill {
-    /// Blocks, at least one.
-    pub count: u32,
-    /// They were never used, and read as zero.
-    pub zeroed: bool,
 }
 
 /// The address of the slab that a block is of: granules are where multiples of their size are.
@@ -112,9 +105,9 @@ impl Central {
     }
 
     /// Takes a parcel of this heap's blocks in: into the depot, or into the slabs.
-    pub fn keep<O: Os>(&mut self, site: &Site<O>, class: SizeClass, parcel: Parcel) {
-        if let Some(parcel) = self.depot.keep(site, class, parcel) {
-            self.release_each(site, class, parcel);
+    pub fn keep<O: Os>(&mut self, site: &Site<O>, parcel: Closed) {
+        if let Some(parcel) = self.depot.keep(site, parcel) {
+            self.release_closed(site, parcel);
         }
     }
 
@@ -124,84 +117,30 @@ impl Central {
         if self.depot.bytes() == 0 {
             return;
         }
-        for class in (0..CLASSES as u8).map(SizeClass) {
-            while let Some(parcel) = self.depot.take(site, class) {
-                self.release_each(site, class, parcel);
-            }
+        (0..CLASSES as u8).for_each(|class| self.empty_depot_of(site, SizeClass(class)));
+    }
+
+    fn empty_depot_of<O: Os>(&mut self, site: &Site<O>, class: SizeClass) {
+        while let Some(mut parcel) = self.depot.take(site, class) {
+            self.release_parcel(site, class, &mut parcel);
         }
     }
 
-    /// Fills slots, from the first on, with up to as many blocks of a class; within a slab the lowest
-    /// comes last, because magazines are emptied from that end. None where the arena can grow no more.
-    pub fn refill<O: Os>(
-        &mut self,
-        site: &Site<O>,
-        class: SizeClass,
-        slots: &[Cell<*mut u8>],
-    ) -> Option<Refill> {
-        let want = slots.len() as u32;
-        let (mut count, mut zeroed) = (0, false);
-        while count * 4 < want
-            && let Some(mut parcel) = self.depot.take(site, class)
-        {
-            let (_, empty) = split_or_end(slots, count as usize);
-            count += empty.iter().zip(&mut parcel).map(|(slot, block)| slot.set(block)).count() as u32;
-            self.release_each(site, class, parcel);
+    /// Whether a block of this heap is in its slab, once the depot's are in theirs.
+    pub fn has<O: Os>(&mut self, site: &Site<O>, class: SizeClass, block: *mut u8) -> bool {
+        self.empty_depot_of(site, class);
+        if site.class_at(block) != Some(class) {
+            // No block is out of what is no slab any more.
+            return true;
         }
-        if count > 0 {
-            return Some(Refill { count, zeroed: false });
-        }
-        while count * 4 < want {
-            let first = match self.lists.first(class) {
-                Some(first) => first,
-                None if count > 0 => break,
-                None => self.new_slab(site, class)?,
-            };
-            // SAFETY: listed slabs are this heap's, and `&mut self` is its lock held; one at a time.
-            let slab = unsafe { site.slab(first) };
-            if self.kept == first.0 + 1 {
-                self.kept = 0;
-            }
-            let carving = slab.free_count() == 0;
-            if carving && count > 0 {
-                break;
-            }
-            let there = if carving { (capacity(class) - slab.carved) as u32 } else { slab.free_count() };
-            let got = there.min(want - count);
-            let (from, size) = (site.geometry.start(first), size_class::bytes(class));
-            let filled = part_or_end(slots, count as usize..(count + got) as usize);
-            let places = filled.iter().rev();
-            if carving {
-                zeroed = slab.zeroed;
-                let carved = slab.carved as usize;
-                slab.carved += got as u16;
-                // SAFETY: as above.
-                unsafe { site.mark(first, slab.carved) };
-                self.fresh -= if zeroed { got as usize * size } else { 0 };
-                places.zip(carved..).for_each(|(place, at)| place.set(from.wrapping_add(at * size)));
-            } else {
-                slab.free.take(places, |place, at| place.set(from.wrapping_add(at * size)));
-            }
-            slab.used += got as u16;
-            count += got;
-            let exhausted = slab.exhausted();
-            if !slab.clean.is_empty() {
-                self.soil(site, first, filled);
-            }
-            if exhausted {
-                self.lists.remove(site, first);
-            }
-            if zeroed {
-                break;
-            }
-        }
-        self.used_bytes += count as usize * size_class::bytes(class);
-        Some(Refill { count, zeroed })
+        // SAFETY: a slab of this heap, lock held.
+        let slab = unsafe { site.slab(site.granule_of(block)) };
+        index_of(class, block.addr() % GRANULE).is_some_and(|at| slab.has(at))
     }
 
     /// Puts blocks of a class back into their slabs, those of this heap; a slab that becomes empty is
     /// retired. Returns how many blocks belong to other heaps: they are moved to the front of `blocks`.
-    pub fn release<O: Os>(&mut self, site: &Site<O>, class: SizeClass, blocks: &[Cell<*mut u8>]) -> usize {
+    pub fn release<O: Os>(&mut self, site: &Site<O>, class: SizeClass, blocks: &[Slot]) -> usize {
         let mine = Entry::slab(site.heap, class);
         let (mut others, mut tables) = (0, LastTables::NONE);
         let mut rest = blocks.iter();
@@ -217,14 +156,17 @@ impl Central {
             let from = start_of(block.get());
             // SAFETY: a slab of this heap, and the lock is held; one record at a time.
             let slab: &mut Slab = unsafe { &mut *tables.record_of(&site.geometry, from).cast() };
-            let (mut offset, mut count) = (block.get().addr() - from, 0);
+            let (mut block, mut offset, mut count) = (block.get(), block.get().addr() - from, 0);
             // Blocks of one slab often come one behind the other.
             loop {
-                slab.put_back(class, offset);
-                count += 1;
+                match slab.put_back(class, offset) {
+                    Ok(()) => count += 1,
+                    Err(what) => site.noted.note(what, block),
+                }
                 next = rest.next();
-                let Some(block) = next else { break };
-                offset = block.get().addr().wrapping_sub(from);
+                let Some(slot) = next else { break };
+                block = slot.get();
+                offset = block.addr().wrapping_sub(from);
                 if offset >= GRANULE {
                     break;
                 }
@@ -239,13 +181,19 @@ impl Central {
         let from = start_of(block);
         // SAFETY: as in `release`.
         let slab = unsafe { site.slab(site.geometry.granule_of(from)) };
-        slab.put_back(class, block.addr() - from);
-        self.took_back(site, slab, from, 1);
+        match slab.put_back(class, block.addr() - from) {
+            Ok(()) => self.took_back(site, slab, from, 1),
+            Err(what) => site.noted.note(what, block),
+        }
     }
 
-    /// Blocks of a slab of this heap, which starts at the address `from`, went back into it.
+    /// Blocks of a slab of this heap, which starts at the address `from`, went back into it, if any was
+    /// right.
     #[inline]
     fn took_back<O: Os>(&mut self, site: &Site<O>, slab: *mut Slab, from: usize, count: usize) {
+        if count == 0 {
+            return;
+        }
         // SAFETY: as in `release`; the reference ends before the lists are changed, which make their own.
         let slab = unsafe { &mut *slab };
         slab.used -= count as u16;
@@ -259,21 +207,25 @@ impl Central {
         }
     }
 
-    /// As `release`, for blocks that are all this heap's, as they come.
-    pub fn release_each<O: Os>(
-        &mut self,
-        site: &Site<O>,
-        class: SizeClass,
-        blocks: impl IntoIterator<Item = *mut u8>,
-    ) {
-        let buffer = [const { Cell::new(core::ptr::null_mut()) }; 64];
-        let mut blocks = blocks.into_iter();
+    /// Hands the blocks of a parcel to their slabs, which are this heap's.
+    pub fn release_closed<O: Os>(&mut self, site: &Site<O>, parcel: Closed) {
+        let class = parcel.class;
+        // SAFETY: the parcel is the heap's own.
+        self.release_parcel(site, class, &mut unsafe { parcel.open(site) });
+    }
+
+    /// The same for what is left of an open one.
+    fn release_parcel<O: Os>(&mut self, site: &Site<O>, class: SizeClass, parcel: &mut Parcel) {
+        let buffer = [const { Slot::empty() }; 64];
         loop {
-            let filled = buffer.iter().zip(&mut blocks).map(|(place, block)| place.set(block)).count();
+            let filled = parcel.unpack(&buffer);
             if filled == 0 {
-                return;
+                break;
             }
             self.release(site, class, part_or_end(&buffer, 0..filled));
+        }
+        if let Some(block) = parcel.torn() {
+            site.noted.note(WRITTEN, block);
         }
     }
 
@@ -304,35 +256,6 @@ impl Central {
             self.slabs += 1;
             self.used_bytes += slab.used as usize * size_class::bytes(class);
         });
-    }
-
-    fn new_slab<O: Os>(&mut self, site: &Site<O>, class: SizeClass) -> Option<GranuleIdx> {
-        let run = site.arena.alloc_run(Granules(1), Granules(1), Entry::slab(site.heap, class))?;
-        // SAFETY: the run is ours alone: its record has no other user.
-        unsafe {
-            site.slab(run.head).reset(class, run.zeroed);
-            site.mark(run.head, 0);
-        }
-        self.slabs += 1;
-        self.fresh += if run.zeroed { GRANULE } else { 0 };
-        self.lists.append(site, run.head, Place::Fresh);
-        Some(run.head)
-    }
-
-    /// Blocks of a slab are handed out, the first of them the highest: what they lie in is not clean any
-    /// more.
-    #[inline(never)]
-    fn soil<O: Os>(&mut self, site: &Site<O>, granule: GranuleIdx, blocks: &[Cell<*mut u8>]) {
-        let (Some(highest), Some(lowest)) = (blocks.first(), blocks.last()) else { return };
-        // SAFETY: a slab of this heap, lock held.
-        let slab = unsafe { site.slab(granule) };
-        let from = site.geometry.addr_of(granule);
-        let end = highest.get().addr() + size_class::bytes(slab.class) - from;
-        let page = site.page();
-        let held = Pages::holding(page, lowest.get().addr() - from..end);
-        self.clean -= slab.clean.and(held).bytes(page);
-        slab.clean = slab.clean.without(held);
-        self.slack.soiled();
     }
 
     // Rare, and out of line so that the loop of `release` has its registers for itself.

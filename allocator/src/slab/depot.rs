@@ -3,24 +3,31 @@
 //! Unpacking one into a magazine is cheaper than putting its blocks into bitmaps and finding them again. It
 //! is bounded by bytes over all classes; beyond, blocks go back to their slabs.
 
-use super::parcel::{self, Parcel};
+use super::parcel::{Closed, Parcel, WRITTEN};
 use super::site::Site;
 use crate::config::DEPOT_BYTES;
 use crate::os::Os;
 use crate::row::Row;
 use crate::size_class::{self, CLASSES};
-use crate::sync::inbox::Packed;
 use crate::units::SizeClass;
 
+/// The parcels of a class.
+#[derive(Clone, Copy)]
+struct Pile {
+    /// Link to the newest, or 0.
+    newest: u64,
+    /// How many they are. A block that came home twice may carry two of them: then links and count part ways.
+    count: u32,
+}
+
 pub struct Depot {
-    /// Link to the newest parcel of each class, or 0.
-    newest: Row<u64, CLASSES>,
+    piles: Row<Pile, CLASSES>,
     bytes: usize,
 }
 
 impl Depot {
     pub const fn new() -> Self {
-        Depot { newest: Row([0; CLASSES]), bytes: 0 }
+        Depot { piles: Row([Pile { newest: 0, count: 0 }; CLASSES]), bytes: 0 }
     }
 
     /// Bytes of the blocks in it.
@@ -29,35 +36,35 @@ impl Depot {
     }
 
     /// Takes a parcel of blocks of this heap in, whole; gives it back where it has no room.
-    pub fn keep<O: Os>(&mut self, site: &Site<O>, class: SizeClass, parcel: Parcel) -> Option<Parcel> {
-        let bytes = parcel.left() * size_class::bytes(class);
+    pub fn keep<O: Os>(&mut self, site: &Site<O>, parcel: Closed) -> Option<Closed> {
+        let bytes = parcel.count * size_class::bytes(parcel.class);
         if self.bytes + bytes > DEPOT_BYTES {
             return Some(parcel);
         }
-        let count = parcel.left() as u64;
-        let head = parcel.closed();
-        let newest = &mut self.newest[class.0 as usize];
-        // SAFETY: the parcel is the heap's own now, and not opened.
-        unsafe { parcel::label(head, Packed::new(*newest, count)) };
-        *newest = site.link(head);
+        let pile = &mut self.piles[parcel.class.0 as usize];
+        // SAFETY: the parcel is the heap's own now.
+        unsafe { parcel.label(site, pile.newest) };
+        *pile = Pile { newest: site.link(parcel.head), count: pile.count + 1 };
         self.bytes += bytes;
         None
     }
 
     /// The newest parcel of a class.
     pub fn take<O: Os>(&mut self, site: &Site<O>, class: SizeClass) -> Option<Parcel> {
-        let newest = &mut self.newest[class.0 as usize];
-        if *newest == 0 {
-            return None;
-        }
-        let head = site.block(*newest);
+        let pile = &mut self.piles[class.0 as usize];
+        let left = pile.count.checked_sub(1)?;
+        let head = site.block(pile.newest);
         // SAFETY: `keep` labelled it, and the heap owns it.
-        let (label, parcel) = unsafe {
-            let label = parcel::label_of(head);
-            (label, Parcel::open(head, class, label.count() as usize))
+        let kept = unsafe { Closed::labelled(site, head) };
+        let kept = kept.filter(|(parcel, behind)| parcel.class == class && (*behind == 0) == (left == 0));
+        let Some((parcel, behind)) = kept else {
+            *pile = Pile { newest: 0, count: 0 };
+            site.noted.note(WRITTEN, head);
+            return None;
         };
-        *newest = label.link();
-        self.bytes -= parcel.left() * size_class::bytes(class);
-        Some(parcel)
+        *pile = Pile { newest: behind, count: left };
+        self.bytes = self.bytes.saturating_sub(parcel.count * size_class::bytes(class));
+        // SAFETY: as above.
+        Some(unsafe { parcel.open(site) })
     }
 }

@@ -31,9 +31,13 @@ impl HandedOut<'_> {
         self.0.store(carved, Ordering::Relaxed);
     }
 
+    pub fn count(&self) -> u16 {
+        // Relaxed: as above.
+        self.0.load(Ordering::Relaxed)
+    }
+
     /// Whether the block of this index was ever handed out.
     pub fn is_above(&self, index: usize) -> bool {
-        // Relaxed: as above.
-        index < self.0.load(Ordering::Relaxed) as usize
+        index < self.count() as usize
     }
 }

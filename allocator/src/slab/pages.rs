@@ -108,6 +108,7 @@ mod tests {
     use crate::slab::capacity;
     use crate::units::SizeClass;
     use proptest::prelude::*;
+    use std::collections::BTreeSet;
 
     const PAGES: [usize; 3] = [4 << 10, 16 << 10, 64 << 10];
 
@@ -143,10 +144,8 @@ mod tests {
             let (class, page) = (SizeClass(class), PAGES[page]);
             let (size, all) = (size_class::bytes(class), capacity(class) as usize);
             let carved = (carved * all as f64) as usize;
-            let mut out: Vec<usize> = out.iter().map(|at| (at * carved as f64) as usize).collect();
-            out.retain(|&at| at < carved);
-            out.sort();
-            out.dedup();
+            let out: BTreeSet<usize> = out.iter().map(|at| (at * carved as f64) as usize).collect();
+            let out: Vec<usize> = out.into_iter().filter(|&at| at < carved).collect();
             let expected: Vec<usize> = (0..GRANULE / page)
                 .filter(|p| out.iter().all(|at| at * size >= (p + 1) * page || (at + 1) * size <= p * page))
                 .collect();

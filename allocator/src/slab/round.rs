@@ -176,13 +176,14 @@ impl Central {
 
     /// Puts a slab back whose pages were purged, or were not to be.
     fn put_back<O: Os>(&mut self, site: &Site<O>, away: &Away) {
-        // SAFETY: a slab of this heap, lock held.
-        let slab = unsafe { site.slab(away.granule) };
-        if slab.place != Place::Away {
+        // SAFETY: a slab of this heap, lock held; the reference ends here.
+        if unsafe { site.slab(away.granule) }.place != Place::Away {
             // Made anew in the child of a fork, which a signal handler made inside of this round.
             return;
         }
         self.lists.remove(site, away.granule);
+        // SAFETY: as above; no other reference to this record is alive.
+        let slab = unsafe { site.slab(away.granule) };
         if away.purged {
             slab.clean = slab.clean.or(away.pages);
             self.clean += away.pages.bytes(site.page());
@@ -195,13 +196,14 @@ impl Central {
         }
     }
 
-    /// In the child of a fork: ends a round of a thread that is not there. What became of its pages is not
-    /// known.
+    /// In the child of a fork: whether the thread is not there that was making a round. This thread's own
+    /// goes on, where a signal handler inside of it made the fork.
+    pub fn has_lost_round(&self) -> bool {
+        self.rounds.by != 0 && self.rounds.by != token()
+    }
+
+    /// Ends such a round. What became of its pages is not known.
     pub fn end_lost_round<O: Os>(&mut self, site: &Site<O>) {
-        // This thread's own round goes on, where a signal handler inside of it made the fork.
-        if self.rounds.by == 0 || self.rounds.by == token() {
-            return;
-        }
         self.rounds.by = 0;
         while let Some(granule) = self.lists.first_away() {
             // SAFETY: a slab of this heap, lock held.

@@ -1,11 +1,13 @@
 //! The site of a heap's slabs: where they are and whose.
 
-use super::Slab;
-use super::handed_out::HandedOut;
+use super::noted::Noted;
+use super::{Slab, index_of};
 use crate::arena::page_map::Entry;
 use crate::arena::{Arena, Geometry, Window};
+use crate::config::GRANULE;
 use crate::os::Os;
-use crate::units::{GranuleIdx, HeapId};
+use crate::slab::handed_out::HandedOut;
+use crate::units::{GranuleIdx, HeapId, SizeClass};
 
 /// What every operation on slabs needs.
 pub struct Site<'a, O: Os> {
@@ -14,9 +16,16 @@ pub struct Site<'a, O: Os> {
     /// The newest window: most blocks are in it.
     pub window: Window,
     pub heap: HeapId,
+    /// What is wrong and was found, to be reported when no lock is held.
+    pub noted: &'a Noted,
 }
 
 impl<O: Os> Site<'_, O> {
+    /// The same operation at another heap's slabs.
+    pub fn of(&self, heap: HeapId) -> Self {
+        Site { heap, ..*self }
+    }
+
     /// Bytes of a page.
     #[inline]
     pub fn page(&self) -> usize {
@@ -39,14 +48,28 @@ impl<O: Os> Site<'_, O> {
         self.geometry.granule_of(block.addr())
     }
 
-    /// The page-map entry of a block that came from the arena.
+    /// The page-map entry at an address; of a slab, that of a grown one.
     #[inline]
     pub fn entry_of(&self, block: *mut u8) -> Entry {
-        match self.window.place(block.addr()) {
+        let entry = match self.window.place(block.addr()) {
             // SAFETY: inside the window.
             Some(place) => unsafe { self.window.map.get(place) },
             None => self.arena.entry_elsewhere(self.geometry, block.addr()),
-        }
+        };
+        entry.grown()
+    }
+
+    /// The class of the block of this heap's that begins at an address, of any address. None where none does.
+    #[inline]
+    pub fn class_at(&self, block: *mut u8) -> Option<SizeClass> {
+        let (heap, class) = self.entry_of(block).as_slab()?;
+        (heap == self.heap && index_of(class, block.addr() % GRANULE).is_some()).then_some(class)
+    }
+
+    /// What no program has by accident: it seals what lies in free blocks.
+    #[inline]
+    pub fn secret(&self) -> u64 {
+        (self.geometry.secret() ^ 0x9E37_79B9_7F4A_7C15).wrapping_mul(0xD6E8_FEB8_6659_FD93)
     }
 
     /// The record of a slab of this heap.
@@ -55,7 +78,7 @@ impl<O: Os> Site<'_, O> {
     /// The granule is a slab of this heap, whose lock the caller holds for as long as it uses the
     /// reference; no other reference to the record is alive.
     pub(super) unsafe fn slab<'s>(&self, granule: GranuleIdx) -> &'s mut Slab {
-        // SAFETY: as the caller vouches. Whatever this module wrote there, and zeros, are a record.
+        // SAFETY: as the caller vouches. Whatever `central` wrote there, and zeros, are a record.
         unsafe { &mut *self.geometry.record(granule).cast() }
     }
 

@@ -15,13 +15,14 @@
 
 use super::{AtomicU64, Ordering};
 
-const LINK_BITS: u32 = 45;
+pub const LINK_BITS: u32 = 45;
 const LINK_MASK: u64 = (1 << LINK_BITS) - 1;
 const COUNT_MAX: u64 = (1 << (64 - LINK_BITS)) - 1;
 
 /// A link (0: none) and a count in one word: 45 and 19 bits.
 ///
-/// The link is an address in 16-byte units, plus one: 2^44 units are all 48 bits of addresses.
+/// The link is an address in units of 16 bytes, plus one: 2^44 units are all 48 bits of addresses. The
+/// count is enough for 8 MiB in those units, and for the blocks of any magazine.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(transparent)]
 pub struct Packed(pub u64);
@@ -42,6 +43,11 @@ impl Packed {
     #[inline]
     pub fn count(self) -> u64 {
         self.0 >> LINK_BITS
+    }
+
+    /// The count does not say how many there are, but that they are as many at least.
+    pub fn is_saturated(self) -> bool {
+        self.count() == COUNT_MAX
     }
 }
 
@@ -96,15 +102,15 @@ impl<O: Orderings> Inbox<O> {
         self.head.load(Ordering::Relaxed) == 0
     }
 
-    /// The link of the newest parcel, 0 where nothing waits. The inbox is empty then.
+    /// The link of the newest parcel, 0 where nothing waits, and the units of all. The inbox is empty then.
     #[inline]
-    pub fn take_all(&self) -> u64 {
+    pub fn take_all(&self) -> Packed {
         // Relaxed: only spares the swap where there is nothing; what is missed now is taken next time.
         if self.head.load(Ordering::Relaxed) == 0 {
-            return 0;
+            return Packed(0);
         }
         // PUBLISH (Acquire).
-        Packed(self.head.swap(0, O::TAKE)).link()
+        Packed(self.head.swap(0, O::TAKE))
     }
 }
 
@@ -132,13 +138,14 @@ mod loom_models {
 
         /// Takes all and walks it; how many items there were.
         fn drain(&self) -> usize {
-            let mut link = self.inbox.take_all();
-            let mut items = 0;
+            let waiting = self.inbox.take_all();
+            let (mut link, mut items) = (waiting.link(), 0);
             while link != 0 {
                 items += 1;
                 // SAFETY: taken items are the owner's; loom checks the claim.
                 link = self.next[link as usize - 1].with(|cell| unsafe { *cell });
             }
+            assert_eq!(items as u64, waiting.count(), "the chain is not what its count says");
             items
         }
     }
@@ -215,6 +222,16 @@ mod tests {
         assert_eq!((packed.link(), packed.count()), (LINK_MASK, 5));
         assert_eq!(Packed::new(1, u64::MAX).count(), COUNT_MAX);
         assert_eq!(Packed::new(1, u64::MAX).link(), 1);
+        assert!(Packed::new(1, COUNT_MAX + 1).is_saturated() && !Packed::new(LINK_MASK, 5).is_saturated());
+    }
+
+    #[test]
+    fn a_sum_that_does_not_fit_stays_the_largest_and_the_links_whole() {
+        let inbox = Inbox::<Strong>::new();
+        let mut next = 0;
+        inbox.push(LINK_MASK, COUNT_MAX - 1, |_| {});
+        assert_eq!(inbox.push(1, 3, |link| next = link), COUNT_MAX);
+        assert_eq!((inbox.take_all(), next), (Packed::new(1, COUNT_MAX), LINK_MASK));
     }
 
     #[test]
@@ -225,8 +242,8 @@ mod tests {
             let waiting = inbox.push(item, 10, |link| next[item as usize - 1] = link);
             assert_eq!(waiting, item * 10);
         }
-        assert_eq!(inbox.take_all(), 3);
+        assert_eq!(inbox.take_all(), Packed::new(3, 30));
         assert_eq!(next, [0, 1, 2]);
-        assert_eq!(inbox.take_all(), 0);
+        assert_eq!(inbox.take_all(), Packed(0));
     }
 }

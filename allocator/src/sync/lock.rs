@@ -131,6 +131,16 @@ impl<T, O: Orderings> Lock<T, O> {
         }
     }
 
+    /// Looks at the value of an open lock, and writes nothing.
+    ///
+    /// # Safety
+    /// Nobody holds the lock, or takes it meanwhile.
+    #[cfg(not(loom))]
+    pub unsafe fn peek<R>(&self, f: impl FnOnce(&T) -> R) -> R {
+        // SAFETY: as the caller vouches.
+        self.value.with(|value| f(unsafe { &*value }))
+    }
+
     /// Whether anybody holds it. If not, what the last holder did is seen.
     pub fn is_taken(&self) -> bool {
         // RELEASE (Acquire).

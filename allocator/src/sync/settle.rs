@@ -81,7 +81,7 @@ mod loom_models {
                     busy += 1;
                     return false;
                 };
-                let mut link = self.inbox.take_all();
+                let mut link = self.inbox.take_all().link();
                 while link != 0 {
                     *sorted += 1;
                     // SAFETY: taken items are the taker's; loom checks the claim.

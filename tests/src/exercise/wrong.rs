@@ -1,7 +1,9 @@
-//! Pointers that free has to refuse: each of these programs must be ended by it.
+//! Frees that either front has to refuse: each of these programs must be ended by it, at the latest when the block
+//! leaves a magazine.
 
 use std::alloc::GlobalAlloc;
 use std::hint::black_box;
+use std::sync::OnceLock;
 
 use super::{KIB, get, put};
 
@@ -14,7 +16,10 @@ static NO_BLOCK: u64 = 0;
 const SIZE: usize = 64;
 
 /// Commits the error `kind`, and then allocates and frees for long enough for it to be seen.
-pub fn free<A: GlobalAlloc>(alloc: &A, kind: &str, by_another: bool) {
+pub fn free<A: GlobalAlloc + Sync>(alloc: &'static A, kind: &str, how: &[&str]) {
+    if how.contains(&"handled") {
+        handle_aborts(alloc);
+    }
     let blocks: Vec<*mut u8> = (0..MANY).map(|_| get(alloc, SIZE)).collect();
     let wrong = match kind {
         "double" => {
@@ -34,9 +39,10 @@ pub fn free<A: GlobalAlloc>(alloc: &A, kind: &str, by_another: bool) {
         _ => panic!("no kind {kind}"),
     };
     let address = black_box(wrong).expose_provenance();
+    let size = if kind == "freed-large" { 256 * KIB } else { SIZE };
     // SAFETY: none, as above: the allocator has to end the program, here or below.
-    let free = move || unsafe { libc::free(std::ptr::with_exposed_provenance_mut(address)) };
-    if by_another {
+    let free = move || unsafe { put(alloc, std::ptr::with_exposed_provenance_mut(address), size) };
+    if how.contains(&"by-another") {
         std::thread::spawn(free).join().expect("a thread that frees");
     } else {
         free();
@@ -44,5 +50,42 @@ pub fn free<A: GlobalAlloc>(alloc: &A, kind: &str, by_another: bool) {
     for block in blocks {
         // SAFETY: got above; if one was freed already, that is what is tested.
         unsafe { put(alloc, block, SIZE) };
+    }
+}
+
+static ALLOC: OnceLock<&'static (dyn GlobalAlloc + Sync)> = OnceLock::new();
+
+/// Has a handler of SIGABRT use the allocator, as one does that makes a report, and end the program its own way.
+pub fn handle_aborts<A: GlobalAlloc + Sync>(alloc: &'static A) {
+    let _ = ALLOC.set(alloc);
+    // SAFETY: the handler is a function for the life of the process.
+    unsafe { libc::signal(libc::SIGABRT, on_abort as *const () as libc::sighandler_t) };
+}
+
+extern "C" fn on_abort(_: libc::c_int) {
+    let work = || {
+        let alloc = ALLOC.get().expect("set before the handler");
+        for _ in 0..3 {
+            let sizes = [16, SIZE, 96, 1000, 5000, 40 * KIB, 300 * KIB];
+            // More than a magazine has, and as many again as it takes back.
+            let blocks: Vec<_> = sizes
+                .iter()
+                .flat_map(|&size| (0..3000.min(32 * KIB * KIB / size)).map(move |_| size))
+                .collect();
+            let blocks: Vec<_> = blocks.into_iter().map(|size| (get(*alloc, size), size)).collect();
+            for (block, size) in blocks {
+                assert!(!block.is_null());
+                // SAFETY: got a moment ago.
+                unsafe { put(*alloc, block, size) };
+            }
+        }
+    };
+    work();
+    // Other threads can go on, too.
+    std::thread::spawn(work).join().expect("a thread that allocates");
+    // SAFETY: a text on standard output, and the end of the process.
+    unsafe {
+        libc::write(1, c"handled\n".as_ptr().cast(), 8);
+        libc::_exit(3);
     }
 }
