@@ -42,7 +42,8 @@ impl State {
             self.refused_at = 0;
         }
         let len = run.len() as u32;
-        if self.free <= MOST || self.free < self.refused_at || len < LEAST {
+        // The break's last granules may be few in this block.
+        if self.free <= MOST || self.free < self.refused_at || len < LEAST && run.start > 0 {
             return;
         }
         // Most runs are neither long nor all of a region: two bits tell.
@@ -51,22 +52,43 @@ impl State {
         if len < LONG && !all {
             return;
         }
-        let Some(whole) = self.whole(geometry, at, place) else { return };
+        let (whole, is_end) = self.whole(geometry, at, place);
         let end = run.start.max(whole.start)..run.end.min(whole.end);
-        self.ends_go |= end.end == whole.end && (end.len() as u32 >= LONG || end == whole);
+        self.ends_go |= end.end == whole.end
+            && (end.len() as u32 >= LONG || end == whole)
+            && (is_end || self.is_free_above(geometry, at, &whole));
     }
 
-    /// What a granule can go with, as far as it is in this block: its region, or the break's last stretch.
-    fn whole(&mut self, geometry: Geometry, at: usize, place: u32) -> Option<Range<u32>> {
+    /// Whether what the break has above a stretch, which ends with its block, is free too.
+    fn is_free_above(&mut self, geometry: Geometry, at: usize, stretch: &Range<u32>) -> bool {
+        let (brk, mut next) =
+            (self.brk.addrs(), GranuleIdx(self.head(at).number * BLOCK_GRANULES + stretch.end));
+        while geometry.addr_of(next) != brk.end {
+            let Some(above) = self.find(next).filter(|_| place_of(next) == 0) else { return false };
+            let head = self.head(above);
+            let end = head.gained.next(0, false);
+            if end == 0 || head.runs.last(end).start > 0 {
+                return false;
+            }
+            next = GranuleIdx(next.0 + end);
+        }
+        true
+    }
+
+    /// What a granule can go with, as far as it is in this block: its region, or its stretch of the break's. And
+    /// whether nothing of the same is above it.
+    fn whole(&mut self, geometry: Geometry, at: usize, place: u32) -> (Range<u32>, bool) {
         let brk = self.brk.addrs();
         let head = self.head(at);
         let addr_of = |place: u32| geometry.addr_of(GranuleIdx(head.number * BLOCK_GRANULES + place));
         if brk.contains(&addr_of(place)) {
-            let stretch = head.gained.stretches().find(|stretch| stretch.contains(&place))?;
-            return (addr_of(stretch.end) == brk.end).then_some(stretch);
+            let mut stretches = head.gained.stretches();
+            let stretch = stretches.find(|stretch| stretch.contains(&place)).unwrap_or(place..place);
+            let is_end = addr_of(stretch.end) == brk.end;
+            return (stretch, is_end);
         }
-        let start = head.starts.last_below(place + 1)?;
-        Some(start..head.gained.next(start, false).min(head.starts.next(start + 1, true)))
+        let start = head.starts.last_below(place + 1).unwrap_or(place);
+        (start..head.gained.next(start, false).min(head.starts.next(start + 1, true)), true)
     }
 
     /// The highest free end of a block that is worth it, below a granule: what of it goes, if `most` may.
@@ -74,7 +96,10 @@ impl State {
         let mut above = BLOCK_GRANULES;
         while let Some(last) = self.head(at).gained.last_below(above) {
             above = self.head(at).starts.last_below(last + 1)?;
-            let Some(whole) = self.whole(geometry, at, last) else { continue };
+            let (whole, is_end) = self.whole(geometry, at, last);
+            if !is_end {
+                continue;
+            }
             let free = self.head(at).runs.last(whole.end);
             let len = (whole.end - free.start.max(whole.start)).min(most).min(LONG);
             if len >= LEAST || len == whole.len() as u32 {
@@ -119,9 +144,10 @@ impl<O: Os> Arena<O> {
             }
             let last = geometry.granule_of(addrs.end - 1);
             let Some(at) = state.find(last) else { return };
-            let Some(end) = state.change(at, |runs| runs.take_clean_end(place_of(last) + 1, LEAST)) else {
-                return;
-            };
+            // What is less than that in its block hides what is below it.
+            let place = place_of(last) + 1;
+            let least = if state.head(at).runs.last(place).start == 0 { 1 } else { LEAST };
+            let Some(end) = state.change(at, |runs| runs.take_clean_end(place, least)) else { return };
             if !self.give_back(geometry, state, at, end) {
                 return;
             }

@@ -4,7 +4,7 @@ use std::alloc::{GlobalAlloc, Layout};
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::{KIB, MIB, get, put};
+use super::{KIB, MIB, get, put, touch};
 use crate::measure;
 use crate::shadow::{self, Block};
 use crate::table::Table;
@@ -13,8 +13,8 @@ pub fn main<A: GlobalAlloc + Sync>(alloc: &'static A, words: &[&str]) {
     match words {
         ["turns"] => turns(alloc),
         ["threads"] => threads(alloc),
-        ["left", size] => left(alloc, super::number(size), 0),
-        ["left", size, "among-ours"] => left(alloc, super::number(size), KIB),
+        ["left", size] => left(alloc, super::number(size), false),
+        ["left", size, "among-ours"] => left(alloc, super::number(size), true),
         ["raw-break"] => raw_break(alloc, false),
         ["raw-break", "and-sbrk"] => raw_break(alloc, true),
         _ => panic!("no scenario of two mallocs {words:?}"),
@@ -69,11 +69,32 @@ unsafe impl GlobalAlloc for Libc {
     }
 }
 
-/// So many blocks of a size, filled, checked, and given back.
-fn some<A: GlobalAlloc>(alloc: &A, size: usize, count: usize, owner: u64) {
-    let layout = Layout::from_size_align(size, 16).expect("sizes here are small");
-    let blocks: Vec<_> = (0..count).map(|_| Block::new(alloc, layout, owner, false)).collect();
-    blocks.into_iter().for_each(|block| block.expect("memory").free(alloc));
+/// So many blocks of a size, written to at both ends, checked, and given back.
+fn some<A: GlobalAlloc>(alloc: &A, size: usize, count: usize, fill: u8) {
+    let mut last: *mut u8 = null_mut();
+    for _ in 0..count {
+        let block = get(alloc, size);
+        assert!(!block.is_null(), "memory");
+        // SAFETY: live and of this size; the blocks are chained through themselves.
+        unsafe {
+            block.cast::<*mut u8>().write(last);
+            block.add(size_of::<*mut u8>()).write(fill);
+            block.add(size - 1).write(fill);
+        }
+        last = block;
+    }
+    while !last.is_null() {
+        // SAFETY: the chain written above; each block is read before it is given up.
+        unsafe {
+            let (next, both) = (
+                last.cast::<*mut u8>().read(),
+                [last.add(size_of::<*mut u8>()).read(), last.add(size - 1).read()],
+            );
+            assert_eq!(both, [fill; 2], "a block was written to by another");
+            put(alloc, last, size);
+            last = next;
+        }
+    }
 }
 
 /// Blocks of three in turn, of all sizes: of the one under test, of the process's malloc, and of libc's own. With
@@ -119,18 +140,18 @@ fn threads<A: GlobalAlloc + Sync>(alloc: &'static A) {
     let libcs = Libc::find();
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        for owner in 1..3 {
+        for fill in 1..3 {
             let stop = &stop;
             scope.spawn(move || {
                 while !stop.load(Ordering::Relaxed) {
-                    some(alloc, 60_000, 60, owner);
+                    some(alloc, 60_000, 60, fill);
                     // SAFETY: no preconditions. The process's malloc, which is the one under test in C's front.
                     unsafe { super::c_api::malloc_trim(0) };
                 }
             });
         }
         for _ in 0..3000 {
-            some(&libcs, 100_000, 20, 0);
+            some(&libcs, 100_000, 20, 9);
             libcs.trim();
         }
         stop.store(true, Ordering::Relaxed);
@@ -139,30 +160,31 @@ fn threads<A: GlobalAlloc + Sync>(alloc: &'static A) {
 }
 
 /// What of 300 MiB of the process's malloc is resident once all of it was freed, with blocks of the allocator
-/// under test (`ours` bytes, for each of those) got and freed among them. Prints the bytes.
-fn left<A: GlobalAlloc>(alloc: &A, size: usize, ours: usize) {
-    let count = 300 * MIB / size;
+/// under test got and freed among them, or none. Prints the bytes.
+fn left<A: GlobalAlloc>(alloc: &A, size: usize, among_ours: bool) {
+    const TOTAL: usize = 300 * MIB;
+    const OURS: usize = 3000;
+    let count = TOTAL / size;
+    // One for each 64 KiB of theirs.
+    let every = if among_ours { (64 * KIB).div_ceil(size) } else { usize::MAX };
     let before = measure::resident();
-    let mut theirs = Table::<*mut u8>::new(count);
-    let mut own = Table::<*mut u8>::new(if ours == 0 { 0 } else { count });
+    let (mut theirs, mut own) = (Table::<*mut u8>::new(count), Table::<*mut u8>::new(count));
     for at in 0..count {
         // SAFETY: malloc takes any size.
         theirs[at] = unsafe { libc::malloc(size) }.cast();
         assert!(!theirs[at].is_null());
         // SAFETY: live and of this size.
-        unsafe { theirs[at].write_bytes(1, size) };
-        if ours > 0 {
-            own[at] = get(alloc, ours);
+        unsafe { touch(theirs[at], size) };
+        if at % every == every - 1 {
+            own[at] = get(alloc, OURS);
             assert!(!own[at].is_null());
-            // SAFETY: live and of this size.
-            unsafe { own[at].write_bytes(1, ours) };
         }
     }
     let peak = measure::resident() - before;
-    assert!(peak >= 300 * MIB, "{} MiB at the peak: this test measures nothing", peak / MIB);
-    for block in own.iter() {
+    assert!(peak >= TOTAL, "{} MiB at the peak: this test measures nothing", peak / MIB);
+    for block in own.iter().filter(|block| !block.is_null()) {
         // SAFETY: got above, given up here.
-        unsafe { put(alloc, *block, ours) };
+        unsafe { put(alloc, *block, OURS) };
     }
     for block in theirs.iter() {
         // SAFETY: got above, given up here.

@@ -230,6 +230,24 @@ fn a_program_that_freed_all_keeps_few_addresses() {
     }
 }
 
+/// The break's last granules in a block may be few: what is free below them goes all the same.
+#[test]
+#[cfg_attr(miri, ignore = "too many blocks")]
+fn the_break_goes_down_across_blocks() {
+    for above in 0..5 {
+        let left = (20 << 20) + above * 3 * GRANULE;
+        let harness =
+            Harness::new(Sim::with_break_at(BreakOwner::Ours, (BLOCK_GRANULES as usize * GRANULE) - left));
+        let heap = harness.heap();
+        let mut held = spans(&harness, heap, 480);
+        held.reverse();
+        assert!(harness.allocator.arena.os.brk_bytes() > left, "all is in one block");
+        free_all(&harness, heap, held);
+        let brk = harness.allocator.arena.os.brk_bytes();
+        assert!(brk <= 9 << 20, "{brk} bytes of the break stay with {left} below a block's end");
+    }
+}
+
 #[test]
 #[cfg_attr(miri, ignore = "too many blocks")]
 fn ends_that_the_kernel_keeps_are_not_tried_at_each_free() {
