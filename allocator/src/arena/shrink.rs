@@ -75,8 +75,8 @@ impl State {
         true
     }
 
-    /// What a granule can go with, as far as it is in this block: its region, or its stretch of the break's. And
-    /// whether nothing of the same is above it.
+    /// What a granule can go with, as far as it is in this block: its region, or its stretch of the
+    /// break's. And whether nothing of the same is above it.
     fn whole(&mut self, geometry: Geometry, at: usize, place: u32) -> (Range<u32>, bool) {
         let brk = self.brk.addrs();
         let head = self.head(at);

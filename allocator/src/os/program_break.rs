@@ -47,8 +47,8 @@ impl ProgramBreak {
         }
     }
 
-    /// Where the break is; 0 where nobody says, and where libc's copy is not what the kernel says: somebody made
-    /// the system call, and from the copy libc's `sbrk` would move the break into what is theirs.
+    /// Where the break is; 0 where nobody says, and where libc's copy is not what the kernel says: somebody
+    /// made the system call, and from the copy libc's `sbrk` would move the break into what is theirs.
     pub fn current(&self) -> usize {
         let brk = raw(0).filter(is_address);
         let known = self.is_ours() || keep_errno(|| libc_copy::sbrk(0)) == brk;

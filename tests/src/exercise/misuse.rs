@@ -294,7 +294,7 @@ fn write_to_free(scene: &Scene, how: &str) {
             free(block);
             // Whoever got it is not the one that writes.
             let others = Filled::new(2, size, 5);
-            let reused = others.blocks.iter().any(|&other| other == block);
+            let reused = others.blocks.contains(&block);
             write(block, size);
             assert!(reused, "another block was handed out");
             if !others.are_whole() {
