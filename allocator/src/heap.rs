@@ -13,6 +13,7 @@
 //! Lock order: a heap's lock, then the arena's. Never two heaps' locks at once.
 
 mod bin;
+mod fresh;
 mod look;
 pub mod magazine;
 pub mod owner;

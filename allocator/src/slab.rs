@@ -28,8 +28,7 @@ use crate::units::SizeClass;
 use bitmap::Bitmap;
 use core::ffi::CStr;
 use core::ops::Range;
-use starts::block_at;
-pub use starts::{capacity, index_of};
+pub use starts::{block_at, capacity, index_of};
 
 /// The record of a granule that is a slab. Guarded by the lock of the heap that owns it.
 #[repr(C)]

@@ -15,6 +15,7 @@ pub mod fork;
 pub mod give_back;
 pub mod limits;
 mod misuse;
+mod stamped;
 pub mod syscalls;
 pub mod threads;
 mod wrong;
@@ -65,6 +66,7 @@ pub fn main<A: GlobalAlloc + Sync>(alloc: &'static A) {
         }
         ["faults-threads"] => faults::threads(alloc),
         ["wrong-free", kind, ref how @ ..] => wrong::free(alloc, kind, how),
+        ["stamped", size] => stamped::all(number(size)),
         ["misuse", error, size] => misuse::commit(error, number(size)),
         ["misuse", error, size, "handled"] => {
             wrong::handle_aborts(alloc);

@@ -12,7 +12,7 @@ use super::depot::Depot;
 use super::parcel::{Closed, Parcel, WRITTEN};
 pub use super::site::Site;
 use super::slot::Slot;
-use super::{Slab, capacity, index_of};
+use super::{Slab, capacity};
 use crate::arena::LastTables;
 use crate::arena::page_map::Entry;
 use crate::config::{GRANULE, GRANULE_SHIFT};
@@ -36,6 +36,10 @@ pub struct Central {
     /// threads. The lowest, so that the top of the arena can go.
     kept: u32,
     depot: Depot,
+    /// The slab of each class of which all is carved, while its last blocks may be at hand of the heap's
+    /// thread and were never handed out: granule index plus one, or 0. Its entry is a young slab's until the
+    /// next refill.
+    growing: Row<u32, CLASSES>,
     /// Bytes of blocks that are outside their slabs.
     used_bytes: usize,
 }
@@ -62,6 +66,7 @@ impl Central {
             slabs: 0,
             kept: 0,
             depot: Depot::new(),
+            growing: Row([0; CLASSES]),
             used_bytes: 0,
         }
     }
@@ -92,27 +97,17 @@ impl Central {
         (0..CLASSES as u8).for_each(|class| self.empty_depot_of(site, SizeClass(class)));
     }
 
-    fn empty_depot_of<O: Os>(&mut self, site: &Site<O>, class: SizeClass) {
+    /// The same for those of one class.
+    pub fn empty_depot_of<O: Os>(&mut self, site: &Site<O>, class: SizeClass) {
         while let Some(mut parcel) = self.depot.take(site, class) {
             self.release_parcel(site, class, &mut parcel);
         }
     }
 
-    /// Whether a block of this heap is in its slab, once the depot's are in theirs.
-    pub fn has<O: Os>(&mut self, site: &Site<O>, class: SizeClass, block: *mut u8) -> bool {
-        self.empty_depot_of(site, class);
-        if site.class_at(block) != Some(class) {
-            // No block is out of what is no slab any more.
-            return true;
-        }
-        // SAFETY: a slab of this heap, lock held.
-        let slab = unsafe { site.slab(site.granule_of(block)) };
-        index_of(class, block.addr() % GRANULE).is_some_and(|at| slab.has(at))
-    }
-
     /// Fills slots, from the first on, with up to as many blocks of a class; within a slab the lowest
     /// comes last, because magazines are emptied from that end. None where the arena can grow no more.
     pub fn refill<O: Os>(&mut self, site: &Site<O>, class: SizeClass, slots: &[Slot]) -> Option<Refill> {
+        self.grow_up(site, class);
         let want = slots.len() as u32;
         let mut count = 0;
         while count * 4 < want
@@ -175,12 +170,22 @@ impl Central {
         unsafe { site.mark(granule, slab.carved) };
         let refill = Refill { count: count as u32, zeroed: slab.zeroed, carved: Some(slab.carved) };
         if slab.carved == capacity(class) {
-            // Who holds a block may find it young still, and looks closer then.
-            site.arena.rename_run(granule, Entry::slab(site.heap, class));
+            self.growing[class.0 as usize] = granule.0 + 1;
         }
         self.unlist_if_exhausted(site, class, granule);
         self.used_bytes += count * size;
         refill
+    }
+
+    /// The blocks that the last refill carved were handed out: the thread of the heap has none of the class
+    /// at hand.
+    fn grow_up<O: Os>(&mut self, site: &Site<O>, class: SizeClass) {
+        let growing = &mut self.growing[class.0 as usize];
+        if let Some(granule) = growing.checked_sub(1) {
+            *growing = 0;
+            // Who holds a block may find it young still, and looks closer then.
+            site.arena.rename_run(GranuleIdx(granule), Entry::slab(site.heap, class));
+        }
     }
 
     /// Puts blocks of a class back into their slabs, as far as those are this heap's; slabs with no block out
@@ -315,7 +320,7 @@ impl Central {
         Some(run.head)
     }
 
-    // Rare, and out of line so that the loop of `release` has its registers for itself; `append` too.
+    // Out of line, so that the loop of `release` has its registers for itself; `append` too.
     #[inline(never)]
     fn on_empty<O: Os>(&mut self, site: &Site<O>, class: SizeClass, granule: GranuleIdx) {
         if self.kept != 0 && self.kept < granule.0 + 1 {
@@ -333,6 +338,10 @@ impl Central {
         // SAFETY: a slab of this heap, lock held.
         let slab = unsafe { site.slab(granule) };
         let (class, carved) = (slab.class, slab.carved as usize);
+        let growing = &mut self.growing[class.0 as usize];
+        if *growing == granule.0 + 1 {
+            *growing = 0;
+        }
         self.unlist(site, class, granule);
         self.slabs -= 1;
         let touched = Bytes((carved * size_class::bytes(class)).min(GRANULE));
