@@ -8,27 +8,28 @@
 //!            └─ it does not ──────────► a large mapping, or nobody's
 //! ```
 
+mod child;
 mod examine;
 mod place;
 mod sizes;
+mod threads;
 
 use crate::arena::Arena;
 use crate::arena::page_map::Entry;
 use crate::config::{ADDRESSES, GRANULE, GRANULE_SHIFT, Tunables};
 use crate::fatal;
+use crate::heap::Heap;
 use crate::heap::owner::Fresh;
-use crate::heap::registry::Registry;
-use crate::heap::{EMPTY, EXITED, Heap};
+use crate::heap::registry::{Registry, Tables};
 use crate::large::{Large, LargeBlock, Shortcuts};
 use crate::os::Os;
-use crate::os::thread::ThreadWord;
 use crate::size_class;
 use crate::slab::Slab;
-use crate::units::{Bytes, GranuleIdx, Granules, HeapId, Run, SizeClass};
-use core::ffi::c_void;
+use crate::units::{Bytes, GranuleIdx, Granules, Run, SizeClass};
 use place::Place;
 use sizes::Sizes;
 pub use sizes::Unlike;
+pub use threads::Freer;
 
 pub struct Allocator<O: Os> {
     pub arena: Arena<O>,
@@ -63,11 +64,11 @@ pub enum Resized {
 }
 
 impl<O: Os> Allocator<O> {
-    pub const fn new(os: O) -> Self {
+    pub const fn new(os: O, tables: &'static Tables) -> Self {
         Allocator {
             arena: Arena::new(os),
             large: Large::new(),
-            registry: Registry::new(),
+            registry: Registry::new(tables),
             tunables: Tunables::new(),
             sizes: Sizes::new(),
         }
@@ -78,7 +79,10 @@ impl<O: Os> Allocator<O> {
     pub fn alloc_class(&self, heap: Option<&Heap>, class: SizeClass) -> Option<Allocated> {
         let class = class.max(size_class::LEAST);
         let fresh = match heap {
-            Some(heap) => heap.alloc_slow(&self.arena, class),
+            Some(heap) => {
+                self.registry.stop_freeing(heap);
+                heap.alloc_slow(&self.arena, class)
+            }
             None => self.registry.lender(class)?.lend(&self.arena, class),
         };
         // A refill may have emptied a depot.
@@ -126,10 +130,16 @@ impl<O: Os> Allocator<O> {
     ///
     /// # Safety
     /// `block` is a live block of this allocator, not null, given up by the caller.
-    pub unsafe fn free_slow(&self, heap: Option<&Heap>, block: *mut u8) {
+    pub unsafe fn free_slow(&self, freer: Freer, block: *mut u8) {
+        if let Freer::Heap(heap) = freer
+            && heap.follow_window(&self.arena)
+            && heap.push(block)
+        {
+            return;
+        }
         match self.entry_of(block) {
-            Some((_, entry)) if let Some((owner, class)) = entry.as_slab() => {
-                self.free_small(heap, entry, owner, class, block);
+            Some((_, entry)) if entry.as_slab().is_some() => {
+                self.free_small(freer, entry, block);
             }
             // SAFETY: as the caller vouches.
             place => unsafe { self.free_big(place, block) },
@@ -138,10 +148,12 @@ impl<O: Os> Allocator<O> {
 
     /// Frees a block of a slab, of the entry `entry`.
     #[inline]
-    fn free_small(&self, heap: Option<&Heap>, entry: Entry, owner: HeapId, class: SizeClass, block: *mut u8) {
-        match heap {
-            Some(heap) => heap.free_slow(&self.arena, &self.registry, entry, block),
-            None => self.registry.heap(owner).receive_one(&self.arena, class, block),
+    fn free_small(&self, freer: Freer, entry: Entry, block: *mut u8) {
+        let (arena, registry) = (&self.arena, &self.registry);
+        match freer {
+            Freer::Heap(heap) => heap.free_slow(arena, registry, entry, block),
+            Freer::Visitor => registry.send_home(arena, block),
+            Freer::Consumer => registry.outboxes().put(arena, registry, entry.class(), block),
         }
         self.relieve();
     }
@@ -169,14 +181,24 @@ impl<O: Os> Allocator<O> {
         self.relieve();
     }
 
-    /// After runs were freed: what is dirty beyond its bound goes, of the arena first and then of the cached
-    /// mappings. With no lock held, since pages go back.
+    /// After blocks were freed: what is dirty beyond its bound goes, of the arena first, then inside the
+    /// slabs of sparse heaps, and of the cached mappings. With no lock held, since pages go back.
+    #[inline]
     pub fn relieve(&self) {
         if self.arena.is_over() {
-            self.arena.enforce_bound();
+            self.relieve_arena();
         }
         if self.arena.is_pressed() {
             self.large.shrink_cache(&self.arena, self.arena.cache_bound());
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn relieve_arena(&self) {
+        self.arena.enforce_bound();
+        if self.arena.take_slack() {
+            self.registry.purge_slack(&self.arena);
         }
     }
 
@@ -188,8 +210,9 @@ impl<O: Os> Allocator<O> {
 
     /// Changes a block's size without copying it, where its class, span or mapping allows.
     ///
-    /// # Safety The block that begins at the pointer, if one does, is the caller's; where it was resized the
-    /// caller uses the result in its stead.
+    /// # Safety
+    /// The block that begins at the pointer, if one does, is the caller's; where it was resized the caller
+    /// uses the result in its stead.
     pub unsafe fn resize(&self, block: *mut u8, size: usize) -> Resized {
         let (head, len) = match self.place_of(block) {
             Place::Small(class) => return self.resize_small(block, class, size),
@@ -212,7 +235,9 @@ impl<O: Os> Allocator<O> {
         Resized::To(block)
     }
 
-    fn resize_small(&self, block: *mut u8, class: SizeClass, size: usize) -> Resized {
+    /// The same for a block of a class.
+    #[inline]
+    pub fn resize_small(&self, block: *mut u8, class: SizeClass, size: usize) -> Resized {
         let usable = size_class::bytes(class);
         if size > usable {
             return Resized::Copy { usable };
@@ -257,51 +282,20 @@ impl<O: Os> Allocator<O> {
         self.large.usable(block).map_or(Resized::NoBlock, |usable| Resized::Copy { usable })
     }
 
-    /// The heap of the calling thread, claimed where it has none. None in a thread whose exit hook ran,
-    /// and where there can be no more heaps.
-    #[inline]
-    pub fn attach<W: ThreadWord>(&self, on_new: impl FnOnce(&Heap)) -> Option<&Heap> {
-        let word: *const Heap = W::get().cast();
-        if core::ptr::eq(word, &EXITED) {
-            return None;
-        }
-        if !core::ptr::eq(word, &EMPTY) {
-            // SAFETY: a thread's word is EMPTY, EXITED or its heap, and heaps are never unmade.
-            return Some(unsafe { &*word });
-        }
-        self.attach_new::<W>(on_new)
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn attach_new<W: ThreadWord>(&self, on_new: impl FnOnce(&Heap)) -> Option<&Heap> {
-        let heap = self.registry.claim(&self.arena)?;
-        // Before anything that may allocate.
-        W::set(core::ptr::from_ref(heap).cast::<c_void>().cast_mut());
-        on_new(heap);
-        Some(heap)
-    }
-
-    /// Ends the calling thread's use of its heap.
-    ///
-    /// # Safety
-    /// `heap` is the calling thread's, which does not use it again.
-    pub unsafe fn detach<W: ThreadWord>(&self, heap: &Heap) {
-        W::set(core::ptr::from_ref(&EXITED).cast::<c_void>().cast_mut());
-        heap.give_up(&self.arena, &self.registry);
-        // SAFETY: as the caller vouches.
-        unsafe { self.registry.park(heap) };
-        self.relieve();
-    }
-
-    /// Gives back all that can be: `malloc_trim`.
-    pub fn trim(&self, own: Option<&Heap>) {
+    /// Gives back all that can be: `malloc_trim`. Whether pages went that were free inside of slabs.
+    pub fn trim(&self, own: Option<&Heap>) -> bool {
         if let Some(heap) = own {
             heap.give_back(&self.arena, &self.registry);
         }
-        self.registry.for_each(|heap| heap.trim_shared(&self.arena));
+        self.registry.outboxes().empty(&self.arena, &self.registry);
+        let mut any = false;
+        self.registry.for_each(|heap| {
+            heap.trim_shared(&self.arena);
+            any |= heap.purge_pages(&self.arena);
+        });
         self.large.shrink_cache(&self.arena, 0);
         self.arena.purge_all();
+        any
     }
 
     /// Gives back everything but the blocks that are with the program, for a library that is unloaded.
@@ -309,6 +303,7 @@ impl<O: Os> Allocator<O> {
     /// # Safety
     /// No thread is inside of the allocator, or enters it from here on.
     pub unsafe fn unload(&self) {
+        self.registry.outboxes().empty(&self.arena, &self.registry);
         // Twice: what the heaps sent to each other is home then.
         for _ in 0..2 {
             self.registry.for_each(|heap| heap.give_back(&self.arena, &self.registry));
@@ -319,20 +314,7 @@ impl<O: Os> Allocator<O> {
         unsafe {
             self.large.unload(&self.arena.os);
             self.arena.unload(|granule, part| (*geometry.record(granule).cast::<Slab>()).is_used(part));
-        }
-    }
-
-    /// In the child of a fork: takes everything up as the only thread.
-    ///
-    /// # Safety
-    /// The calling thread is the process's only one, its heap is `heap`, and it is inside no call of the
-    /// allocator.
-    pub unsafe fn repair_after_fork(&self, heap: &Heap) {
-        // SAFETY: as the caller vouches. The arena first: the heaps ask it for their slabs.
-        unsafe {
-            self.arena.repair_after_fork();
-            self.large.repair_after_fork(&self.arena);
-            self.registry.repair_after_fork(&self.arena, heap.id());
+            self.registry.unload(&self.arena);
         }
     }
 }

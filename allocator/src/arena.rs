@@ -1,12 +1,12 @@
 //! The arena: memory of the break's and of regions anywhere, handed out as runs of granules.
 //!
 //! ```text
-//!   origin                                                       near the break, or wherever there is room
+//!                                                                near the break, or wherever there is room
 //!    │ … program │ slab │ slab │ span, 2 │ free run │→ break      │ region: slab │ free │ slab │
 //!    │ block 0, 64 MiB: its tables │ block 1 …                    │ block n: its tables │
 //! ```
 //!
-//! A granule's index counts from the origin, over all 48 bits of addresses. Blocks of 64 MiB have tables
+//! A granule's index counts from address 0, over all 48 bits of addresses. Blocks of 64 MiB have tables
 //! while the arena has anything there (`block`); a granule's page-map entry is found in a window, or in its
 //! block (`windows`). A run does not cross a block.
 //!
@@ -33,6 +33,7 @@ mod purge;
 mod regions;
 mod repair;
 mod runs;
+mod shrink;
 mod state;
 mod unload;
 mod windows;
@@ -41,12 +42,12 @@ use crate::config::{BLOCK_GRANULES, GRANULE, GROW_FIRST, ROOM_ABOVE};
 use crate::fatal;
 use crate::os::{BreakOwner, Os};
 use crate::sync::started::Started;
-use crate::units::{Bytes, GranuleIdx, Granules, Run, div_up, round_down, round_up};
+use crate::units::{Bytes, GranuleIdx, Granules, Run, div_up, round_up};
 use block::{BLOCK, Block, number_of, place_of};
 use budget::Budget;
 use directory::Directory;
 pub use figures::BreakMode;
-use geometry::ADDRESS_BITS;
+use geometry::{ADDRESS_BITS, granule_of};
 pub use geometry::{Geometry, LastTables};
 use own_break::OwnBreak;
 use page_map::Entry;
@@ -56,8 +57,8 @@ pub use windows::Window;
 use windows::Windows;
 
 /// Bytes of a granule's record, what the layer above keeps for a granule it holds: a bit for each 16 bytes,
-/// and 32.
-pub const RECORD: usize = 32 + GRANULE / 16 / 8;
+/// and 40.
+pub const RECORD: usize = 40 + GRANULE / 16 / 8;
 
 pub struct Arena<O: Os> {
     pub os: O,
@@ -93,11 +94,11 @@ impl<O: Os> Arena<O> {
         self.started.start(|| self.build())
     }
 
-    /// Maps the directory, and chooses the way to grow and the origin.
+    /// Maps the directory, and chooses the way to grow.
     fn build(&self) -> Option<(State, Geometry)> {
         let page = self.os.page();
         let directory_len = round_up(size_of::<Directory>(), page)?;
-        let directory = self.os.map(directory_len)?;
+        let directory: *mut Directory = self.os.map(directory_len)?.cast();
         let owner = self.os.break_owner();
         let brk = if owner == BreakOwner::Foreign { 0 } else { self.os.current_break() };
         let (own, mut regions) = match round_up(brk, BLOCK) {
@@ -106,9 +107,11 @@ impl<O: Os> Arena<O> {
             }
             _ => (OwnBreak::new(BreakOwner::Foreign), Regions::anywhere()),
         };
-        let region = if own.is_ours() { None } else { regions.map(&self.os, GROW_FIRST) };
+        let region = if own.is_ours() { None } else { regions.map(&self.os, GROW_FIRST, 0) };
         let first = region.as_ref().map_or(brk, |region| region.start);
-        let geometry = Geometry { origin: round_down(first, BLOCK), directory: directory.cast() };
+        // SAFETY: mapped above, zeros, and nobody knows of it.
+        unsafe { &mut *directory }.begin_at(number_of(granule_of(first)));
+        let geometry = Geometry { directory };
         let to = regions.direction();
         let mut state = State::new(own, regions, page);
         let mut ready = first != 0;
@@ -118,7 +121,7 @@ impl<O: Os> Arena<O> {
         }
         if !ready {
             // SAFETY: mapped above, and nobody knows of it.
-            unsafe { self.os.unmap(directory, directory_len) };
+            unsafe { self.os.unmap(directory.cast(), directory_len) };
             return None;
         }
         Some((state, geometry))
@@ -146,6 +149,7 @@ impl<O: Os> Arena<O> {
         let block = state.blocks.block(at);
         let head = state.index(block, taken.start);
         self.set_entries(geometry, block, head, len, entry);
+        self.budget.note_pinned(state.is_pinned());
         Some(Run { head, len, zeroed: state.head(at).runs.dirty_pages(taken) == 0 })
     }
 
@@ -193,9 +197,10 @@ impl<O: Os> Arena<O> {
         });
     }
 
-    /// Takes a run back. Each of its granules has at most `touched` bytes from its start that were
-    /// written since it was handed out. What that makes too much is purged by `enforce_bound`, which the
-    /// caller is to call where it `is_over`, once it holds no lock.
+    /// Takes a run back. Each of its granules has at most `touched` bytes, in whole pages, that were
+    /// written since it was handed out; or, of a `zeroed` run, that may be other than zero at all. What
+    /// that makes too much is purged by `enforce_bound`, which the caller is to call where it `is_over`,
+    /// once it holds no lock.
     pub fn free_run(&self, run: Run, touched: Bytes) {
         let geometry = self.started();
         self.with_state(|state| {
@@ -205,11 +210,16 @@ impl<O: Os> Arena<O> {
             let pages = div_up(touched.0.min(GRANULE), state.page) as u8;
             state.in_use -= run.len.0;
             self.set_entries(geometry, state.blocks.block(at), run.head, run.len, Entry::FREE);
-            state.change(at, |runs| {
+            let joined = state.change(at, |runs| {
+                if run.zeroed {
+                    runs.clean(places(run.head, run.len));
+                }
                 runs.soil(places(run.head, run.len), pages);
                 runs.insert(places(run.head, run.len))
             });
-            if self.excess(state).is_some() {
+            state.note_end(geometry, at, joined, place_of(run.head));
+            self.budget.note_pinned(state.is_pinned());
+            if state.ends_go || self.excess(state).is_some() {
                 self.budget.note_over(true);
             }
         });

@@ -42,14 +42,15 @@ fn claim_break<F: Front>() {
 
 #[inline(always)]
 pub fn malloc<F: Front>(size: usize) -> *mut c_void {
-    let block = quick::<F>(size);
+    let block = quick::<F>(size, STEP_MAX + 1);
     if block.is_null() { malloc_slow::<F>(size) } else { block }
 }
 
-/// A block that the thread has at hand, of the sizes that need no search for the class; or NULL.
+/// A block that the thread has at hand, where `size` is below `limit`, which only sizes are that need no
+/// search for the class; or NULL.
 #[inline(always)]
-fn quick<F: Front>(size: usize) -> *mut c_void {
-    if size > STEP_MAX {
+fn quick<F: Front>(size: usize, limit: usize) -> *mut c_void {
+    if size >= limit {
         return null_mut();
     }
     let block = process::current::<F>().pop(size_class::of_step(size));
@@ -86,6 +87,7 @@ fn malloc_cold<F: Front>(size: usize) -> *mut c_void {
 fn allocate<F: Front>(size: usize, align: usize) -> Option<Allocated> {
     if process::current::<F>().is_none() {
         claim_break::<F>();
+        hand_on::set_quick_limit::<F>();
     }
     if size > STEP_MAX && size >= ALLOCATOR.tunables.mmap_threshold() {
         return process::alloc_big::<F>(size, align);
@@ -138,7 +140,7 @@ pub unsafe fn cfree<F: Front>(block: *mut c_void) {
 
 pub fn calloc<F: Front>(count: usize, size: usize) -> *mut c_void {
     let Some(bytes) = count.checked_mul(size) else { return fail(libc::ENOMEM) };
-    let block = quick::<F>(bytes);
+    let block = quick::<F>(bytes, hand_on::quick_limit());
     if !block.is_null() {
         // SAFETY: a block of this class has at least `bytes` bytes.
         unsafe { block.cast::<u8>().write_bytes(0, bytes) };
@@ -156,7 +158,7 @@ fn calloc_slow<F: Front>(bytes: usize) -> *mut c_void {
 /// As for `free`; where the result is not NULL, `block` is not used again.
 pub unsafe fn realloc<F: Front>(block: *mut c_void, size: usize) -> *mut c_void {
     if block.is_null() {
-        let new = quick::<F>(size);
+        let new = quick::<F>(size, hand_on::quick_limit());
         return if new.is_null() { realloc_null::<F>(size) } else { new };
     }
     if size == 0 {
@@ -166,9 +168,15 @@ pub unsafe fn realloc<F: Front>(block: *mut c_void, size: usize) -> *mut c_void 
     if size > ADDRESSES {
         return fail(libc::ENOMEM);
     }
-    ALLOCATOR.refuse_freed(block.cast(), c"realloc(): the block was freed");
-    // SAFETY: as the caller vouches.
-    let usable = match unsafe { ALLOCATOR.resize(block.cast(), size) } {
+    let resized = match process::current::<F>().class_of(block.cast()) {
+        Some(class) => ALLOCATOR.resize_small(block.cast(), class, size),
+        None => {
+            ALLOCATOR.refuse_freed(block.cast(), c"realloc(): the block was freed");
+            // SAFETY: as the caller vouches.
+            unsafe { process::resize::<F>(block.cast(), size) }
+        }
+    };
+    let usable = match resized {
         Resized::To(same) => return same.cast(),
         Resized::Copy { usable } => usable,
         // SAFETY: as the caller vouches.
@@ -326,7 +334,6 @@ pub fn mallopt<F>(parameter: c_int, value: c_int) -> c_int {
 /// Gives back what is not in use. 1 where any memory was free to be given back.
 pub fn malloc_trim<F: Front>(_keep: usize) -> c_int {
     let before = Stats::read();
-    let heap = process::current::<F>();
-    ALLOCATOR.trim((!heap.is_none()).then_some(heap));
-    (Stats::read().dirty_bytes < before.dirty_bytes) as c_int
+    let inside = process::trim::<F>();
+    (inside || Stats::read().dirty_bytes < before.dirty_bytes) as c_int
 }

@@ -11,29 +11,35 @@ pub const OVERRIDE: bool = cfg!(feature = "override");
 pub const GRANULE_SHIFT: u32 = 16;
 pub const GRANULE: usize = 1 << GRANULE_SHIFT;
 
-/// Granules of a block: the stretch of addresses whose tables come and go together (64 MiB).
+/// Granules of a block of the arena: 64 MiB of addresses, whose tables come and go together.
 pub const BLOCK_GRANULES: u32 = 1 << 10;
 
-/// Bytes of addresses that the first window shows, and the longest: their maps take 256 KiB and 32 MiB.
+/// Bytes of addresses that the first window shows, and that the longest one does. Their maps take 256 KiB and
+/// 32 MiB.
 pub const WINDOW_FIRST: usize = 4 << 30;
 pub const WINDOW_MAX: usize = 512 << 30;
 
-/// Bytes of addresses above the break that the first region leaves free, by the break's owner: for those who
-/// may move it later. Another malloc may come to have as much there.
+/// Bytes of addresses between the break and the first region, by the break's owner (`BreakOwner`): room for
+/// those who move the break later. Another malloc gets most.
 pub const ROOM_ABOVE: [usize; 3] = [1 << 30, 64 << 30, 0];
 
 /// Thread heaps that can exist at once, parked ones included.
 pub const HEAP_LIMIT: u32 = 1 << 14;
 
-/// First step by which the break moves, and the largest: doubling keeps the number of calls
-/// logarithmic, and the cap keeps `mlockall(MCL_FUTURE)` from filling what nobody asked for.
+/// Parked heaps that keep their first pages, for the next threads: to give them back and to fault them in
+/// again costs about as much as to start a thread. Of the others all goes back.
+pub const WARM_HEAPS: usize = 8;
+
+/// First and largest step of growth. Steps double, so calls are few. The largest bounds what
+/// `mlockall(MCL_FUTURE)` fills ahead of any request.
 pub const GROW_FIRST: usize = 1 << 20;
 pub const GROW_MAX: usize = 64 << 20;
 
-/// Requests of this many bytes or more are mappings of their own: glibc's M_MMAP_THRESHOLD.
+/// A request of this many bytes or more is a mapping of its own. glibc's M_MMAP_THRESHOLD has the same
+/// default.
 pub const MMAP_THRESHOLD: usize = 128 * 1024;
-/// Bounds of what M_MMAP_THRESHOLD may be set to: below, the classes of the Rust front's inlined
-/// path; above, glibc's HEAP_MAX_SIZE / 2.
+/// Bounds of what M_MMAP_THRESHOLD may be set to. Below the lower one the fast path serves without asking.
+/// The upper one is glibc's (HEAP_MAX_SIZE / 2).
 pub const MMAP_THRESHOLD_MIN: usize = size_class::STEP_MAX + 1;
 pub const MMAP_THRESHOLD_MAX: usize = 32 << 20;
 
@@ -41,40 +47,63 @@ pub const MMAP_THRESHOLD_MAX: usize = 32 << 20;
 /// 2^48.
 pub const ADDRESSES: usize = 1 << 48;
 
-/// Dirty memory that is always allowed to stay (7 MiB: as much as leaves a freed process within the
-/// promised 8), and the share of live memory beyond it (a shift: 3 is 12.5 %).
+/// Dirty memory that may always stay. With 7 MiB a process that freed all is within the promised 8 MiB.
 pub const DIRTY_FLOOR: usize = 7 << 20;
+/// The share of live memory that may stay dirty where that is more, as a shift: 3 is an eighth.
 pub const DIRTY_SHIFT: u32 = 3;
 
 pub const HUGE_PAGE: usize = 2 << 20;
 
-/// A free run at the top of the break is given back by lowering the break from this size on.
+/// The break is lowered when this many bytes at its end are free and clean.
 pub const TRIM_MIN: usize = 1 << 20;
 
-/// Bytes of blocks that a magazine of a class holds at most, and its bounds in blocks. When it is full the
-/// older half goes home, when it is empty half of it is filled.
+/// The most bytes that a magazine holds, and its bounds in blocks. A full magazine sends its older half home,
+/// and an empty one is filled by half.
 pub const MAGAZINE_BYTES: usize = 32 * 1024;
 pub const MAGAZINE_MAX: u32 = 2048;
 pub const MAGAZINE_MIN: u32 = 4;
-/// What a magazine holds at first: it doubles each time it was empty or full.
+/// Blocks that a magazine holds at first. It doubles each time that it is empty or full.
 pub const MAGAZINE_FIRST: u32 = 15;
-/// To how many blocks frees alone let it grow, without a refill: those of a thread that only frees pin
-/// slabs of others when it falls asleep, and more of them save it little.
+/// The most blocks that a magazine grows to by frees alone. The blocks of a thread that only frees pin other
+/// threads' slabs when it falls asleep.
 pub const MAGAZINE_FREED: u32 = 128;
 
-/// The first class whose blocks go home at once when another heap's thread frees them, rather than to that
-/// thread's magazine: what fills them is in the caches of the thread that got them.
+/// The first *homing* class: when another heap's thread frees such a block, it goes home at once instead of
+/// into that thread's magazine. Its cache lines are with the thread that filled it.
 pub const HOMING: SizeClass = size_class::of(4096);
 
-/// Bytes waiting in an inbox from which on the sender tries to sort them for a sleeping owner.
+/// With more bytes than this in an inbox the sender takes the lock and sorts them for an owner that sleeps.
 pub const INBOX_STEAL: usize = 256 * 1024;
 
-/// Bytes of parcels that a heap keeps as they came before it hands their blocks to the slabs.
+/// Bytes of parcels that a heap keeps as they came. What comes beyond goes back to the slabs.
 pub const DEPOT_BYTES: usize = 256 * 1024;
 
-/// A heap with more slab bytes than this and under a quarter of them in use stops caching frees, so
-/// that single cached blocks do not pin whole slabs.
+/// A heap is *sparse* when it has more bytes of slabs than this, and under a quarter of them are in use. It
+/// caches no frees then, because one cached block pins a slab, and the free pages inside its slabs go back.
 pub const SPARSE_BYTES: usize = 2 << 20;
+
+/// Bytes of slabs that a heap may have that is mostly in its thread's own magazines: at first, and after so
+/// many regretted sweeps.
+pub const HOARD: [usize; 5] = [512 << 10, 512 << 10, 2 << 20, 2 << 20, 4 << 20];
+/// Twice what the program held at once counts up to here.
+pub const HELD_MOST: usize = 2 << 20;
+/// From here on a heap cannot be mostly in magazines: of the classes together they hold no more than a third.
+pub const HOARD_MOST: usize = 5 << 20;
+
+/// Bytes that may have come back to the slabs of all sparse heaps since their free pages were purged. A
+/// program of less than this that empties itself again and again purges nothing.
+pub const SLACK_MAX: usize = DIRTY_FLOOR;
+/// A heap with fewer bytes of slabs has none that counts.
+pub const SLACK_FROM: usize = 256 * 1024;
+/// Each time that so many more have come back to a heap, it says so.
+pub const SLACK_STEP: usize = 128 * 1024;
+/// The same of a heap that was purged and is sparse since, beside a quarter of what it uses: so that what it
+/// has in the end is near to what it must have.
+pub const SLACK_LEAST: usize = 256 * 1024;
+
+/// Slabs whose pages are purged at once with their heap's lock open, and those that are looked at under it.
+pub const PURGE_BATCH: usize = 32;
+pub const PURGE_LOOKS: usize = 64;
 
 /// The most blocks a magazine of each class holds.
 pub const MAGAZINE_CAP: ByClass<u16> = {
@@ -99,7 +128,7 @@ const _: () = assert!(GROW_FIRST.is_multiple_of(GRANULE) && GROW_MAX.is_multiple
 const _: () = assert!(GROW_MAX <= (BLOCK_GRANULES as usize) << GRANULE_SHIFT);
 const _: () = assert!(size_class::CLASS_MAX <= GRANULE);
 
-/// What can be set while the program runs.
+/// What a program can set while it runs.
 pub struct Tunables {
     mmap_threshold: AtomicUsize,
 }
@@ -109,14 +138,14 @@ impl Tunables {
         Tunables { mmap_threshold: AtomicUsize::new(MMAP_THRESHOLD) }
     }
 
-    /// In bytes. Relaxed: the value stands alone, nothing is published by it.
+    /// In bytes. Relaxed: the value stands alone, and publishes nothing.
     #[inline]
     pub fn mmap_threshold(&self) -> usize {
         self.mmap_threshold.load(Ordering::Relaxed)
     }
 
-    /// False, and nothing changed, where `bytes` is above `MMAP_THRESHOLD_MAX`; values below
-    /// `MMAP_THRESHOLD_MIN` count as that.
+    /// Sets it, to `MMAP_THRESHOLD_MIN` at least. Above `MMAP_THRESHOLD_MAX` nothing changes, and the answer
+    /// is false.
     pub fn set_mmap_threshold(&self, bytes: usize) -> bool {
         if bytes > MMAP_THRESHOLD_MAX {
             return false;
@@ -126,7 +155,7 @@ impl Tunables {
     }
 }
 
-/// The value of `NAME=value` as a count of bytes: decimal digits, or hexadecimal behind `0x`.
+/// Reads a count of bytes: decimal digits, or hexadecimal ones behind `0x`. None where it is none.
 pub fn parse_bytes(text: &[u8]) -> Option<usize> {
     let (digits, radix) = match text {
         [b'0', b'x' | b'X', rest @ ..] => (rest, 16),

@@ -1,5 +1,5 @@
-//! The end of a program whose heap is broken: one line on standard error, then abort. Neither
-//! allocates, formats nor unwinds.
+//! Ends a program whose heap is broken: one line on standard error, then abort. Nothing here allocates,
+//! formats or unwinds.
 
 use core::ffi::CStr;
 use rustix::fd::BorrowedFd;
@@ -15,8 +15,8 @@ pub fn wrong_use(what: &'static CStr, block: *mut u8) -> ! {
     unsafe { libc::abort() }
 }
 
-/// The allocator broke a promise to itself, maybe with a lock held. So no handler of the program's is called,
-/// which might wait for that for ever.
+/// An invariant of the allocator does not hold: a bug of ours, or memory that the program overwrote. A lock
+/// may be held, so no handler of the program's is called, which might wait for that for ever.
 #[cold]
 #[inline(never)]
 pub fn unreachable_state(what: &'static CStr) -> ! {
@@ -28,7 +28,7 @@ pub fn unreachable_state(what: &'static CStr) -> ! {
     }
 }
 
-/// Says on standard error that something asked for was not done. Errno stays as it was.
+/// Writes a warning to standard error, and goes on. Errno stays as it was.
 #[cold]
 pub fn warn(what: &'static CStr) {
     say(&[what.to_bytes()]);

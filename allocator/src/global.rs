@@ -6,6 +6,7 @@
 
 use crate::allocator::{Allocated, Resized, zeroed};
 use crate::config::OVERRIDE;
+use crate::fatal;
 use crate::heap::{EMPTY, Heap};
 use crate::os::linux::set_errno;
 use crate::os::thread::ThreadWord;
@@ -44,8 +45,7 @@ impl BrkMap {
     /// Gives back all memory that is not in use: what the calling thread caches, what is free in the
     /// heaps of all threads, and the free top of the break.
     pub fn trim(&self) {
-        let heap = process::current::<StdWord>();
-        ALLOCATOR.trim((!heap.is_none()).then_some(heap));
+        process::trim::<StdWord>();
     }
 }
 
@@ -55,6 +55,7 @@ pub struct StdWord;
 
 std::thread_local! {
     static WORD: Cell<*const Heap> = const { Cell::new(&raw const EMPTY) };
+    static FREES: Cell<u32> = const { Cell::new(0) };
 }
 
 impl ThreadWord for StdWord {
@@ -68,6 +69,13 @@ impl ThreadWord for StdWord {
     #[inline(always)]
     fn set(word: *mut c_void) {
         WORD.with(|cell| cell.set(word.cast()));
+    }
+
+    fn count_free() -> u32 {
+        FREES.with(|frees| {
+            frees.set(frees.get().wrapping_add(1));
+            frees.get()
+        })
     }
 }
 
@@ -181,8 +189,10 @@ unsafe fn resize_big(block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
     let stays_big = size_class::of_aligned(size, layout.align()).is_none() && layout.align() <= 4096;
     if stays_big {
         // SAFETY: as the caller vouches.
-        if let Resized::To(block) = unsafe { ALLOCATOR.resize(block, size) } {
-            return block;
+        match unsafe { process::resize::<StdWord>(block, size) } {
+            Resized::To(block) => return block,
+            Resized::Copy { .. } => {}
+            Resized::NoBlock => fatal::wrong_use(c"realloc(): invalid pointer", block),
         }
     }
     // SAFETY: as the caller vouches.

@@ -4,37 +4,44 @@
 //!   owner's half   geometry, bins, magazines              no lock, no atomics
 //!   shared half    inbox ── other threads push            lock-free
 //!                  central ─ slabs, depot                 under the heap's lock
-//!                  state, park link                       see the registry
+//!                  state                                  whether senders wait for an owner
 //! ```
 //!
 //! A block's way: program → magazine of whoever frees it → its slab → arena, and back by refills. From
 //! another thread's magazine it goes home in a parcel, by its heap's inbox, to that heap's depot.
 //!
-//! Lock order: a heap's lock, then the arena's. Never two heaps' locks at once.
+//! Lock order: the registry's lock, a heap's, the arena's. Never two heaps' locks at once.
 
+mod at_hand;
 mod bin;
 mod fresh;
 mod look;
 pub mod magazine;
+mod outbox;
 pub mod owner;
+mod pages;
 pub mod registry;
 mod remote;
+mod slack;
 
+use crate::arena::page_map::Entry;
 use crate::arena::{Arena, Window};
 use crate::config::HOMING;
 use crate::os::Os;
 use crate::row::Row;
 use crate::size_class::CLASSES;
-use crate::slab::central::{Central, Site};
+use crate::slab::central::Central;
 use crate::slab::noted::Noted;
+use crate::slab::site::Site;
 use crate::slab::stamp;
 use crate::slab::starts::Starts;
 use crate::sync::inbox::Inbox;
 use crate::sync::lock::Lock;
 use crate::units::{HeapId, SizeClass};
+use at_hand::AtHand;
 use bin::{Bin, Inlined, Seen};
 use core::cell::Cell;
-use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use magazine::{Magazine, Slots};
 
 /// Laid out so that the fast paths of malloc and free touch this head and one bin.
@@ -44,7 +51,7 @@ pub struct Heap {
     bins: [Bin; CLASSES],
     /// The arena's window as this heap last saw it: none for the heap of threads without one.
     window: Cell<Window>,
-    id: HeapId,
+    id: Cell<HeapId>,
     owned: Owned,
     pub shared: Shared,
 }
@@ -58,12 +65,13 @@ struct Owned {
     busy: AtomicBool,
     /// C's free may be given blocks of this heap: those that were never handed out are stamped.
     stamps: Cell<bool>,
-    /// Used bytes at the last sweep of a sparse heap; see `judge_own`.
-    swept_at: Cell<usize>,
+    at_hand: AtHand,
     /// A heap that this thread sent blocks to since its last refill was sparse.
     hurried: Cell<bool>,
-    /// How often the exit hook ran for this thread.
-    exits: Cell<u32>,
+    /// Its thread never allocated.
+    only_frees: Cell<bool>,
+    /// A magazine has outgrown its first slots since the heap was adopted.
+    wide: Cell<bool>,
 }
 
 /// What every thread may touch.
@@ -71,22 +79,21 @@ struct Owned {
 pub struct Shared {
     inbox: Inbox,
     state: AtomicU32,
-    /// The parked heap below this one.
-    park_link: AtomicU32,
     /// The slabs are mostly free: senders should not wait. A hint.
     sparse: AtomicBool,
+    /// Bytes that came back to the slabs of a sparse heap since their pages were purged; and that a round
+    /// through them is due. Hints.
+    slack: AtomicUsize,
+    due: AtomicBool,
     central: Lock<Central>,
 }
 
 // SAFETY: `Owned`, the bins and the geometry are touched by one thread at a time: the one whose word
-// points here (or that popped the heap from the parked stack, edge PARK). Everything else is Sync.
+// points here (or that took the heap's seat, edge PARK). Everything else is Sync.
 unsafe impl Sync for Heap {}
 
 /// The heap of threads that have none: nothing in it, nothing belongs to it. Never written to.
 pub static EMPTY: Heap = Heap::vacant();
-
-/// The heap of threads whose exit hook ran: the same, told apart by its address.
-pub static EXITED: Heap = Heap::vacant();
 
 const RUNNING: u32 = 1;
 const PARKED: u32 = 2;
@@ -95,57 +102,71 @@ impl Heap {
     const fn vacant() -> Self {
         Heap {
             window: Cell::new(Window::NONE),
-            id: HeapId(0),
+            id: Cell::new(HeapId(0)),
             bins: [const { Bin::none() }; CLASSES],
             owned: Owned {
                 magazines: Row([const { Magazine::none() }; CLASSES]),
                 slots: Cell::new(Slots(core::ptr::null())),
                 busy: AtomicBool::new(false),
                 stamps: Cell::new(false),
-                swept_at: Cell::new(usize::MAX),
+                at_hand: AtHand::new(),
                 hurried: Cell::new(false),
-                exits: Cell::new(0),
+                only_frees: Cell::new(false),
+                wide: Cell::new(false),
             },
             shared: Shared {
                 inbox: Inbox::new(),
                 state: AtomicU32::new(0),
-                park_link: AtomicU32::new(0),
                 sparse: AtomicBool::new(false),
+                slack: AtomicUsize::new(0),
+                due: AtomicBool::new(false),
                 central: Lock::new(Central::new()),
             },
         }
     }
 
-    /// Writes a fresh heap at `at`.
+    /// Makes the heap at `at` a fresh one.
     ///
     /// # Safety
-    /// `at` is writable for `HEAP_BYTES`, aligned for a Heap, and nobody uses it; behind the Heap it reads
-    /// as zero.
+    /// `at` is writable for `HEAP_BYTES` and aligned for a Heap; nobody uses what is there. It reads as zero,
+    /// but for the heap itself, where a fork may have cut off who blanked it, or began to make it: its lock
+    /// is open.
     unsafe fn create(at: *mut Heap, id: HeapId) {
-        // SAFETY: as the caller vouches.
-        unsafe {
-            // Not by way of the stack, which may be a small one.
-            at.copy_from_nonoverlapping(&raw const EMPTY, 1);
-            (&raw mut (*at).id).write(id);
+        // SAFETY: zeros are a heap, and so is whatever this function wrote: cells, atomics and an open lock.
+        // It is written by its fields, because a reference that somebody had to an earlier one may still be
+        // alive.
+        let heap = unsafe { &*at };
+        heap.id.set(id);
+        heap.window.set(Window::NONE);
+        for (class, bin) in (1..).map(SizeClass).zip(heap.bins.iter().skip(1)) {
+            bin.begin(class);
         }
-        // SAFETY: written a moment ago, and still this thread's alone.
-        let heap = unsafe { &mut *at };
-        for (class, bin) in (1..).map(SizeClass).zip(heap.bins.iter_mut().skip(1)) {
-            *bin = Bin::of(class);
-        }
-        heap.owned.slots.set(Slots(at.wrapping_add(1).cast()));
+        let owned = &heap.owned;
+        owned.slots.set(Slots(at.wrapping_add(1).cast()));
+        // Relaxed: the heap is published with its seat.
+        owned.busy.store(false, Ordering::Relaxed);
+        owned.stamps.set(false);
+        owned.at_hand.forget();
+        owned.hurried.set(false);
+        owned.only_frees.set(false);
+        owned.wide.set(false);
         for class in (0..CLASSES as u8).map(SizeClass) {
             heap.close(class);
         }
+        // Relaxed: the heap is published with its seat.
+        heap.shared.sparse.store(false, Ordering::Relaxed);
+        heap.shared.slack.store(0, Ordering::Relaxed);
+        heap.shared.due.store(false, Ordering::Relaxed);
+        *heap.shared.central.lock() = Central::new();
     }
 
     pub fn id(&self) -> HeapId {
-        self.id
+        self.id.get()
     }
 
-    /// True of `EMPTY` and `EXITED`.
+    /// True of `EMPTY`.
     pub fn is_none(&self) -> bool {
-        self.id.0 == 0
+        self.id().0 == 0
     }
 
     /// The fast path of malloc: a block of the class, or null where the slow path must run.
@@ -167,26 +188,39 @@ impl Heap {
         class < HOMING && self.bin(class).push::<Inlined>(exposed(block))
     }
 
+    /// The entry of any pointer, if the page map and this heap's tests say that a small block begins there
+    /// which was handed out, and is not stamped as free. The same as a pointer of the arena's.
+    #[inline(always)]
+    fn small(&self, block: *mut u8) -> Option<(Entry, *mut u8)> {
+        let window = self.window.get();
+        // Null and most large mappings lie outside, and so does everything for the empty heap.
+        let place = window.place(block.addr())?;
+        // SAFETY: inside the window.
+        let entry = unsafe { window.map.get(place) };
+        // SAFETY: the low half of an entry is a multiple of a bin's size, below that of all bins, or YOUNG
+        // more: it leads from the first test to that of a bin.
+        let starts = unsafe {
+            let tests: *const Starts = self.bins.as_ptr().cast::<u8>().add(Bin::TESTS).cast();
+            &*tests.byte_add(entry.test_offset())
+        };
+        let block = exposed(block);
+        // SAFETY: as tested first, a block begins there.
+        (starts.has(block.addr() as u16) && !unsafe { stamp::is_on(block) }).then_some((entry, block))
+    }
+
+    /// The class of a small block that is with the program; None where that is not known at once.
+    #[inline(always)]
+    pub fn class_of(&self, block: *mut u8) -> Option<SizeClass> {
+        self.small(block).map(|(entry, _)| entry.class())
+    }
+
     /// The fast path of free for any pointer: what the page map says that it is. It takes only where a block
     /// begins that was handed out and is not stamped as free, and stamps it.
     #[inline(always)]
     pub fn push(&self, block: *mut u8) -> bool {
-        let window = self.window.get();
-        // Null and most large mappings lie outside, and so does everything for the empty heap.
-        let Some(place) = window.place(block.addr()) else { return false };
-        // SAFETY: inside the window.
-        let entry = unsafe { window.map.get(place) };
-        // SAFETY: the low half of an entry is a multiple of a bin's size, below that of all bins, or YOUNG
-        // more: it leads from the first bin to one, and from the first test to that one's.
-        let (bin, starts) = unsafe {
-            let tests: *const Starts = self.bins.as_ptr().cast::<u8>().add(Bin::TESTS).cast();
-            (&*self.bins.as_ptr().byte_add(entry.bin_offset()), &*tests.byte_add(entry.test_offset()))
-        };
-        let block = exposed(block);
-        // SAFETY: as tested first, a block begins there.
-        if !starts.has(block.addr() as u16) || unsafe { stamp::is_on(block) } {
-            return false;
-        }
+        let Some((entry, block)) = self.small(block) else { return false };
+        // SAFETY: as in `small`: the low half of an entry leads from the first bin to one.
+        let bin = unsafe { &*self.bins.as_ptr().byte_add(entry.bin_offset()) };
         let taken = bin.push::<Seen>(block);
         if taken {
             // SAFETY: as above, and the program gave it up.
@@ -215,12 +249,22 @@ impl Heap {
 
     /// Where this heap's slabs are.
     pub(crate) fn site<'a, O: Os>(&self, arena: &'a Arena<O>, noted: &'a Noted) -> Site<'a, O> {
-        Site { arena, geometry: arena.started(), window: arena.window(), heap: self.id, noted }
+        Site { arena, geometry: arena.started(), window: arena.window(), heap: self.id(), noted }
     }
 
     fn is_parked(&self) -> bool {
         // Relaxed: only chooses how soon a sender sorts for the owner.
         self.shared.state.load(Ordering::Relaxed) == PARKED
+    }
+
+    fn mark_parked(&self) {
+        // Relaxed: as above.
+        self.shared.state.store(PARKED, Ordering::Relaxed);
+    }
+
+    /// Notes whether its thread never allocated. What was noted before.
+    fn only_frees(&self, only_frees: bool) -> bool {
+        self.owned.only_frees.replace(only_frees)
     }
 }
 

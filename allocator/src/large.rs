@@ -8,9 +8,9 @@
 //! What is cut off stays in the cache, and what touches there is one: for blocks of many sizes the cache
 //! is a pool of pages, so that few are given back only to be faulted in again.
 //!
-//! The lock guards the index and the cache, and is never held across a system call but for the rare
-//! growth of the index. A block's address leaves the index before its mapping goes, because the
-//! kernel may hand the address to another thread at once.
+//! The lock guards the index, the cache, and what the arena is told of both; it is never held across a system
+//! call but for the rare growth of the index. A block's address leaves the index before its mapping goes,
+//! because the kernel may hand the address to another thread at once.
 
 mod cache;
 mod index;
@@ -20,7 +20,7 @@ mod stuck;
 use crate::arena::Arena;
 use crate::config::HUGE_PAGE;
 use crate::os::Os;
-use crate::sync::lock::Lock;
+use crate::sync::lock::{Inherited, Lock};
 use crate::units::round_up;
 use cache::Cache;
 use index::Index;
@@ -106,8 +106,8 @@ impl Large {
         }
         state.index.insert(mapping.at.addr(), mapping.len);
         state.live_bytes += mapping.len;
-        drop(state);
         arena.count_outside(mapping.len as isize, 0);
+        drop(state);
         Some(LargeBlock { block: mapping.at, len: mapping.len, soiled })
     }
 
@@ -124,8 +124,8 @@ impl Large {
         let mut state = self.state.lock();
         let Some(len) = state.index.remove(block.addr()) else { return false };
         state.live_bytes -= len;
-        drop(state);
         arena.count_outside(-(len as isize), 0);
+        drop(state);
         let whole = Mapping { at: core::ptr::with_exposed_provenance_mut(block.addr()), len };
         let bound = arena.cache_bound();
         // SAFETY: it left the index, so it is this thread's alone.
@@ -176,13 +176,13 @@ impl Large {
         let moved = unsafe { arena.os.remap(at, old, new) };
         let (result, len) = moved.map_or((at, old), |moved| (moved, new));
         let mut state = self.state.lock();
-        // There is room: the entry that left was one of the half that may be taken. It may not have left it
-        // here, so room is made for the next; where that is refused, the next one makes it.
+        // `set_aside` kept a slot in the old table, so there is room. Another thread may have replaced that
+        // table since: room is made for the next block too. Where that is refused, the next one makes it.
         state.index.insert(result.addr(), len);
         state.index.reserve(&arena.os);
         state.live_bytes = state.live_bytes - old + len;
-        drop(state);
         arena.count_outside(len as isize - old as isize, 0);
+        drop(state);
         if len > old {
             self.advise(arena, Mapping { at: result, len }, len - old);
         }
@@ -195,10 +195,11 @@ impl Large {
         let excess = || {
             let mut state = self.state.lock();
             let huge = state.recycle.is_on();
-            state.cache.take_excess(bound, huge)
+            let excess = state.cache.take_excess(bound, huge)?;
+            arena.count_outside(0, -(excess.len as isize));
+            Some(excess)
         };
         while let Some(excess) = excess() {
-            arena.count_outside(0, -(excess.len as isize));
             // SAFETY: it left the cache, so it is this thread's alone.
             unsafe { self.unmap(&arena.os, excess) };
         }
@@ -253,21 +254,24 @@ impl Large {
     /// In the child of a fork.
     ///
     /// # Safety
-    /// The calling thread is the process's only one and is inside no call of the allocator.
+    /// As for `Allocator::repair_after_fork`.
     pub unsafe fn repair_after_fork<O: Os>(&self, arena: &Arena<O>) {
-        if self.state.is_locked() {
-            // SAFETY: the holder was a thread of the parent.
-            unsafe { self.state.force_unlock() };
+        // What is live and cached is counted under the lock: where nobody held it, the sums are right.
+        // SAFETY: as the caller vouches.
+        if unsafe { self.state.inherit() } == Inherited::Torn {
             let mut state = self.state.lock();
             state.index.recount();
             // Whether the cache is whole is not known: its mappings stay, unused.
             state.cache = Cache::new();
             state.stuck = Stuck::new();
+            state.live_bytes = state.index.bytes();
+            arena.recount_outside(state.live_bytes, 0);
         }
-        // A block that another thread was moving or counting is in none of the sums.
-        let mut state = self.state.lock();
-        state.live_bytes = state.index.bytes();
-        arena.recount_outside(state.live_bytes, state.cache.bytes());
+    }
+
+    /// Whether the calling thread holds the lock.
+    pub fn is_mine(&self) -> bool {
+        self.state.is_mine()
     }
 
     #[cfg(test)]
@@ -296,12 +300,20 @@ impl Large {
         // The next owner is to get a block like any other, whatever this one did to its pages.
         // SAFETY: as the caller vouches.
         let plain = unsafe { arena.os.make_plain(kept.at, kept.len) };
-        if plain && self.state.lock().cache.put(kept) {
-            arena.count_outside(0, kept.len as isize);
-        } else {
+        if !plain || !self.put(arena, kept) {
             // SAFETY: as the caller vouches.
             unsafe { self.unmap(&arena.os, kept) };
         }
+    }
+
+    /// Puts a mapping into the cache, if there is a place.
+    fn put<O: Os>(&self, arena: &Arena<O>, mapping: Mapping) -> bool {
+        let mut state = self.state.lock();
+        let put = state.cache.put(mapping);
+        if put {
+            arena.count_outside(0, mapping.len as isize);
+        }
+        put
     }
 
     /// A cached mapping made to fit, and how much of it is as it was left.
@@ -313,8 +325,8 @@ impl Large {
         let huge = state.recycle.is_on();
         // Growing may move the mapping, to a multiple of a page only.
         let found = state.cache.take_for(len, align, huge, align <= arena.os.page())?;
-        drop(state);
         arena.count_outside(0, -(found.len as isize));
+        drop(state);
         if found.len >= len {
             return Some((found, found.len));
         }

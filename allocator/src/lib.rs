@@ -1,4 +1,5 @@
-//! brkmap: a memory allocator for Linux. **brk** for the small, m**map** for the large.
+//! A memory allocator for Linux: small blocks from the process's break (**brk**), large ones from mappings of
+//! their own (m**map**).
 //!
 //! ```
 //! #[global_allocator]
@@ -6,18 +7,8 @@
 //! # fn main() {}
 //! ```
 //!
-//! The layers, each knowing only those below it:
-//!
-//! ```text
-//!   global (Rust front)   c_api (C front)
-//!              process                      the one instance, threads, fork, environment
-//!             allocator                     where a request goes
-//!      heap              large              thread heaps │ mappings
-//!      slab                │                blocks of one class
-//!             arena                         runs of granules
-//!               os                          the kernel, libc, the processor
-//!   units  size_class  config  fatal  row  sync
-//! ```
+//! Each module knows only those below it. The picture of the layers stands in ARCHITECTURE.md, and a test
+//! compares it with what the code does.
 #![deny(unsafe_code)]
 #![cfg_attr(loom, allow(dead_code, unused_imports))]
 

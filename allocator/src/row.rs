@@ -1,14 +1,15 @@
-//! Arrays and slices whose index out of range ends the program with a word, and without unwinding: a panic
-//! would bring the machinery of std along, which may allocate.
+//! Checked arrays and slices. An index out of range ends the program with a message, and without a panic:
+//! std's panic machinery may allocate.
 
 use crate::fatal;
 use core::ops::{Index, IndexMut, Range};
 
+/// An array whose index out of range ends the program.
 #[derive(Clone, Copy)]
 pub struct Row<T, const N: usize>(pub [T; N]);
 
 impl<T, const N: usize> Row<T, N> {
-    /// The first `count`.
+    /// The first `count` elements.
     #[inline]
     pub fn first(&self, count: usize) -> &[T] {
         part_or_end(&self.0, 0..count)

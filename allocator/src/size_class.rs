@@ -22,8 +22,7 @@ pub const LEAST: SizeClass = SizeClass(1);
 
 const STEP_CLASSES: usize = 65;
 
-/// A table by class. Longer than there are classes, so that no class can lie beyond it and no lookup needs
-/// a test.
+/// A table by class. It has a place for every value of a `SizeClass`, so that a lookup needs no test.
 pub type ByClass<T> = [T; 256];
 
 /// Block size of each class, in bytes.
@@ -66,8 +65,8 @@ pub const fn of(size: usize) -> SizeClass {
     SizeClass((STEP_CLASSES + (doubling - 10) * 4 + quarter) as u8)
 }
 
-/// The smallest class that serves `size` bytes at a multiple of `align`, where there is one: slabs
-/// start at a multiple of the granule, so blocks are aligned to whatever divides their size.
+/// The smallest class that serves `size` bytes at a multiple of `align`, where there is one. A block is
+/// aligned to any power of two that divides its size, because slabs start at multiples of a granule.
 #[inline(always)]
 pub const fn of_aligned(size: usize, align: usize) -> Option<SizeClass> {
     if align <= 16 {
@@ -81,8 +80,8 @@ const fn of_over_aligned(size: usize, align: usize) -> Option<SizeClass> {
     if size > CLASS_MAX || align > CLASS_MAX {
         return None;
     }
-    // A multiple of the alignment has a class that is one too, at the latest at the next power of
-    // two: at most three steps past the first candidate.
+    // The next power of two is a class and a multiple of the alignment: so the loop takes three steps at
+    // most.
     let rounded = (size + align - 1) & !(align - 1);
     if rounded > CLASS_MAX {
         return None;

@@ -10,15 +10,22 @@
 //! block out; kept, or retired to the arena). A block counts as used while it is anywhere but in its
 //! slab: with the program, in a magazine (of any thread), in a depot, on its way in an inbox.
 //!
-//! Invariant: `carved - used` bits are set, all of them below `carved`.
+//! Invariants:
+//! 1. `carved - used` bits are set, all of them below `carved`.
+//! 2. A clean page holds nothing of a block that is out, nor of one that was handed out since it was purged.
+//! 3. What is not carved yet of a `zeroed` slab reads as zero, and has no memory behind it.
 
 pub mod bitmap;
 pub mod central;
 mod depot;
 pub mod handed_out;
+mod lists;
 pub mod noted;
+mod pages;
 pub mod parcel;
-mod site;
+pub mod round;
+pub mod site;
+pub mod slack;
 pub mod slot;
 pub mod stamp;
 pub mod starts;
@@ -28,20 +35,25 @@ use crate::units::SizeClass;
 use bitmap::Bitmap;
 use core::ffi::CStr;
 use core::ops::Range;
+use lists::Place;
+use pages::Pages;
 pub use starts::{block_at, capacity, index_of};
 
 /// The record of a granule that is a slab. Guarded by the lock of the heap that owns it.
 #[repr(C)]
 pub struct Slab {
-    /// Neighbours in the list of the class's partial slabs: granule index plus one, or 0.
-    pub next: u32,
-    pub prev: u32,
+    /// Neighbours in its list: granule index plus one, or 0.
+    next: u32,
+    prev: u32,
     pub used: u16,
     pub carved: u16,
     pub class: SizeClass,
-    pub listed: bool,
-    /// What is not carved yet reads as zero.
+    place: Place,
     pub zeroed: bool,
+    /// Pages that were purged, and of which no block was handed out since.
+    clean: Pages,
+    /// The round in which its pages were last looked at.
+    round: u16,
     /// Its words count as far as the class has blocks.
     pub free: Bitmap,
 }
@@ -50,9 +62,10 @@ const _: () = assert!(GRANULE / 16 <= u16::MAX as usize);
 
 impl Slab {
     /// Makes the record of a slab without blocks; of the bitmap, only what the class uses is written.
-    pub fn reset(&mut self, class: SizeClass, zeroed: bool) {
+    fn reset(&mut self, class: SizeClass, zeroed: bool) {
         (self.next, self.prev, self.used, self.carved) = (0, 0, 0, 0);
-        (self.class, self.listed, self.zeroed) = (class, false, zeroed);
+        (self.class, self.place, self.zeroed) = (class, Place::None, zeroed);
+        (self.clean, self.round) = (Pages::NONE, 0);
         self.free.clear(capacity(class) as usize);
     }
 
@@ -63,8 +76,8 @@ impl Slab {
 
     /// Whether a block that is out lies in a part of the slab, of offsets.
     pub fn is_used(&self, part: Range<usize>) -> bool {
-        let blocks = block_at(self.class, part.start)..block_at(self.class, part.end - 1) + 1;
-        blocks.take_while(|&at| at < self.carved as usize).any(|at| !self.free.contains(at))
+        let end = (block_at(self.class, part.end - 1) + 1).min(self.carved as usize);
+        self.free.first_clear(block_at(self.class, part.start)..end).is_some()
     }
 
     pub fn exhausted(&self) -> bool {

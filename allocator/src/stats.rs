@@ -1,20 +1,21 @@
-//! Figures: what is live, what is dirty, what is mapped, and where the break stands.
+//! Statistics: how much memory is live, dirty, cached and mapped.
 
 use crate::arena::BreakMode;
 use crate::process::ALLOCATOR;
 
-/// Memory of the process's brkmap, in bytes. A glance: other threads go on meanwhile.
+/// How much memory the allocator of this process has, in bytes. Other threads go on while it is read, so the
+/// figures need not fit each other to the byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stats {
-    /// How the break-style arena grows at present; None before the first request.
+    /// How the arena grew last. None before the first request.
     pub break_mode: Option<BreakMode>,
-    /// The arena's bytes, free ones included.
+    /// Bytes that the arena has gained and not given back as addresses, free ones included.
     pub arena_bytes: usize,
-    /// Bytes of the arena's slabs and spans.
+    /// Bytes of it that are slabs or spans.
     pub arena_used_bytes: usize,
-    /// The most they have been.
+    /// The most that `arena_used_bytes` has been.
     pub arena_peak_bytes: usize,
-    /// Bytes of blocks of size classes that are with the program or in a thread's magazines.
+    /// Bytes of the small blocks that are with the program or in a thread's magazines.
     pub small_bytes: usize,
     /// Bytes of slabs.
     pub slab_bytes: usize,
@@ -24,18 +25,19 @@ pub struct Stats {
     /// Freed mappings kept for reuse, and their bytes.
     pub cached_blocks: usize,
     pub cached_bytes: usize,
-    /// Free bytes that still have pages behind them: free runs of the arena and cached mappings. An
+    /// Free bytes that may still have pages behind them: free runs of the arena, and cached mappings. An
     /// upper bound.
     pub dirty_bytes: usize,
-    /// Free bytes at the arena's top.
+    /// Free bytes at the end of the break.
     pub top_bytes: usize,
-    /// Thread heaps made so far, parked ones included.
+    /// Thread heaps that were made, those of ended threads included.
     pub heaps: u32,
-    /// Requests of this many bytes or more are mappings.
+    /// A request of this many bytes or more is a mapping of its own.
     pub mmap_threshold: usize,
 }
 
 impl Stats {
+    /// Reads the figures. It takes each heap's lock for a moment.
     pub fn read() -> Stats {
         let arena = ALLOCATOR.arena.figures();
         let large = ALLOCATOR.large.figures();
@@ -45,7 +47,7 @@ impl Stats {
             slab_bytes += slabs;
             small_bytes += used;
         });
-        // To look at a heap sorts what was sent to it, and that may free slabs.
+        // Looking at a heap sorts what other threads sent to it, which may free slabs.
         ALLOCATOR.relieve();
         Stats {
             break_mode: arena.map(|arena| arena.mode),
@@ -65,7 +67,7 @@ impl Stats {
         }
     }
 
-    /// Bytes with the program: an upper bound, threads' magazines count as in use.
+    /// Bytes that the program has. An upper bound: blocks in threads' magazines count as in use.
     pub fn live_bytes(&self) -> usize {
         self.small_bytes
             + (self.arena_used_bytes - self.slab_bytes.min(self.arena_used_bytes))

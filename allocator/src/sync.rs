@@ -5,19 +5,22 @@
 //! can replace its atomics and explore every interleaving.
 
 pub mod appended;
+pub mod birth;
+pub mod blank;
 pub mod held;
-pub mod id_stack;
 pub mod inbox;
 pub mod lock;
+pub mod seats;
 pub mod settle;
 pub mod started;
+pub mod token;
 
 #[cfg(not(loom))]
-pub use core::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
+pub use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
 #[cfg(loom)]
-pub use loom::cell::UnsafeCell;
+pub use loom::cell::{MutPtr, UnsafeCell};
 #[cfg(loom)]
-pub use loom::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
+pub use loom::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
 
 /// core's cell with loom's interface.
 #[cfg(not(loom))]
@@ -37,5 +40,27 @@ impl<T> UnsafeCell<T> {
     #[inline(always)]
     pub fn with_mut<R>(&self, f: impl FnOnce(*mut T) -> R) -> R {
         f(self.0.get())
+    }
+
+    /// For an access that lasts as long as the pointer does.
+    #[inline(always)]
+    pub fn get_mut(&self) -> MutPtr<T> {
+        MutPtr(self.0.get())
+    }
+}
+
+/// A pointer with loom's interface.
+#[cfg(not(loom))]
+pub struct MutPtr<T>(*mut T);
+
+#[cfg(not(loom))]
+impl<T> MutPtr<T> {
+    /// # Safety
+    /// Nothing else touches the value while the reference is alive.
+    #[inline(always)]
+    #[allow(clippy::mut_from_ref)]
+    pub unsafe fn deref(&self) -> &mut T {
+        // SAFETY: a cell's value; the rest is as the caller vouches.
+        unsafe { &mut *self.0 }
     }
 }

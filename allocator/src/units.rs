@@ -1,6 +1,6 @@
-//! The words the allocator is written in: no bare `usize` crosses a module with a unit left to guess.
+//! Units: a type for each kind of number, so that no bare `usize` between modules leaves its unit to guess.
 
-/// Index of a granule from the base of the arena's window.
+/// Index of a granule, counted from the arena's origin over all 48 bits of addresses.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 #[repr(transparent)]
 pub struct GranuleIdx(pub u32);
@@ -56,14 +56,14 @@ pub const fn round_down(n: usize, unit: usize) -> usize {
     n & !(unit - 1)
 }
 
-/// A run of granules that nobody else holds: minted by the arena, given back to it.
+/// A run of granules that nobody else holds. Only the arena makes one, and takes it back.
 ///
-/// Neither Copy nor Clone, so that it cannot be given back twice.
+/// It is neither Copy nor Clone, so that nobody gives it back twice.
 #[must_use = "a run that is dropped is lost to the arena"]
 #[derive(Debug)]
 pub struct Run {
     pub head: GranuleIdx,
     pub len: Granules,
-    /// Every page of it is known to read as zero.
+    /// Every page of it reads as zero. Where this is false, nothing is known.
     pub zeroed: bool,
 }

@@ -3,12 +3,11 @@
 //! ```text
 //!   bin/matrix ── matrix ─┬─ report ── statistics         one process that measures and writes
 //!                         │
-//!                         ├─ bin/load-NAME ── load ── workloads      a process each, by allocator
+//!                         ├─ bin/load ── load ── workloads           a process each, by allocator
 //!                         └─ programs/                    real programs, by preloaded library
 //! ```
 
 pub mod load;
-pub mod memory;
 pub mod workloads;
 
 #[cfg(feature = "matrix")]

@@ -7,13 +7,15 @@
 //!   box-round TIMES                       the loop whose instructions are counted
 //!   hello                                 the least a program needs
 //!   whose-malloc                          the file that libc's malloc comes from
+//!   allocator                             the name of the allocator that is linked in
 //! ```
 
 use std::ffi::CStr;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use crate::memory;
+use brkmap_witness::memory;
+
 use crate::workloads::{self, Plan};
 
 pub mod growth;
@@ -25,12 +27,13 @@ pub mod wide;
 use line::Line;
 
 const USAGE: &str = "usage: load-NAME run WORKLOAD SCALE THREADS [settle] | growth LIVE | \
-                     wide BLOCKS VISITS LIMIT_MIB | box-round TIMES | hello | whose-malloc";
+                     wide BLOCKS VISITS LIMIT_MIB | box-round TIMES | hello | whose-malloc | allocator";
 
-pub fn main() -> ExitCode {
+/// `allocator` is the name of the one that the program has.
+pub fn main(allocator: &str) -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    match perform(&words) {
+    match perform(&words, allocator) {
         Ok(line) => {
             println!("{line}");
             ExitCode::SUCCESS
@@ -42,7 +45,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn perform(words: &[&str]) -> Result<Line, String> {
+fn perform(words: &[&str], allocator: &str) -> Result<Line, String> {
     match words {
         ["run", name, scale, threads, rest @ ..] => {
             let settle = match rest {
@@ -57,9 +60,10 @@ fn perform(words: &[&str]) -> Result<Line, String> {
         ["box-round", times] => Ok(Line::default().with("checksum", round::boxes(number(times)?))),
         ["hello"] => {
             println!("hello, world");
-            Ok(Line::default().with("rss_kib", memory::resident_kib()))
+            Ok(Line::default().with("rss_kib", kib(memory::resident())))
         }
         ["whose-malloc"] => Ok(Line::text(whose_malloc())),
+        ["allocator"] => Ok(Line::text(allocator.into())),
         _ => Err(USAGE.into()),
     }
 }
@@ -70,12 +74,17 @@ fn run(name: &str, plan: Plan, settle: bool) -> Result<Line, String> {
         format!("no workload `{name}`; there are: {}", names.join(", "))
     })?;
     let checksum = (workload.run)(plan);
-    let mut line = Line::default().with("checksum", checksum).with("peak_kib", memory::peak_kib());
+    let mut line = Line::default().with("checksum", checksum).with("peak_kib", kib(memory::peak()));
     if settle {
         std::thread::sleep(Duration::from_secs(1));
-        line = line.with("idle_kib", memory::resident_kib());
+        line = line.with("idle_kib", kib(memory::resident()));
     }
     Ok(line)
+}
+
+/// Whole KiB, the kernel's own unit.
+pub fn kib(bytes: usize) -> u64 {
+    bytes as u64 >> 10
 }
 
 fn number<T: std::str::FromStr>(word: &str) -> Result<T, String> {
@@ -101,7 +110,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_run_is_said_with_what_can() {
-        let complaint = |words: &[&str]| perform(words).unwrap_err();
+        let complaint = |words: &[&str]| perform(words, "brkmap").unwrap_err();
         assert!(complaint(&[]).starts_with("usage"));
         assert!(complaint(&["run", "nonsense", "1", "1"]).contains("pairs"));
         assert!(complaint(&["run", "pairs", "1", "-1"]).contains("`-1`"));

@@ -13,7 +13,7 @@
 
 use std::time::Instant;
 
-use brkmap_demos::tool::error::{Error, Result};
+use brkmap_base::error::{Error, Result};
 
 use crate::report;
 use crate::results::{Results, SCHEMA};

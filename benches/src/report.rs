@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use brkmap_demos::tool::error::{Error, Result};
+use brkmap_base::error::{Error, Result};
 
 use crate::results::{Kind, Results};
 

@@ -8,10 +8,10 @@ use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::{Acquire, Release};
 use std::time::{Duration, Instant};
 
-use rustix::io::Errno;
-use rustix::thread::futex::{Flags, Timespec, wait, wake};
+use nix::errno::Errno;
 
-use crate::trouble::Trouble;
+use crate::futex;
+use brkmap_base::error::Error;
 
 /// Far longer than any turn; met only when the other side has died.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub struct Baton<'a>(&'a AtomicU32);
 
 impl<'a> Baton<'a> {
-    /// `word` lies in memory that both sides map MAP_SHARED, hence no FUTEX_PRIVATE below.
+    /// `word` lies in memory that both sides map MAP_SHARED.
     pub fn on(word: &'a AtomicU32) -> Baton<'a> {
         Baton(word)
     }
@@ -28,16 +28,16 @@ impl<'a> Baton<'a> {
     pub fn pass(self, turn: u32) {
         // PASS
         self.0.store(turn, Release);
-        let _ = wake(self.0, Flags::empty(), u32::MAX);
+        futex::wake(self.0, u32::MAX);
     }
 
     /// Returns when the word is `turn`.
-    pub fn wait_for(self, turn: u32) -> Result<(), Trouble> {
+    pub fn wait_for(self, turn: u32) -> Result<(), Error> {
         self.wait_until(|now| now == turn).map(|_| ())
     }
 
     /// Returns the word as soon as it satisfies `wanted`.
-    pub fn wait_until(self, wanted: impl Fn(u32) -> bool) -> Result<u32, Trouble> {
+    pub fn wait_until(self, wanted: impl Fn(u32) -> bool) -> Result<u32, Error> {
         let start = Instant::now();
         loop {
             // PASS
@@ -46,13 +46,12 @@ impl<'a> Baton<'a> {
                 return Ok(now);
             }
             let Some(left) = PATIENCE.checked_sub(start.elapsed()) else {
-                return Err(Trouble::system(format!("the other process left its turn at {now}")));
+                return Err(Error::failed(format!("the other process left its turn at {now}")));
             };
-            let limit = Timespec::try_from(left).expect("less than a minute");
-            match wait(self.0, Flags::empty(), now, Some(&limit)) {
-                // AGAIN: the word changed before we slept.
-                Ok(()) | Err(Errno::AGAIN | Errno::INTR | Errno::TIMEDOUT) => {}
-                Err(errno) => return Err(Trouble::system(format!("futex refused to wait: {errno}"))),
+            match futex::wait(self.0, now, left) {
+                // EAGAIN: the word changed before we slept.
+                Ok(()) | Err(Errno::EAGAIN | Errno::EINTR | Errno::ETIMEDOUT) => {}
+                Err(errno) => return Err(Error::failed(format!("futex refused to wait: {errno}"))),
             }
         }
     }

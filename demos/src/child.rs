@@ -1,14 +1,16 @@
 //! A forked child that runs one closure and ends; waited for, or killed, when dropped.
 
+use std::os::fd::{AsFd, FromRawFd, OwnedFd};
 use std::time::Duration;
 
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Pid, fork};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{PidfdFlags, pidfd_open};
 
-use crate::trouble::{During, Trouble};
+use brkmap_base::error::{During, Error};
+use brkmap_base::output;
 
 /// Met only by a hang.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -26,15 +28,15 @@ impl Child {
     ///
     /// # Safety
     /// If other threads run, `work` uses nothing they may hold a lock of.
-    pub unsafe fn start(work: impl FnOnce() -> Result<(), Trouble>) -> Result<Child, Trouble> {
+    pub unsafe fn start(work: impl FnOnce() -> Result<(), Error>) -> Result<Child, Error> {
         // SAFETY: the caller's promise.
         match unsafe { fork() }.during("fork")? {
             ForkResult::Parent { child } => Ok(Child { pid: child, done: false }),
             ForkResult::Child => {
                 let code = match std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)) {
                     Ok(Ok(())) => 0,
-                    Ok(Err(trouble)) => {
-                        anstream::eprintln!("error in the child: {trouble}");
+                    Ok(Err(error)) => {
+                        output::complain(format_args!("error in the child: {error}"));
                         1
                     }
                     Err(_) => 1,
@@ -45,21 +47,12 @@ impl Child {
         }
     }
 
-    pub fn pid(&self) -> Pid {
-        self.pid
-    }
-
-    /// Somebody else's waitpid has seen its end: its number may be another's by now.
-    pub fn reaped(mut self) {
-        self.done = true;
-    }
-
-    pub fn wait(mut self) -> Result<WaitStatus, Trouble> {
-        let pid = rustix::process::Pid::from_raw(self.pid.as_raw()).expect("fork gave it");
-        let ended = pidfd_open(pid, PidfdFlags::empty()).during("watch the child")?;
-        let limit = Timespec::try_from(PATIENCE).expect("less than a minute");
-        match poll(&mut [PollFd::new(&ended, PollFlags::IN)], Some(&limit)).during("wait for the child")? {
-            0 => Err(Trouble::system("the child hangs")),
+    pub fn wait(mut self) -> Result<WaitStatus, Error> {
+        let end = pidfd(self.pid).during("watch the child")?;
+        let limit = PollTimeout::try_from(PATIENCE).expect("less than a minute");
+        let mut watched = [PollFd::new(end.as_fd(), PollFlags::POLLIN)];
+        match poll(&mut watched, limit).during("wait for the child")? {
+            0 => Err(Error::failed("the child hangs")),
             _ => {
                 self.done = true;
                 waitpid(self.pid, None).during("wait for the child")
@@ -68,12 +61,20 @@ impl Child {
     }
 
     /// Waits, and insists on exit code 0.
-    pub fn join(self) -> Result<(), Trouble> {
+    pub fn join(self) -> Result<(), Error> {
         match self.wait()? {
             WaitStatus::Exited(_, 0) => Ok(()),
-            status => Err(Trouble::system(format!("the child ended by {status:?}"))),
+            status => Err(Error::failed(format!("the child ended by {status:?}"))),
         }
     }
+}
+
+/// A descriptor that is readable once the child has ended.
+fn pidfd(pid: Pid) -> nix::Result<OwnedFd> {
+    // SAFETY: pidfd_open takes two numbers.
+    let descriptor = Errno::result(unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0) })?;
+    // SAFETY: a descriptor that the kernel has just made for us.
+    Ok(unsafe { OwnedFd::from_raw_fd(descriptor as i32) })
 }
 
 impl Drop for Child {

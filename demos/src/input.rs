@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
-use crate::trouble::Trouble;
+use brkmap_base::error::Error;
 
 /// What we mean to do with a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,12 +15,12 @@ pub enum Access {
 }
 
 /// An existing regular file with something in it, and its length.
-pub fn open_file(path: &Path, access: Access) -> Result<(File, u64), Trouble> {
+pub fn open_file(path: &Path, access: Access) -> Result<(File, u64), Error> {
     let name = path.display();
     // Asked before opening: opening a FIFO would wait for its other end.
     let kind = std::fs::metadata(path).map_err(|error| refused(path, access, &error))?.file_type();
     if kind.is_dir() {
-        return Err(Trouble::input(format!("{name} is a directory; name a regular file in it")));
+        return Err(Error::usage(format!("{name} is a directory; name a regular file in it")));
     }
     if !kind.is_file() {
         let what = match () {
@@ -29,7 +29,7 @@ pub fn open_file(path: &Path, access: Access) -> Result<(File, u64), Trouble> {
             () if kind.is_fifo() => "a FIFO",
             () => "a socket",
         };
-        return Err(Trouble::input(format!(
+        return Err(Error::usage(format!(
             "{name} is {what}; its pages are not a file's, name a regular file"
         )));
     }
@@ -40,7 +40,7 @@ pub fn open_file(path: &Path, access: Access) -> Result<(File, u64), Trouble> {
         .map_err(|error| refused(path, access, &error))?;
     let length = file.metadata().map_err(|error| refused(path, access, &error))?.len();
     if length == 0 {
-        return Err(Trouble::input(format!(
+        return Err(Error::usage(format!(
             "{name} is empty; mmap of no bytes is refused (EINVAL), the file must have at least one"
         )));
     }
@@ -48,27 +48,27 @@ pub fn open_file(path: &Path, access: Access) -> Result<(File, u64), Trouble> {
 }
 
 /// A directory we are to make files in.
-pub fn directory(path: &Path) -> Result<(), Trouble> {
+pub fn directory(path: &Path) -> Result<(), Error> {
     match std::fs::metadata(path) {
         Ok(meta) if meta.is_dir() => Ok(()),
-        Ok(_) => Err(Trouble::input(format!("{} is not a directory; name one", path.display()))),
+        Ok(_) => Err(Error::usage(format!("{} is not a directory; name one", path.display()))),
         Err(error) => Err(refused(path, Access::ReadWrite, &error)),
     }
 }
 
-fn refused(path: &Path, access: Access, error: &std::io::Error) -> Trouble {
+fn refused(path: &Path, access: Access, error: &std::io::Error) -> Error {
     let name = path.display();
     match error.kind() {
         ErrorKind::NotFound => {
-            Trouble::input(format!("{name} does not exist; create it first or name another"))
+            Error::usage(format!("{name} does not exist; create it first or name another"))
         }
         ErrorKind::PermissionDenied => {
             let need = match access {
                 Access::Read => "read permission",
                 Access::ReadWrite => "read and write permission",
             };
-            Trouble::input(format!("{name} may not be opened (permission denied); {need} is needed"))
+            Error::usage(format!("{name} may not be opened (permission denied); {need} is needed"))
         }
-        _ => Trouble::input(format!("{name} cannot be opened: {error}; name a regular file")),
+        _ => Error::usage(format!("{name} cannot be opened: {error}; name a regular file")),
     }
 }

@@ -23,16 +23,8 @@ use nix::sys::mman::{
     munmap,
 };
 
-use crate::trouble::{During, Trouble};
-
-/// The size of a page, as the kernel tells it.
-pub fn page_size() -> usize {
-    nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE)
-        .ok()
-        .flatten()
-        .and_then(|size| usize::try_from(size).ok())
-        .expect("every Linux has a page size")
-}
+use brkmap_base::error::{During, Error};
+use brkmap_witness::page_size;
 
 /// Addresses that are ours alone to unmap.
 ///
@@ -54,9 +46,8 @@ impl Area {
         prot: ProtFlags,
         flags: MapFlags,
         file: Option<BorrowedFd<'_>>,
-    ) -> Result<Area, Trouble> {
-        let size =
-            NonZeroUsize::new(len).ok_or_else(|| Trouble::input("a mapping needs at least one byte"))?;
+    ) -> Result<Area, Error> {
+        let size = NonZeroUsize::new(len).ok_or_else(|| Error::usage("a mapping needs at least one byte"))?;
         let start = match file {
             // SAFETY: without MAP_FIXED the kernel picks addresses nobody has.
             Some(fd) => unsafe { mmap(None, size, prot, flags, fd, 0) },
@@ -67,7 +58,7 @@ impl Area {
         Ok(Area { start: start.cast(), len })
     }
 
-    fn resize(&mut self, len: usize) -> Result<(), Trouble> {
+    fn resize(&mut self, len: usize) -> Result<(), Error> {
         // SAFETY: the old range is ours, and `&mut self` means that no reference into it is left.
         let moved = unsafe { mremap(self.start.cast(), self.len, len, MRemapFlags::MREMAP_MAYMOVE, None) }
             .during("grow the mapping")?;
@@ -131,7 +122,7 @@ pub trait Mapping {
         }
     }
 
-    fn advise(&self, advice: MmapAdvise) -> Result<(), Trouble> {
+    fn advise(&self, advice: MmapAdvise) -> Result<(), Error> {
         // SAFETY: the range is ours. The advice used here moves no bytes but MADV_DONTNEED's, and
         // atomics that read zero afterwards are still valid.
         unsafe { madvise(self.area().start.cast(), self.len(), advice) }.during("give advice on the mapping")
@@ -180,16 +171,16 @@ pub fn word32<M: Writable>(mapping: &M, offset: usize) -> &AtomicU32 {
 pub struct FileView(Area);
 
 impl FileView {
-    pub fn map(file: &File, len: usize) -> Result<FileView, Trouble> {
+    pub fn map(file: &File, len: usize) -> Result<FileView, Error> {
         FileView::with(file, len, MapFlags::empty())
     }
 
     /// All its page table entries are made by the call itself.
-    pub fn populated(file: &File, len: usize) -> Result<FileView, Trouble> {
+    pub fn populated(file: &File, len: usize) -> Result<FileView, Error> {
         FileView::with(file, len, MapFlags::MAP_POPULATE)
     }
 
-    fn with(file: &File, len: usize, more: MapFlags) -> Result<FileView, Trouble> {
+    fn with(file: &File, len: usize, more: MapFlags) -> Result<FileView, Error> {
         let flags = MapFlags::MAP_SHARED | more;
         Area::map(len, ProtFlags::PROT_READ, flags, Some(file.as_fd())).map(FileView)
     }
@@ -209,13 +200,13 @@ impl FileView {
 pub struct SharedFile(Area);
 
 impl SharedFile {
-    pub fn map(file: &File, len: usize) -> Result<SharedFile, Trouble> {
+    pub fn map(file: &File, len: usize) -> Result<SharedFile, Error> {
         let prot = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
         Area::map(len, prot, MapFlags::MAP_SHARED, Some(file.as_fd())).map(SharedFile)
     }
 
     /// Returns when the bytes `offset .. offset + len` are on the disk (MS_SYNC).
-    pub fn sync(&self, offset: usize, len: usize) -> Result<(), Trouble> {
+    pub fn sync(&self, offset: usize, len: usize) -> Result<(), Error> {
         let first = offset / page_size() * page_size();
         let size = offset + len - first;
         assert!(first + size <= self.0.len.next_multiple_of(page_size()));
@@ -225,7 +216,7 @@ impl SharedFile {
     }
 
     /// mremap: the pages keep their frames, the address may change. The file must be long enough.
-    pub fn grow(&mut self, len: usize) -> Result<(), Trouble> {
+    pub fn grow(&mut self, len: usize) -> Result<(), Error> {
         self.0.resize(len)
     }
 }
@@ -235,7 +226,7 @@ impl SharedFile {
 pub struct PrivateFile(Area);
 
 impl PrivateFile {
-    pub fn map(file: &File, len: usize) -> Result<PrivateFile, Trouble> {
+    pub fn map(file: &File, len: usize) -> Result<PrivateFile, Error> {
         let prot = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
         Area::map(len, prot, MapFlags::MAP_PRIVATE, Some(file.as_fd())).map(PrivateFile)
     }
@@ -246,7 +237,7 @@ impl PrivateFile {
 pub struct SharedAnonymous(Area);
 
 impl SharedAnonymous {
-    pub fn map(len: usize) -> Result<SharedAnonymous, Trouble> {
+    pub fn map(len: usize) -> Result<SharedAnonymous, Error> {
         let prot = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
         Area::map(len, prot, MapFlags::MAP_SHARED, None).map(SharedAnonymous)
     }
@@ -257,16 +248,16 @@ impl SharedAnonymous {
 pub struct PrivateAnonymous(Area);
 
 impl PrivateAnonymous {
-    pub fn map(len: usize) -> Result<PrivateAnonymous, Trouble> {
+    pub fn map(len: usize) -> Result<PrivateAnonymous, Error> {
         PrivateAnonymous::with(len, MapFlags::empty())
     }
 
     /// All its frames are there when the call returns.
-    pub fn populated(len: usize) -> Result<PrivateAnonymous, Trouble> {
+    pub fn populated(len: usize) -> Result<PrivateAnonymous, Error> {
         PrivateAnonymous::with(len, MapFlags::MAP_POPULATE)
     }
 
-    fn with(len: usize, more: MapFlags) -> Result<PrivateAnonymous, Trouble> {
+    fn with(len: usize, more: MapFlags) -> Result<PrivateAnonymous, Error> {
         let prot = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
         Area::map(len, prot, MapFlags::MAP_PRIVATE | more, None).map(PrivateAnonymous)
     }

@@ -3,6 +3,5 @@
 pub mod faults;
 pub mod frames;
 pub mod maps;
-pub mod program_break;
 pub mod residency;
 pub mod syscalls;

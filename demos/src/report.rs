@@ -6,11 +6,11 @@
 
 use std::process::ExitCode;
 
-use owo_colors::OwoColorize;
+use brkmap_base::error::Result;
+use brkmap_base::output;
+use brkmap_base::style::{FAINT, GREEN, RED, STRONG, YELLOW, paint};
 use serde::Serialize;
 use serde_json::{Map, Value};
-
-use crate::trouble::EXIT_BROKEN;
 
 /// Raised when a field of the JSON changes its meaning or goes away.
 pub const SCHEMA: u32 = 1;
@@ -45,6 +45,9 @@ pub struct Report {
     holds: bool,
     #[serde(skip)]
     form: Form,
+    /// The first line that could not be written took those behind it with it.
+    #[serde(skip)]
+    written: Result<()>,
 }
 
 impl Report {
@@ -57,6 +60,7 @@ impl Report {
             claims: Vec::new(),
             holds: true,
             form,
+            written: Ok(()),
         }
     }
 
@@ -67,12 +71,12 @@ impl Report {
     /// What happens next.
     pub fn step(&mut self, text: impl Into<String>) {
         let text = text.into();
-        self.say(format!("\n{}", text.bold()));
+        self.say(format!("\n{}", paint(STRONG, &text)));
         self.steps.push(text);
     }
 
     /// Text only: a table, a map line, anything the JSON has in another shape.
-    pub fn note(&self, text: impl AsRef<str>) {
+    pub fn note(&mut self, text: impl AsRef<str>) {
         for line in text.as_ref().lines() {
             self.say(format!("  {line}"));
         }
@@ -87,8 +91,8 @@ impl Report {
     /// A statement, whether it holds, and what says so.
     pub fn claim(&mut self, holds: bool, claim: impl Into<String>, why: impl Into<String>) {
         let (claim, why) = (claim.into(), why.into());
-        let mark = if holds { "holds".green().to_string() } else { "DOES NOT HOLD".red().to_string() };
-        self.say(format!("  {mark}  {claim}\n         {}", why.dimmed()));
+        let mark = if holds { paint(GREEN, "holds") } else { paint(RED, "DOES NOT HOLD") };
+        self.say(format!("  {mark}  {claim}\n         {}", paint(FAINT, &why)));
         self.holds &= holds;
         self.claims.push(Claim { claim, holds: Some(holds), why });
     }
@@ -96,7 +100,7 @@ impl Report {
     /// A statement that cannot be proved here, and why not.
     pub fn skip(&mut self, claim: impl Into<String>, reason: impl Into<String>) {
         let (claim, why) = (claim.into(), reason.into());
-        self.say(format!("  {}  {claim}\n         skipped: {}", "?    ".yellow(), why.dimmed()));
+        self.say(format!("  {}  {claim}\n         skipped: {}", paint(YELLOW, "?    "), paint(FAINT, &why)));
         self.claims.push(Claim { claim, holds: None, why });
     }
 
@@ -108,8 +112,8 @@ impl Report {
         }
     }
 
-    /// The verdict, and the exit code that says the same.
-    pub fn finish(self) -> ExitCode {
+    /// The verdict, and the exit code that says the same; `Err` when the report could not be written.
+    pub fn finish(mut self) -> Result<ExitCode> {
         let skipped = self.claims.iter().filter(|claim| claim.holds.is_none()).count();
         let broken = self.claims.iter().filter(|claim| claim.holds == Some(false)).count();
         let held = self.claims.len() - skipped - broken;
@@ -119,15 +123,16 @@ impl Report {
             }
             Form::Json => {
                 let text = serde_json::to_string_pretty(&self).expect("strings and numbers only");
-                anstream::println!("{text}");
+                self.written = output::line(text);
             }
         }
-        if self.holds { ExitCode::SUCCESS } else { ExitCode::from(EXIT_BROKEN) }
+        self.written?;
+        Ok(if self.holds { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 
-    fn say(&self, line: String) {
-        if self.form == Form::Text {
-            anstream::println!("{line}");
+    fn say(&mut self, line: String) {
+        if self.form == Form::Text && self.written.is_ok() {
+            self.written = output::line(line);
         }
     }
 }

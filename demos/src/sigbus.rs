@@ -10,7 +10,8 @@ use std::sync::{Mutex, Once};
 
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 
-use crate::mapping::{Mapping, page_size};
+use crate::mapping::Mapping;
+use brkmap_witness::page_size;
 
 /// The first address that had no page behind it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,5 +1,5 @@
-// Takes the addresses of the family's functions, as a program does that hands them to a library. Where it is not
-// position-independent, the address of each is one in the program itself, for every library too.
+// Takes the addresses of the family's functions, as a program does that hands them to a library. Where it is
+// not position-independent, the address of each is one in the program itself, for every library too.
 #define _GNU_SOURCE
 #include <malloc.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
-// An audit library (rtld-audit(7)): the loader keeps it in a namespace of its own, with a libc of its own, and asks it
-// for every symbol that is bound.
+// An audit library (rtld-audit(7)): the loader keeps it in a namespace of its own, with a libc of its own,
+// and asks it for every symbol that is bound.
 #define _GNU_SOURCE
 #include <link.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
-// A library whose constructor runs before that of the preloaded malloc, and asks for memory, with a thread and a child
-// of its own; what it got is used later.
+// A library whose constructor runs before that of the preloaded malloc, and asks for memory, with a thread
+// and a child of its own; what it got is used later.
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
-// Uses the whole family, from several threads, with every block freed by another function than made it. Fine under any
-// malloc, and under any that stands before another.
+// Uses the whole family, from several threads, with every block freed by another function than made it. Fine
+// under any malloc, and under any that stands before another.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>

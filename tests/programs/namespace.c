@@ -1,5 +1,5 @@
-// Opens the library it is told of in a namespace of its own (dlmopen), and uses its malloc there: the process's malloc
-// and its break are not that one's.
+// Opens the library it is told of in a namespace of its own (dlmopen), and uses its malloc there: the
+// process's malloc and its break are not that one's.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
-// A program whose malloc is made of libc's by a name that means libc's own (OVER_LIBC), or of functions of the family
-// that it does not define itself (OVER_MEMALIGN, OVER_CALLOC). A lock that does not nest is held meanwhile: who comes
-// back here from there waits for ever, so that is looked for.
+// A program whose malloc is made of libc's by a name that means libc's own (OVER_LIBC), or of functions of
+// the family that it does not define itself (OVER_MEMALIGN, OVER_CALLOC). A lock that does not nest is held
+// meanwhile: who comes back here from there waits for ever, so that is looked for.
 #define _GNU_SOURCE
 #include <malloc.h>
 #include <pthread.h>

@@ -1,5 +1,5 @@
-// A program with a malloc of its own, whose blocks no other malloc can free and whose free takes no other's: it
-// says so and ends. HAS_… says which functions the family has beside malloc and free.
+// A program with a malloc of its own, whose blocks no other malloc can free and whose free takes no other's:
+// it says so and ends. HAS_… says which functions the family has beside malloc and free.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -146,6 +146,13 @@ int main() {
   errno = 0;
   CHECK(FUNCTION("reallocarray", void *, void *, size_t, size_t)(p, SIZE_MAX / 2, 3) == NULL && errno == ENOMEM);
 #endif
+  // What nothing of the family can serve comes from elsewhere; what something can does not, after it as
+  // before.
+  for (int i = 1; i < 100; i++) {
+    FUNCTION("aligned_alloc", void *, size_t, size_t)(64, 64 * i);
+    CHECK(is_mine(FUNCTION("calloc", void *, size_t, size_t)(i, 16)));
+    CHECK(is_mine(FUNCTION("realloc", void *, void *, size_t)(NULL, i)));
+  }
   size_t usable = FUNCTION("malloc_usable_size", size_t, void *)(p);
   CHECK(usable == 0 || usable == ((struct head *)p)[-1].size);
   CHECK(FUNCTION("malloc_usable_size", size_t, void *)(NULL) == 0);

@@ -1,5 +1,5 @@
-// A library that comes first and passes everything on to the next, under a lock that does not nest: a tracer. What it
-// does not define of the family is served without it, and so are its own calls.
+// A library that comes first and passes everything on to the next, under a lock that does not nest: a tracer.
+// What it does not define of the family is served without it, and so are its own calls.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <pthread.h>

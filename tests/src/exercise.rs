@@ -7,18 +7,33 @@ use std::alloc::{GlobalAlloc, Layout};
 
 use crate::shadow;
 
+mod addresses;
 pub mod anywhere;
+mod beside;
+mod beyond_reach;
+mod blocked;
+mod blocks;
 pub mod c_api;
+pub mod c_names;
+pub mod c_sized;
+mod cancelled;
+pub mod children;
 mod dlopened;
 pub mod faults;
 pub mod fork;
 pub mod give_back;
+pub mod lifetime;
 pub mod limits;
 mod misuse;
+mod own_limits;
+mod plugins;
+pub mod sparse;
 mod stamped;
+mod sticky;
 pub mod syscalls;
 pub mod threads;
 mod wrong;
+mod wrong_pointers;
 
 /// Runs the scenario the command line names, on `alloc`. For C functions the allocator is the process's
 /// malloc.
@@ -48,6 +63,12 @@ pub fn main<A: GlobalAlloc + Sync>(alloc: &'static A) {
         ["give-back", kind] => give_back::all(alloc, kind),
         ["give-back-again"] => give_back::again(alloc),
         ["give-back-large-cache"] => give_back::large_cache(alloc),
+        ["sparse", size, every, how] => sparse::thinned(alloc, number(size), number(every), how),
+        ["sparse-threads", size, every, whose] => {
+            sparse::by_threads(alloc, number(size), number(every), whose)
+        }
+        ["sleepers", size, every] => sparse::sleepers(alloc, number(size), number(every)),
+        ["idle-threads", bytes] => sparse::idle(alloc, number(bytes)),
         ["pair"] => threads::pair(alloc),
         ["only-frees"] => threads::only_frees(alloc),
         ["churn"] => threads::churn(alloc),
@@ -73,17 +94,45 @@ pub fn main<A: GlobalAlloc + Sync>(alloc: &'static A) {
             misuse::commit(error, number(size));
         }
         ["work"] => limits::work(alloc),
+        ["threads-that-free", each, at_once] => lifetime::only_free(alloc, number(each), number(at_once)),
+        ["late-destructors", first, at_once] => {
+            lifetime::late_destructors(alloc, number(first), number(at_once))
+        }
         ["fork-storm"] => fork::storm(alloc, false),
         ["fork-storm", "from-thread"] => fork::storm(alloc, true),
+        ["children", way] => children::ways(alloc, way, children::FORKS),
+        ["children", way, count] => children::ways(alloc, way, number(count)),
+        ["children-of-handlers"] => children::handlers(alloc),
+        ["children-in-signals", threads] => children::in_signal_handler(alloc, number(threads), false),
+        ["children-in-signals", threads, "with-handlers"] => {
+            children::in_signal_handler(alloc, number(threads), true)
+        }
+        ["children-sharing-memory"] => children::sharing_memory(alloc),
+        ["children-after-threads", threads] => children::after_threads(alloc, number(threads)),
         ["fork-shrinking"] => fork::while_shrinking(alloc),
         ["tls-destructors"] => anywhere::tls_destructors(alloc),
         ["exit-time"] => anywhere::exit_time(alloc),
         ["small-stack", times] => anywhere::small_stack(alloc, number(times)),
         ["dlopened", path] => dlopened::all(path),
+        ["constructor", path] => dlopened::constructor(alloc, path),
         ["plugin", path] => dlopened::plugin(path),
         ["signals"] => anywhere::signals(alloc),
-        ["c-api", case] => c_api::run(case, None),
-        ["c-api", case, "but", other] => c_api::run(case, Some(other)),
+        ["c-api", case] => c_api::run(case, &[]),
+        ["c-api", case, "but", ref others @ ..] => c_api::run(case, others),
+        ["cancelled"] => cancelled::all(),
+        ["beyond-reach"] => beyond_reach::of_addresses(alloc),
+        ["beyond-reach", "limit"] => beyond_reach::of_the_limit(alloc),
+        ["beyond-reach", "errno"] => beyond_reach::errno_stays(),
+        ["wrong-realloc", bytes] => wrong_pointers::resized(alloc, number(bytes)),
+        ["wrong-pointer", function, kind] => wrong_pointers::told(function, kind),
+        ["wrong-size", function, kind] => wrong_pointers::sized(function, kind),
+        ["sized-frees-without-memory"] => c_sized::without_memory(),
+        ["addresses", ref rest @ ..] => addresses::main(alloc, rest),
+        ["beside", ref rest @ ..] => beside::main(alloc, rest),
+        ["blocked", ref rest @ ..] => blocked::main(alloc, rest),
+        ["own-limit", ref rest @ ..] => own_limits::main(alloc, rest),
+        ["plugins", ref rest @ ..] => plugins::main(rest),
+        ["sticky", what] => sticky::main(alloc, what),
         _ => panic!("no scenario {words:?}"),
     }
 }

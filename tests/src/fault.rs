@@ -5,17 +5,10 @@
 //! once it is installed.
 
 use std::mem::MaybeUninit;
+use std::os::fd::IntoRawFd;
 use std::sync::atomic::{AtomicI32, AtomicI64, AtomicUsize, Ordering};
 
-/// The calls, by the name that the command line uses.
-pub const CALLS: [(&str, libc::c_long); 6] = [
-    ("brk", libc::SYS_brk),
-    ("mmap", libc::SYS_mmap),
-    ("munmap", libc::SYS_munmap),
-    ("mremap", libc::SYS_mremap),
-    ("madvise", libc::SYS_madvise),
-    ("mprotect", libc::SYS_mprotect),
-];
+use brkmap_tracer::{Filter, Syscall};
 
 /// No call has this number.
 const NONE: i64 = -1;
@@ -42,48 +35,32 @@ pub fn install() {
         };
         while answer(listener) {}
     });
-    LISTENER.store(filter(), Ordering::Release);
+    let listener = Filter::tell_memory_calls().install_listening().expect("a seccomp listener");
+    LISTENER.store(listener.into_raw_fd(), Ordering::Release);
+}
+
+/// The calls that can fail, one after the other without end.
+pub fn nth_call(number: usize) -> &'static str {
+    Syscall::MEMORY[number % Syscall::MEMORY.len()].name().expect("each has one")
 }
 
 /// From now on `count` calls of the kind fail with `errno`, after the next `skip`. For brk errno 0 is the
 /// kernel's own way to refuse: the break as it was.
 pub fn arm(call: &str, skip: usize, count: usize, errno: i32) {
-    let number = CALLS.iter().find(|(name, _)| *name == call).map(|(_, number)| *number);
+    let number = Syscall::named(call).unwrap_or_else(|| panic!("no call {call}")).number();
     ARMED.store(NONE, Ordering::SeqCst);
     SKIP.store(skip, Ordering::SeqCst);
     COUNT.store(count, Ordering::SeqCst);
     ERRNO.store(errno, Ordering::SeqCst);
     SEEN.store(0, Ordering::SeqCst);
     FAILED.store(0, Ordering::SeqCst);
-    ARMED.store(number.unwrap_or_else(|| panic!("no call {call}")), Ordering::SeqCst);
+    ARMED.store(number, Ordering::SeqCst);
 }
 
 /// Nothing fails any more. How many did.
 pub fn disarm() -> usize {
     ARMED.store(NONE, Ordering::SeqCst);
     FAILED.load(Ordering::SeqCst)
-}
-
-/// Binds the calling thread; the descriptor that its calls are told to.
-fn filter() -> i32 {
-    let op = |code: u32, jt, jf, k| libc::sock_filter { code: code as u16, jt, jf, k };
-    let mut program = vec![op(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, 0)];
-    for (at, (_, number)) in CALLS.iter().enumerate() {
-        // To the last instruction but one.
-        let over = (CALLS.len() - at) as u8;
-        program.push(op(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, over, 0, *number as u32));
-    }
-    program.push(op(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ALLOW));
-    program.push(op(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_USER_NOTIF));
-    let program = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
-    // SAFETY: the program is whole and lives through the call; nothing else is named.
-    unsafe {
-        assert_eq!(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
-        let flags = libc::SECCOMP_FILTER_FLAG_NEW_LISTENER;
-        let listener = libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, &program);
-        assert!(listener >= 0, "no seccomp listener: {}", std::io::Error::last_os_error());
-        listener as i32
-    }
 }
 
 /// Answers one call. False once nobody is bound any more.

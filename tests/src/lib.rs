@@ -3,10 +3,10 @@
 //! Two sides. The tests (`tests/tests/*.rs`) start programs and judge them from outside:
 //!
 //! - [`program`]: a program under the preload library or not, with a deadline
-//! - [`strace`]: its memory calls, cut into the spans it marks
+//! - [`calls`]: its memory calls, cut into the spans it marks
+//! - [`strace`]: the same by another witness
 //! - [`compile`]: C programs that stand beside other mallocs
 //! - [`skip`]: saying loudly that a test could not run
-//! - [`source`]: the source tree as text
 //!
 //! The programs (`exercise`, `exercise-rust`) are one set of scenarios over two fronts, and judge themselves
 //! from inside, with what must not allocate while it measures:
@@ -17,6 +17,7 @@
 //! - [`measure`]: resident size, the break, page faults
 //! - [`table`]: an array that no allocator under test ever sees
 
+pub mod calls;
 pub mod compile;
 pub mod exercise;
 pub mod fault;
@@ -25,6 +26,5 @@ pub mod program;
 pub mod random;
 pub mod shadow;
 pub mod skip;
-pub mod source;
 pub mod strace;
 pub mod table;

@@ -5,9 +5,13 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
+use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
-use crate::strace::{self, Call};
+use brkmap_tracer::{End, Event, Filter, Program, Tracer};
+
+use crate::calls::Call;
+use crate::{skip, strace};
 
 /// No measure of speed: what takes this long hangs.
 pub const DEADLINE: Duration = Duration::from_secs(120);
@@ -43,19 +47,32 @@ impl Front {
         run(self.exercise(arguments)).expect_success(&format!("{arguments:?} on {self:?}"));
     }
 
-    /// Runs the scenario under strace with more environment, and gives its memory calls. None: no strace
+    /// Runs the scenario with more environment, and gives its memory calls and marks. None: nothing can be traced
     /// here.
     pub fn trace_with(self, arguments: &[&str], environment: &[(&str, &str)]) -> Option<Vec<Call>> {
-        let strace = crate::skip::tool("strace")?;
+        let argv = [self.binary().into_os_string()].into_iter().chain(arguments.iter().map(Into::into));
+        let mut program = Program::new(argv.collect());
+        program.set("RUST_BACKTRACE", "0");
+        if self == Front::Preload {
+            program.set("LD_PRELOAD", preload());
+        }
+        for (name, value) in environment {
+            program.set(name, value);
+        }
+        let (calls, ended) = traced(program)?;
+        ended.expect_success(&format!("{arguments:?} on {self:?}, traced"));
+        Some(calls)
+    }
+
+    /// The same as strace sees it. None: no strace here.
+    pub fn strace(self, arguments: &[&str]) -> Option<Vec<Call>> {
+        let strace = skip::tool("strace")?;
         let log = tempfile::NamedTempFile::new().expect("a file for the log");
         let mut command = Command::new(strace);
         command.args(["-f", "-s", "64", "-e", strace::CALLS, "-o"]).arg(log.path());
         if self == Front::Preload {
             // For the traced program only: strace itself is not under test.
             command.arg("-E").arg(format!("LD_PRELOAD={}", preload().display()));
-        }
-        for (name, value) in environment {
-            command.arg("-E").arg(format!("{name}={value}"));
         }
         command.arg(self.binary()).args(arguments);
         run(command).expect_success(&format!("{arguments:?} on {self:?} under strace"));
@@ -98,6 +115,11 @@ pub fn preload() -> &'static Path {
 /// A library with the allocator inside, as Rust programs have them for plugins. Built if need be.
 pub fn plugin() -> PathBuf {
     built(&["-p", "brkmap-tests", "--example", "plugin"], "examples/libplugin.so")
+}
+
+/// A library whose constructor calls into the program that opens it. Built if need be.
+pub fn constructor() -> PathBuf {
+    built(&["-p", "brkmap-tests", "--example", "constructor"], "examples/libconstructor.so")
 }
 
 /// What cargo builds of this tree, optimised, beside the tests.
@@ -176,6 +198,44 @@ pub fn run(mut command: Command) -> Ended {
         std::thread::sleep(Duration::from_millis(5));
     };
     Ended { status, stdout: contents(&mut stdout), stderr: contents(&mut stderr) }
+}
+
+/// Runs it to its end under the tracer, or kills it at the deadline. None, with the reason said: nothing can be traced
+/// here.
+fn traced(mut program: Program) -> Option<(Vec<Call>, Ended)> {
+    let mut stdout = tempfile::tempfile().expect("a file for stdout");
+    let mut stderr = tempfile::tempfile().expect("a file for stderr");
+    program.stdout = Some(stdout.try_clone().expect("stdout"));
+    program.stderr = Some(stderr.try_clone().expect("stderr"));
+    let tracer = match Tracer::start(&program, &Filter::memory_calls_and_marks()) {
+        Ok(tracer) => tracer,
+        Err(why) => {
+            skip::skip(&why.to_string());
+            return None;
+        }
+    };
+    let pid = tracer.pids()[0];
+    let (done, deadline) = std::sync::mpsc::channel::<()>();
+    let watchdog = std::thread::spawn(move || {
+        if deadline.recv_timeout(DEADLINE) == Err(RecvTimeoutError::Timeout) {
+            // SAFETY: only signals, and a program that is still traced.
+            unsafe { libc::kill(pid, libc::SIGKILL) };
+        }
+    });
+    let mut calls = Vec::new();
+    let ends = tracer.run(|event| {
+        calls.push(match event {
+            Event::Call(call) => Call::from(call),
+            Event::Mark { tid, words } => Call::mark(tid.cast_unsigned(), words),
+        });
+    });
+    drop(done);
+    watchdog.join().expect("the watchdog");
+    let status = match ends.expect("the program starts")[0] {
+        End::Exited(code) => ExitStatus::from_raw(code << 8),
+        End::Killed(signal) => ExitStatus::from_raw(signal),
+    };
+    Some((calls, Ended { status, stdout: contents(&mut stdout), stderr: contents(&mut stderr) }))
 }
 
 fn contents(file: &mut std::fs::File) -> Vec<u8> {

@@ -1,96 +1,13 @@
-//! The memory calls of a program, read from strace's log and cut into the spans the program marks.
-//!
-//! A span is opened and closed by the traced program itself ([`begin`], [`end`]): a `write` to a descriptor
-//! that cannot exist, which does nothing but show in the log, in order, with the thread that made it.
+//! The same calls by another witness: read from the log of strace.
 
 use std::path::Path;
 
-/// What strace is told to record.
-pub const CALLS: &str = "trace=brk,mmap,munmap,mremap,madvise,mprotect,write";
+use brkmap_witness::mark;
 
-/// Opens a span named `label`, in the traced program.
-pub fn begin(label: &str) {
-    mark(b"@begin ", label);
-}
+use crate::calls::Call;
 
-/// Closes it.
-pub fn end(label: &str) {
-    mark(b"@end ", label);
-}
-
-fn mark(verb: &[u8], label: &str) {
-    // On the stack: a mark must not be a request.
-    let mut text = [0u8; 64];
-    let len = verb.len() + label.len();
-    text[..verb.len()].copy_from_slice(verb);
-    text[verb.len()..len].copy_from_slice(label.as_bytes());
-    // SAFETY: reads `len` bytes of the buffer above; the descriptor does not exist, so nothing is written.
-    unsafe { libc::write(-1, text.as_ptr().cast(), len) };
-}
-
-/// One call as strace wrote it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Call {
-    pub thread: u32,
-    pub name: String,
-    pub arguments: Vec<String>,
-    pub result: String,
-}
-
-impl Call {
-    fn number(&self, index: usize) -> usize {
-        let text = self.arguments.get(index).map_or("", String::as_str);
-        match text.strip_prefix("0x") {
-            Some(digits) => usize::from_str_radix(digits, 16).unwrap_or(0),
-            None => text.parse().unwrap_or(0),
-        }
-    }
-
-    pub fn failed(&self) -> bool {
-        self.result.starts_with('-')
-    }
-
-    /// A new mapping of memory a program can write: what answers a request. Reserved address space is not.
-    pub fn maps_memory(&self) -> bool {
-        self.name == "mmap" && !self.failed() && self.has(2, "PROT_WRITE") && self.has(3, "MAP_ANONYMOUS")
-    }
-
-    pub fn moves_break(&self) -> bool {
-        self.name == "brk" && self.arguments[0] != "NULL"
-    }
-
-    /// Grows the allocator's own range without the break, as the fenced one does once there are threads:
-    /// reserved address space becomes memory, and what lay free between break and fence is mapped at its
-    /// place.
-    pub fn grows_range(&self) -> bool {
-        !self.failed() && self.name == "mprotect" && self.has(2, "PROT_WRITE")
-            || self.maps_memory() && self.has(3, "MAP_FIXED_NOREPLACE")
-    }
-
-    /// The length of an mmap, munmap or madvise; the new length of an mremap.
-    pub fn length(&self) -> usize {
-        self.number(if self.name == "mremap" { 2 } else { 1 })
-    }
-
-    fn has(&self, index: usize, flag: &str) -> bool {
-        self.arguments.get(index).is_some_and(|text| text.split('|').any(|word| word == flag))
-    }
-}
-
-/// The calls, a line each and not without end: for the message of a failing test.
-pub fn show(calls: &[Call]) -> String {
-    const MOST: usize = 12;
-    let mut text = String::new();
-    for (at, call) in calls.iter().enumerate() {
-        if at == MOST {
-            text += "\n  and more";
-            break;
-        }
-        text +=
-            &format!("\n  {} {}({}) = {}", call.thread, call.name, call.arguments.join(", "), call.result);
-    }
-    if text.is_empty() { " no calls".to_owned() } else { text }
-}
+/// What strace is told to record: the memory calls, and the one that a mark is.
+pub const CALLS: &str = "trace=brk,mmap,munmap,mremap,madvise,mprotect,prctl";
 
 /// The calls of a log written by `strace -f -o`.
 pub fn read(log: &Path) -> Vec<Call> {
@@ -123,6 +40,9 @@ fn parse_call(thread: u32, text: &str) -> Option<Call> {
     let (name, rest) = text.split_once('(')?;
     let (arguments, result) = rest.rsplit_once(" = ")?;
     let arguments = arguments.trim_end().strip_suffix(')')?;
+    if name == "prctl" {
+        return parse_mark(thread, arguments);
+    }
     Some(Call {
         thread,
         name: name.to_owned(),
@@ -131,43 +51,33 @@ fn parse_call(thread: u32, text: &str) -> Option<Call> {
     })
 }
 
-/// The memory calls between the marks of `label`, made by the thread that marked. A label used several times
-/// gives several spans.
-pub fn spans(calls: &[Call], label: &str) -> Vec<Vec<Call>> {
-    let begin = format!("\"@begin {label}\"");
-    let end = format!("\"@end {label}\"");
-    let is_mark =
-        |call: &Call, mark: &str| call.name == "write" && call.arguments.get(1).is_some_and(|a| a == mark);
-    let mut found = Vec::new();
-    for (at, opening) in calls.iter().enumerate().filter(|(_, call)| is_mark(call, &begin)) {
-        let mut own = calls[at + 1..].iter().filter(|call| call.thread == opening.thread);
-        let mut span = Vec::new();
-        loop {
-            let call = own.next().unwrap_or_else(|| panic!("the span {label} was never closed"));
-            if is_mark(call, &end) {
-                break;
-            }
-            if call.name != "write" {
-                span.push(call.clone());
-            }
-        }
-        found.push(span);
+/// `0x62726b6d /* PR_??? */, 0x…, 0x…, 0x…, 0`, or what another prctl has.
+fn parse_mark(thread: u32, arguments: &str) -> Option<Call> {
+    let number = |text: &str| match text.strip_prefix("0x") {
+        Some(digits) => u64::from_str_radix(digits, 16).ok(),
+        None => text.parse().ok(),
+    };
+    let mut words = arguments.split(", ").map(|text| number(text.split(' ').next().unwrap_or_default()));
+    if words.next()?? != u64::from(mark::OPTION) {
+        return None;
     }
-    assert!(!found.is_empty(), "the program never marked {label}");
-    found
+    let words: Vec<u64> = words.collect::<Option<_>>()?;
+    Some(Call::mark(thread, words.try_into().ok()?))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::calls::spans;
 
     const LOG: &str = "\
 10 brk(NULL)                         = 0x5000
-10 write(-1, \"@begin big\", 10)     = -1 EBADF (Bad file descriptor)
+10 prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME, 0x7f0000000000, 4096, \"a\") = 0
+10 prctl(0x62726b6d /* PR_??? */, 0x6962206e69676562, 0x67, 0, 0) = -1 EINVAL (Invalid argument)
 10 mmap(NULL, 10489856, PROT_READ|PROT_WRITE, MAP_PRIVATE|MAP_ANONYMOUS, -1, 0 <unfinished ...>
 11 brk(0x6000)                       = 0x6000
 10 <... mmap resumed>)               = 0x7f0000000000
-10 write(-1, \"@end big\", 8)        = -1 EBADF (Bad file descriptor)
+10 prctl(0x62726b6d /* PR_??? */, 0x67696220646e65, 0, 0, 0) = -1 EINVAL (Invalid argument)
 11 munmap(0x7f0000000000, 4096)      = 0
 10 +++ exited with 0 +++
 ";

@@ -10,5 +10,9 @@ for pair in python3:python3 git:git sqlite3:sqlite3 perl:perl gcc:gcc g++:g++ re
   redis-benchmark:redis-tools; do
   want "/usr/bin/${pair%%:*}" "${pair#*:}"
 done
-cargo_test -p brkmap-tests --lib --test syscalls --test c_api --test symbols --test give_back --test threads \
-  --test limits --test faults --test anywhere --test fork --test wrong --test programs
+for pair in libjemalloc.so.2:libjemalloc2 libtcmalloc_minimal.so.4:libtcmalloc-minimal4; do
+  [ -e "/usr/lib/$(uname -m)-linux-gnu/${pair%%:*}" ] || want "${pair%%:*}" "${pair#*:}"
+done
+cargo_test -p brkmap-tests --lib --test syscalls --test c_api --test c_front --test other_mallocs --test symbols \
+  --test give_back --test sparse --test threads --test limits --test faults --test anywhere --test fork --test wrong \
+  --test wrong_pointers --test programs

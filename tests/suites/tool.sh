@@ -4,4 +4,4 @@ set -u
 . tests/lib.sh
 need_linker
 need strace strace
-cargo_test -p brkmap-demos --test tool
+cargo_test -p brkmap-tool

@@ -43,6 +43,12 @@ fn a_library_with_the_allocator_inside_can_be_closed_under_its_threads() {
 }
 
 #[test]
+fn constructors_under_the_loaders_lock_allocate_while_other_threads_do() {
+    let library = program::constructor().display().to_string();
+    Front::BOTH.iter().for_each(|front| front.check(&["constructor", &library]));
+}
+
+#[test]
 fn signals_that_interrupt_requests_do_no_harm() {
     Front::BOTH.iter().for_each(|front| front.check(&["signals"]));
 }

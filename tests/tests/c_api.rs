@@ -14,6 +14,13 @@ macro_rules! tests {
 }
 brkmap_tests::c_api_cases!(tests);
 
+macro_rules! names {
+    ($($case:ident,)*) => {
+        const SIZED: &[&str] = &[$(stringify!($case)),*];
+    };
+}
+brkmap_tests::c_sized_cases!(names);
+
 #[test]
 fn a_rust_program_with_the_feature_override_keeps_them_all() {
     let target = program::binary("").join("override");
@@ -39,7 +46,7 @@ fn a_rust_program_with_the_feature_override_keeps_them_all() {
     let program = target.join("debug/exercise-override");
     let mut all = std::process::Command::new(&program);
     // A function libc does not know cannot be found in a program by name, only in a library.
-    all.args(["c-api", "all", "but", "sized_frees_free"]);
+    all.args(["c-api", "all", "but", "sized_frees_free", "cfree_frees"]).args(SIZED);
     program::run(all).expect_success("the C functions in a program with `override`");
     let mut storm = std::process::Command::new(&program);
     storm.args(["storm", "4", "20000", "9"]);

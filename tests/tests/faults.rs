@@ -29,9 +29,9 @@ fn any_brk_of_a_growing_arena_may_fail() {
             let [k, errno] = [k, errno as usize].map(|number| number.to_string());
             let failed = |count| failed(Front::Preload, &["faults-first", "brk", &k, count, &errno]);
             assert_eq!(failed("1"), 1, "brk {k} of the first round");
-            // libc takes an error for the new break: after one such answer it must be asked again all the same.
+            // It must be asked again behind one such answer: a growth asks three times at most, a region serves.
             let lasting = failed("1000");
-            assert!(lasting > 10, "brk from {k} on, errno {errno}: only {lasting} calls");
+            assert!(lasting > 3, "brk from {k} on, errno {errno}: only {lasting} calls");
         }
     }
 }

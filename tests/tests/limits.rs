@@ -4,6 +4,7 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 use brkmap_tests::program::{self, Front};
+use brkmap_tracer::{Filter, Syscall};
 
 #[test]
 fn rlimit_as_gives_null_and_enomem_and_then_memory_again() {
@@ -90,27 +91,10 @@ fn a_mapping_in_the_way_of_the_break_is_walked_around() {
 /// Makes every brk of the program fail from its first instruction on. What a refusal looks like differs: a
 /// filter cannot give the old break as the kernel does, it gives `-errno` (or 0 for errno 0), and libc
 /// takes `-errno` for an address.
-fn refuse_brk(command: &mut Command, errno: u32) {
-    const ALLOW: u32 = libc::SECCOMP_RET_ALLOW;
-    let refuse = libc::SECCOMP_RET_ERRNO | errno;
-    let op = |code: u32, jt, jf, k| libc::sock_filter { code: code as u16, jt, jf, k };
-    let filter = [
-        // The number of the call; architecture and other ABIs do not matter to a program that means well.
-        op(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, 0),
-        op(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 0, 1, libc::SYS_brk as u32),
-        op(libc::BPF_RET | libc::BPF_K, 0, 0, refuse),
-        op(libc::BPF_RET | libc::BPF_K, 0, 0, ALLOW),
-    ];
-    // SAFETY: only prctl between fork and exec; the filter lives in the closure.
-    unsafe {
-        command.pre_exec(move || {
-            let mut filter = filter;
-            let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_mut_ptr() };
-            let set = libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0
-                && libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &program) == 0;
-            if set { Ok(()) } else { Err(std::io::Error::last_os_error()) }
-        });
-    }
+fn refuse_brk(command: &mut Command, errno: i32) {
+    let filter = Filter::refuse(Syscall::Brk, errno);
+    // SAFETY: `install` is async-signal-safe, and the filter was built before the fork.
+    unsafe { command.pre_exec(move || filter.install()) };
 }
 
 #[test]
@@ -118,7 +102,7 @@ fn a_refused_brk_does_not_stop_the_program() {
     for front in Front::BOTH {
         for errno in [0, libc::EPERM, libc::ENOSYS, libc::ENOMEM] {
             let mut command = front.exercise(&["work"]);
-            refuse_brk(&mut command, errno as u32);
+            refuse_brk(&mut command, errno);
             program::run(command).expect_success(&format!("brk refused with errno {errno} on {front:?}"));
         }
     }

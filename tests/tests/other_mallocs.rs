@@ -1,5 +1,5 @@
-//! The library in a process that has another malloc: which of the two serves, and that no block of one reaches the
-//! other. And that it knows when it is the process's malloc.
+//! The library in a process that has another malloc: which of the two serves, and that no block of one
+//! reaches the other. And that it knows when it is the process's malloc.
 
 use std::process::Command;
 
@@ -7,8 +7,8 @@ use brkmap_tests::compile::{self, Compiled};
 use brkmap_tests::program::{self, Ended};
 use brkmap_tests::skip;
 
-/// The ways to link a program. One that is not position-independent and takes a function's address makes every
-/// library believe that the function is the program's.
+/// The ways to link a program. One that is not position-independent and takes a function's address makes
+/// every library believe that the function is the program's.
 const LINKED: [&[&str]; 2] = [&["-pie", "-fPIE"], &["-no-pie", "-fno-pie"]];
 
 fn says_fine(what: &str, command: Command) -> Ended {
@@ -94,7 +94,8 @@ fn mode(command: Command) -> String {
     said.lines().find(|line| line.starts_with("brkmap: break")).expect("malloc_stats is ours").to_owned()
 }
 
-/// The programs that take the family's addresses, by how they are linked, and how the library grows in the first.
+/// The programs that take the family's addresses, by how they are linked, and how the library grows in the
+/// first.
 fn addresses() -> Option<([Compiled; 2], String)> {
     let compiled = [compile::c("addresses", LINKED[0])?, compile::c("addresses", LINKED[1])?];
     let expected = mode(compiled[0].preloaded(&[program::preload()]));

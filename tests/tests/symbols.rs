@@ -6,16 +6,29 @@ use std::process::Command;
 use brkmap_tests::program;
 use brkmap_tests::skip;
 
-/// The malloc family, and the break's two functions so that others' use of it stays safe.
-const EXPORTED: [&str; 19] = [
+/// The malloc family with glibc's other names for it, and the break's two functions so that others' use of it
+/// stays safe.
+const EXPORTED: [&str; 31] = [
+    "__libc_calloc",
+    "__libc_free",
+    "__libc_mallinfo",
+    "__libc_malloc",
+    "__libc_mallopt",
+    "__libc_memalign",
+    "__libc_pvalloc",
+    "__libc_realloc",
+    "__libc_valloc",
     "aligned_alloc",
     "brk",
     "calloc",
+    "cfree",
     "free",
     "free_aligned_sized",
     "free_sized",
+    "mallinfo",
     "mallinfo2",
     "malloc",
+    "malloc_info",
     "malloc_stats",
     "malloc_trim",
     "malloc_usable_size",

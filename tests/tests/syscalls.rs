@@ -1,7 +1,9 @@
-//! Which system call a request becomes, as strace sees it.
+//! Which system call a request becomes, as the tracer sees it; some of it as strace does too.
 
+use std::collections::BTreeSet;
+
+use brkmap_tests::calls::{Call, show, spans};
 use brkmap_tests::program::Front;
-use brkmap_tests::strace::{Call, show, spans};
 
 const MIB: usize = 1 << 20;
 
@@ -30,6 +32,32 @@ fn small_requests_grow_the_break() {
     for front in Front::BOTH {
         let Some(calls) = front.trace(&["small"]) else { return };
         assert_from_break(&spans(&calls, "small")[0], &format!("malloc(10) on {front:?}"));
+    }
+}
+
+/// Without what differs from run to run: addresses, and in how many steps the break grows from where it was put.
+fn spelled(span: &[Call]) -> BTreeSet<(&str, usize, bool)> {
+    let length =
+        |call: &Call| if ["mmap", "mremap"].contains(&call.name.as_str()) { call.length() } else { 0 };
+    span.iter().map(|call| (call.name.as_str(), length(call), call.failed())).collect()
+}
+
+#[test]
+fn strace_sees_the_same_calls() {
+    for front in Front::BOTH {
+        let labels = [
+            (&["small"][..], &["small"][..]),
+            (&["large"], &["first", "second", "free", "third"]),
+            (&["realloc"], &["grow", "grow-on"]),
+        ];
+        for (scenario, labels) in labels {
+            let (Some(ours), Some(theirs)) = (front.trace(scenario), front.strace(scenario)) else { return };
+            for label in labels {
+                let (ours, theirs) = (&spans(&ours, label)[0], &spans(&theirs, label)[0]);
+                let what = format!("{label} on {front:?}: {}\nstrace:{}", show(ours), show(theirs));
+                assert!(!ours.is_empty() && spelled(ours) == spelled(theirs), "{what}");
+            }
+        }
     }
 }
 

@@ -21,3 +21,23 @@ fn a_thousand_short_threads_are_bounded() {
 fn two_hundred_idle_threads_are_bounded() {
     Front::BOTH.iter().for_each(|front| front.check(&["two-hundred"]));
 }
+
+/// What libc frees behind a thread's last destructor, and what a thread frees by the thousand.
+#[test]
+fn threads_that_only_free_make_no_heaps() {
+    for front in Front::BOTH {
+        for (each, at_once) in [(0, 16), (1, 1), (3, 40), (200, 16), (5000, 5)] {
+            front.check(&["threads-that-free", &each.to_string(), &at_once.to_string()]);
+        }
+    }
+}
+
+#[test]
+fn threads_that_allocate_in_their_last_destructors_leave_no_heaps() {
+    for front in Front::BOTH {
+        for first in ["1", "2", "3", "4"] {
+            front.check(&["late-destructors", first, "1"]);
+            front.check(&["late-destructors", first, "20"]);
+        }
+    }
+}

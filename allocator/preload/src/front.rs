@@ -1,11 +1,11 @@
 //! The C front of this library: its words for each thread, and what the process's names lead to.
 
 use crate::interposed;
-use crate::word::{HandingOn, Heap};
+use crate::word::{Frees, HandingOn, Heap};
 use brkmap_core::ThreadWord;
 use brkmap_core::c_api::{Front, Name};
 use core::ffi::c_void;
-use core::ptr::{NonNull, null_mut};
+use core::ptr::{NonNull, null_mut, without_provenance_mut};
 
 pub struct Preloaded;
 
@@ -20,6 +20,12 @@ impl ThreadWord for Preloaded {
     #[inline(always)]
     fn set(word: *mut c_void) {
         Heap::set(word);
+    }
+
+    fn count_free() -> u32 {
+        let count = Frees::get().addr().wrapping_add(1);
+        Frees::set(without_provenance_mut(count));
+        count as u32
     }
 
     fn is_process_malloc() -> bool {

@@ -3,7 +3,7 @@
 //! `thread_local!` in a shared library goes through `__tls_get_addr`, which is slow and may allocate.
 //! Stable Rust has no `#[thread_local]`, so the symbols are made in assembly and their offsets read from
 //! the global offset table (`@gottpoff`, `:gottprel:`). The library then needs static TLS space (the
-//! loader's DF_STATIC_TLS), of which two pointers are always to be had, even by dlopen.
+//! loader's DF_STATIC_TLS), of which three pointers are always to be had, even by dlopen.
 
 use brkmap_core::NO_HEAP_STATIC;
 use core::arch::{asm, global_asm};
@@ -24,6 +24,11 @@ global_asm!(
     ".type brkmap_handing_on, @object",
     ".size brkmap_handing_on, 8",
     "brkmap_handing_on: .quad 0",
+    ".hidden brkmap_frees",
+    ".globl brkmap_frees",
+    ".type brkmap_frees, @object",
+    ".size brkmap_frees, 8",
+    "brkmap_frees: .quad 0",
     ".popsection",
     empty = sym NO_HEAP_STATIC,
 );
@@ -113,4 +118,8 @@ word! {
 word! {
     /// Not null while the thread is inside another's function that one of this library was made of.
     HandingOn at "brkmap_handing_on"
+}
+word! {
+    /// How many blocks the thread has freed while it had no heap, as an address.
+    Frees at "brkmap_frees"
 }

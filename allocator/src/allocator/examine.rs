@@ -1,6 +1,6 @@
 //! What C's functions look at before they take a pointer for a block. Rust's types leave nothing to look at.
 
-use super::Allocator;
+use super::{Allocator, Freer};
 use crate::arena::page_map::Entry;
 use crate::config::GRANULE;
 use crate::fatal;
@@ -27,12 +27,13 @@ impl<O: Os> Allocator<O> {
     ///
     /// # Safety
     /// As for `free_slow`, as far as that cannot be seen here.
-    pub unsafe fn free_checked(&self, heap: Option<&Heap>, block: *mut u8) {
+    pub unsafe fn free_checked(&self, freer: Freer, block: *mut u8) {
+        let heap = if let Freer::Heap(heap) = freer { Some(heap) } else { None };
         if heap.is_some_and(|heap| heap.follow_window(&self.arena) && heap.push(block)) {
             return;
         }
         match self.entry_of(block) {
-            Some((granule, entry)) if let Some((owner, class)) = entry.as_slab() => {
+            Some((granule, entry)) if entry.as_slab().is_some() => {
                 match self.standing(heap, granule, entry, block) {
                     Standing::Out => {}
                     Standing::Free => fatal::wrong_use(c"free(): double free detected", block),
@@ -40,7 +41,7 @@ impl<O: Os> Allocator<O> {
                 }
                 // SAFETY: a block of a slab, which the program gave up.
                 unsafe { stamp::put(block) };
-                self.free_small(heap, entry, owner, class, block);
+                self.free_small(freer, entry, block);
             }
             // SAFETY: as the caller vouches.
             place => unsafe { self.free_big(place, block) },

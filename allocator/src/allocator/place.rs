@@ -31,8 +31,10 @@ impl<O: Os> Allocator<O> {
         let offset = block.addr() % GRANULE;
         if let Some((_, class)) = entry.as_slab() {
             // SAFETY: a granule with an entry was gained.
-            let mark = unsafe { HandedOut::of(&self.arena.started(), granule) };
-            let is_block = index_of(class, offset).is_some_and(|index| mark.is_above(index));
+            let mark = || unsafe { HandedOut::of(&self.arena.started(), granule) };
+            // Of a slab that is not young every block was handed out.
+            let handed_out = |index| !entry.is_young() || mark().is_above(index);
+            let is_block = index_of(class, offset).is_some_and(handed_out);
             return if is_block { Place::Small(class) } else { Place::Astray };
         }
         match entry.as_span() {
@@ -40,6 +42,7 @@ impl<O: Os> Allocator<O> {
             _ => Place::Astray,
         }
     }
+
     /// Usable bytes of the block that begins at a pointer, whose place this is; None where none does.
     #[inline]
     pub fn usable_at(&self, place: Place, block: *mut u8) -> Option<usize> {

@@ -45,10 +45,11 @@ impl Sizes {
         self.0.load(Ordering::Relaxed) & what as u8 != 0
     }
 
-    /// Whether a block of a class may have this size, at most the class's.
-    fn excuse_class(&self, class: SizeClass, size: usize) -> bool {
+    /// Whether a block of a class may have this size, at most the class's. Who tells no alignment may have
+    /// asked for one.
+    fn excuse_class(&self, class: SizeClass, size: usize, align: usize) -> bool {
         self.has(Unlike::Halved) && size * 2 >= size_class::bytes(class)
-            || self.has(Unlike::Aligned) && is_for_alignment(class, size)
+            || self.has(Unlike::Aligned) && align <= 16 && is_for_alignment(class, size)
     }
 }
 
@@ -77,9 +78,9 @@ impl<O: Os> Allocator<O> {
             return Some(true);
         }
         let class = size_class::of_aligned(size.max(1), align);
-        let beyond_classes = class.is_none() || self.sizes.has(Unlike::Aligned);
+        let beyond_classes = class.is_none() || self.sizes.has(Unlike::Aligned) && align <= 16;
         Some(match place {
-            Place::Small(own) => class == Some(own) || self.sizes.excuse_class(own, size),
+            Place::Small(own) => class == Some(own) || self.sizes.excuse_class(own, size, align),
             Place::Span(..) => beyond_classes && usable - size.max(1) < GRANULE,
             // The smallest threshold for mappings is above the smallest classes.
             _ => (beyond_classes || size > STEP_MAX) && self.may_be_mapped(size, usable),

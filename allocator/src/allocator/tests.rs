@@ -5,18 +5,33 @@ use super::*;
 use crate::arena::BreakMode;
 use crate::os::sim::{Call, Sim};
 use crate::slab::stamp;
+use core::sync::atomic::{AtomicUsize, Ordering};
 use proptest::prelude::*;
 
+mod at_hand;
+mod children;
 mod growth;
 mod magazines;
 mod places;
 mod recycled;
 mod refusals;
+mod sparse;
 mod standing;
+mod threads;
 
-/// The two halves of an allocator with one heap for the test's thread.
+/// An allocator over the simulated system, and the tokens of the threads that its heaps are for.
 struct Harness {
     allocator: Allocator<Sim>,
+    tokens: AtomicUsize,
+}
+
+/// Tables for one allocator. They stay, as those of a process do.
+fn tables() -> &'static Tables {
+    static ALL: std::sync::Mutex<Vec<&Tables>> = std::sync::Mutex::new(Vec::new());
+    // SAFETY: zeros are tables: words and null pointers.
+    let tables: &Tables = Box::leak(unsafe { Box::<Tables>::new_zeroed().assume_init() });
+    ALL.lock().expect("no test fails here").push(tables);
+    tables
 }
 
 /// A live block: where, how long, how aligned, and the byte it is filled with.
@@ -29,16 +44,43 @@ struct Held {
 
 impl Harness {
     fn new(os: Sim) -> Self {
-        Harness { allocator: Allocator::new(os) }
+        Harness { allocator: Allocator::new(os, tables()), tokens: AtomicUsize::new(0) }
     }
 
+    /// A heap for one thread more. Tokens are even.
     fn heap(&self) -> &Heap {
-        self.allocator.registry.claim(&self.allocator.arena).expect("memory for a heap")
+        self.claim().expect("memory for a heap")
+    }
+
+    fn claim(&self) -> Option<&Heap> {
+        let token = self.tokens.fetch_add(2, Ordering::Relaxed) + 2;
+        self.allocator.registry.claim(&self.allocator.arena, token)
+    }
+
+    /// Parks a heap as its thread ends.
+    fn end(&self, heap: &Heap) {
+        let (arena, registry) = (&self.allocator.arena, &self.allocator.registry);
+        heap.give_up(arena, registry);
+        // SAFETY: this thread runs the heap and uses it no more.
+        unsafe { registry.park(arena, heap) };
+    }
+
+    /// What the child of a fork does whose thread runs `mine`.
+    fn repair(&self, mine: &Heap) {
+        // SAFETY: one thread, and others' guards were forgotten.
+        unsafe { self.allocator.repair_after_fork(self.allocator.registry.owner(mine), true) };
+    }
+
+    /// Another thread, which a fork does not copy, at work: does `work` and is gone.
+    fn elsewhere(&self, work: impl FnOnce(&Allocator<Sim>) + Send) {
+        let allocator = &self.allocator;
+        std::thread::scope(|scope| scope.spawn(move || work(allocator)).join().expect("the other thread"));
     }
 
     fn alloc(&self, heap: &Heap, size: usize, align: usize) -> Option<*mut u8> {
         let block = match size_class::of_aligned(size, align) {
             Some(class) => {
+                let class = class.max(size_class::LEAST);
                 let block = heap.pop(class);
                 let got = || self.allocator.alloc_class(Some(heap), class).map(|got| got.block);
                 let block = if block.is_null() { got()? } else { block };
@@ -55,7 +97,7 @@ impl Harness {
     fn free(&self, heap: &Heap, block: *mut u8) {
         if !heap.push(block) {
             // SAFETY: the tests free what they hold, once.
-            unsafe { self.allocator.free_checked(Some(heap), block) };
+            unsafe { self.allocator.free_checked(Freer::Heap(heap), block) };
         }
     }
 
@@ -150,7 +192,7 @@ fn any_single_refusal_is_survived_and_forgotten() {
             let mut served = 0;
             let rounds = if cfg!(miri) { 2 } else { 3 };
             for _ in 0..rounds {
-                let Some(heap) = harness.allocator.registry.claim(&harness.allocator.arena) else { continue };
+                let Some(heap) = harness.claim() else { continue };
                 let held: Vec<_> = SIZES.iter().filter_map(|&size| harness.hold(heap, size, 16, 9)).collect();
                 served += held.len();
                 for one in held {
@@ -202,7 +244,7 @@ fn threads_without_a_heap_are_served_and_what_they_free_comes_home() {
     assert!(allocator.alloc_class(None, size_class::of(64)).is_none(), "no heap to lend from yet");
     let heap = harness.heap();
     let in_use = || allocator.arena.figures().unwrap().in_use.0;
-    for _ in 0..2 {
+    for freer in [Freer::Visitor, Freer::Consumer] {
         let lent: Vec<_> = [16, 64, 64, 30_000]
             .map(|size| allocator.alloc_class(None, size_class::of(size)).expect("memory").block)
             .into_iter()
@@ -212,7 +254,7 @@ fn threads_without_a_heap_are_served_and_what_they_free_comes_home() {
         assert!(lent.iter().enumerate().all(|(k, block)| !lent[..k].contains(block)));
         for &block in &lent {
             // SAFETY: got above, freed once.
-            unsafe { allocator.free_slow(None, block) };
+            unsafe { allocator.free_slow(freer, block) };
         }
         allocator.trim(Some(heap));
         assert_eq!((in_use(), allocator.large.figures().live), (0, 0));
@@ -224,11 +266,7 @@ fn a_parked_heap_keeps_nothing_of_what_is_sent_to_it() {
     let harness = Harness::new(Sim::new());
     let (ending, other) = (harness.heap(), harness.heap());
     let held: Vec<_> = (0..20).map(|_| harness.alloc(ending, 4096, 16).unwrap()).collect();
-    // SAFETY: this thread runs the heap and uses it no more.
-    unsafe {
-        ending.give_up(&harness.allocator.arena, &harness.allocator.registry);
-        harness.allocator.registry.park(ending);
-    }
+    harness.end(ending);
     held.into_iter().for_each(|block| harness.free(other, block));
     other.give_back(&harness.allocator.arena, &harness.allocator.registry);
     assert_eq!(harness.allocator.arena.figures().unwrap().in_use.0, 0);
@@ -240,9 +278,7 @@ fn a_parked_heap_is_adopted_with_what_it_has() {
     let first = harness.heap();
     let held = harness.hold(first, 64, 16, 5).unwrap();
     let id = first.id();
-    first.give_back(&harness.allocator.arena, &harness.allocator.registry);
-    // SAFETY: this thread runs the heap and uses it no more.
-    unsafe { harness.allocator.registry.park(first) };
+    harness.end(first);
     let again = harness.heap();
     assert_eq!(again.id(), id);
     harness.check_and_free(again, held);
@@ -319,9 +355,8 @@ fn the_child_of_a_fork_can_free_what_it_inherits_whatever_lock_was_held() {
     let mut held: Vec<_> = (0..300).map(|k| harness.hold(theirs, 48, 16, k as u8).unwrap()).collect();
     held.extend((0..300).map(|k| harness.hold(mine, 48, 16, k as u8).unwrap()));
     // What a fork would copy while another thread is at work: every lock taken, its holder gone.
-    harness.allocator.leak_every_lock();
-    // SAFETY: one thread, inside no call; the guards were forgotten.
-    unsafe { harness.allocator.repair_after_fork(mine) };
+    harness.elsewhere(Allocator::leak_every_lock);
+    harness.repair(mine);
     for one in held {
         harness.check_and_free(mine, one);
     }
@@ -415,7 +450,7 @@ proptest! {
                     }
                 }
                 Op::Refuse(call) => harness.allocator.arena.os.refuse(call, 0, 2),
-                Op::Trim => harness.allocator.trim(None),
+                Op::Trim => _ = harness.allocator.trim(None),
                 _ => {}
             }
         }

@@ -99,12 +99,6 @@ impl Block {
     }
 }
 
-/// The number of the block behind another. Behind the last one, of the highest addresses, comes the one that
-/// the numbers begin with.
-pub fn next(number: u32) -> u32 {
-    (number + 1) % (u32::MAX / BLOCK_GRANULES + 1)
-}
-
 /// The number of the block that a granule is of.
 pub fn number_of(granule: GranuleIdx) -> u32 {
     granule.0 / BLOCK_GRANULES

@@ -16,10 +16,14 @@ pub struct Budget {
     /// Bytes live, and bytes cached, outside of the arena: the large mappings.
     outside_live: AtomicUsize,
     outside_cached: AtomicUsize,
-    /// Dirty memory was above its bound when a run was freed.
+    /// Dirty memory was above its bound when a run was freed, or an end should go.
     over: AtomicBool,
     /// Dirty memory is above its bound, and none of it is the arena's to purge.
     pressed: AtomicBool,
+    /// Runs in use may have free pages that are worth purging: whoever holds them looks.
+    slack: AtomicBool,
+    /// Much is free, more than is in use, and something keeps it from going back as addresses.
+    pinned: AtomicBool,
 }
 
 impl Budget {
@@ -29,11 +33,19 @@ impl Budget {
             outside_cached: AtomicUsize::new(0),
             over: AtomicBool::new(false),
             pressed: AtomicBool::new(false),
+            slack: AtomicBool::new(false),
+            pinned: AtomicBool::new(false),
         }
     }
 
     pub fn note_over(&self, over: bool) {
         self.over.store(over, Ordering::Relaxed);
+    }
+
+    pub fn note_pinned(&self, pinned: bool) {
+        if self.pinned.load(Ordering::Relaxed) != pinned {
+            self.pinned.store(pinned, Ordering::Relaxed);
+        }
     }
 
     pub fn note_pressed(&self, pressed: bool) {
@@ -42,8 +54,8 @@ impl Budget {
 }
 
 impl<O: Os> Arena<O> {
-    /// Whether dirty memory passed its bound since it was last enforced. The thread that freed a run sees
-    /// its own note, and others may leave it to that one.
+    /// Whether dirty memory passed its bound since it was last enforced, an end should go, or slack was
+    /// noted. The thread that freed a run sees its own note, and others may leave it to that one.
     #[inline]
     pub fn is_over(&self) -> bool {
         self.budget.over.load(Ordering::Relaxed)
@@ -53,6 +65,24 @@ impl<O: Os> Arena<O> {
     #[inline]
     pub fn is_pressed(&self) -> bool {
         self.budget.pressed.load(Ordering::Relaxed)
+    }
+
+    /// Whether many addresses are free that something in use keeps: a few blocks that a thread has at hand,
+    /// say.
+    #[inline]
+    pub fn is_pinned(&self) -> bool {
+        self.budget.pinned.load(Ordering::Relaxed)
+    }
+
+    /// Says that runs in use may have pages to purge: to whoever asks whether it `is_over`.
+    pub fn note_slack(&self) {
+        self.budget.slack.store(true, Ordering::Relaxed);
+        self.budget.note_over(true);
+    }
+
+    /// Whether that was said since the last call.
+    pub fn take_slack(&self) -> bool {
+        self.budget.slack.swap(false, Ordering::Relaxed)
     }
 
     /// Counts a large mapping in (or out) as live; as cached.
@@ -73,16 +103,12 @@ impl<O: Os> Arena<O> {
         bound(in_use + self.budget.outside_live.load(Ordering::Relaxed)).saturating_sub(dirty)
     }
 
-    /// Dirty pages beyond what the purge should leave, if the bound is passed, or too many addresses are
-    /// idle.
-    pub(super) fn excess(&self, state: &mut State) -> Option<u32> {
+    /// Dirty pages beyond what the purge should leave, if the bound is passed.
+    pub(super) fn excess(&self, state: &State) -> Option<u32> {
         let (in_use, dirty) = bytes(state);
         let bound = bound(in_use + self.budget.outside_live.load(Ordering::Relaxed));
         let dirty = dirty + self.budget.outside_cached.load(Ordering::Relaxed);
-        if dirty <= bound {
-            return (state.dirty > 0 && state.has_idle_addresses()).then_some(state.dirty);
-        }
-        Some(div_up(dirty - target(bound), state.page) as u32)
+        (dirty > bound).then(|| div_up(dirty - target(bound), state.page) as u32)
     }
 }
 

@@ -1,8 +1,8 @@
 //! From a granule to the tables of its block: a map of two levels over all addresses, read without a lock.
 //!
 //! ```text
-//!   near   the first 2048 blocks from the origin on: 128 GiB, a slot each
 //!   far    2048 × 2048 blocks: all 48 bits of addresses, in leaves that are mapped when they are needed
+//!   near   the leaf of the arena's first addresses, 128 GiB of them: it is there
 //! ```
 //!
 //! Edge BLOCK: `set` (Release) behind the making of the tables → `get` (Acquire). Who holds a granule needs
@@ -24,11 +24,18 @@ struct Leaf(Row<AtomicPtr<Head>, SLOTS>);
 /// Zero bytes are an empty directory.
 #[repr(C)]
 pub struct Directory {
+    /// Which leaf is `near`. Written before anybody else knows of the directory.
+    near_at: usize,
     near: Leaf,
     far: Row<AtomicPtr<Leaf>, SLOTS>,
 }
 
 impl Directory {
+    /// Has the leaf of a block need no mapping.
+    pub fn begin_at(&mut self, number: u32) {
+        self.near_at = number as usize / SLOTS;
+    }
+
     /// The block of a number, if it has tables.
     #[inline]
     pub fn get(&self, number: u32) -> Option<Block> {
@@ -89,7 +96,7 @@ impl Directory {
 
     #[inline]
     fn leaf(&self, at: usize) -> Option<&Leaf> {
-        if at == 0 {
+        if at == self.near_at {
             return Some(&self.near);
         }
         // SAFETY: null, or a leaf that `set` mapped and that is never unmapped.

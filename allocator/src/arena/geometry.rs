@@ -1,4 +1,4 @@
-//! Where things are: granules by their index from the origin, the tables of each.
+//! Where things are: granules by their index, the tables of each.
 
 use super::block::{BLOCK, Block, number_of, place_of};
 use super::directory::Directory;
@@ -10,10 +10,11 @@ use crate::units::GranuleIdx;
 pub(super) const ADDRESS_BITS: u32 = 48;
 
 /// Where things are. Set once.
+///
+/// Granules are counted from address 0. So each index is below `u32::MAX`: no memory is at the last 64 KiB of
+/// all addresses.
 #[derive(Clone, Copy)]
 pub struct Geometry {
-    /// The address that granules are counted from: the start of a block.
-    pub(super) origin: usize,
     pub(super) directory: *const Directory,
 }
 
@@ -23,35 +24,22 @@ unsafe impl Send for Geometry {}
 unsafe impl Sync for Geometry {}
 
 impl Geometry {
-    /// Bytes from the origin to an address, modulo the address space.
-    #[inline(always)]
-    pub fn distance_of(&self, addr: usize) -> usize {
-        addr.wrapping_sub(self.origin) & ((1 << ADDRESS_BITS) - 1)
-    }
-
-    /// The address at so many bytes from the origin.
-    #[inline(always)]
-    pub fn at_distance(&self, distance: usize) -> *mut u8 {
-        let addr = self.origin.wrapping_add(distance) & ((1 << ADDRESS_BITS) - 1);
-        core::ptr::with_exposed_provenance_mut(addr)
-    }
-
-    /// The granule of an address. Below the origin they are counted downward from the highest index.
+    /// The granule of an address.
     #[inline(always)]
     pub fn granule_of(&self, addr: usize) -> GranuleIdx {
-        GranuleIdx((addr.wrapping_sub(self.origin) >> GRANULE_SHIFT) as u32)
+        granule_of(addr)
     }
 
     /// The address of a granule's first byte.
     #[inline(always)]
     pub fn addr_of(&self, granule: GranuleIdx) -> usize {
-        self.at_distance((granule.0 as usize) << GRANULE_SHIFT).addr()
+        (granule.0 as usize) << GRANULE_SHIFT
     }
 
     /// A granule's first byte.
     #[inline(always)]
     pub fn start(&self, granule: GranuleIdx) -> *mut u8 {
-        self.at_distance((granule.0 as usize) << GRANULE_SHIFT)
+        core::ptr::with_exposed_provenance_mut(self.addr_of(granule))
     }
 
     /// The record of a granule.
@@ -76,11 +64,23 @@ impl Geometry {
         }
     }
 
+    /// A word that differs from process to process: where the directory was mapped.
+    #[inline(always)]
+    pub fn secret(&self) -> u64 {
+        self.directory.addr() as u64
+    }
+
     #[inline(always)]
     pub(super) fn directory(&self) -> &Directory {
         // SAFETY: mapped when the arena started, and never unmapped.
         unsafe { &*self.directory }
     }
+}
+
+/// The granule of an address.
+#[inline(always)]
+pub(super) fn granule_of(addr: usize) -> GranuleIdx {
+    GranuleIdx((addr >> GRANULE_SHIFT) as u32)
 }
 
 /// The tables of the block that was asked about last: the next question is mostly about the same one.
@@ -103,7 +103,6 @@ impl LastTables {
             // SAFETY: as the caller vouches.
             (self.part, self.block) = (addr / BLOCK, unsafe { geometry.block_of(geometry.granule_of(addr)) });
         }
-        // The origin is the start of a block, so places are told by the address alone.
         self.block.record((addr / GRANULE) as u32 % BLOCK_GRANULES)
     }
 }

@@ -6,11 +6,14 @@ use crate::config::GRANULE_SHIFT;
 use crate::os::Os;
 
 impl<O: Os> Arena<O> {
-    /// Purges until dirty memory is inside its bound.
+    /// Gives back ends, if any should go, and purges until dirty memory is inside its bound.
     pub fn enforce_bound(&self) {
         // Before this thread takes the lock: a run freed before that counts below, one freed later says so
         // again.
         self.budget.note_over(false);
+        if self.with_state(|state| state.ends_go) == Some(true) {
+            self.cut_ends();
+        }
         let wanted = |state: &mut State| self.excess(state).filter(|_| state.may_purge());
         while let Some(pages) = self.with_state(wanted).flatten() {
             if !self.purge_some(pages) {
@@ -19,20 +22,13 @@ impl<O: Os> Arena<O> {
                 return;
             }
         }
-        self.with_state(State::note_swept);
         self.budget.note_pressed(false);
     }
 
-    /// Purges every free run, lowers the break as far as it goes, and unmaps the regions that are free.
+    /// Purges every free run, lowers the break as far as it goes, and unmaps what is free of regions.
     pub fn purge_all(&self) {
         while self.purge_some(u32::MAX) {}
-        let Some(geometry) = self.geometry() else { return };
-        self.with_state(|state| {
-            self.trim_break(geometry, state);
-            for at in (0..state.blocks.count()).rev() {
-                self.unmap_regions(geometry, state, at);
-            }
-        });
+        self.cut_ends_to(0);
     }
 
     /// Purges the highest dirty run, or its upper part that holds `pages` dirty pages. False where
@@ -49,7 +45,6 @@ impl<O: Os> Arena<O> {
                 // A run's records may be as many as its pages were: they go too.
                 let granules = places(purging.head, purging.len);
                 state.blocks.block(at).purge_records(&self.os, granules, run);
-                self.unmap_regions(geometry, state, at);
             }
             self.trim_break(geometry, state);
         });

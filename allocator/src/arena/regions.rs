@@ -7,7 +7,7 @@ use crate::units::{round_down, round_up};
 use core::ops::Range;
 
 pub struct Regions {
-    /// Where the next region is wished for: from here on, or up to here. 0: anywhere.
+    /// Where the next region is wished for: from here on, or up to here. Downward 0 is anywhere.
     next: usize,
     to: Direction,
 }
@@ -28,10 +28,23 @@ impl Regions {
         self.to
     }
 
-    /// Maps a region of `len` bytes, whole granules, and says where it is.
-    pub fn map<O: Os>(&mut self, os: &O, len: usize) -> Option<Range<usize>> {
+    /// Notes that addresses were given back: downward the kernel is asked anew, for the highest that are
+    /// free.
+    pub fn forget(&mut self) {
+        if self.to == Direction::Down {
+            self.next = 0;
+        }
+    }
+
+    /// Where regions that go upward begin.
+    pub fn from(&self) -> usize {
+        self.next
+    }
+
+    /// Maps a region of `len` bytes, whole granules, and says where it is: upward at `gap`, if there is room.
+    pub fn map<O: Os>(&mut self, os: &O, len: usize, gap: usize) -> Option<Range<usize>> {
         let hint = match self.to {
-            Direction::Up => self.next,
+            Direction::Up => gap,
             Direction::Down => self.next.saturating_sub(len),
         };
         let at = if hint == 0 { None } else { Some(os.map_near(hint, len)?.addr()) };
@@ -52,10 +65,9 @@ impl Regions {
                 }
             }
         };
-        self.next = match self.to {
-            Direction::Up => start + len,
-            Direction::Down => start,
-        };
+        if self.to == Direction::Down {
+            self.next = start;
+        }
         Some(start..start + len)
     }
 }

@@ -7,7 +7,8 @@ use super::page_map::Entry;
 use super::state::{State, places};
 use crate::config::{BLOCK_GRANULES, GRANULE};
 use crate::os::Os;
-use crate::os::thread::token;
+use crate::sync::lock::Inherited;
+use crate::sync::token::token;
 use crate::units::{GranuleIdx, div_up};
 use core::ops::Range;
 
@@ -16,10 +17,15 @@ impl<O: Os> Arena<O> {
     /// them. The page map is the truth: what was gained and has no entry is free.
     ///
     /// # Safety
-    /// The calling thread is the only one of the process and holds no lock of this arena.
+    /// As for `Allocator::repair_after_fork`.
     pub unsafe fn repair_after_fork(&self) {
         // SAFETY: as the caller vouches.
-        let torn = unsafe { self.started.reopen() };
+        let inherited = unsafe { self.started.reopen() };
+        if inherited == Inherited::Mine {
+            // Nobody else was changing it; the calling thread goes on where it was.
+            return;
+        }
+        let torn = inherited == Inherited::Torn;
         self.with_state(|state| {
             self.end_others_purges(state, torn);
             if torn {
@@ -29,6 +35,11 @@ impl<O: Os> Arena<O> {
                 self.rebuild(state);
             }
         });
+    }
+
+    /// Whether the calling thread holds the lock.
+    pub fn is_mine(&self) -> bool {
+        self.started.is_mine()
     }
 
     /// Runs that other threads were purging are free again; where all is rebuilt they need only be forgotten.

@@ -126,11 +126,6 @@ impl Runs {
         head.is_some()
     }
 
-    /// Whether all of these granules are free, and none is dirty.
-    pub fn is_clean(&self, granules: Range<u32>) -> bool {
-        self.head_of(&granules).is_some() && self.purgeable_of(&granules).all(|pages| pages == 0)
-    }
-
     /// Takes the upper dirty part of the highest dirty run: as much of it as holds `pages` dirty pages, or
     /// all; not what is clean above it.
     pub fn take_dirty(&mut self, pages: u32) -> Option<Range<u32>> {

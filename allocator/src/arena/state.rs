@@ -6,8 +6,8 @@ use super::own_break::OwnBreak;
 use super::regions::Regions;
 use super::runs::Runs;
 use crate::config::{BLOCK_GRANULES, GROW_FIRST};
-use crate::os::thread::token;
 use crate::row::Row;
+use crate::sync::token::token;
 use crate::units::{GranuleIdx, Granules};
 use core::ops::Range;
 
@@ -20,7 +20,7 @@ const PURGERS: usize = 8;
 /// A run whose pages go back: in no free run, and without an entry.
 #[derive(Clone, Copy)]
 pub struct Purging {
-    /// The thread that does it (`os::thread::token`), 0 for none.
+    /// The thread that does it (`sync::token`), 0 for none.
     pub thread: usize,
     pub head: GranuleIdx,
     pub len: Granules,
@@ -49,8 +49,10 @@ pub struct State {
     pub dirty: u32,
     /// Runs that are taken out while their pages go back.
     pub purging: Row<Purging, PURGERS>,
-    /// Granules free and in use when the addresses were last swept.
-    swept: Option<(u32, u32)>,
+    /// An end that is long is free, and should go (see `shrink`).
+    pub ends_go: bool,
+    /// How many granules must be free before ends are tried again, while much is: the kernel kept one.
+    pub refused_at: u32,
     /// How often the next purge is still left out, and how often it was this time.
     purge_skips: u32,
     purge_pause: u32,
@@ -73,7 +75,8 @@ impl State {
             free: 0,
             dirty: 0,
             purging: Row([Purging::NONE; PURGERS]),
-            swept: None,
+            ends_go: false,
+            refused_at: 0,
             purge_skips: 0,
             purge_pause: 0,
             page,
@@ -115,23 +118,6 @@ impl State {
     pub fn count_in_use(&mut self, granules: u32) {
         self.in_use += granules;
         self.peak = self.peak.max(self.in_use);
-    }
-
-    /// Whether so many addresses are free that what is dirty in them should go, for the sake of the break's
-    /// end and of whole regions: more than are in use and a block. Once it is so, and each time that the
-    /// granules in use have halved since, or a block more is free: where something stays that pins them,
-    /// that is rare.
-    pub fn has_idle_addresses(&self) -> bool {
-        let due = |(free, in_use)| self.free >= free + BLOCK_GRANULES || self.in_use <= in_use / 2;
-        self.free > self.in_use + BLOCK_GRANULES && self.swept.is_none_or(due)
-    }
-
-    /// Notes that dirty memory is inside its bound, and idle addresses are swept.
-    pub fn note_swept(&mut self) {
-        let idle = self.free > self.in_use + BLOCK_GRANULES;
-        if !idle || self.has_idle_addresses() {
-            self.swept = idle.then_some((self.free, self.in_use));
-        }
     }
 
     /// Whether a purge is worth a try: after a refusal it is left out for a while, each time longer, because

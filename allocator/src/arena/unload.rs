@@ -24,8 +24,10 @@ impl<O: Os> Arena<O> {
             if entry == Entry::FREE {
                 vacant.add(addr..addr + GRANULE);
             } else if entry.as_slab().is_some() {
-                for from in (0..GRANULE).step_by(page) {
+                let mut from = 0;
+                while from < GRANULE {
                     let part = from..from + page;
+                    from = part.end;
                     if !is_used(granule, part.clone()) {
                         vacant.add(addr + part.start..addr + part.end);
                     }

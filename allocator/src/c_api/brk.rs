@@ -5,6 +5,7 @@ use super::names::Front;
 use super::{claim_break, fail};
 use crate::os::Os;
 use crate::process::ALLOCATOR;
+use crate::process::fork::look;
 use core::ffi::{c_int, c_void};
 
 const FAILED: *mut c_void = usize::MAX as *mut c_void;
@@ -23,6 +24,8 @@ pub fn brk<F: Front>(to: *mut c_void) -> c_int {
 /// Moves the break by what `increment` says of where it is: the break before.
 fn move_break<F: Front>(increment: impl FnOnce(usize) -> libc::intptr_t) -> *mut c_void {
     claim_break::<F>();
+    // The child of a fork has to know where the break is; below a handler the lock says what is barred.
+    _ = look::<F>();
     let os = &ALLOCATOR.arena.os;
     ALLOCATOR.arena.with_break_held(|ours| {
         let brk = os.current_break();

@@ -31,19 +31,19 @@ macro_rules! export_c_api {
             malloc_info(options: c_int, stream: *mut $crate::c_api::Stream) -> c_int = malloc_info;
         }
     };
-    (@safe $front:ty; $($name:ident($($arg:ident: $kind:ty),*) -> $result:ty = $($function:ident)::+;)*) => {
+    (@safe $front:ty; $($name:ident($($arg:ident: $kind:ty),*) -> $result:ty = $($path:ident)::+;)*) => {
         const _: () = {
             #[allow(unused_imports, reason = "not every list has both")]
             use core::ffi::{c_int, c_void};
             $(
                 #[unsafe(no_mangle)]
                 extern "C" fn $name($($arg: $kind),*) -> $result {
-                    $crate::c_api::$($function)::+::<$front>($($arg),*)
+                    $crate::c_api::$($path)::+::<$front>($($arg),*)
                 }
             )*
         };
     };
-    (@unsafe $front:ty; $($name:ident($($arg:ident: $kind:ty),*) -> $result:ty = $($function:ident)::+;)*) => {
+    (@unsafe $front:ty; $($name:ident($($arg:ident: $kind:ty),*) -> $result:ty = $($path:ident)::+;)*) => {
         const _: () = {
             #[allow(unused_imports, reason = "not every list has both")]
             use core::ffi::{c_int, c_void};
@@ -51,7 +51,7 @@ macro_rules! export_c_api {
                 #[unsafe(no_mangle)]
                 unsafe extern "C" fn $name($($arg: $kind),*) -> $result {
                     // SAFETY: malloc(3) asks of the caller what the function asks.
-                    unsafe { $crate::c_api::$($function)::+::<$front>($($arg),*) }
+                    unsafe { $crate::c_api::$($path)::+::<$front>($($arg),*) }
                 }
             )*
         };

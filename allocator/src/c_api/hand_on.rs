@@ -18,12 +18,13 @@ use super::fail;
 use super::names::{Front, Name};
 use super::report::{MallInfo, MallInfo2};
 use crate::os::linux::keep_errno;
+use crate::size_class::STEP_MAX;
 use crate::units::round_up;
 use core::ffi::{c_int, c_void};
 use core::ptr::null_mut;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-/// Defines functions that give the process's function of a name, if it is another's.
+/// Defines functions that give the process's function of a name, where it is another's.
 macro_rules! theirs {
     ($($function:ident: $name:ident($($argument:ty),*) -> $result:ty;)*) => {
         $(fn $function<F: Front>() -> Option<unsafe extern "C" fn($($argument),*) -> $result> {
@@ -34,38 +35,59 @@ macro_rules! theirs {
 }
 
 theirs! {
-    malloc: Malloc(usize) -> *mut c_void;
-    free_of: Free(*mut c_void) -> ();
-    realloc_of: Realloc(*mut c_void, usize) -> *mut c_void;
-    usable_of: MallocUsableSize(*mut c_void) -> usize;
-    memalign: Memalign(usize, usize) -> *mut c_void;
-    aligned_alloc: AlignedAlloc(usize, usize) -> *mut c_void;
-    posix_memalign_of: PosixMemalign(*mut *mut c_void, usize, usize) -> c_int;
-    valloc: Valloc(usize) -> *mut c_void;
-    mallinfo_of: Mallinfo() -> MallInfo;
-    mallinfo2_of: Mallinfo2() -> MallInfo2;
+    their_malloc: Malloc(usize) -> *mut c_void;
+    their_free: Free(*mut c_void) -> ();
+    their_realloc: Realloc(*mut c_void, usize) -> *mut c_void;
+    their_malloc_usable_size: MallocUsableSize(*mut c_void) -> usize;
+    their_memalign: Memalign(usize, usize) -> *mut c_void;
+    their_aligned_alloc: AlignedAlloc(usize, usize) -> *mut c_void;
+    their_posix_memalign: PosixMemalign(*mut *mut c_void, usize, usize) -> c_int;
+    their_valloc: Valloc(usize) -> *mut c_void;
+    their_mallinfo: Mallinfo() -> MallInfo;
+    their_mallinfo2: Mallinfo2() -> MallInfo2;
 }
 
 /// Somebody got blocks of this front though the names lead to another's family: that one is made of them.
 /// Relaxed: it stands alone.
-static IS_OURS_INSIDE: AtomicBool = AtomicBool::new(false);
+static MADE_OF_OURS: AtomicBool = AtomicBool::new(false);
 
 /// Somebody asked for this front's malloc, by whatever way.
 pub fn note_request<F: Front>() {
-    if malloc::<F>().is_some() {
-        IS_OURS_INSIDE.store(true, Ordering::Relaxed);
+    if their_malloc::<F>().is_some() {
+        MADE_OF_OURS.store(true, Ordering::Relaxed);
     }
+}
+
+/// Below which size what a thread has at hand serves at once where not malloc is asked: none, where it may
+/// have to be handed on. Relaxed: it is lowered by each thread that may get a block, before it does.
+static QUICK_LIMIT: AtomicUsize = AtomicUsize::new(STEP_MAX + 1);
+
+#[inline(always)]
+pub fn quick_limit() -> usize {
+    QUICK_LIMIT.load(Ordering::Relaxed)
+}
+
+/// For a thread that has nothing at hand yet.
+pub fn set_quick_limit<F: Front>() {
+    if is_theirs::<F>() {
+        QUICK_LIMIT.store(0, Ordering::Relaxed);
+    }
+}
+
+/// Whether blocks are made and freed by another's functions.
+fn is_theirs<F: Front>() -> bool {
+    their_malloc::<F>().is_some() && their_free::<F>().is_some()
 }
 
 /// Runs `serve` where blocks are made and freed by another's functions, which lack `name`. None where they do
 /// not, or `serve` cannot.
 #[inline]
 fn for_family<F: Front, T>(name: Name, serve: impl FnOnce() -> Option<T>) -> Option<T> {
-    if malloc::<F>().is_none() || free_of::<F>().is_none() || IS_OURS_INSIDE.load(Ordering::Relaxed) {
+    if !is_theirs::<F>() || MADE_OF_OURS.load(Ordering::Relaxed) {
         return None;
     }
     lacking::<F, _>(name, serve).unwrap_or_else(|| {
-        IS_OURS_INSIDE.store(true, Ordering::Relaxed);
+        MADE_OF_OURS.store(true, Ordering::Relaxed);
         None
     })
 }
@@ -80,7 +102,7 @@ fn lacking<F: Front, T>(name: Name, serve: impl FnOnce() -> T) -> Option<T> {
 pub fn calloc<F: Front>(bytes: usize) -> Option<*mut c_void> {
     for_family::<F, _>(Name::Calloc, || {
         // SAFETY: no preconditions.
-        let block = unsafe { malloc::<F>()?(bytes) };
+        let block = unsafe { their_malloc::<F>()?(bytes) };
         if !block.is_null() {
             // SAFETY: a new block of so many bytes.
             unsafe { block.cast::<u8>().write_bytes(0, bytes) };
@@ -105,22 +127,22 @@ fn make_aligned<F: Front>(align: usize, size: usize) -> Option<*mut c_void> {
     // SAFETY: the alignment is a power of two and large enough for each; for `aligned_alloc` the size is a
     // multiple.
     unsafe {
-        if let Some(memalign) = memalign::<F>() {
+        if let Some(memalign) = their_memalign::<F>() {
             return Some(memalign(align, size));
         }
-        if let Some(posix_memalign) = posix_memalign_of::<F>() {
+        if let Some(posix_memalign) = their_posix_memalign::<F>() {
             let mut block = null_mut();
             let error = posix_memalign(&mut block, align, size);
             return Some(if error == 0 { block } else { fail(error) });
         }
-        if let (Some(aligned_alloc), Some(size)) = (aligned_alloc::<F>(), round_up(size, align)) {
+        if let (Some(aligned_alloc), Some(size)) = (their_aligned_alloc::<F>(), round_up(size, align)) {
             return Some(aligned_alloc(align, size));
         }
-        if let (Some(valloc), true) = (valloc::<F>(), align <= super::page()) {
+        if let (Some(valloc), true) = (their_valloc::<F>(), align <= super::page()) {
             return Some(valloc(size));
         }
         // Blocks of 16 bytes and more are aligned for every type.
-        if align <= 16 { Some(malloc::<F>()?(size.max(16))) } else { None }
+        if align <= 16 { Some(their_malloc::<F>()?(size.max(16))) } else { None }
     }
 }
 
@@ -130,7 +152,7 @@ fn make_aligned<F: Front>(align: usize, size: usize) -> Option<*mut c_void> {
 /// As for C's realloc.
 pub unsafe fn realloc<F: Front>(block: *mut c_void, size: usize) -> Option<*mut c_void> {
     for_family::<F, _>(Name::Realloc, || {
-        let (malloc, free) = (malloc::<F>()?, free_of::<F>()?);
+        let (malloc, free) = (their_malloc::<F>()?, their_free::<F>()?);
         if block.is_null() {
             // SAFETY: no preconditions.
             return Some(unsafe { malloc(size) });
@@ -138,7 +160,7 @@ pub unsafe fn realloc<F: Front>(block: *mut c_void, size: usize) -> Option<*mut 
         // SAFETY: a live block of that family, which the caller gives up where it gets another; the new one
         // is at least as long as what is copied.
         unsafe {
-            let old = usable_of::<F>()?(block);
+            let old = their_malloc_usable_size::<F>()?(block);
             let new = if size == 0 { null_mut() } else { malloc(size) };
             if !new.is_null() {
                 new.cast::<u8>().copy_from_nonoverlapping(block.cast(), old.min(size));
@@ -154,7 +176,7 @@ pub unsafe fn realloc<F: Front>(block: *mut c_void, size: usize) -> Option<*mut 
 /// # Safety
 /// As for C's realloc.
 pub unsafe fn reallocarray<F: Front>(block: *mut c_void, bytes: usize) -> Option<*mut c_void> {
-    let realloc = realloc_of::<F>()?;
+    let realloc = their_realloc::<F>()?;
     // SAFETY: as the caller vouches.
     lacking::<F, _>(Name::Reallocarray, || unsafe { realloc(block, bytes) })
 }
@@ -165,22 +187,23 @@ pub unsafe fn reallocarray<F: Front>(block: *mut c_void, bytes: usize) -> Option
 /// As for C's free.
 pub unsafe fn free<F: Front>(name: Name, block: *mut c_void) -> bool {
     // SAFETY: as the caller vouches.
-    free_of::<F>().is_some_and(|free| lacking::<F, _>(name, || unsafe { free(block) }).is_some())
+    their_free::<F>().is_some_and(|free| lacking::<F, _>(name, || unsafe { free(block) }).is_some())
 }
 
 /// For a block that is none of this front's.
 pub fn malloc_usable_size<F: Front>() -> Option<usize> {
-    for_family::<F, _>(Name::MallocUsableSize, || Some(0))
+    let is_theirs = their_malloc::<F>().is_some() && F::elsewhere(Name::MallocUsableSize).is_none();
+    is_theirs.then_some(0)
 }
 
 pub fn mallinfo<F: Front>() -> Option<MallInfo2> {
-    let mallinfo2 = mallinfo2_of::<F>()?;
+    let mallinfo2 = their_mallinfo2::<F>()?;
     // SAFETY: no preconditions.
     lacking::<F, _>(Name::Mallinfo, || unsafe { mallinfo2() })
 }
 
 pub fn mallinfo2<F: Front>() -> Option<MallInfo2> {
-    let mallinfo = mallinfo_of::<F>()?;
+    let mallinfo = their_mallinfo::<F>()?;
     // SAFETY: no preconditions.
     lacking::<F, _>(Name::Mallinfo2, || unsafe { mallinfo() }.into())
 }

@@ -18,7 +18,7 @@ const PTHREAD_CANCEL_DISABLE: c_int = 1;
 /// glibc's lists of small free blocks, which readers expect.
 const NONE_FAST: &str = "<total type=\"fast\" count=\"0\" size=\"0\"/>\n";
 
-/// libc's.
+/// A stream of libc's.
 pub type Stream = libc::FILE;
 
 /// # Safety

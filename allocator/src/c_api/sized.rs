@@ -28,6 +28,8 @@ pub unsafe fn free_aligned_sized<F: Front>(block: *mut c_void, align: usize, siz
         pointer: c"free_aligned_sized(): invalid pointer",
         size: c"free_aligned_sized(): invalid size",
     };
+    // As memalign takes it.
+    let align = align.checked_next_power_of_two().unwrap_or(usize::MAX / 2 + 1);
     // SAFETY: as the caller vouches.
     unsafe { checked::<F>(Name::FreeAlignedSized, &WORDS, block, align, size) }
 }

@@ -117,10 +117,12 @@ impl Bin {
         }
     }
 
-    /// As `none`, of a class. A homing class has no fast path of free: its blocks are not for every magazine.
-    pub fn of(class: SizeClass) -> Self {
+    /// Makes it one of a class, that gives and takes nothing yet. A homing class has no fast path of free:
+    /// its blocks are not for every magazine.
+    pub fn begin(&self, class: SizeClass) {
         let takes = if class < HOMING { capacity(class) } else { 0 };
-        Bin { grown: Starts::of(class, takes), young: Starts::of(class, 0), ..Bin::none() }
+        self.grown.begin(class, takes);
+        self.young.begin(class, 0);
     }
 
     /// A block, or null.

@@ -144,6 +144,9 @@ const FULL: (ByClass<u32>, usize) = {
 
 const FULL_STARTS: ByClass<u32> = FULL.0;
 
+/// Bytes of the slots that magazines begin with, of all classes.
+pub const FIRST_BYTES: usize = FIRST_SLOTS * CLASSES * size_of::<Slot>();
+
 /// Bytes of a heap's slots.
 pub const SLOTS_BYTES: usize = FULL.1 * size_of::<Slot>();
 

@@ -1,16 +1,19 @@
 //! The slow paths of a heap's own thread: an empty magazine, a full one, the end of the thread.
 
+use super::at_hand::Slabs;
 use super::bin::Seen;
 use super::registry::Registry;
-use super::{Heap, PARKED, RUNNING, exposed};
+use super::remote::gather;
+use super::{Heap, RUNNING, exposed};
 use crate::arena::Arena;
 use crate::arena::page_map::Entry;
-use crate::config::{HOMING, MAGAZINE_CAP, MAGAZINE_FIRST, MAGAZINE_FREED, SPARSE_BYTES};
+use crate::config::{HOMING, MAGAZINE_CAP, MAGAZINE_FIRST, MAGAZINE_FREED};
 use crate::os::Os;
 use crate::row::{part_or_end, split_or_end};
-use crate::size_class::CLASSES;
-use crate::slab::central::{Central, Site};
+use crate::size_class::{self, CLASSES};
+use crate::slab::central::Central;
 use crate::slab::noted::Noted;
+use crate::slab::site::Site;
 use crate::slab::slot::Slot;
 use crate::sync::held::{Orderings, Strong};
 use crate::units::SizeClass;
@@ -20,16 +23,6 @@ use core::sync::atomic::{Ordering, compiler_fence, fence};
 pub struct Fresh {
     pub block: *mut u8,
     pub zeroed: bool,
-}
-
-/// What the slabs of the heaps are like that blocks were sent home to.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Receivers {
-    Dense,
-    /// Mostly free: blocks kept at hand would pin whole slabs.
-    Sparse,
-    /// So since a moment ago, or again: what is at hand now should go home.
-    TurnedSparse,
 }
 
 impl Heap {
@@ -47,7 +40,10 @@ impl Heap {
             let room = magazine.room(bin);
             let refill = central.refill(&site, class, part_or_end(room, 0..want))?;
             magazine.fill(bin, refill.count);
-            if self.note_sparse(&central) {
+            if self.owned.at_hand.asks(central.resident_bytes()) {
+                self.look(&central);
+            }
+            if self.note_sparse(&site, &mut central) {
                 central.empty_depot(&site);
                 drop(central);
                 self.sort(&site);
@@ -68,7 +64,7 @@ impl Heap {
         let site = self.site(arena, &noted);
         self.while_busy(|| {
             let (bin, magazine) = (self.bin(class), self.magazine(class));
-            let mine = entry.grown() == Entry::slab(self.id, class);
+            let mine = entry.grown() == Entry::slab(self.id(), class);
             // A homing class's magazine takes only what is this heap's.
             let takes = mine || class < HOMING;
             if takes && bin.push::<Seen>(block) {
@@ -76,7 +72,7 @@ impl Heap {
             }
             // A closed magazine's block goes home, and another heap's opens it: a thread that only ever frees
             // a block or two of a class keeps none, and shares no cache line with whom it got them from.
-            let widens = takes && (magazine.cap() > 0 || !mine);
+            let widens = takes && (magazine.cap() > 0 || !mine || self.owned.at_hand.may_open());
             let oldest = if takes { magazine.len(bin) / 2 } else { 0 };
             let receivers = if oldest > 0 {
                 let blocks = part_or_end(magazine.blocks(bin), 0..oldest as usize);
@@ -91,9 +87,9 @@ impl Heap {
                 self.send_home(&site, registry, class, &[Slot::new(block)])
             };
             match receivers {
-                Receivers::Dense if widens => _ = self.widen(class, MAGAZINE_FREED),
-                Receivers::Dense | Receivers::Sparse => {}
-                Receivers::TurnedSparse => self.sweep(&site, registry),
+                Slabs::Dense if widens => _ = self.widen(class, MAGAZINE_FREED),
+                Slabs::Dense | Slabs::Sparse => {}
+                Slabs::Turned => self.sweep(&site, registry),
             }
         })
     }
@@ -106,9 +102,9 @@ impl Heap {
         registry: &Registry,
         class: SizeClass,
         blocks: &[Slot],
-    ) -> Receivers {
-        let mine = Entry::slab(self.id, class);
-        let (mut rest, mut receivers) = (blocks, Receivers::Dense);
+    ) -> Slabs {
+        let mine = Entry::slab(self.id(), class);
+        let (mut rest, mut receivers) = (blocks, Slabs::Dense);
         while let Some(first) = rest.first() {
             let entry = site.entry_of(first.get());
             if entry == mine {
@@ -131,11 +127,11 @@ impl Heap {
     }
 
     /// Has `put` put blocks back into this heap's slabs, under the lock. What they are like then.
-    fn put_home<O: Os, R>(&self, site: &Site<O>, put: impl FnOnce(&mut Central) -> R) -> (Receivers, R) {
+    fn put_home<O: Os, R>(&self, site: &Site<O>, put: impl FnOnce(&mut Central) -> R) -> (Slabs, R) {
         let mut central = self.shared.central.lock();
         let result = put(&mut central);
-        let own = self.judge_own(&central);
-        if own != Receivers::Dense {
+        let own = self.judge_own(site, &mut central);
+        if own != Slabs::Dense {
             central.empty_depot(site);
             drop(central);
             // What others sent pins slabs too.
@@ -148,30 +144,52 @@ impl Heap {
     /// each time the bytes in use have halved since, everything cached goes home, and magazines stay closed
     /// until a refill opens them again: a program that only frees ends with nothing pinned, one that goes on
     /// allocating is soon back at full speed.
-    fn judge_own(&self, central: &Central) -> Receivers {
-        let used = central.used_bytes();
-        let swept_at = self.owned.swept_at.get();
-        if used > swept_at.saturating_mul(2) {
-            self.owned.swept_at.set(usize::MAX);
+    #[inline]
+    fn judge_own<O: Os>(&self, site: &Site<O>, central: &mut Central) -> Slabs {
+        match self.owned.at_hand.as_before(central.used_bytes()) {
+            Some(slabs) => slabs,
+            None => self.judge_anew(site, central),
         }
-        if !self.note_sparse(central) {
-            return Receivers::Dense;
+    }
+
+    #[inline(never)]
+    fn judge_anew<O: Os>(&self, site: &Site<O>, central: &mut Central) -> Slabs {
+        let (at_hand, used) = (&self.owned.at_hand, central.used_bytes());
+        match self.note_sparse(site, central) || self.pins(site, central) {
+            true => at_hand.judge_sparse(used, central.slack_below()),
+            false => at_hand.judge(central.resident_bytes(), used, || self.in_magazines()),
         }
-        if used >= swept_at / 2 {
-            return Receivers::Sparse;
-        }
-        self.owned.swept_at.set(used);
-        Receivers::TurnedSparse
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn look(&self, central: &Central) {
+        let held = central.used_bytes().saturating_sub(self.in_magazines());
+        self.owned.at_hand.look(central.resident_bytes(), held);
+    }
+
+    /// Whether many addresses are free that a slab may keep, and the program uses little of the slabs: a
+    /// block at hand is not worth that, be its slab's other pages purged.
+    fn pins<O: Os>(&self, site: &Site<O>, central: &Central) -> bool {
+        let (slabs, used) = (central.slab_bytes(), central.used_bytes());
+        site.arena.is_pinned() && used.saturating_sub(self.in_magazines()) * 4 < slabs
+    }
+
+    /// Bytes of the blocks in this thread's magazines.
+    #[inline(never)]
+    fn in_magazines(&self) -> usize {
+        let bytes = |class| self.magazine(class).len(self.bin(class)) as usize * size_class::bytes(class);
+        (0..CLASSES as u8).map(|class| bytes(SizeClass(class))).sum()
     }
 
     /// The same for another heap, by what it said of itself: this thread may hold blocks that pin its slabs.
-    fn judge_other(&self, sparse: bool) -> Receivers {
+    fn judge_other(&self, sparse: bool) -> Slabs {
         if !sparse {
-            return Receivers::Dense;
+            return Slabs::Dense;
         }
         match self.owned.hurried.replace(true) {
-            true => Receivers::Sparse,
-            false => Receivers::TurnedSparse,
+            true => Slabs::Sparse,
+            false => Slabs::Turned,
         }
     }
 
@@ -180,8 +198,10 @@ impl Heap {
         for class in (0..CLASSES as u8).map(SizeClass) {
             let (bin, magazine) = (self.bin(class), self.magazine(class));
             if magazine.cap() > 0 {
+                let bytes = magazine.len(bin) as usize * size_class::bytes(class);
                 self.send_home(site, registry, class, magazine.blocks(bin));
                 self.close(class);
+                self.owned.at_hand.take(class, bytes);
             }
         }
     }
@@ -192,13 +212,20 @@ impl Heap {
         let magazine = self.magazine(class);
         let most = most.min(MAGAZINE_CAP[class.0 as usize] as u32).max(magazine.cap());
         let cap = (magazine.cap() * 2).max(MAGAZINE_FIRST).min(most);
+        let size = size_class::bytes(class);
+        self.owned.at_hand.resize(class, magazine.cap() as usize * size, cap as usize * size);
         magazine.set_cap(self.bin(class), self.owned.slots.get(), class, cap);
+        if cap > MAGAZINE_FIRST {
+            self.owned.wide.set(true);
+        }
         cap
     }
 
     /// Forgets what a magazine has, and closes it.
     pub(super) fn close(&self, class: SizeClass) {
-        self.magazine(class).close(self.bin(class), self.owned.slots.get(), class);
+        let magazine = self.magazine(class);
+        self.owned.at_hand.resize(class, magazine.cap() as usize * size_class::bytes(class), 0);
+        magazine.close(self.bin(class), self.owned.slots.get(), class);
     }
 
     /// Gives back what this thread caches, for `malloc_trim` and at the end of a thread.
@@ -211,34 +238,33 @@ impl Heap {
 
     /// As `give_back`, before the heap is parked: from here on senders sort what they send.
     pub fn give_up<O: Os>(&self, arena: &Arena<O>, registry: &Registry) {
-        // Relaxed: ordered by the fence.
-        self.shared.state.store(PARKED, Ordering::Relaxed);
+        // Ordered by the fence.
+        self.mark_parked();
         // NOTICE: the store before the last look at the inbox; see `receive`.
         fence(Ordering::SeqCst);
         self.give_back(arena, registry);
     }
 
-    /// Counts the calls of the thread's exit hook.
-    pub fn count_exit(&self) -> u32 {
-        let exits = self.owned.exits.get() + 1;
-        self.owned.exits.set(exits);
-        exits
-    }
-
     pub(super) fn start_running(&self) {
-        self.owned.exits.set(0);
         // Relaxed: see `is_parked`.
         self.shared.state.store(RUNNING, Ordering::Relaxed);
     }
 
-    /// In a fork's child, for the heap of a thread that is not there any more: forgets the lists that
-    /// the copy may have torn.
-    pub(super) fn forget_if_busy(&self) {
-        // Relaxed: the process's only thread.
-        if self.owned.busy.load(Ordering::Relaxed) {
+    /// Whether its thread is in the middle of changing its lists.
+    pub fn is_busy(&self) -> bool {
+        // Relaxed: this thread's own store, or the process's only thread asks.
+        self.owned.busy.load(Ordering::Relaxed)
+    }
+
+    /// In a fork's child, for the heap of a thread that is not there any more: forgets the lists that the
+    /// copy may have torn, and is parked.
+    pub(super) fn forget_owner(&self) {
+        if self.is_busy() {
             (0..CLASSES as u8).for_each(|class| self.close(SizeClass(class)));
             self.owned.busy.store(false, Ordering::Relaxed);
         }
+        self.owned.only_frees.set(false);
+        self.mark_parked();
     }
 
     #[inline]
@@ -253,32 +279,4 @@ impl Heap {
         self.owned.busy.store(false, Strong::DONE);
         result
     }
-}
-
-/// Whether a heap's slabs are mostly free, and many enough for it to matter.
-pub(super) fn is_sparse(central: &Central) -> bool {
-    central.slab_bytes() > SPARSE_BYTES && central.used_bytes() * 4 < central.slab_bytes()
-}
-
-/// Swaps the blocks of an entry to the front. How many they are.
-fn gather<O: Os>(site: &Site<O>, blocks: &[Slot], entry: Entry) -> usize {
-    let mut last = None;
-    let mut belongs = |block: &Slot| {
-        // Blocks of one granule often come one behind the other: it is looked up once.
-        let granule = Some(site.granule_of(block.get()));
-        let belongs = granule == last || site.entry_of(block.get()) == entry;
-        if belongs {
-            last = granule;
-        }
-        belongs
-    };
-    // Mostly all of them are.
-    let mut count = blocks.iter().position(|block| !belongs(block)).unwrap_or(blocks.len());
-    for block in blocks.iter().skip(count + 1).filter(|block| belongs(block)) {
-        if let Some(place) = blocks.get(count) {
-            place.swap(block);
-        }
-        count += 1;
-    }
-    count
 }

@@ -3,140 +3,259 @@
 //! ```text
 //!            claim: none parked                exit
 //!   (none) ────────────────────► running ──────────────► parked
-//!                                   ▲                      │ claim: the last parked first, it is
-//!                                   └──────────────────────┘ the warmest
+//!                                   ▲                      │ claim: the lowest
+//!                                   └──────────────────────┘
 //! ```
 //!
-//! Heaps lie side by side in one reservation, so an id leads to its heap without a table.
+//! What is known of all heaps stands in dense tables, so that a fork's child can look them through without
+//! touching a page of each. A heap is mapped when it is made. Of one that is parked the pages go back: all of
+//! it is *blank* then, and written anew for the thread that adopts it.
 
-use super::{HEAP_BYTES, Heap, PARKED};
+use super::outbox::Outboxes;
+use super::pages::heap_bytes;
+use super::remote::send_each;
+use super::{Heap, exposed};
 use crate::arena::Arena;
-use crate::config::HEAP_LIMIT;
+use crate::config::{HEAP_LIMIT, WARM_HEAPS};
 use crate::os::Os;
-use crate::sync::id_stack::IdStack;
+use crate::row::Row;
+use crate::slab::slot::Slot;
+use crate::sync::blank::Blank;
 use crate::sync::lock::Lock;
-use crate::units::{HeapId, SizeClass, round_up};
-use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering, compiler_fence};
+use crate::sync::seats::Seats;
+use crate::units::{HeapId, SizeClass};
+use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering};
 
-/// Bytes from one heap to the next.
-const STRIDE: usize = HEAP_BYTES.next_multiple_of(4096);
+/// Heaps that there may be under any limit of address space.
+const HEAPS_MIN: usize = 16;
 
-/// Fewest heaps worth a reservation.
-const HEAPS_MIN: u32 = 16;
+/// Heaps that are mapped together at most: 1.7 MiB.
+const TOGETHER: usize = 16;
 
-pub struct Registry {
-    parked: IdStack,
-    /// Heap 1, once there is a reservation. Edge MADE: `count` is stored Release behind the heap it
-    /// counts, and loaded Acquire.
-    first: AtomicPtr<u8>,
-    count: AtomicU32,
-    growth: Lock<Growth>,
+/// Heaps that threads which only free may have, all of them together. Others share the outboxes.
+const FREEING: usize = 2;
+
+const HEAPS: usize = HEAP_LIMIT as usize;
+const WORDS: usize = HEAPS / 64;
+
+/// All zeros at first, so that it takes no room in a file, and no memory for what is never used.
+pub struct Tables {
+    /// Where each heap is. Edge MADE: `count` is stored Release behind the heap it counts, and loaded
+    /// Acquire.
+    heaps: Row<AtomicPtr<Heap>, HEAPS>,
+    /// Whose it is.
+    seats: Seats<HEAPS, WORDS>,
+    /// Which have no pages, and must be written anew before they are used.
+    blank: Blank<WORDS>,
+    outboxes: Outboxes,
 }
 
-struct Growth {
-    /// Heaps the reservation has room for.
-    room: u32,
-    /// Bytes of the reservation that are writable.
-    ready: usize,
+impl Tables {
+    pub const fn new() -> Self {
+        Tables {
+            heaps: Row([const { AtomicPtr::new(core::ptr::null_mut()) }; HEAPS]),
+            seats: Seats::new(),
+            blank: Blank::none(),
+            outboxes: Outboxes::new(),
+        }
+    }
+
+    /// Parked heaps that have their pages.
+    fn warm(&self, seats: usize) -> u32 {
+        self.seats.vacant(seats).saturating_sub(self.blank.count(seats))
+    }
+}
+
+pub struct Registry {
+    tables: &'static Tables,
+    count: AtomicU32,
+    growth: Lock<()>,
+    /// Tokens of the threads that have a heap to free with, or 0.
+    freeing: [AtomicUsize; FREEING],
+}
+
+fn seat_of(id: HeapId) -> usize {
+    (id.0 as usize).wrapping_sub(1)
+}
+
+fn id_of(seat: usize) -> HeapId {
+    HeapId(seat as u32 + 1)
 }
 
 impl Registry {
-    pub const fn new() -> Self {
+    pub const fn new(tables: &'static Tables) -> Self {
         Registry {
-            parked: IdStack::new(),
-            first: AtomicPtr::new(core::ptr::null_mut()),
+            tables,
             count: AtomicU32::new(0),
-            growth: Lock::new(Growth { room: 0, ready: 0 }),
+            growth: Lock::new(()),
+            freeing: [const { AtomicUsize::new(0) }; FREEING],
         }
     }
 
-    /// A heap for the calling thread alone: a parked one, else a new one. None where there is no memory
-    /// for it.
-    pub fn claim<O: Os>(&self, arena: &Arena<O>) -> Option<&Heap> {
+    /// A heap for the thread whose token is `me`: one that it has already, a parked one, or a new one. None
+    /// where there is no memory for it.
+    pub fn claim<O: Os>(&self, arena: &Arena<O>, me: usize) -> Option<&Heap> {
         arena.start()?;
-        let heap = match self.pop_parked() {
-            Some(heap) => heap,
-            None => self.make(arena)?,
+        let seats = self.count() as usize;
+        let heap = match self.left_behind(me, seats).or_else(|| self.tables.seats.take(me, seats)) {
+            Some(seat) => self.ready(seat),
+            None => self.make(arena, me)?,
         };
         heap.follow_window(arena);
         heap.start_running();
+        self.tables.seats.settle(seat_of(heap.id()), me);
         Some(heap)
     }
 
-    fn pop_parked(&self) -> Option<&Heap> {
-        let id = self.parked.pop(|id| {
-            // Relaxed: edge LINK of the stack orders it.
-            self.heap(HeapId(id)).shared.park_link.load(Ordering::Relaxed)
-        })?;
-        Some(self.heap(HeapId(id)))
+    /// The heap that a thread of the same token left behind, which ended where libc called no exit hook any
+    /// more: it had claimed it in the last round of them, or libc had no key for one.
+    fn left_behind(&self, me: usize, seats: usize) -> Option<usize> {
+        let seat = self.tables.seats.find(me, seats)?;
+        // The calling thread itself is in the middle of changing it, below a signal handler.
+        let in_use = !self.tables.blank.is(seat) && self.heap(id_of(seat)).is_busy();
+        (!in_use).then_some(seat)
     }
 
-    /// Leaves a heap to the next thread that claims one.
+    /// The heap of a seat that the calling thread took.
+    fn ready(&self, seat: usize) -> &Heap {
+        let id = id_of(seat);
+        if self.tables.blank.is(seat) {
+            // SAFETY: a heap's mapping, whose seat this thread has; it was blanked, so behind the heap it
+            // reads as zero.
+            unsafe { Heap::create(self.place(seat), id) };
+            self.tables.blank.unmark(seat);
+        }
+        self.heap(id)
+    }
+
+    /// As `claim`, for a thread that only frees: none where enough of those have one.
+    pub fn claim_to_free<O: Os>(&self, arena: &Arena<O>, me: usize) -> Option<&Heap> {
+        // Relaxed, for all of these words: a thread's own, and otherwise only counted.
+        let mine = |slot: &&AtomicUsize| {
+            let found = slot.compare_exchange(0, me, Ordering::Relaxed, Ordering::Relaxed);
+            found.is_ok() || found == Err(me)
+        };
+        let slot = self.freeing.iter().find(mine)?;
+        let heap = self.claim(arena, me);
+        match heap {
+            Some(heap) => _ = heap.only_frees(true),
+            None => slot.store(0, Ordering::Relaxed),
+        }
+        heap
+    }
+
+    /// The thread of a heap allocates: if it had the heap to free with, another may have one.
+    #[inline]
+    pub fn stop_freeing(&self, heap: &Heap) {
+        if heap.only_frees(false) {
+            self.let_another_free(self.tables.seats.owner(seat_of(heap.id())));
+        }
+    }
+
+    #[cold]
+    fn let_another_free(&self, me: usize) {
+        for slot in &self.freeing {
+            _ = slot.compare_exchange(me, 0, Ordering::Relaxed, Ordering::Relaxed);
+        }
+    }
+
+    /// The calling thread is about to give up its heap: even if it is interrupted, it does not come back to
+    /// it.
+    pub fn begin_parking(&self, heap: &Heap) {
+        let seat = seat_of(heap.id());
+        self.tables.seats.hold(seat, self.tables.seats.owner(seat));
+    }
+
+    /// Leaves a heap to the next thread that claims one, and gives back what pages of it can go.
     ///
     /// # Safety
-    /// The calling thread runs the heap, and does not touch the owner's half again.
-    pub unsafe fn park(&self, heap: &Heap) {
-        // Relaxed: see `is_parked`; the PARK edge publishes the heap.
-        heap.shared.state.store(PARKED, Ordering::Relaxed);
-        // Relaxed: edge LINK of the stack orders it.
-        self.parked.push(heap.id.0, |link| heap.shared.park_link.store(link, Ordering::Relaxed));
+    /// The calling thread runs the heap, gave up what it had at hand (`Heap::give_up`), and does not touch
+    /// the owner's half again.
+    pub unsafe fn park<O: Os>(&self, arena: &Arena<O>, heap: &Heap) {
+        let seat = seat_of(heap.id());
+        let (me, only_freed) = (self.tables.seats.owner(seat), heap.only_frees(false));
+        heap.mark_parked();
+        self.give_pages(arena, seat, heap);
+        self.tables.seats.leave(seat);
+        // Behind that, so that the other one finds the heap.
+        if only_freed {
+            self.let_another_free(me);
+        }
     }
 
-    fn make<O: Os>(&self, arena: &Arena<O>) -> Option<&Heap> {
-        let mut growth = self.growth.lock();
+    /// Of the pages of a heap that is about to be parked, a few heaps keep what a thread begins with. The
+    /// first ones are never blank: they lend.
+    fn give_pages<O: Os>(&self, arena: &Arena<O>, seat: usize, heap: &Heap) {
+        if seat < WARM_HEAPS || self.tables.warm(self.count() as usize) < WARM_HEAPS as u32 {
+            return heap.purge_wide_slots(arena);
+        }
+        // SAFETY: the heap of the calling thread's seat, which `ready` makes anew.
+        if !unsafe { heap.wipe(arena, &self.tables.blank, seat) } {
+            heap.purge_slots(arena);
+        }
+    }
+
+    fn make<O: Os>(&self, arena: &Arena<O>, me: usize) -> Option<&Heap> {
+        let _growth = self.growth.lock();
         // Relaxed: only changed under the lock.
-        let id = self.count.load(Ordering::Relaxed) + 1;
-        if growth.room == 0 {
-            // Under a limit of address space, a sixteenth of it.
-            let fit = (arena.os.address_limit() / 16 / STRIDE).min(HEAP_LIMIT as usize) as u32;
-            let mut room = fit.max(HEAPS_MIN);
-            let first = loop {
-                match arena.os.reserve(room as usize * STRIDE, c"brkmap: heaps") {
-                    Some(first) => break first,
-                    None if room > HEAPS_MIN => room /= 2,
-                    None => return None,
-                }
-            };
-            // Relaxed: MADE publishes it with the first heap. Before `room`, which a fork may copy alone.
-            self.first.store(first, Ordering::Relaxed);
-            compiler_fence(Ordering::Release);
-            growth.room = room;
+        let seat = self.count.load(Ordering::Relaxed) as usize;
+        let id = id_of(seat);
+        if self.place(seat).is_null() {
+            self.map_heaps(arena, seat)?;
         }
-        if id > growth.room {
-            return None;
-        }
-        let first = self.first.load(Ordering::Relaxed);
-        let needed = round_up(id as usize * STRIDE, arena.os.page())?;
-        if needed > growth.ready {
-            // SAFETY: a part of our reservation that nobody uses.
-            if !unsafe { arena.os.commit(first.wrapping_add(growth.ready), needed - growth.ready) } {
-                return None;
-            }
-            growth.ready = needed;
-        }
-        let at: *mut Heap = first.wrapping_add((id as usize - 1) * STRIDE).cast();
-        // SAFETY: writable since a moment ago, page-aligned, and no thread knows of it.
-        unsafe { Heap::create(at, HeapId(id)) };
+        let at = self.place(seat);
+        // SAFETY: a mapping for one heap, of which nobody knows.
+        unsafe { Heap::create(at, id) };
+        self.tables.seats.hold(seat, me);
         // MADE (Release).
-        self.count.store(id, Ordering::Release);
+        self.count.store(id.0, Ordering::Release);
         // SAFETY: created above; heaps are never unmade.
         Some(unsafe { &*at })
     }
 
-    /// The heap of an id that a page-map entry or the parked stack named.
+    /// Maps memory for heaps from `seat` on: for as many as there are, up to some, so that they are few
+    /// mappings. It stands in the table from then on, whatever a fork may cut off.
+    fn map_heaps<O: Os>(&self, arena: &Arena<O>, seat: usize) -> Option<()> {
+        let stride = heap_bytes(arena)?;
+        // Under a limit of address space, a sixteenth of it.
+        let room = (arena.os.address_limit() / 16).checked_div(stride)?.clamp(HEAPS_MIN, HEAPS);
+        let most = seat.clamp(1, TOGETHER).min(room.saturating_sub(seat));
+        let mut counts = [most, 1].into_iter().filter(|&count| (1..=most).contains(&count));
+        let (at, count) = counts.find_map(|count| Some((arena.os.map(count * stride)?, count)))?;
+        for k in 0..count {
+            // Relaxed: MADE publishes it.
+            self.tables.heaps[seat + k].store(at.wrapping_add(k * stride).cast(), Ordering::Relaxed);
+        }
+        Some(())
+    }
+
+    fn place(&self, seat: usize) -> *mut Heap {
+        // Relaxed: who holds the id got it behind the heap's making.
+        self.tables.heaps[seat].load(Ordering::Relaxed)
+    }
+
+    /// The heap of an id that a page-map entry or a seat named.
     #[inline]
     pub fn heap(&self, id: HeapId) -> &Heap {
-        // Relaxed: who holds the id got it behind the heap's making.
-        let first = self.first.load(Ordering::Relaxed);
         // SAFETY: ids are handed out only for heaps that were created, and heaps are never unmade.
-        unsafe { &*first.wrapping_add((id.0 as usize - 1) * STRIDE).cast::<Heap>() }
+        unsafe { &*self.place(seat_of(id)) }
     }
 
     /// The heap that serves threads without one, by class: what they have of a class is together. None before
     /// the first heap.
     pub fn lender(&self, class: SizeClass) -> Option<&Heap> {
-        let below = (class.0 as u32).checked_rem(self.count())?;
+        let below = (class.0 as u32).checked_rem(self.count().min(WARM_HEAPS as u32))?;
         Some(self.heap(HeapId(1 + below)))
+    }
+
+    /// Where threads without a heap leave what they free.
+    pub fn outboxes(&self) -> &Outboxes {
+        &self.tables.outboxes
+    }
+
+    /// Sends a block of a slab to its heap.
+    pub fn send_home<O: Os>(&self, arena: &Arena<O>, block: *mut u8) {
+        send_each(arena, self, &[Slot::new(exposed(block))]);
     }
 
     /// Heaps made so far, parked ones included.
@@ -145,52 +264,91 @@ impl Registry {
         self.count.load(Ordering::Acquire)
     }
 
+    /// Calls `f` with every heap that may have anything.
+    pub fn for_each(&self, f: impl FnMut(&Heap)) {
+        let _looks = self.tables.blank.look();
+        self.look_through(f);
+    }
+
     /// Whether something is true of one of them.
     pub fn any(&self, mut is: impl FnMut(&Heap) -> bool) -> bool {
-        (1..=self.count()).any(|id| is(self.heap(HeapId(id))))
+        let mut any = false;
+        self.for_each(|heap| any = any || is(heap));
+        any
     }
 
-    pub fn for_each(&self, mut f: impl FnMut(&Heap)) {
-        for id in 1..=self.count() {
-            f(self.heap(HeapId(id)));
+    fn look_through(&self, mut f: impl FnMut(&Heap)) {
+        let seats = (0..self.count() as usize).filter(|&seat| !self.tables.blank.is(seat));
+        seats.for_each(|seat| f(self.heap(id_of(seat))));
+    }
+
+    /// Unmaps all heaps, for a library that is unloaded.
+    ///
+    /// # Safety
+    /// No thread is inside of the allocator, or enters it from here on.
+    pub unsafe fn unload<O: Os>(&self, arena: &Arena<O>) {
+        let Some(len) = heap_bytes(arena) else { return };
+        let places = (0..HEAPS).map(|seat| self.place(seat));
+        for at in places.take_while(|at| !at.is_null()) {
+            // SAFETY: mapped by `map_heaps`; as the caller vouches nobody uses it again.
+            unsafe { arena.os.unmap(at.cast(), len) };
         }
     }
 
-    /// What a fork's copy has of a thread that is about to park its heap, and of one that adopts one.
+    /// In the child of a fork: heaps of threads that are not there any more are parked, and what a thread was
+    /// caught changing is repaired. The heaps of the thread `me` stay its own.
     ///
     /// # Safety
-    /// As for `park`.
-    #[cfg(test)]
-    pub unsafe fn park_without_push(&self, heap: &Heap) {
-        heap.shared.state.store(PARKED, Ordering::Relaxed);
-    }
-
-    #[cfg(test)]
-    pub fn pop_without_mark(&self) -> Option<&Heap> {
-        self.pop_parked()
-    }
-
-    /// In the child of a fork: heaps of threads that are not there any more are parked, and what a
-    /// thread was caught changing is repaired.
-    ///
-    /// # Safety
-    /// The calling thread is the process's only one, runs `mine` (if any), and is inside no call of the
-    /// allocator.
-    pub unsafe fn repair_after_fork<O: Os>(&self, arena: &Arena<O>, mine: HeapId) {
-        if self.growth.is_locked() {
-            // SAFETY: the holder was a thread of the parent. Half a heap is written again by `make`.
-            unsafe { self.growth.force_unlock() };
+    /// As for `Allocator::repair_after_fork`.
+    pub unsafe fn repair_after_fork<O: Os>(&self, arena: &Arena<O>, me: usize, alone: bool) {
+        // SAFETY: as the caller vouches. Half a heap is written again by `make`.
+        unsafe { self.growth.inherit() };
+        // SAFETY: as the caller vouches.
+        unsafe { self.tables.blank.inherit() };
+        // SAFETY: as the caller vouches.
+        unsafe { self.tables.outboxes.repair_after_fork() };
+        for slot in self.freeing.iter().filter(|slot| slot.load(Ordering::Relaxed) != me) {
+            slot.store(0, Ordering::Relaxed);
         }
-        // All are parked anew: a thread may have been between its mark and the stack.
-        while self.pop_parked().is_some() {}
-        self.for_each(|heap| {
-            // SAFETY: as the caller vouches.
-            unsafe { heap.repair_shared(arena) };
-            if heap.id != mine {
-                heap.forget_if_busy();
-                // SAFETY: its thread is gone, so this one may park it.
-                unsafe { self.park(heap) };
+        for seat in 0..self.count() as usize {
+            let (owner, blank) = (self.tables.seats.owner(seat), self.tables.blank.is(seat));
+            let gone = owner != 0 && owner != me && alone;
+            // What is blank and nobody's has no pages, and gets none here.
+            if !blank {
+                // SAFETY: as the caller vouches.
+                unsafe { self.heap(id_of(seat)).repair_shared(arena) };
+            } else if gone {
+                // SAFETY: as above.
+                unsafe { self.heap(id_of(seat)).open_shared() };
             }
-        });
+            if gone {
+                if !blank {
+                    self.heap(id_of(seat)).forget_owner();
+                }
+                self.tables.seats.leave(seat);
+            }
+            self.tables.seats.mend(seat);
+        }
+    }
+
+    #[cfg(test)]
+    pub fn blank_heaps(&self) -> u32 {
+        self.tables.blank.count(HEAPS)
+    }
+
+    #[cfg(test)]
+    pub fn owner(&self, heap: &Heap) -> usize {
+        self.tables.seats.owner(seat_of(heap.id()))
+    }
+
+    /// Whether the calling thread, whose token is `me`, is in the middle of changing what is known of all
+    /// heaps, or one of them.
+    pub fn is_mine(&self, me: usize) -> bool {
+        let own = self.tables.seats.find(me, self.count() as usize);
+        let busy = own.is_some_and(|seat| !self.tables.blank.is(seat) && self.heap(id_of(seat)).is_busy());
+        let mut mine =
+            busy || self.growth.is_mine() || self.tables.blank.is_mine() || self.tables.outboxes.is_mine();
+        self.look_through(|heap| mine |= heap.is_mine());
+        mine
     }
 }

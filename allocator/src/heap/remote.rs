@@ -1,21 +1,25 @@
 //! What other threads do to a heap: send parcels to it, sort them where the owner does not, repair it
 //! after a fork.
 
-use super::owner::{Fresh, is_sparse};
-use super::{Heap, Shared, exposed};
+use super::owner::Fresh;
+use super::registry::Registry;
+use super::{Heap, Shared};
 use crate::arena::Arena;
+use crate::arena::page_map::Entry;
 use crate::config::{GRANULE, INBOX_STEAL};
 use crate::os::Os;
 use crate::row::split_or_end;
 use crate::size_class;
+use crate::slab::central::Central;
 use crate::slab::central::free::FreeBlocks;
-use crate::slab::central::{Central, Site};
 use crate::slab::noted::Noted;
 use crate::slab::parcel::{Closed, WRITTEN};
+use crate::slab::site::Site;
 use crate::slab::slot::Slot;
 use crate::slab::starts::index_of;
+use crate::sync::lock::Inherited;
 use crate::sync::settle::{Strong, settle};
-use crate::units::SizeClass;
+use crate::units::{HeapId, SizeClass};
 use core::sync::atomic::{Ordering, fence};
 
 /// An inbox weighs its parcels in units of the smallest block.
@@ -26,7 +30,7 @@ impl Heap {
     /// its slabs are mostly free. With a pointer into a block among them none is received: from the depot it
     /// would be handed out, and no slab sees it.
     pub fn receive<O: Os>(&self, site: &Site<O>, class: SizeClass, blocks: &[Slot]) -> bool {
-        let site = site.of(self.id);
+        let site = site.of(self.id());
         // No early end: without branches it costs the least where all are right.
         let starts = |block: &Slot| index_of(class, block.get().addr() % GRANULE).is_some();
         if !blocks.iter().fold(true, |all, block| all & starts(block)) {
@@ -55,12 +59,6 @@ impl Heap {
         }
         // Relaxed: as above.
         self.shared.sparse.load(Ordering::Relaxed)
-    }
-
-    /// As `receive`, for one block, from a thread without a heap.
-    pub fn receive_one<O: Os>(&self, arena: &Arena<O>, class: SizeClass, block: *mut u8) {
-        let noted = Noted::nothing();
-        self.receive(&self.site(arena, &noted), class, &[Slot::new(exposed(block))]);
     }
 
     /// A block of this heap's for a thread that has no heap and gets none. None where the arena can grow no
@@ -95,22 +93,12 @@ impl Heap {
     /// Keeps nothing that nobody may come to use, and nothing that pins slabs that are mostly free.
     fn tidy<O: Os>(&self, central: &mut Central, site: &Site<O>) {
         let parked = self.is_parked();
-        if self.note_sparse(central) || parked {
+        if self.note_sparse(site, central) || parked {
             central.empty_depot(site);
         }
         if parked {
             central.retire_empty(site);
         }
-    }
-
-    /// Tells senders whether the slabs are mostly free, and returns it.
-    pub(super) fn note_sparse(&self, central: &Central) -> bool {
-        let sparse = is_sparse(central);
-        // Relaxed: it only says whether the next sender should be quick.
-        if self.shared.sparse.load(Ordering::Relaxed) != sparse {
-            self.shared.sparse.store(sparse, Ordering::Relaxed);
-        }
-        sparse
     }
 
     /// Returns what can be returned of a heap that another thread runs: all but its magazines.
@@ -152,14 +140,34 @@ impl Heap {
     /// In a fork's child: where another thread held the lock, its half-done work is put right.
     ///
     /// # Safety
-    /// The calling thread is the process's only one, and holds no lock of this heap.
+    /// As for `Allocator::repair_after_fork`.
     pub(super) unsafe fn repair_shared<O: Os>(&self, arena: &Arena<O>) {
-        if self.shared.central.is_locked() {
-            // SAFETY: the holder was a thread of the parent.
-            unsafe { self.shared.central.force_unlock() };
-            let noted = Noted::nothing();
-            self.shared.central.lock().rebuild(&self.site(arena, &noted));
+        let central = &self.shared.central;
+        // SAFETY: as the caller vouches.
+        let inherited = unsafe { central.inherit() };
+        // Only read where there is nothing to do: a page that is written to is copied, of every heap.
+        // SAFETY: nobody holds the lock, or takes it meanwhile.
+        let lost = inherited == Inherited::Open && unsafe { central.peek(Central::has_lost_round) };
+        let noted = Noted::nothing();
+        if inherited == Inherited::Torn {
+            central.lock().rebuild(&self.site(arena, &noted));
+        } else if lost {
+            central.lock().end_lost_round(&self.site(arena, &noted));
         }
+    }
+
+    /// In a fork's child, for a heap whose pages another thread was giving back.
+    ///
+    /// # Safety
+    /// As for `Allocator::repair_after_fork`.
+    pub(super) unsafe fn open_shared(&self) {
+        // SAFETY: as the caller vouches. The heap is made anew before it is used.
+        unsafe { self.shared.central.inherit() };
+    }
+
+    /// Whether the calling thread holds its lock.
+    pub(super) fn is_mine(&self) -> bool {
+        self.shared.central.is_mine()
     }
 }
 
@@ -192,6 +200,49 @@ impl Shared {
             link = behind;
         }
     }
+}
+
+/// Sends blocks to the heaps whose slabs they are of; the order they stand in changes. Whether one of those
+/// is mostly free.
+pub(super) fn send_each<O: Os>(arena: &Arena<O>, registry: &Registry, blocks: &[Slot]) -> bool {
+    let noted = Noted::nothing();
+    // Of no heap's: only to look blocks up.
+    let site =
+        Site { arena, geometry: arena.started(), window: arena.window(), heap: HeapId(0), noted: &noted };
+    let (mut rest, mut sparse) = (blocks, false);
+    while let Some(first) = rest.first() {
+        let entry = site.entry_of(first.get());
+        let (these, behind) = split_or_end(rest, gather(&site, rest, entry));
+        match entry.as_slab() {
+            Some((heap, class)) => sparse |= registry.heap(heap).receive(&site.of(heap), class, these),
+            None => noted.note(c"free(): invalid pointer", first.get()),
+        }
+        rest = behind;
+    }
+    sparse
+}
+
+/// Swaps the blocks of an entry to the front. How many they are.
+pub(super) fn gather<O: Os>(site: &Site<O>, blocks: &[Slot], entry: Entry) -> usize {
+    let mut last = None;
+    let mut belongs = |block: &Slot| {
+        // Blocks of one granule often come one behind the other: it is looked up once.
+        let granule = Some(site.granule_of(block.get()));
+        let belongs = granule == last || site.entry_of(block.get()) == entry;
+        if belongs {
+            last = granule;
+        }
+        belongs
+    };
+    // Mostly all of them are.
+    let mut count = blocks.iter().position(|block| !belongs(block)).unwrap_or(blocks.len());
+    for block in blocks.iter().skip(count + 1).filter(|block| belongs(block)) {
+        if let Some(place) = blocks.get(count) {
+            place.swap(block);
+        }
+        count += 1;
+    }
+    count
 }
 
 /// What an inbox weighs a parcel by.

@@ -1,14 +1,14 @@
-//! Freed mappings, kept with their pages: a pool of pages for the blocks to come.
+//! The cache of freed mappings. They keep their pages, so that the next large blocks need not fault them in.
 
 use super::Mapping;
 use crate::config::HUGE_PAGE;
 use crate::row::Row;
 
-/// Mappings the cache holds at most: it is searched from end to end.
+/// The most mappings in the cache, which is searched from end to end.
 const CACHED_MAX: usize = 32;
 
-/// The end that a reused mapping is too long by is cut off from this size on, and from a sixteenth of the
-/// block: smaller pieces would fill the cache and serve nobody.
+/// The shortest end that is cut off a reused mapping; a sixteenth of the block where that is more. Smaller
+/// pieces would fill the cache and serve nobody.
 const CUT_MIN: usize = 64 << 10;
 
 pub struct Cache {
@@ -35,7 +35,7 @@ impl Cache {
         self.bytes
     }
 
-    /// Adds a mapping, as one with those it touches. False where the cache is full.
+    /// Adds a mapping, and joins it with those that it touches. False where the cache is full.
     pub fn put(&mut self, mapping: Mapping) -> bool {
         let mut whole = mapping;
         let mut at = 0;
@@ -59,9 +59,9 @@ impl Cache {
         true
     }
 
-    /// Takes a mapping for a block of `len` bytes at a multiple of `align`: the smallest that is long enough,
-    /// without the end that is too much; else the longest of all, if one that is too short is of use. On
-    /// `huge` pages a block that is as long starts at one, and a shorter one leaves them whole.
+    /// Takes a mapping for a block of `len` bytes at a multiple of `align`. The smallest that is long enough
+    /// serves, cut to the length. If none is, and `or_short` allows it, the longest of all is taken, to be
+    /// grown. With `huge`, a block of a huge page or more starts at one, and a shorter one cuts none apart.
     pub fn take_for(&mut self, len: usize, align: usize, huge: bool, or_short: bool) -> Option<Mapping> {
         let least = if huge && len >= HUGE_PAGE { HUGE_PAGE } else { 1 };
         if let Some(at) = self.fit(len, align.max(least)) {
@@ -77,7 +77,8 @@ impl Cache {
         Some(self.take(at))
     }
 
-    /// Makes the end of a mapping one of its own: from the last huge page on from which `len` bytes are left.
+    /// Splits a mapping at the last huge page that leaves `len` bytes behind its start. The end is a mapping
+    /// of its own then, at place `at`.
     fn part_last(&mut self, at: usize, len: usize) {
         let whole = self.mappings[at];
         let last = (whole.end().addr() - len) & !(HUGE_PAGE - 1);
@@ -89,7 +90,8 @@ impl Cache {
         }
     }
 
-    /// Takes what begins at `end`, up to `len` bytes of it and what is not worth keeping behind them.
+    /// Takes bytes from the mapping that begins at `end`: `len`, or all of it where the rest is not worth
+    /// keeping. Returns how many.
     pub fn take_behind(&mut self, end: *mut u8, len: usize) -> usize {
         match self.mappings.first(self.count).iter().position(|mapping| mapping.at == end) {
             Some(at) => self.take_front(at, len).len,
@@ -97,13 +99,13 @@ impl Cache {
         }
     }
 
-    /// Whether a mapping is long enough.
+    /// Whether any mapping has `len` bytes.
     pub fn fits(&self, len: usize) -> bool {
         self.fit(len, 1).is_some()
     }
 
-    /// Takes the oldest mapping, or of one on `huge` pages the end, if the rest may stay. None where the
-    /// cache is inside its bound.
+    /// Takes the oldest mapping, for the cache holds more than `bound`. With `huge`, only the end of it where
+    /// the rest may stay. None where the cache is inside its bound.
     pub fn take_excess(&mut self, bound: usize, huge: bool) -> Option<Mapping> {
         let excess = self.bytes.checked_sub(bound).filter(|&excess| excess > 0)?;
         let oldest = self.mappings[0];
@@ -152,14 +154,14 @@ impl Mapping {
         self.at.wrapping_add(self.len)
     }
 
-    /// The first `len` bytes, or all there are, and what is behind them.
+    /// The first `len` bytes (or all there are), and the rest.
     pub fn split(self, len: usize) -> (Mapping, Mapping) {
         let len = len.min(self.len);
         (Mapping { len, ..self }, Mapping { at: self.at.wrapping_add(len), len: self.len - len })
     }
 
-    /// How much of it may stay within `len` bytes: all, or nothing, or on `huge` pages the longest first part
-    /// that ends with one.
+    /// How much of the mapping fits into `len` bytes: all of it or nothing. With `huge`, also its longest
+    /// first part that ends at a huge page.
     pub fn part_within(&self, len: usize, huge: bool) -> usize {
         if len >= self.len {
             return self.len;
@@ -169,7 +171,7 @@ impl Mapping {
         if huge && part >= CUT_MIN { part } else { 0 }
     }
 
-    /// Bytes before the first huge page that is all in it.
+    /// Bytes before the first huge page that lies wholly in the mapping; 0 where none does.
     pub fn before_huge(&self) -> usize {
         let skip = self.at.addr().wrapping_neg() & (HUGE_PAGE - 1);
         if skip + HUGE_PAGE <= self.len { skip } else { 0 }

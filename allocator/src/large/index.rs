@@ -1,8 +1,8 @@
-//! Which mappings are large blocks, and how long each is: an open-addressed table, out of band, so that
-//! the mappings carry no header.
+//! The index of large blocks: which mappings are blocks, and how long each is. It is an open-addressed hash
+//! table beside the mappings, so that they need no header.
 //!
-//! Every change becomes visible by one store of a key (the length is written before it, a new table is
-//! complete before it replaces the old), so a fork may copy it in any state.
+//! Invariant: one store of a key makes a change seen. The length is written before it, and a new table is
+//! complete before it replaces the old one. So a fork may copy the index in any state.
 
 use crate::os::Os;
 use crate::row::{at_or_end, at_or_end_mut};
@@ -12,27 +12,27 @@ use core::sync::atomic::{Ordering, compiler_fence};
 #[derive(Clone, Copy)]
 #[repr(C)]
 struct Slot {
-    /// Address of the block, or `VACANT` or `GONE`.
+    /// The block's address, or `VACANT`, or `GONE`.
     key: usize,
     len: usize,
 }
 
 const VACANT: usize = 0;
-/// Was a block: a search goes on behind it. No block has this address.
+/// The slot of a block that was removed: a search goes on behind it. No block has this address.
 const GONE: usize = 1;
 
-/// Slots that need no mapping: so a program's first large block is one mapping, its own.
+/// Slots inside of the index itself. So a program's first large block makes one mapping, its own.
 const FIRST_SLOTS: usize = 128;
 
-/// The bits of `table` that are not its address: a capacity is below 2^64.
+/// The bits of `table` that hold the logarithm of the capacity. A page's address leaves them free.
 const TAG: usize = 63;
 
 const _: () = assert!(FIRST_SLOTS.is_power_of_two());
 
 pub struct Index {
     first: [Slot; FIRST_SLOTS],
-    /// The table, once it has outgrown `first` (else null), with the logarithm of its capacity in the bits
-    /// that a page's address has free: one word, so that a fork copies both or neither.
+    /// The table's address (null while `first` is enough), and the logarithm of its capacity in the `TAG`
+    /// bits. They are one word, so that a fork copies both or neither.
     table: *mut Slot,
     live: usize,
     /// Slots that are not VACANT.
@@ -52,12 +52,12 @@ impl Index {
         }
     }
 
-    /// Makes room for one more. False where there is no memory for it.
+    /// Makes room for one more block. False where there is no memory for it.
     pub fn reserve<O: Os>(&mut self, os: &O) -> bool {
         if (self.taken + 1) * 2 <= self.capacity() {
             return true;
         }
-        // A page of them at least: few blocks that come and go would have it made anew all the time.
+        // A page at least: a smaller table would soon be full of `GONE`, and be made anew all the time.
         let capacity = ((self.live + 1) * 4).next_power_of_two().max(os.page() / size_of::<Slot>());
         let Some(bytes) = round_up(capacity * size_of::<Slot>(), os.page()) else {
             return false;
@@ -113,14 +113,14 @@ impl Index {
     /// Removes a block; its length.
     pub fn remove(&mut self, key: usize) -> Option<usize> {
         let at = self.find(key)?;
-        // Where a search ends behind it, it may as well end here.
+        // Where the next slot is vacant a search ends there. It may as well end here.
         let ends = self.slot((at + 1) & (self.capacity() - 1)).key == VACANT;
         self.taken -= ends as usize;
         Some(self.take_out(at, if ends { VACANT } else { GONE }))
     }
 
-    /// Removes a block that will be added again, under another key perhaps: its slot counts as taken
-    /// meanwhile, so that there is room for it then.
+    /// Removes a block that will be added again, perhaps under another key. Its slot stays taken meanwhile,
+    /// so that there is room for it then.
     pub fn set_aside(&mut self, key: usize) {
         if let Some(at) = self.find(key) {
             self.take_out(at, GONE);
@@ -155,7 +155,7 @@ impl Index {
         }
         let capacity = self.capacity();
         let mut at = home(key, capacity);
-        // No further than once around: where `reserve` was refused for long, none may be vacant.
+        // Once around at most: where `reserve` was refused often, no slot may be vacant.
         for _ in 0..capacity {
             match self.slot(at).key {
                 VACANT => return None,
@@ -206,7 +206,7 @@ fn unmap_table<O: Os>(os: &O, table: *mut Slot) {
     }
 }
 
-/// Where the search for a key starts. Mappings differ in their page numbers: the low bits say nothing.
+/// Where the search for a key starts. The low 12 bits of a mapping's address are zero, so they are left out.
 fn home(key: usize, capacity: usize) -> usize {
     let hash = (key >> 12).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     (hash >> 32) & (capacity - 1)

@@ -1,26 +1,30 @@
-//! Whether a program takes large blocks again for those it gives back: then they are on huge pages.
+//! Recycling: whether large blocks go on huge pages.
 //!
-//! Its first large blocks are not: what a program touches of them, and nothing else, is resident. One that
-//! gives back and takes again, over and over, pays for a fault at each page; a huge page is one fault for
-//! 512. As much may then be mapped on huge pages as was given back before; half of each such mapping is
-//! charged against it. A program that goes on is never short of it, one that gave back once gets twice as
-//! much at most.
+//! A program's first large blocks do not: of those only what it touches is resident. A program that gives
+//! large blocks back and takes them again pays for a fault at each page, and a huge page is one fault for
+//! 512.
+//!
+//! Freed large bytes earn credit, at most 256 MiB. With 32 MiB of credit a mapping no longer than the credit
+//! goes on huge pages, and spends half of its fresh length. So a program that goes on recycling is never
+//! short of credit, and one that freed once gets twice that much at most.
 
 use crate::config::HUGE_PAGE;
 
-/// Bytes given back from which on it is recycling.
+/// The credit from which on a program is recycling.
 const AFTER: usize = 32 << 20;
 
-/// What counts of it at most: what was given back long ago says little, and pages that were never touched
-/// count too. A longer block is never on huge pages.
+/// The most credit. What was freed long ago says little, and pages that were never touched count too. A
+/// longer block is never on huge pages.
 const MOST: usize = 256 << 20;
 
-/// The end of a mapping that is made a whole huge page. Many sizes are a power of two and a header.
+/// The shortest end of a mapping that is made a whole huge page. Many sizes are a power of two plus a header,
+/// and stay what they are.
 const TAIL_MIN: usize = HUGE_PAGE / 16;
 
 pub struct Recycle {
+    /// The credit, in bytes.
     given_back: usize,
-    /// A mapping is on huge pages.
+    /// Some mapping went on huge pages.
     on: bool,
 }
 
@@ -29,13 +33,12 @@ impl Recycle {
         Recycle { given_back: 0, on: false }
     }
 
-    /// Notes bytes that were unmapped.
+    /// Earns credit for bytes that were unmapped.
     pub fn give_back(&mut self, bytes: usize) {
         self.given_back = self.given_back.saturating_add(bytes).min(MOST);
     }
 
-    /// Whether a mapping of `len` bytes should be on huge pages, of which `fresh` are new: half of those are
-    /// charged then.
+    /// Whether a mapping of `len` bytes goes on huge pages. If so, half of its `fresh` bytes are spent.
     pub fn take(&mut self, len: usize, fresh: usize) -> bool {
         let huge = len >= HUGE_PAGE && self.covers(len);
         if huge {
@@ -45,7 +48,8 @@ impl Recycle {
         huge
     }
 
-    /// Whether the program recycles, or did: then huge pages are kept whole, and long mappings in part.
+    /// Whether the program recycles, or did. Then the cache keeps huge pages whole, and a part of a mapping
+    /// that is longer than its bound.
     pub fn is_on(&self) -> bool {
         self.on || self.given_back >= AFTER
     }
@@ -54,7 +58,7 @@ impl Recycle {
         self.given_back >= len.max(AFTER)
     }
 
-    /// The length of a mapping for `len` bytes: whole huge pages, where that is not half as much again.
+    /// The length of a mapping for `len` bytes: whole huge pages, where that is at most half as much again.
     pub fn length(&self, len: usize) -> usize {
         let tail = len % HUGE_PAGE;
         let longer = HUGE_PAGE - tail;

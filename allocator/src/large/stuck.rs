@@ -1,7 +1,8 @@
-//! Mappings that the kernel would not unmap: no memory, but addresses, linked through their first bytes.
+//! The list of mappings that the kernel refused to unmap. Their pages are gone, but their addresses stay.
+//! They are linked through their first bytes.
 //!
-//! Unmapping from the middle of what the kernel keeps as one mapping makes two of it, and their number is
-//! limited (vm.max_map_count): a process at the limit cannot unmap. `free` cannot fail.
+//! To unmap the middle of a mapping makes two of it, and a process may have only so many (vm.max_map_count).
+//! At the limit `munmap` fails, and `free` must not.
 
 use super::Mapping;
 use core::ptr::null_mut;
@@ -20,6 +21,8 @@ impl Stuck {
         Stuck { first: null_mut() }
     }
 
+    /// Adds a mapping.
+    ///
     /// # Safety
     /// The mapping is nobody's, and nothing in it is needed.
     pub unsafe fn push(&mut self, mapping: Mapping) {
@@ -29,7 +32,8 @@ impl Stuck {
         self.first = node;
     }
 
-    /// The one pushed last, if it has `len` bytes at a multiple of `align`. Its first bytes are not zero.
+    /// Takes the mapping that was pushed last, if it has `len` bytes at a multiple of `align`. Its first
+    /// bytes are not zero.
     pub fn pop(&mut self, len: usize, align: usize) -> Option<Mapping> {
         // SAFETY: the list's own nodes, written by `push`.
         let node = unsafe { self.first.as_ref() }?;

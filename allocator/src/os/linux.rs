@@ -180,6 +180,23 @@ fn name_region(at: *mut c_void, len: usize, name: &'static CStr) {
     });
 }
 
+/// A page of its own that a fork's child finds zeroed: not one that shares the parent's memory (vfork). None
+/// where the kernel is older than Linux 4.14, or an emulator does not do it.
+pub fn page_wiped_by_fork() -> Option<*mut u8> {
+    let len = Linux::new().page();
+    // SAFETY: a new mapping at an address of the kernel's choice.
+    let at = unsafe {
+        mm::mmap_anonymous(null_mut(), len, ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE).ok()?
+    };
+    // SAFETY: the advice changes what a child sees, of a mapping that nobody knows of.
+    if unsafe { mm::madvise(at, len, Advice::LinuxWipeOnFork) }.is_err() {
+        // SAFETY: mapped above, and nobody knows of it.
+        _ = unsafe { mm::munmap(at, len) };
+        return None;
+    }
+    Some(at.cast())
+}
+
 /// Runs a libc call and puts errno back to what it was.
 pub fn keep_errno<T>(call: impl FnOnce() -> T) -> T {
     // SAFETY: the location is this thread's own errno.
@@ -234,12 +251,50 @@ mod libc_glue {
 
     /// glibc 2.32's `__libc_single_threaded`; where there is none, "maybe not".
     pub fn single_threaded() -> bool {
-        // SAFETY: the name is a C string; dlsym allocates only to describe a failure, and then in
-        // libc's own malloc: this is asked only where that is not ours.
-        let flag = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"__libc_single_threaded".as_ptr()) };
+        let flag = single_threaded_flag();
         // SAFETY: glibc's symbol is one char, written while there is but one thread to read it, or
         // from one to zero by the thread that starts the second.
-        !flag.is_null() && unsafe { *flag.cast::<c_char>() } != 0
+        !flag.is_null() && unsafe { *flag } != 0
+    }
+
+    /// Where the flag is: a weak reference, which the loader (or the linker, of a static program) has
+    /// resolved before the program began, to null where there is none. To ask the loader by name would take
+    /// its lock, which a thread may hold that waits for one of ours: a constructor under dlopen that
+    /// allocates.
+    #[cfg(target_arch = "x86_64")]
+    fn single_threaded_flag() -> *const c_char {
+        let flag;
+        // SAFETY: reads this program's own global offset table.
+        unsafe {
+            core::arch::asm!(
+                ".weak __libc_single_threaded",
+                "mov {flag}, qword ptr [rip + __libc_single_threaded@GOTPCREL]",
+                flag = out(reg) flag,
+                options(nostack, pure, readonly, preserves_flags),
+            );
+        }
+        flag
+    }
+
+    #[cfg(target_arch = "aarch64")]
+    fn single_threaded_flag() -> *const c_char {
+        let flag;
+        // SAFETY: reads this program's own global offset table.
+        unsafe {
+            core::arch::asm!(
+                ".weak __libc_single_threaded",
+                "adrp {flag}, :got:__libc_single_threaded",
+                "ldr {flag}, [{flag}, #:got_lo12:__libc_single_threaded]",
+                flag = out(reg) flag,
+                options(nostack, pure, readonly, preserves_flags),
+            );
+        }
+        flag
+    }
+
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    fn single_threaded_flag() -> *const c_char {
+        core::ptr::null()
     }
 }
 

@@ -47,10 +47,12 @@ impl ProgramBreak {
         }
     }
 
-    /// Where the break is; 0 where nobody says.
+    /// Where the break is; 0 where nobody says, and where libc's copy is not what the kernel says: somebody made
+    /// the system call, and from the copy libc's `sbrk` would move the break into what is theirs.
     pub fn current(&self) -> usize {
-        let brk = if self.is_ours() { raw(0) } else { keep_errno(|| libc_copy::sbrk(0)) };
-        brk.filter(is_address).unwrap_or(0)
+        let brk = raw(0).filter(is_address);
+        let known = self.is_ours() || keep_errno(|| libc_copy::sbrk(0)) == brk;
+        brk.filter(|_| known).unwrap_or(0)
     }
 
     /// Moves the break by exactly `by`: the break as it was.

@@ -10,7 +10,7 @@
 //! dropped, so that a late access shows as a wrong value, not as a crash of the test.
 
 use super::{BreakOwner, Os};
-use crate::config::{BLOCK_GRANULES, GRANULE};
+use crate::config::{BLOCK_GRANULES, GRANULE, GROW_FIRST};
 use std::alloc::Layout;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -41,6 +41,8 @@ struct State {
     heap: *mut u8,
     brk: usize,
     brk_limit: usize,
+    /// Where the first long mapping is put, as an offset like the break, if it is put there.
+    first_region: Option<usize>,
     /// Every mapping: start address → (length, state). Adjacent ones are not merged.
     maps: BTreeMap<usize, (usize, Mapped)>,
     blocks: Vec<(*mut u8, Layout)>,
@@ -59,6 +61,7 @@ pub struct Sim {
     pub scatter: bool,
     /// Bytes of addresses that mappings may have in all.
     pub room: usize,
+    pub page: usize,
 }
 
 // SAFETY: the pointers are the system's own allocations, used under the mutex.
@@ -80,7 +83,11 @@ impl Sim {
 
     /// The break begins at so many bytes of a block of the arena, a multiple of the granule.
     pub fn with_break_at(owner: BreakOwner, offset: usize) -> Self {
-        let layout = Layout::from_size_align(offset + RANGE, BLOCK).unwrap();
+        Self::with_range(owner, offset, RANGE)
+    }
+
+    fn with_range(owner: BreakOwner, offset: usize, len: usize) -> Self {
+        let layout = Layout::from_size_align(offset + len, BLOCK).unwrap();
         // SAFETY: the layout is not empty.
         let block = unsafe { std::alloc::alloc_zeroed(layout) };
         assert!(!block.is_null());
@@ -91,6 +98,7 @@ impl Sim {
             // Not at a granule, as on a real system.
             brk: 4096 * 3,
             brk_limit: RANGE,
+            first_region: None,
             maps: BTreeMap::new(),
             blocks: vec![(block, layout)],
             calls: BTreeMap::new(),
@@ -98,7 +106,23 @@ impl Sim {
             refusals: Vec::new(),
         };
         // The limit keeps the window, and so the tables, small enough for a test.
-        Sim { state: Mutex::new(state), owner, alone: true, limit: RANGE, scatter: false, room: usize::MAX }
+        Sim {
+            state: Mutex::new(state),
+            owner,
+            alone: true,
+            limit: RANGE,
+            scatter: false,
+            room: usize::MAX,
+            page: 4096,
+        }
+    }
+
+    /// A library's system: its first region begins with a block of the arena, and there is room below.
+    pub fn with_first_region_at_a_block() -> Self {
+        let mut sim = Self::with_range(BreakOwner::Foreign, BLOCK - RANGE, RANGE + 2 * GROW_FIRST);
+        let state = sim.state.get_mut().unwrap();
+        (state.brk, state.first_region) = (0, Some(RANGE));
+        sim
     }
 
     pub fn refuse_everything(&self, refuse: bool) {
@@ -216,7 +240,7 @@ impl Drop for State {
 // back.
 unsafe impl Os for Sim {
     fn page(&self) -> usize {
-        4096
+        self.page
     }
 
     fn address_limit(&self) -> usize {
@@ -294,7 +318,11 @@ unsafe impl Os for Sim {
 
     fn map(&self, len: usize) -> Option<*mut u8> {
         let mut state = self.enter_for(Call::Map, len)?;
-        let at = state.allocate(len);
+        let named = state.first_region.take_if(|_| len >= GROW_FIRST);
+        let at = match named {
+            Some(offset) => state.heap.wrapping_add(offset),
+            None => state.allocate(len),
+        };
         state.maps.insert(at.addr(), (len, Mapped::Ready));
         Some(at)
     }

@@ -1,8 +1,8 @@
-//! What libc gives about threads: a word per thread, a call when one ends, a call in a fork's child.
+//! What libc gives about threads: words per thread, a call when one ends, a call in a fork's child.
 
 use core::ffi::c_void;
 
-/// One pointer-sized word for each thread, readable without a call.
+/// One pointer-sized word for each thread, and a count, readable without a call.
 ///
 /// Each front brings the kind that is fastest where it runs: the program's own thread-local storage
 /// for the Rust front, initial-exec storage for the preload library.
@@ -13,6 +13,9 @@ pub trait ThreadWord {
     /// The word; before `set`, the address of the empty heap.
     fn get() -> *mut c_void;
     fn set(word: *mut c_void);
+
+    /// Counts a free of a thread that has no heap: the how manieth it is.
+    fn count_free() -> u32;
 
     /// Whether the C functions that this word serves are the process's malloc: not where their library
     /// was only dlopened.
@@ -48,11 +51,4 @@ pub fn at_fork_child(child: unsafe extern "C" fn()) {
     // SAFETY: the handler is a function for the life of the process. Where libc has no memory for it
     // the program goes on without; its children then may not allocate, as POSIX has it anyway.
     unsafe { libc::pthread_atfork(None, None, Some(child)) };
-}
-
-/// What tells the calling thread from every other that is alive, never 0: the same in the child of a fork.
-#[inline]
-pub fn token() -> usize {
-    // SAFETY: no preconditions.
-    unsafe { libc::pthread_self() as usize }
 }

@@ -8,7 +8,8 @@
 //!
 //! So the two are told apart by what comes first: a function given to atexit, or `first`.
 
-use super::{ALLOCATOR, forget_exit_key};
+use super::thread::forget_exit_key;
+use super::{ALLOCATOR, fork};
 use crate::os::executable;
 use core::sync::atomic::{AtomicU32, Ordering};
 
@@ -54,6 +55,9 @@ extern "C" fn first() {
 extern "C" fn last() {
     if STATE.load(Ordering::Relaxed) == UNLOADING {
         // SAFETY: the library's code goes with its return: no thread is in it, or comes to be.
-        unsafe { ALLOCATOR.unload() };
+        unsafe {
+            ALLOCATOR.unload();
+            fork::unload();
+        }
     }
 }

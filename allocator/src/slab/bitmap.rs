@@ -2,6 +2,7 @@
 
 use crate::config::GRANULE;
 use crate::row::Row;
+use core::ops::Range;
 
 /// The most blocks a slab has: of 16 bytes.
 pub const BITS: usize = GRANULE / 16;
@@ -34,6 +35,19 @@ impl Bitmap {
         *word |= bit;
         self.summary |= 1 << (at / 64 % WORDS);
         new
+    }
+
+    /// The first bit of a range that is not set.
+    pub fn first_clear(&self, range: Range<usize>) -> Option<usize> {
+        let mut at = range.start;
+        while at < range.end {
+            let clear = !self.words[at / 64] >> (at % 64);
+            if clear != 0 {
+                return Some(at + clear.trailing_zeros() as usize).filter(|&first| first < range.end);
+            }
+            at = (at / 64 + 1) * 64;
+        }
+        None
     }
 
     /// Whether a bit is set, of those below `BITS`.

@@ -1,57 +1,49 @@
 //! The shared half of a heap: its slabs, by class, under the heap's lock.
 //!
 //! ```text
-//!   class   partial slabs: first ⇄ … ⇄ last      refill takes from the first, frees append at the last:
-//!                                                a slab has as long as can be to fill up again
+//!   class   partial slabs: see `lists`
 //!           depot: parcel ► parcel ► …           a refill takes one of these first
 //! ```
 
 pub mod free;
+mod refill;
 
 use super::depot::Depot;
+use super::lists::{Lists, Place};
+use super::pages;
 use super::parcel::{Closed, Parcel, WRITTEN};
-pub use super::site::Site;
+use super::round::Rounds;
+use super::site::Site;
+use super::slack::{Slack, Worth};
 use super::slot::Slot;
 use super::{Slab, capacity};
 use crate::arena::LastTables;
 use crate::arena::page_map::Entry;
 use crate::config::{GRANULE, GRANULE_SHIFT};
 use crate::os::Os;
-use crate::row::{Row, at_or_end, part_or_end, split_or_end};
+use crate::row::{Row, at_or_end, part_or_end};
 use crate::size_class::{self, CLASSES};
 use crate::units::{Bytes, GranuleIdx, Granules, Run, SizeClass, round_down};
 
-#[derive(Clone, Copy)]
-struct Class {
-    /// The list of partial slabs: granule index plus one, or 0.
-    first: u32,
-    last: u32,
-}
-
 pub struct Central {
-    classes: Row<Class, CLASSES>,
+    pub(super) lists: Lists,
     slabs: u32,
     /// The slab that is kept though no block of it is out: granule index plus one, or 0. One, against a
     /// program that allocates and frees at the edge of a slab: eight held 460 KiB in each of 200 idle
     /// threads. The lowest, so that the top of the arena can go.
-    kept: u32,
+    pub(super) kept: u32,
     depot: Depot,
-    /// The slab of each class of which all is carved, while its last blocks may be at hand of the heap's
-    /// thread and were never handed out: granule index plus one, or 0. Its entry is a young slab's until the
-    /// next refill.
+    /// The slab of each class that is carved to its end, and whose last blocks may be at hand of the heap's
+    /// thread still: granule index plus one, or 0. Until the next refill its entry is a young slab's.
     growing: Row<u32, CLASSES>,
     /// Bytes of blocks that are outside their slabs.
-    used_bytes: usize,
-}
-
-/// What a refill brought.
-pub struct Refill {
-    /// Blocks, at least one.
-    pub count: u32,
-    /// They were never used, and read as zero.
-    pub zeroed: bool,
-    /// They were never handed out: how far their slab is carved.
-    pub carved: Option<u16>,
+    pub(super) used_bytes: usize,
+    /// Bytes that were never carved, of slabs that read as zero there, and of clean pages: neither has memory
+    /// behind it.
+    fresh: usize,
+    pub(super) clean: usize,
+    pub(super) rounds: Rounds,
+    pub(super) slack: Slack,
 }
 
 /// The address of the slab that a block is of: granules are where multiples of their size are.
@@ -62,12 +54,16 @@ fn start_of(block: *mut u8) -> usize {
 impl Central {
     pub const fn new() -> Self {
         Central {
-            classes: Row([Class { first: 0, last: 0 }; CLASSES]),
+            lists: Lists::new(),
             slabs: 0,
             kept: 0,
             depot: Depot::new(),
             growing: Row([0; CLASSES]),
             used_bytes: 0,
+            fresh: 0,
+            clean: 0,
+            rounds: Rounds::new(),
+            slack: Slack::new(),
         }
     }
 
@@ -79,6 +75,37 @@ impl Central {
     /// Bytes of blocks that are with the program, in magazines, or on their way.
     pub fn used_bytes(&self) -> usize {
         self.used_bytes - self.depot.bytes()
+    }
+
+    /// Those that may have memory behind them.
+    pub fn resident_bytes(&self) -> usize {
+        self.slab_bytes() - self.fresh - self.clean
+    }
+
+    /// Those of them that are in no block.
+    pub(super) fn dirty_bytes(&self) -> usize {
+        self.resident_bytes().saturating_sub(self.used_bytes)
+    }
+
+    /// Whether there is anything to note about slack, in a heap that is sparse or is not.
+    #[inline]
+    pub fn asks_for_slack(&self, sparse: bool) -> bool {
+        self.slack.asks(self.used_bytes, sparse)
+    }
+
+    /// Where a sparse heap uses no fewer bytes than these, there is not.
+    pub fn slack_below(&self) -> usize {
+        self.slack.below()
+    }
+
+    /// What came back to the slabs of a sparse heap since their pages were purged.
+    pub fn slack(&mut self) -> (usize, Worth) {
+        self.slack.note(self.dirty_bytes(), self.used_bytes)
+    }
+
+    /// Of a heap that is not sparse.
+    pub fn forget_slack(&mut self) {
+        self.slack.forget(self.dirty_bytes(), self.used_bytes);
     }
 
     /// Takes a parcel of this heap's blocks in: into the depot, or into the slabs.
@@ -104,92 +131,8 @@ impl Central {
         }
     }
 
-    /// Fills slots, from the first on, with up to as many blocks of a class; within a slab the lowest
-    /// comes last, because magazines are emptied from that end. None where the arena can grow no more.
-    pub fn refill<O: Os>(&mut self, site: &Site<O>, class: SizeClass, slots: &[Slot]) -> Option<Refill> {
-        self.grow_up(site, class);
-        let want = slots.len() as u32;
-        let mut count = 0;
-        while count * 4 < want
-            && let Some(mut parcel) = self.depot.take(site, class)
-        {
-            count += parcel.unpack(split_or_end(slots, count as usize).1) as u32;
-            self.release_parcel(site, class, &mut parcel);
-        }
-        if count > 0 {
-            return Some(Refill { count, zeroed: false, carved: None });
-        }
-        while count * 4 < want {
-            let first = match self.classes[class.0 as usize].first.checked_sub(1) {
-                Some(first) => GranuleIdx(first),
-                None if count > 0 => break,
-                None => self.new_slab(site, class)?,
-            };
-            // SAFETY: listed slabs are this heap's, and `&mut self` is its lock held; one at a time.
-            let slab = unsafe { site.slab(first) };
-            if self.kept == first.0 + 1 {
-                self.kept = 0;
-            }
-            let there = slab.free_count();
-            if there == 0 && count == 0 {
-                return Some(self.carve(site, class, first, slots));
-            }
-            if there == 0 {
-                break;
-            }
-            let got = there.min(want - count);
-            let (from, size) = (site.geometry.start(first), size_class::bytes(class));
-            let places = part_or_end(slots, count as usize..(count + got) as usize).iter().rev();
-            slab.free.take(places, |place, at| place.set(from.wrapping_add(at * size)));
-            slab.used += got as u16;
-            count += got;
-            self.unlist_if_exhausted(site, class, first);
-        }
-        self.used_bytes += count as usize * size_class::bytes(class);
-        Some(Refill { count, zeroed: false, carved: None })
-    }
-
-    /// Fills slots with blocks of a listed slab that were never handed out, of which it has some.
-    fn carve<O: Os>(
-        &mut self,
-        site: &Site<O>,
-        class: SizeClass,
-        granule: GranuleIdx,
-        slots: &[Slot],
-    ) -> Refill {
-        // SAFETY: as in `refill`.
-        let slab = unsafe { site.slab(granule) };
-        let carved = slab.carved as usize;
-        let count = (capacity(class) as usize - carved).min(slots.len());
-        let (from, size) = (site.geometry.start(granule), size_class::bytes(class));
-        let places = part_or_end(slots, 0..count).iter().rev();
-        places.zip(carved..).for_each(|(place, at)| place.set(from.wrapping_add(at * size)));
-        slab.carved += count as u16;
-        slab.used += count as u16;
-        // SAFETY: as above.
-        unsafe { site.mark(granule, slab.carved) };
-        let refill = Refill { count: count as u32, zeroed: slab.zeroed, carved: Some(slab.carved) };
-        if slab.carved == capacity(class) {
-            self.growing[class.0 as usize] = granule.0 + 1;
-        }
-        self.unlist_if_exhausted(site, class, granule);
-        self.used_bytes += count * size;
-        refill
-    }
-
-    /// The blocks that the last refill carved were handed out: the thread of the heap has none of the class
-    /// at hand.
-    fn grow_up<O: Os>(&mut self, site: &Site<O>, class: SizeClass) {
-        let growing = &mut self.growing[class.0 as usize];
-        if let Some(granule) = growing.checked_sub(1) {
-            *growing = 0;
-            // Who holds a block may find it young still, and looks closer then.
-            site.arena.rename_run(GranuleIdx(granule), Entry::slab(site.heap, class));
-        }
-    }
-
-    /// Puts blocks of a class back into their slabs, as far as those are this heap's; slabs with no block out
-    /// are retired. How many were not: they stand first then.
+    /// Puts blocks of a class back into their slabs, those of this heap; a slab that becomes empty is
+    /// retired. Returns how many blocks belong to other heaps: they are moved to the front of `blocks`.
     pub fn release<O: Os>(&mut self, site: &Site<O>, class: SizeClass, blocks: &[Slot]) -> usize {
         let mine = Entry::slab(site.heap, class);
         let (mut others, mut tables) = (0, LastTables::NONE);
@@ -247,13 +190,13 @@ impl Central {
         // SAFETY: as in `release`; the reference ends before the lists are changed, which make their own.
         let slab = unsafe { &mut *slab };
         slab.used -= count as u16;
-        let (class, used, listed) = (slab.class, slab.used, slab.listed);
+        let (class, used, place) = (slab.class, slab.used, slab.place);
         self.used_bytes -= count * size_class::bytes(class);
-        if !listed {
-            self.append(site, class, site.geometry.granule_of(from));
+        if place < Place::Fresh {
+            self.lists.refresh(site, site.geometry.granule_of(from));
         }
         if used == 0 {
-            self.on_empty(site, class, site.geometry.granule_of(from));
+            self.on_empty(site, site.geometry.granule_of(from));
         }
     }
 
@@ -308,83 +251,41 @@ impl Central {
         });
     }
 
-    fn new_slab<O: Os>(&mut self, site: &Site<O>, class: SizeClass) -> Option<GranuleIdx> {
-        let run = site.arena.alloc_run(Granules(1), Granules(1), Entry::slab(site.heap, class).young())?;
-        // SAFETY: the run is ours alone: its record has no other user.
-        unsafe {
-            site.slab(run.head).reset(class, run.zeroed);
-            site.mark(run.head, 0);
-        }
-        self.slabs += 1;
-        self.append(site, class, run.head);
-        Some(run.head)
-    }
-
-    // Out of line, so that the loop of `release` has its registers for itself; `append` too.
+    // Rare, and out of line so that the loop of `release` has its registers for itself.
     #[inline(never)]
-    fn on_empty<O: Os>(&mut self, site: &Site<O>, class: SizeClass, granule: GranuleIdx) {
+    pub(super) fn on_empty<O: Os>(&mut self, site: &Site<O>, granule: GranuleIdx) {
+        // SAFETY: a slab of this heap, lock held.
+        if unsafe { site.slab(granule) }.place == Place::Away {
+            // Whoever purges its pages looks when it puts it back.
+            return;
+        }
         if self.kept != 0 && self.kept < granule.0 + 1 {
             return self.retire(site, granule);
         }
         self.retire_empty(site);
         self.kept = granule.0 + 1;
         // Behind the partial ones: an empty slab is the last to be used again.
-        self.unlist(site, class, granule);
-        self.append(site, class, granule);
+        self.lists.refresh(site, granule);
     }
 
     /// Gives a slab back of which no block is out.
     fn retire<O: Os>(&mut self, site: &Site<O>, granule: GranuleIdx) {
+        self.lists.remove(site, granule);
         // SAFETY: a slab of this heap, lock held.
         let slab = unsafe { site.slab(granule) };
-        let (class, carved) = (slab.class, slab.carved as usize);
-        let growing = &mut self.growing[class.0 as usize];
+        let (page, carved) = (site.page(), slab.carved as usize * size_class::bytes(slab.class));
+        // Where no page was purged, the arena knows better what the others were before.
+        let (zeroed, touched) = match slab.clean.is_empty() {
+            true => (false, carved.min(GRANULE)),
+            false => (true, GRANULE - slab.clean.or(pages::never_used(slab, page)).bytes(page)),
+        };
+        let growing = &mut self.growing[slab.class.0 as usize];
         if *growing == granule.0 + 1 {
             *growing = 0;
         }
-        self.unlist(site, class, granule);
         self.slabs -= 1;
-        let touched = Bytes((carved * size_class::bytes(class)).min(GRANULE));
-        site.arena.free_run(Run { head: granule, len: Granules(1), zeroed: false }, touched);
-    }
-
-    #[inline(never)]
-    fn append<O: Os>(&mut self, site: &Site<O>, class: SizeClass, granule: GranuleIdx) {
-        let list = &mut self.classes[class.0 as usize];
-        let last = list.last;
-        list.last = granule.0 + 1;
-        match last.checked_sub(1) {
-            // SAFETY: a listed slab of this heap, lock held; no other reference is alive.
-            Some(before) => unsafe { site.slab(GranuleIdx(before)) }.next = granule.0 + 1,
-            None => list.first = granule.0 + 1,
-        }
-        // SAFETY: as above.
-        let slab = unsafe { site.slab(granule) };
-        (slab.prev, slab.next, slab.listed) = (last, 0, true);
-    }
-
-    fn unlist<O: Os>(&mut self, site: &Site<O>, class: SizeClass, granule: GranuleIdx) {
-        // SAFETY: a listed slab of this heap, lock held; its neighbours are other records.
-        let slab = unsafe { site.slab(granule) };
-        let (prev, next) = (slab.prev, slab.next);
-        (slab.prev, slab.next, slab.listed) = (0, 0, false);
-        let list = &mut self.classes[class.0 as usize];
-        match prev.checked_sub(1) {
-            // SAFETY: as above.
-            Some(prev) => unsafe { site.slab(GranuleIdx(prev)) }.next = next,
-            None => list.first = next,
-        }
-        match next.checked_sub(1) {
-            // SAFETY: as above.
-            Some(next) => unsafe { site.slab(GranuleIdx(next)) }.prev = prev,
-            None => list.last = prev,
-        }
-    }
-
-    fn unlist_if_exhausted<O: Os>(&mut self, site: &Site<O>, class: SizeClass, granule: GranuleIdx) {
-        // SAFETY: a listed slab of this heap, lock held.
-        if unsafe { site.slab(granule) }.exhausted() {
-            self.unlist(site, class, granule);
-        }
+        self.fresh -= if slab.zeroed { GRANULE - carved } else { 0 };
+        self.clean -= slab.clean.bytes(page);
+        site.arena.free_run(Run { head: granule, len: Granules(1), zeroed }, Bytes(touched));
     }
 }

@@ -3,8 +3,8 @@
 //! Unpacking one into a magazine is cheaper than putting its blocks into bitmaps and finding them again. It
 //! is bounded by bytes over all classes; beyond, blocks go back to their slabs.
 
-use super::central::Site;
 use super::parcel::{Closed, Parcel, WRITTEN};
+use super::site::Site;
 use crate::config::DEPOT_BYTES;
 use crate::os::Os;
 use crate::row::Row;

@@ -1,4 +1,4 @@
-//! Where an operation on a heap's slabs takes place.
+//! The site of a heap's slabs: where they are and whose.
 
 use super::noted::Noted;
 use super::{Slab, index_of};
@@ -9,13 +9,14 @@ use crate::os::Os;
 use crate::slab::handed_out::HandedOut;
 use crate::units::{GranuleIdx, HeapId, SizeClass};
 
-/// Where a heap's slabs are and whose they are: what every operation here needs.
+/// What every operation on slabs needs.
 pub struct Site<'a, O: Os> {
     pub arena: &'a Arena<O>,
     pub geometry: Geometry,
     /// The newest window: most blocks are in it.
     pub window: Window,
     pub heap: HeapId,
+    /// What is wrong and was found, to be reported when no lock is held.
     pub noted: &'a Noted,
 }
 
@@ -25,16 +26,21 @@ impl<O: Os> Site<'_, O> {
         Site { heap, ..*self }
     }
 
-    /// The link that stands for a block in an inbox: its distance from the arena's origin, in the smallest
-    /// block's units, plus one.
+    /// Bytes of a page.
+    #[inline]
+    pub fn page(&self) -> usize {
+        self.arena.os.page()
+    }
+
+    /// The link that stands for a block in an inbox: its address, in the smallest block's units, plus one.
     #[inline]
     pub fn link(&self, block: *mut u8) -> u64 {
-        self.geometry.distance_of(block.addr()) as u64 / 16 + 1
+        block.addr() as u64 / 16 + 1
     }
 
     #[inline]
     pub fn block(&self, link: u64) -> *mut u8 {
-        self.geometry.at_distance((link - 1) as usize * 16)
+        core::ptr::with_exposed_provenance_mut((link - 1) as usize * 16)
     }
 
     #[inline]
@@ -60,11 +66,10 @@ impl<O: Os> Site<'_, O> {
         (heap == self.heap && index_of(class, block.addr() % GRANULE).is_some()).then_some(class)
     }
 
-    /// What no program has by accident: where the arena is. It seals what lies in free blocks.
+    /// What no program has by accident: it seals what lies in free blocks.
     #[inline]
     pub fn secret(&self) -> u64 {
-        let origin = self.geometry.addr_of(GranuleIdx(0)) as u64;
-        (origin ^ 0x9E37_79B9_7F4A_7C15).wrapping_mul(0xD6E8_FEB8_6659_FD93)
+        (self.geometry.secret() ^ 0x9E37_79B9_7F4A_7C15).wrapping_mul(0xD6E8_FEB8_6659_FD93)
     }
 
     /// The record of a slab of this heap.

@@ -67,19 +67,28 @@ pub fn block_at(class: SizeClass, offset: usize) -> usize {
 /// The test whether a block begins at an offset, for a heap to have beside its bins.
 #[repr(C)]
 pub struct Starts {
-    factor: u32,
+    factor: Cell<u32>,
     bound: Cell<u32>,
 }
 
 impl Starts {
     /// Of no block at all.
     pub const fn none() -> Starts {
-        Starts { factor: 0, bound: Cell::new(0) }
+        Starts { factor: Cell::new(0), bound: Cell::new(0) }
     }
 
     /// Of the first `count` blocks of a class.
+    #[cfg(test)]
     pub fn of(class: SizeClass, count: u16) -> Starts {
-        Starts { factor: FACTOR[class.0 as usize], bound: Cell::new(STEP[class.0 as usize] * count as u32) }
+        let starts = Starts::none();
+        starts.begin(class, count);
+        starts
+    }
+
+    /// Makes it a test of the first `count` blocks of `class`.
+    pub fn begin(&self, class: SizeClass, count: u16) {
+        self.factor.set(FACTOR[class.0 as usize]);
+        self.set(class, count);
     }
 
     /// Makes it a test of the first `count` blocks of `class`, its own.
@@ -90,7 +99,7 @@ impl Starts {
     /// Whether one of them begins at an offset.
     #[inline(always)]
     pub fn has(&self, offset: u16) -> bool {
-        (offset as u32).wrapping_mul(self.factor) < self.bound.get()
+        (offset as u32).wrapping_mul(self.factor.get()) < self.bound.get()
     }
 }
 

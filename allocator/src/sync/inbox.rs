@@ -21,8 +21,8 @@ const COUNT_MAX: u64 = (1 << (64 - LINK_BITS)) - 1;
 
 /// A link (0: none) and a count in one word: 45 and 19 bits.
 ///
-/// The link is a distance in units of 16 bytes, plus one: blocks may lie anywhere in 48 bits of addresses.
-/// The count is enough for 8 MiB in those units, and for the blocks of any magazine.
+/// The link is an address in units of 16 bytes, plus one: 2^44 units are all 48 bits of addresses. The
+/// count is enough for 8 MiB in those units, and for the blocks of any magazine.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(transparent)]
 pub struct Packed(pub u64);

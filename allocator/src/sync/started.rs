@@ -13,6 +13,8 @@
 //!
 //! Edge START: start's store behind the words (Release) → get's load before them (Acquire).
 
+#[cfg(not(loom))]
+use super::lock::Inherited;
 use super::lock::{Guard, Lock};
 use super::{AtomicBool, Ordering, UnsafeCell};
 use core::mem::MaybeUninit;
@@ -109,22 +111,24 @@ impl<S, P: Copy, O: Orderings> Started<S, P, O> {
 
 #[cfg(not(loom))]
 impl<S, P: Copy> Started<S, P> {
-    /// In the child of a fork: opens a lock whose holder is not there. True where one held it, so that the
-    /// state may be half changed; one that was being built is dropped as if it had never been.
+    /// In the child of a fork: opens a lock whose holder is not there. Where one held it the state may be
+    /// half changed; one that was being built is dropped as if it had never been.
     ///
     /// # Safety
-    /// The calling thread is the process's only one, and holds no guard of this lock.
-    pub unsafe fn reopen(&self) -> bool {
-        if !self.state.is_locked() {
-            return false;
-        }
-        // SAFETY: as the caller vouches: the holder is gone for good.
-        unsafe { self.state.force_unlock() };
-        if self.get().is_none() {
+    /// As for `Lock::inherit`.
+    pub unsafe fn reopen(&self) -> Inherited {
+        // SAFETY: as the caller vouches.
+        let inherited = unsafe { self.state.inherit() };
+        if inherited == Inherited::Torn && self.get().is_none() {
             // Half written perhaps: not to be dropped, only to be written over.
             core::mem::forget(self.state.lock().take());
         }
-        true
+        inherited
+    }
+
+    /// Whether the calling thread holds the lock.
+    pub fn is_mine(&self) -> bool {
+        self.state.is_mine()
     }
 }
 
@@ -297,15 +301,25 @@ mod tests {
     #[test]
     fn a_fork_in_the_middle_of_the_start_leaves_nothing_and_a_later_one_the_state() {
         let started = Started::<u8, u32>::nothing();
-        let mut torn = started.lock();
-        *torn = Some(9);
-        core::mem::forget(torn);
-        // SAFETY: one thread; the guard was forgotten.
-        assert!(unsafe { started.reopen() });
+        let caught = |state| {
+            std::thread::scope(|scope| {
+                let thread = scope.spawn(|| {
+                    let mut torn = started.lock();
+                    *torn = state;
+                    core::mem::forget(torn);
+                });
+                thread.join().expect("the thread");
+            });
+            // SAFETY: the other thread has ended; its guard was forgotten.
+            unsafe { started.reopen() }
+        };
+        assert_eq!(caught(Some(9)), Inherited::Torn);
         assert_eq!((started.get(), started.start(|| Some((1, 10)))), (None, Some(10)));
-        core::mem::forget(started.lock());
-        // SAFETY: as above.
-        assert!(unsafe { started.reopen() });
-        assert_eq!(*started.lock(), Some(1));
+        assert_eq!(caught(Some(2)), Inherited::Torn);
+        assert_eq!(*started.lock(), Some(2), "once it was published it is there");
+        let mine = started.lock();
+        // SAFETY: nobody uses it meanwhile.
+        assert_eq!(unsafe { started.reopen() }, Inherited::Mine);
+        drop(mine);
     }
 }

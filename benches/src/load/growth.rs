@@ -6,6 +6,9 @@
 use std::hint::black_box;
 use std::time::Instant;
 
+use brkmap_witness::memory;
+
+use super::kib;
 use super::line::Line;
 use super::visits::{Block, Turn, block, each, replace, small_size, touch};
 
@@ -31,5 +34,5 @@ pub fn measure(live: usize) -> Line {
         .with("touch_ps", each(touched, VISITS))
         .with("replace_ps", each(replaced, VISITS))
         .with("free_ps", each(freed, live))
-        .with("peak_kib", crate::memory::peak_kib())
+        .with("peak_kib", kib(memory::peak()))
 }

@@ -8,9 +8,11 @@
 //! Small blocks are spread among sparse ones. As in the growth, each kind is visited at random twice: once only
 //! touched, once replaced.
 
+use brkmap_witness::{Faults, memory};
+
+use super::kib;
 use super::line::Line;
 use super::visits::{Block, Turn, block, each, replace, small_size, touch};
-use crate::memory;
 
 /// Of all sizes that a sparse block has, the mean.
 pub const SPARSE: usize = 96 << 10;
@@ -25,7 +27,7 @@ pub fn measure(sparse_blocks: usize, visits: usize, limit_mib: u64) -> Result<Li
         sparse.push(block(sparse_size(&mut dice)));
         let due = (at + 1) * SMALL_BLOCKS / sparse_blocks;
         small.extend((small.len()..due).map(|_| block(small_size(&mut dice))));
-        let resident = if at % 4096 == 0 { memory::peak_kib() >> 10 } else { 0 };
+        let resident = if at % 4096 == 0 { kib(memory::peak()) >> 10 } else { 0 };
         if resident > limit_mib {
             return Err(format!(
                 "{resident} MiB are resident after {at} of {sparse_blocks} blocks, and {limit_mib} MiB are the limit"
@@ -41,9 +43,9 @@ pub fn measure(sparse_blocks: usize, visits: usize, limit_mib: u64) -> Result<Li
     // Where a sparse block is put depends on those freed before, so each replacement waits for its cold page alone.
     // Touches that overlap would look several times cheaper.
     let (sparse_touched, _) = touch(&mut sparse, sparse_visits, Turn::After, sparse_size, &mut dice);
-    let before = memory::minor_faults();
+    let before = Faults::now();
     let sparse_replaced = replace(&mut sparse, sparse_visits, sparse_size, &mut dice);
-    let faults = memory::minor_faults() - before;
+    let faults = (Faults::now() - before).minor;
 
     let sum = small.iter().chain(&sparse).fold(0, |sum, block| sum + block.capacity() as u64);
     Ok(Line::default()
@@ -54,7 +56,7 @@ pub fn measure(sparse_blocks: usize, visits: usize, limit_mib: u64) -> Result<Li
         .with("sparse_touch_ps", each(sparse_touched, sparse_visits))
         .with("sparse_replace_ps", each(sparse_replaced, sparse_visits))
         .with("sparse_faults", faults)
-        .with("peak_kib", memory::peak_kib()))
+        .with("peak_kib", kib(memory::peak())))
 }
 
 /// Below every allocator's own threshold for mappings, as far as that is known.

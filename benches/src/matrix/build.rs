@@ -1,5 +1,6 @@
 //! Building with cargo what is to be measured.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -7,26 +8,51 @@ use std::process::{Command, Output, Stdio};
 type Result<T> = std::result::Result<T, String>;
 
 /// The load for an allocator. Without the default features: a load needs nothing of the matrix.
+///
+/// Cargo puts each of them into the same place, so it is kept under a name of its own, and asked whose it is.
 pub fn load(name: &str, feature: Option<&str>, profile: &str) -> Result<PathBuf> {
-    let binary = format!("load-{name}");
-    let mut arguments = vec!["-p", "brkmap-benches", "--no-default-features", "--bin", &binary];
+    let mut arguments = vec!["-p", "brkmap-benches", "--no-default-features", "--bin", "load"];
     if let Some(feature) = feature {
         arguments.extend(["--features", feature]);
     }
-    built(&arguments, &binary, profile)
+    let folder = target().join(folder(profile));
+    let kept = folder.join(format!("load-{name}"));
+    let _alone = alone(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    let built = built(&arguments, "load", profile, &kept)?;
+    keep(&built, &kept).map_err(|error| format!("the load cannot be kept: {error}"))?;
+    let said = text(Command::new(&kept).arg("allocator").output()).unwrap_or_default();
+    if said == name { Ok(kept) } else { Err(format!("the load that was built has `{said}`")) }
+}
+
+/// Until it is dropped, no other matrix builds a load there.
+fn alone(folder: &Path) -> std::io::Result<File> {
+    std::fs::create_dir_all(folder)?;
+    let lock = File::create(folder.join("load.lock"))?;
+    lock.lock()?;
+    Ok(lock)
+}
+
+/// By a rename, so that one that runs stays as it is.
+fn keep(built: &Path, kept: &Path) -> std::io::Result<()> {
+    let fresh = kept.with_extension("new");
+    std::fs::copy(built, &fresh)?;
+    std::fs::rename(fresh, kept)
 }
 
 /// libbrkmap.so.
 pub fn preload(profile: &str) -> Result<PathBuf> {
-    built(&["-p", "brkmap-preload", "--lib"], "libbrkmap.so", profile)
+    let library = target().join(folder(profile)).join("libbrkmap.so");
+    built(&["-p", "brkmap-preload", "--lib"], "libbrkmap.so", profile, &library)
 }
 
-fn built(arguments: &[&str], file: &str, profile: &str) -> Result<PathBuf> {
+/// `wanted` is what is announced where it is missing.
+fn built(arguments: &[&str], file: &str, profile: &str, wanted: &Path) -> Result<PathBuf> {
     let path = target().join(folder(profile)).join(file);
     let mut command = cargo();
     command.args(["build", "--profile", profile, "--target-dir"]).arg(target()).args(arguments);
-    if !path.exists() {
-        eprintln!("matrix: {file} is not there yet: cargo build --profile {profile} {}", arguments.join(" "));
+    if !wanted.exists() {
+        let name = wanted.file_name().unwrap_or_default().display();
+        eprintln!("matrix: {name} is not there yet: cargo build --profile {profile} {}", arguments.join(" "));
     }
     let output = command.output().map_err(|error| format!("cargo cannot be run: {error}"))?;
     if !output.status.success() {

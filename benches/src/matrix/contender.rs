@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use brkmap_demos::tool::error::{Error, Result};
+use brkmap_base::error::{Error, Result};
 
 use super::cli::Options;
 use super::process::Invocation;
@@ -26,7 +26,7 @@ const fn rust(name: &'static str, feature: Option<&'static str>, package: Option
 pub const RUST: [RustPeer; 10] = [
     rust("brkmap", None, Some("brkmap")),
     rust("brkmap-override", Some("override"), Some("brkmap")),
-    rust("system", None, None),
+    rust("system", Some("system"), None),
     rust("mimalloc", Some("mimalloc"), Some("mimalloc")),
     rust("mimalloc-v2", Some("mimalloc-v2"), Some("mimalloc")),
     rust("jemalloc", Some("jemalloc"), Some("tikv-jemallocator")),
@@ -155,7 +155,7 @@ fn rust_set(options: &Options) -> Measured {
 
 fn preload_set(options: &Options) -> Result<Measured> {
     let mut set = Measured::new(Kind::Preload);
-    let load = build::load("system", None, &options.profile).map_err(Error::Failed)?;
+    let load = build::load("system", Some("system"), &options.profile).map_err(Error::Failed)?;
     let mut add = |name: &str, version: String, preload: Option<PathBuf>| {
         if set.subjects.iter().any(|subject| subject.name() == name) {
             return set.skip(name, "there is one of this name already");

@@ -15,7 +15,7 @@ use std::process::{ChildStdin, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use brkmap_demos::tool::error::{Error, Result};
+use brkmap_base::error::{Error, Result};
 use clap::ValueEnum;
 use rustix::thread::{disable_transparent_huge_pages, transparent_huge_pages_are_disabled};
 

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use brkmap_demos::tool::error::{Error, Result};
+use brkmap_base::error::{Error, Result};
 
 use super::process::Invocation;
 

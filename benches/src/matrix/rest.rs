@@ -6,12 +6,9 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::thread;
 
-use brkmap_demos::bar::bar;
-use brkmap_demos::tool::seccomp::Filter;
-use brkmap_demos::tool::spawn::Program;
-use brkmap_demos::tool::tracer::{End, Event, Tracer};
+use brkmap_base::bar::bar;
+use brkmap_tracer::{End, Event, Filter, Program, Tracer};
 use indicatif::ProgressBar;
-use rustix::stdio::{dup2_stdout, stdout};
 
 use super::callgrind;
 use super::cli::Options;
@@ -34,9 +31,7 @@ pub fn measure(sets: &mut [Measured], options: &Options, remarks: &mut Vec<Strin
 
     let progress = bar(cells(sets) as u64, "memory calls");
     let keep = |cell: &mut Cell, calls| cell.calls = Some(calls);
-    if let Err(reason) = silent(|| once(sets, options, options.scale(), &progress, memory_calls, keep)) {
-        remarks.push(format!("Memory calls were not counted: {reason}."));
-    }
+    once(sets, options, options.scale(), &progress, memory_calls, keep);
     progress.finish_and_clear();
 
     if options.callgrind {
@@ -143,29 +138,20 @@ pub fn memory_calls(invocation: &Invocation) -> Result<BTreeMap<String, u64>> {
     if let Some(library) = &invocation.preload {
         program.set("LD_PRELOAD", OsString::from(library));
     }
-    let tracer = Tracer::start(&program, &Filter::memory_calls(false)).map_err(|error| error.to_string())?;
+    let nowhere = File::options().write(true).open("/dev/null");
+    program.stdout = Some(nowhere.map_err(|error| format!("its output cannot be turned away: {error}"))?);
+    let tracer = Tracer::start(&program, &Filter::memory_calls()).map_err(|error| error.to_string())?;
     let mut calls = BTreeMap::new();
     let end = tracer.run(|event| {
         if let Event::Call(call) = event {
-            *calls.entry(call.syscall.name().to_owned()).or_default() += 1;
+            *calls.entry(call.syscall.to_string()).or_default() += 1;
         }
     });
     match end {
-        Ok(End::Exited(0)) => Ok(calls),
-        Ok(end) => Err(format!("it ended with {} when its memory calls were traced", end.code())),
+        Ok(ends) if ends[0] == End::Exited(0) => Ok(calls),
+        Ok(ends) => Err(format!("it ended with {} when its memory calls were traced", ends[0].code())),
         Err(error) => Err(error.to_string()),
     }
-}
-
-/// Runs `work` with standard output turned away: what is traced inherits ours.
-pub fn silent<T>(work: impl FnOnce() -> T) -> Result<T> {
-    let refused = |error| format!("standard output cannot be turned away: {error}");
-    let kept = rustix::io::dup(stdout()).map_err(|error| refused(error.into()))?;
-    let nowhere = File::options().write(true).open("/dev/null").map_err(refused)?;
-    dup2_stdout(&nowhere).map_err(|error| refused(error.into()))?;
-    let done = work();
-    dup2_stdout(&kept).map_err(|error| refused(error.into()))?;
-    Ok(done)
 }
 
 #[cfg(test)]

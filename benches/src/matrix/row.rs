@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 
-use brkmap_demos::tool::error::Result;
+use brkmap_base::error::Result;
 
 use super::cli::Options;
 use super::contender::{Measured, Subject};

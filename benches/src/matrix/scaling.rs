@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::sync::Barrier;
 use std::thread;
 
-use brkmap_demos::bar::bar;
+use brkmap_base::bar::bar;
 
 use super::affinity;
 use super::cli::Options;

@@ -1,6 +1,6 @@
 //! Measurements of an allocator by itself, without rows.
 
-use brkmap_demos::bar::bar;
+use brkmap_base::bar::bar;
 
 use super::callgrind;
 use super::cli::Options;

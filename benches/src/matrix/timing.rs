@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use brkmap_demos::bar::bar;
+use brkmap_base::bar::bar;
 
 use super::cli::Options;
 use super::contender::{Measured, Subject};

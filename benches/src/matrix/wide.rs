@@ -1,6 +1,6 @@
 //! The heap of a wide address range, beside a narrow one.
 
-use brkmap_demos::bar::bar;
+use brkmap_base::bar::bar;
 
 use super::cli::Options;
 use super::contender::{Measured, Subject};
@@ -75,7 +75,7 @@ fn fits(blocks: u64, available_mib: u64) -> bool {
 /// How often the allocator maps to have the traced number of sparse blocks; `None` where nothing may be traced.
 fn mappings(subject: &Subject) -> Option<u64> {
     let traced = load(subject, TRACED, 0);
-    let calls = rest::silent(|| rest::memory_calls(&traced)).and_then(|calls| calls).ok()?;
+    let calls = rest::memory_calls(&traced).ok()?;
     Some(calls.get("mmap").copied().unwrap_or(0))
 }
 

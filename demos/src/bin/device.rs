@@ -9,8 +9,15 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
-use std::ptr::{self, NonNull};
+use std::ptr;
 
+use brkmap_base::error::{During, Error, Result};
+use brkmap_base::output;
+use brkmap_demos::mapping::{Mapping, SharedFile};
+use brkmap_demos::program::run;
+use brkmap_demos::proof::faults::during;
+use brkmap_demos::proof::maps;
+use brkmap_witness::{Faults, page_size};
 use clap::Parser;
 use serde_json::{Value, json};
 
@@ -49,82 +56,76 @@ struct Seen {
     pages: usize,
     bytes: Vec<u8>,
     maps: String,
-    /// Minor faults of this process while it touched every page once.
-    minor_faults: i64,
+    /// Of this process, while it touched every page once.
+    faults: Faults,
     /// How many of them the module answered.
     module_faults: u64,
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    let done = if cli.vm { in_vm(cli.json) } else { here(cli.json) };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(reason) => {
-            eprintln!("error: {reason}");
-            ExitCode::FAILURE
-        }
-    }
+    run(|cli: Cli| if cli.vm { in_vm(cli.json) } else { here(cli.json) })
 }
 
-fn here(as_json: bool) -> Result<(), String> {
-    let seen = DEVICES.iter().map(look).collect::<Result<Vec<_>, _>>()?;
+fn here(as_json: bool) -> Result<ExitCode> {
+    let seen = DEVICES.iter().map(look).collect::<Result<Vec<_>>>()?;
     if as_json {
         let devices: Vec<Value> = seen.iter().map(Seen::json).collect();
-        println!("{:#}", json!({ "schema": 1, "program": "device", "devices": devices }));
+        output::line(format_args!("{:#}", json!({ "schema": 1, "program": "device", "devices": devices })))?;
     } else {
-        seen.iter().for_each(Seen::print);
+        seen.iter().try_for_each(Seen::print)?;
     }
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Becomes the script that boots the machine; there, this program runs again.
-fn in_vm(as_json: bool) -> Result<(), String> {
-    let this = std::env::current_exe().map_err(|error| format!("where am I? {error}"))?;
+fn in_vm(as_json: bool) -> Result<ExitCode> {
+    let this = std::env::current_exe().during("find this program")?;
     let mut arguments = vec![OsString::from(this)];
     arguments.extend(as_json.then(|| OsString::from("--json")));
     let error = Command::new(VM_RUN).args(arguments).exec();
-    Err(format!("{VM_RUN}: {error}"))
+    Err(Error::failed(format!("{VM_RUN}: {error}")))
 }
 
-fn look(device: &Device) -> Result<Seen, String> {
+fn look(device: &Device) -> Result<Seen> {
     let file = open(device.path)?;
-    let of_device = |error| format!("{}: {error}", device.path);
-    let info_before = info(&file).map_err(of_device)?;
+    let info_before = info(&file).map_err(Error::during(device.path))?;
     if (info_before.way, info_before.pages as usize) != (device.way, device.pages) {
-        return Err(format!("{}: the module is of another version than this program", device.path));
+        return Err(Error::failed(format!(
+            "{}: the module is of another version than this program",
+            device.path
+        )));
     }
-    let page_size = page_size();
-    let map = Mapping::new(&file, device.pages * page_size).map_err(of_device)?;
+    let map = SharedFile::map(&file, device.pages * page_size()).map_err(Error::during(device.path))?;
     // The mapping holds the device by itself; the file is needed below for the module's own count only.
-    minor_faults(); // Its own first call must not count.
-    let before = minor_faults();
-    for page in 0..device.pages {
-        map.byte(page * page_size);
-    }
-    let minor_faults = minor_faults() - before;
+    let ((), faults) = during(|| {
+        for page in 0..device.pages {
+            map.load(page * page_size());
+        }
+    });
     Ok(Seen {
         path: device.path,
         way: device.way,
         pages: device.pages,
-        bytes: (0..uapi::BYTES).map(|i| map.byte(i)).collect(),
-        maps: map.line_of_maps().map_err(|error| format!("/proc/self/maps: {error}"))?,
-        minor_faults,
-        module_faults: info(&file).map_err(of_device)?.faults - info_before.faults,
+        bytes: (0..uapi::BYTES).map(|at| map.load(at)).collect(),
+        maps: line_of_maps(&map)?,
+        faults,
+        module_faults: info(&file).map_err(Error::during(device.path))?.faults - info_before.faults,
     })
 }
 
-fn open(path: &str) -> Result<File, String> {
-    OpenOptions::new().read(true).write(true).open(path).map_err(|error| match error.kind() {
+fn open(path: &str) -> Result<File> {
+    let refused = |error: io::Error| match error.kind() {
         io::ErrorKind::NotFound => format!(
             "there is no {path}: the kernel module is not loaded.\n\
              Load it (root, and the headers of the running kernel):  make -C kmod load\n\
              Or run this program in a virtual machine that has it:   \
-             cargo run --release -p brkmap-demos --bin device -- --vm"
+             cargo run --profile demo -p brkmap-demos --bin device -- --vm"
         ),
         io::ErrorKind::PermissionDenied => format!("{path}: {error}; the devices are for root alone"),
         _ => format!("{path}: {error}"),
-    })
+    };
+    let file = OpenOptions::new().read(true).write(true).open(path);
+    file.map_err(|error| Error::failed(refused(error)))
 }
 
 impl Seen {
@@ -136,12 +137,12 @@ impl Seen {
         }
     }
 
-    fn print(&self) {
-        println!("{}, {}", self.path, self.how());
-        self.bytes.iter().for_each(|byte| println!("{byte}"));
-        println!("  {}", self.maps);
+    fn print(&self) -> Result<()> {
+        output::line(format_args!("{}, {}", self.path, self.how()))?;
+        self.bytes.iter().try_for_each(output::line)?;
+        output::line(format_args!("  {}", self.maps))?;
         let pages = if self.pages == 1 { "page" } else { "pages" };
-        println!("  {} minor faults for {} {pages}\n", self.minor_faults, self.pages);
+        output::line(format_args!("  {} minor faults for {} {pages}\n", self.faults.minor, self.pages))
     }
 
     fn json(&self) -> Value {
@@ -152,59 +153,17 @@ impl Seen {
             "pages": self.pages,
             "bytes": self.bytes,
             "maps": self.maps,
-            "minor_faults": self.minor_faults,
+            "minor_faults": self.faults.minor,
             "module_faults": self.module_faults,
         })
     }
 }
 
-/// A shared mapping of a device from its beginning; unmapped when dropped.
-struct Mapping {
-    start: NonNull<u8>,
-    len: usize,
-}
-
-impl Mapping {
-    fn new(file: &File, len: usize) -> io::Result<Mapping> {
-        // SAFETY: without MAP_FIXED the kernel picks addresses nobody has.
-        let start = unsafe {
-            libc::mmap(
-                ptr::null_mut(),
-                len,
-                libc::PROT_READ | libc::PROT_WRITE,
-                libc::MAP_SHARED,
-                file.as_raw_fd(),
-                0,
-            )
-        };
-        match NonNull::new(start.cast::<u8>()) {
-            Some(at) if start != libc::MAP_FAILED => Ok(Mapping { start: at, len }),
-            _ => Err(io::Error::last_os_error()),
-        }
-    }
-
-    fn byte(&self, offset: usize) -> u8 {
-        assert!(offset < self.len);
-        // SAFETY: inside the mapping, which is readable until drop. Volatile: the kernel and other
-        // processes write there.
-        unsafe { self.start.add(offset).read_volatile() }
-    }
-
-    /// What the kernel says of this mapping: addresses, rights, offset, device, inode, path.
-    fn line_of_maps(&self) -> io::Result<String> {
-        let maps = std::fs::read_to_string("/proc/self/maps")?;
-        let start = format!("{:08x}-", self.start.addr());
-        let line = maps.lines().find(|line| line.starts_with(&start));
-        let words: Option<Vec<&str>> = line.map(|line| line.split_whitespace().collect());
-        words.map(|words| words.join(" ")).ok_or(io::ErrorKind::NotFound.into())
-    }
-}
-
-impl Drop for Mapping {
-    fn drop(&mut self) {
-        // SAFETY: mapped by new, and nobody has a pointer into it any more.
-        unsafe { libc::munmap(self.start.as_ptr().cast(), self.len) };
-    }
+/// What the kernel says of this mapping: addresses, rights, offset, device, inode, path.
+fn line_of_maps(map: &SharedFile) -> Result<String> {
+    let line = maps::line_of(map.addr())?;
+    let words = line.as_ref().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "));
+    words.ok_or_else(|| Error::failed("/proc/self/maps does not show the mapping"))
 }
 
 fn info(file: &File) -> io::Result<uapi::Info> {
@@ -212,18 +171,4 @@ fn info(file: &File) -> io::Result<uapi::Info> {
     // SAFETY: the request writes one Info, and `info` is one. (A foreign device may refuse it.)
     let done = unsafe { libc::ioctl(file.as_raw_fd(), uapi::IOC_INFO as _, ptr::from_mut(&mut info)) };
     if done == 0 { Ok(info) } else { Err(io::Error::last_os_error()) }
-}
-
-fn minor_faults() -> i64 {
-    // SAFETY: zero is a valid rusage, and getrusage writes one.
-    unsafe {
-        let mut usage: libc::rusage = std::mem::zeroed();
-        libc::getrusage(libc::RUSAGE_SELF, &mut usage);
-        usage.ru_minflt
-    }
-}
-
-fn page_size() -> usize {
-    // SAFETY: asks for a number.
-    unsafe { libc::sysconf(libc::_SC_PAGESIZE) as usize }
 }

@@ -5,8 +5,8 @@ use std::fmt;
 use procfs::process::{MemoryPageFlags, PageInfo, Process};
 use serde::{Deserialize, Serialize};
 
-use crate::mapping::page_size;
-use crate::trouble::{During, Trouble};
+use brkmap_base::error::{During, Error};
+use brkmap_witness::page_size;
 
 /// What a page table entry points to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,7 +23,7 @@ pub enum Frame {
 pub const NEEDS: &str = "frame numbers are only shown to CAP_SYS_ADMIN; run as root";
 
 impl Frame {
-    pub fn of(addr: usize) -> Result<Frame, Trouble> {
+    pub fn of(addr: usize) -> Result<Frame, Error> {
         let mut pagemap = Process::myself().and_then(|me| me.pagemap()).during("open /proc/self/pagemap")?;
         let info = pagemap.get_info(addr / page_size()).during("read /proc/self/pagemap")?;
         Ok(match info {
@@ -37,7 +37,7 @@ impl Frame {
     }
 
     /// The frames of `pages` pages from `addr` on.
-    pub fn of_range(addr: usize, pages: usize) -> Result<Vec<Frame>, Trouble> {
+    pub fn of_range(addr: usize, pages: usize) -> Result<Vec<Frame>, Error> {
         (0..pages).map(|page| Frame::of(addr + page * page_size())).collect()
     }
 

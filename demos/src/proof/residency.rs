@@ -1,12 +1,13 @@
 //! Which pages of a mapped file are in the page cache, as mincore says.
 
-use crate::mapping::{Mapping, page_size};
-use crate::trouble::{During, Trouble};
+use crate::mapping::Mapping;
+use brkmap_base::error::{During, Error};
+use brkmap_witness::page_size;
 
 /// One entry a page: is it in memory, whether mapped by us or not?
 ///
 /// Since Linux 5.2 the kernel says yes to everything unless we own the file or may write it.
-pub fn resident<M: Mapping>(mapping: &M) -> Result<Vec<bool>, Trouble> {
+pub fn resident<M: Mapping>(mapping: &M) -> Result<Vec<bool>, Error> {
     let mut pages = vec![0_u8; mapping.len().div_ceil(page_size())];
     let start = std::ptr::with_exposed_provenance_mut(mapping.addr());
     // SAFETY: the range is the mapping's, and the vector has a byte for each of its pages.

@@ -9,7 +9,7 @@ use std::ptr::null_mut;
 
 use libc::{c_int, c_void, size_t};
 
-use super::{KIB, MIB};
+use super::{KIB, MIB, c_names, c_sized};
 use crate::measure;
 
 /// Hands the list of cases to a macro, so that the table here and the tests there cannot differ.
@@ -56,10 +56,11 @@ macro_rules! table {
 }
 c_api_cases!(table);
 
-/// Runs the case, or `all` of them, but not the one that is left out.
-pub fn run(case: &str, out: Option<&str>) {
+/// Runs the case, or `all` of them, but not those that are left out.
+pub fn run(case: &str, out: &[&str]) {
+    let all = CASES.iter().chain(c_names::CASES).chain(c_sized::CASES);
     let chosen: Vec<_> =
-        CASES.iter().filter(|(name, _)| (case == "all" || case == *name) && out != Some(name)).collect();
+        all.filter(|(name, _)| (case == "all" || case == *name) && !out.contains(name)).collect();
     assert!(!chosen.is_empty(), "no case {case}");
     for (name, body) in chosen {
         // Shown if the program dies of a signal.
@@ -71,21 +72,21 @@ pub fn run(case: &str, out: Option<&str>) {
 /// `mallinfo2`'s result: the libc crate has the type, but not for every libc.
 #[repr(C)]
 pub(super) struct Mallinfo2 {
-    arena: size_t,
-    ordblks: size_t,
-    smblks: size_t,
-    hblks: size_t,
-    hblkhd: size_t,
-    usmblks: size_t,
-    fsmblks: size_t,
-    uordblks: size_t,
-    fordblks: size_t,
-    keepcost: size_t,
+    pub arena: size_t,
+    pub ordblks: size_t,
+    pub smblks: size_t,
+    pub hblks: size_t,
+    pub hblkhd: size_t,
+    pub usmblks: size_t,
+    pub fsmblks: size_t,
+    pub uordblks: size_t,
+    pub fordblks: size_t,
+    pub keepcost: size_t,
 }
 
 /// The functions by address, through `dlsym`: the compiler knows what `malloc` promises and would drop or
 /// fold the calls whose results are looked at here.
-fn symbol(name: &std::ffi::CStr) -> *mut c_void {
+pub(super) fn symbol(name: &std::ffi::CStr) -> *mut c_void {
     // SAFETY: looks a name up.
     let found = unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) };
     assert!(!found.is_null(), "{name:?} is not there");
@@ -96,7 +97,7 @@ macro_rules! functions {
     ($($name:ident($($argument:ident: $type:ty),*) $(-> $result:ty)?;)*) => {
         $(pub(super) unsafe fn $name($($argument: $type),*) $(-> $result)? {
             let name = std::ffi::CStr::from_bytes_with_nul(concat!(stringify!($name), "\0").as_bytes());
-            let found = symbol(name.expect("a C string"));
+            let found = $crate::exercise::c_api::symbol(name.expect("a C string"));
             type Function = unsafe extern "C" fn($($type),*) $(-> $result)?;
             // SAFETY: the C declaration of the function of this name.
             let function: Function = unsafe { std::mem::transmute(found) };
@@ -105,6 +106,8 @@ macro_rules! functions {
         })*
     };
 }
+
+pub(super) use functions;
 
 functions! {
     malloc(size: size_t) -> *mut u8;
@@ -132,9 +135,9 @@ const M_TRIM_THRESHOLD: c_int = -1;
 const M_TOP_PAD: c_int = -2;
 const M_ARENA_MAX: c_int = -8;
 
-const TOO_MUCH: usize = isize::MAX as usize + 1;
+pub(super) const TOO_MUCH: usize = isize::MAX as usize + 1;
 /// Sizes of every kind: classes, spans, mappings, and their borders.
-const SIZES: [usize; 18] = [
+pub(super) const SIZES: [usize; 18] = [
     1,
     8,
     16,
@@ -155,19 +158,19 @@ const SIZES: [usize; 18] = [
     10 * MIB,
 ];
 
-fn set_errno(value: c_int) {
+pub(super) fn set_errno(value: c_int) {
     // SAFETY: this thread's own errno.
     unsafe { *libc::__errno_location() = value };
 }
 
-fn errno() -> c_int {
+pub(super) fn errno() -> c_int {
     // SAFETY: this thread's own errno.
     unsafe { *libc::__errno_location() }
 }
 
 /// # Safety
 /// `block` is live and of at least `len` bytes, all of them initialised.
-unsafe fn all(block: *const u8, len: usize, value: u8) -> bool {
+pub(super) unsafe fn all(block: *const u8, len: usize, value: u8) -> bool {
     // SAFETY: as the caller promises.
     unsafe { std::slice::from_raw_parts(block, len) }.iter().all(|byte| *byte == value)
 }

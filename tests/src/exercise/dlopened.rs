@@ -1,6 +1,10 @@
 //! The library opened by a running program, beside the malloc the program has: used, closed, used on.
 
+use std::alloc::GlobalAlloc;
 use std::ffi::CString;
+use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+
+use super::{KIB, get, put_chain};
 
 type Malloc = unsafe extern "C" fn(usize) -> *mut u8;
 type Free = unsafe extern "C" fn(*mut u8);
@@ -99,5 +103,45 @@ pub fn plugin(path: &str) {
         assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
         assert_eq!(status, 0, "a fork called what went with the library");
         closed.wait();
+    });
+}
+
+/// Two threads make the allocator grow: one of them in a constructor, under the loader's lock. Who holds a lock of the
+/// allocator must not wait for that.
+pub fn constructor<A: GlobalAlloc + Sync>(alloc: &'static A, path: &str) {
+    static ALLOC: AtomicPtr<libc::c_void> = AtomicPtr::new(std::ptr::null_mut());
+    fn grow<A: GlobalAlloc>(alloc: &A) {
+        const SIZE: usize = 40 * KIB;
+        let mut last: *mut u8 = std::ptr::null_mut();
+        for _ in 0..1500 {
+            let block = get(alloc, SIZE);
+            assert!(!block.is_null());
+            // SAFETY: live and of this size; the blocks are chained through themselves.
+            unsafe { block.cast::<*mut u8>().write(last) };
+            last = block;
+        }
+        // SAFETY: the chain written above.
+        unsafe { put_chain(alloc, last, SIZE) };
+    }
+    extern "C" fn called<A: GlobalAlloc + 'static>() {
+        // SAFETY: the reference stored below, which is 'static.
+        grow::<A>(unsafe { &*ALLOC.load(Ordering::Relaxed).cast::<A>() });
+    }
+    let shared: *const A = alloc;
+    ALLOC.store(shared.cast_mut().cast(), Ordering::Relaxed);
+    let call: extern "C" fn() = called::<A>;
+    // SAFETY: no other thread reads the environment yet.
+    unsafe { std::env::set_var("CONSTRUCTOR_CALLS", (call as *const ()).expose_provenance().to_string()) };
+    let path = CString::new(path).expect("a path");
+    let opened = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            // SAFETY: the library's constructor does what is tried here.
+            assert!(!unsafe { libc::dlopen(path.as_ptr(), libc::RTLD_NOW) }.is_null(), "dlopen");
+            opened.store(true, Ordering::Relaxed);
+        });
+        while !opened.load(Ordering::Relaxed) {
+            grow(alloc);
+        }
     });
 }

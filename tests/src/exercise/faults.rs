@@ -192,7 +192,7 @@ pub fn threads<A: GlobalAlloc + Sync>(alloc: &'static A) {
         }
         let mut random = Random::new(9);
         for turn in 0..120 {
-            let (call, _) = fault::CALLS[turn % fault::CALLS.len()];
+            let call = fault::nth_call(turn);
             let count = if turn % 4 == 0 { usize::MAX } else { random.below(4) + 1 };
             fault::arm(call, random.below(3), count, ERRORS[random.below(ERRORS.len())]);
             // SAFETY: sleeps.

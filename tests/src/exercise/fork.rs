@@ -17,7 +17,7 @@ fn size_of(slot: usize) -> usize {
     // All kinds: slabs, spans, and every 64th a mapping.
     match slot % 64 {
         0 => 200 * KIB,
-        1..=4 => 9 * KIB * (slot % 64),
+        1..=8 => 9 * KIB * (slot % 64),
         small => 16 + small * 31,
     }
 }
@@ -26,7 +26,8 @@ fn seal(block: usize) -> usize {
     block ^ 0x5aa5_5aa5
 }
 
-fn new<A: GlobalAlloc>(alloc: &A, slot: usize) -> usize {
+/// A block of the size that goes with a slot.
+pub(super) fn new<A: GlobalAlloc>(alloc: &A, slot: usize) -> usize {
     let block = get(alloc, size_of(slot));
     assert!(!block.is_null());
     let address = block.expose_provenance();
@@ -35,7 +36,7 @@ fn new<A: GlobalAlloc>(alloc: &A, slot: usize) -> usize {
     address
 }
 
-fn check_and_put<A: GlobalAlloc>(alloc: &A, slot: usize, address: usize) {
+pub(super) fn check_and_put<A: GlobalAlloc>(alloc: &A, slot: usize, address: usize) {
     let block = std::ptr::with_exposed_provenance_mut::<u8>(address);
     // SAFETY: the swap that took the block out of its slot made it ours alone; `new` wrote the word.
     unsafe {
@@ -47,9 +48,7 @@ fn check_and_put<A: GlobalAlloc>(alloc: &A, slot: usize, address: usize) {
 /// Forks again and again while other threads allocate, free and use stdio; every child goes through all it
 /// inherited.
 pub fn storm<A: GlobalAlloc + Sync>(alloc: &'static A, from_thread: bool) {
-    for (slot, shared) in SHARED.iter().enumerate() {
-        shared.store(new(alloc, slot), Ordering::Release);
-    }
+    fill_shared(alloc);
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
         for seed in 0..3 {
@@ -69,7 +68,15 @@ pub fn storm<A: GlobalAlloc + Sync>(alloc: &'static A, from_thread: bool) {
     });
 }
 
-fn replace_blocks<A: GlobalAlloc>(alloc: &A, seed: u64, stop: &AtomicBool) {
+/// Puts a block into each slot, for `replace_blocks`.
+pub(super) fn fill_shared<A: GlobalAlloc>(alloc: &A) {
+    for (slot, shared) in SHARED.iter().enumerate() {
+        shared.store(new(alloc, slot), Ordering::Release);
+    }
+}
+
+/// What a thread does until it is to stop.
+pub(super) fn replace_blocks<A: GlobalAlloc>(alloc: &A, seed: u64, stop: &AtomicBool) {
     let mut random = Random::new(seed);
     while !stop.load(Ordering::Relaxed) {
         let slot = random.below(SLOTS);
@@ -153,6 +160,11 @@ fn fork_and(turn: usize, work: impl FnOnce()) {
         // SAFETY: ends the child.
         unsafe { libc::_exit(0) };
     }
+    wait_for(child, turn);
+}
+
+/// Waits for a child's end, which is to be a good one.
+pub(super) fn wait_for(child: libc::pid_t, turn: usize) {
     let mut status = 0;
     // SAFETY: writes the status of our own child.
     let ended = unsafe { libc::waitpid(child, &mut status, 0) };
@@ -168,9 +180,7 @@ fn in_child<A: GlobalAlloc + Sync>(alloc: &'static A, turn: usize) {
     for (slot, shared) in SHARED.iter().enumerate() {
         check_and_put(alloc, slot, shared.swap(0, Ordering::AcqRel));
     }
-    for (slot, shared) in SHARED.iter().enumerate() {
-        shared.store(new(alloc, slot), Ordering::Release);
-    }
+    fill_shared(alloc);
     match turn % 8 {
         // A thread of the child meets what the threads of the parent left.
         0 => crate::shadow::storm(alloc, 2, 500, turn as u64),

@@ -2,6 +2,7 @@
 
 use std::alloc::GlobalAlloc;
 
+use super::blocks::Blocks;
 use super::{KIB, MIB, get, put, touch};
 use crate::measure;
 use crate::random::Random;
@@ -26,45 +27,10 @@ pub fn again<A: GlobalAlloc>(alloc: &A) {
 
 fn fill_and_free<A: GlobalAlloc>(alloc: &A, kind: &str, total: usize, before: usize) {
     let mut random = Random::new(1);
-    let size_of: fn(&mut Random) -> usize = match kind {
-        "small" => |random| random.between(16, KIB),
-        "medium" => |random| random.between(KIB, 128 * KIB - 1),
-        "large" => |random| random.between(128 * KIB, 4 * MIB),
-        "mixed" => |random| random.size(MIB),
-        _ => panic!("no kind {kind}"),
-    };
-    {
-        // Enough even if every block were of 256 bytes.
-        let mut blocks = Table::<*mut u8>::new(total / 256);
-        let mut sizes = Table::<usize>::new(total / 256);
-        let (mut count, mut live) = (0, 0);
-        while live < total {
-            let size = size_of(&mut random);
-            let block = get(alloc, size);
-            assert!(!block.is_null(), "no memory for this test at {live} live bytes");
-            // SAFETY: live and of this size.
-            unsafe { touch(block, size) };
-            (blocks[count], sizes[count]) = (block, size);
-            count += 1;
-            live += size;
-        }
-        let peak = measure::resident() - before;
-        assert!(
-            peak >= total,
-            "only {} MiB were resident at the peak: this test measures nothing",
-            peak / MIB
-        );
-        // Random order, the same for both tables.
-        for last in (1..count).rev() {
-            let other = random.below(last + 1);
-            blocks.swap(last, other);
-            sizes.swap(last, other);
-        }
-        for (block, size) in blocks.iter().zip(sizes.iter()).take(count) {
-            // SAFETY: got above, each once, given up here.
-            unsafe { put(alloc, *block, *size) };
-        }
-    }
+    let blocks = Blocks::take(alloc, kind, &mut random, total);
+    let peak = measure::resident() - before;
+    assert!(peak >= total, "only {} MiB were resident at the peak: this test measures nothing", peak / MIB);
+    blocks.free(alloc, &mut random);
     let after = measure::resident().saturating_sub(before);
     assert!(after <= SLACK, "{} KiB are still resident after all {kind} blocks were freed", after / KIB);
 }

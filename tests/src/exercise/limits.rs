@@ -79,7 +79,7 @@ fn fill<A: GlobalAlloc>(alloc: &A, size: usize) -> usize {
 }
 
 /// A block; None where there is no memory, and errno says so.
-fn get_or_enomem<A: GlobalAlloc>(alloc: &A, size: usize) -> Option<*mut u8> {
+pub fn get_or_enomem<A: GlobalAlloc>(alloc: &A, size: usize) -> Option<*mut u8> {
     // SAFETY: this thread's own errno.
     unsafe { *libc::__errno_location() = 0 };
     let block = get(alloc, size);
@@ -319,7 +319,13 @@ pub fn above_break<A: GlobalAlloc + Sync>(alloc: &'static A) {
 
 /// Enough requests of every kind to need growth many times over.
 pub fn work<A: GlobalAlloc + Sync>(alloc: &'static A) {
-    let mut blocks = Table::<*mut u8>::new(96 * MIB / KIB);
+    kib_blocks(alloc, 96 * MIB);
+    shadow::storm(alloc, 3, 10_000, 6);
+}
+
+/// So many bytes of small blocks, all of them resident, twice.
+pub fn kib_blocks<A: GlobalAlloc>(alloc: &A, bytes: usize) {
+    let mut blocks = Table::<*mut u8>::new(bytes / KIB);
     for round in 0..2 {
         for block in blocks.iter_mut() {
             *block = get(alloc, KIB);
@@ -332,5 +338,4 @@ pub fn work<A: GlobalAlloc + Sync>(alloc: &'static A) {
             unsafe { put(alloc, *block, KIB) };
         }
     }
-    shadow::storm(alloc, 3, 10_000, 6);
 }

@@ -3,8 +3,8 @@
 use std::alloc::GlobalAlloc;
 
 use super::{KIB, MIB, c_api, get, layout, put, touch};
+use crate::calls::{begin, end};
 use crate::measure;
-use crate::strace::{begin, end};
 
 /// Many requests for ten bytes: more than any first step of the break holds.
 const SMALL: usize = 4 * MIB / 16;

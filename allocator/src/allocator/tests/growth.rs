@@ -148,6 +148,26 @@ fn blocks_of_regions_anywhere_are_freed_by_any_thread() {
     assert_eq!(harness.allocator.arena.figures().unwrap().in_use.0, 0);
 }
 
+/// A span that ends where the first region begins, and a slab there: no granule's index ends the numbers.
+#[test]
+fn right_below_the_first_region_spans_and_slabs_are_whole() {
+    for span in [SPAN, 2 * SPAN] {
+        let harness = Harness::new(Sim::with_first_region_at_a_block());
+        let heap = harness.heap();
+        let more = || (0..60).map(|k| harness.hold(heap, span, 16, k).unwrap());
+        let mut held: Vec<_> = more().collect();
+        let end = |one: &Held| (one.at.addr() + span).next_multiple_of(GRANULE);
+        assert!(held.iter().any(|one| end(one).is_multiple_of(BLOCK_GRANULES as usize * GRANULE)));
+        held.extend((0..3000).map(|k| harness.hold(heap, 1000, 16, k as u8).unwrap()));
+        harness.elsewhere(|allocator| core::mem::forget(allocator.arena.hold_lock()));
+        harness.repair(heap);
+        held.extend(more());
+        free_all(&harness, heap, held);
+        harness.allocator.trim(Some(heap));
+        assert_eq!(harness.allocator.arena.figures().unwrap().in_use.0, 0);
+    }
+}
+
 #[test]
 fn the_child_of_a_fork_finds_what_is_free_in_every_block() {
     for owner in [BreakOwner::Ours, BreakOwner::Foreign] {
@@ -160,9 +180,8 @@ fn the_child_of_a_fork_finds_what_is_free_in_every_block() {
             harness.check_and_free(heap, one);
         }
         let before = harness.allocator.arena.figures().unwrap();
-        core::mem::forget(harness.allocator.arena.hold_lock());
-        // SAFETY: one thread, inside no call; the guard was forgotten.
-        unsafe { harness.allocator.repair_after_fork(heap) };
+        harness.elsewhere(|allocator| core::mem::forget(allocator.arena.hold_lock()));
+        harness.repair(heap);
         let after = harness.allocator.arena.figures().unwrap();
         assert_eq!((after.in_use, after.free, after.gained), (before.in_use, before.free, before.gained));
         free_all(&harness, heap, held);
@@ -188,6 +207,61 @@ fn a_region_that_cannot_be_unmapped_stays_and_serves() {
     os.forgive();
     harness.allocator.trim(Some(heap));
     assert!(harness.allocator.arena.figures().unwrap().gained < gained);
+}
+
+/// However few blocks are freed last, and wherever they are, dirty or not: 32 MiB may wait.
+#[test]
+#[cfg_attr(miri, ignore = "too many blocks")]
+fn a_program_that_freed_all_keeps_few_addresses() {
+    for (owner, last) in [BreakOwner::Ours, BreakOwner::Foreign].into_iter().zip([799, 30]) {
+        let harness = Harness::new(Sim::with_owner(owner));
+        let (heap, arena) = (harness.heap(), &harness.allocator.arena);
+        let mut held = spans(&harness, heap, 800);
+        let gained = arena.figures().unwrap().gained.0;
+        assert!(gained >= 800 * GRANULE);
+        held.swap(last, 799);
+        let last = held.pop().unwrap();
+        free_all(&harness, heap, held);
+        assert!(arena.figures().unwrap().dirty.0 > 0);
+        harness.check_and_free(heap, last);
+        let figures = arena.figures().unwrap();
+        assert!(figures.free.0 <= 32 << 20, "{owner:?}: {} of {gained} bytes are free", figures.free.0);
+        free_all(&harness, heap, spans(&harness, heap, 800));
+    }
+}
+
+/// The break's last granules in a block may be few: what is free below them goes all the same.
+#[test]
+#[cfg_attr(miri, ignore = "too many blocks")]
+fn the_break_goes_down_across_blocks() {
+    for above in 0..5 {
+        let left = (20 << 20) + above * 3 * GRANULE;
+        let harness =
+            Harness::new(Sim::with_break_at(BreakOwner::Ours, (BLOCK_GRANULES as usize * GRANULE) - left));
+        let heap = harness.heap();
+        let mut held = spans(&harness, heap, 480);
+        held.reverse();
+        assert!(harness.allocator.arena.os.brk_bytes() > left, "all is in one block");
+        free_all(&harness, heap, held);
+        let brk = harness.allocator.arena.os.brk_bytes();
+        assert!(brk <= 9 << 20, "{brk} bytes of the break stay with {left} below a block's end");
+    }
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "too many blocks")]
+fn ends_that_the_kernel_keeps_are_not_tried_at_each_free() {
+    let harness = Harness::new(Sim::with_owner(BreakOwner::Foreign));
+    let (heap, os) = (harness.heap(), &harness.allocator.arena.os);
+    let held = spans(&harness, heap, 1600);
+    let before = os.calls(Call::Unmap);
+    os.refuse(Call::Unmap, 0, usize::MAX / 2);
+    free_all(&harness, heap, held);
+    let tries = os.calls(Call::Unmap) - before;
+    assert!((1..20).contains(&tries), "{tries} calls");
+    os.forgive();
+    free_all(&harness, heap, spans(&harness, heap, 1600));
+    assert!(harness.allocator.arena.figures().unwrap().free.0 <= 48 << 20);
 }
 
 #[test]

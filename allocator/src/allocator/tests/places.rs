@@ -63,9 +63,8 @@ fn the_child_of_a_fork_knows_the_blocks_it_inherits() {
     let harness = Harness::new(Sim::new());
     let heap = harness.heap();
     let held: Vec<_> = (0..300).map(|k| harness.hold(heap, 48, 16, k as u8).unwrap()).collect();
-    harness.allocator.leak_every_lock();
-    // SAFETY: one thread, inside no call; the guards were forgotten.
-    unsafe { harness.allocator.repair_after_fork(heap) };
+    harness.elsewhere(Allocator::leak_every_lock);
+    harness.repair(heap);
     assert!(held.iter().all(|one| harness.allocator.usable(one.at) == Some(48)));
 }
 
@@ -76,7 +75,7 @@ fn passes(harness: &Harness, asked: (usize, usize), told: (usize, usize)) -> boo
     let answer = harness.allocator.may_have_size(at, told.0, told.1);
     harness.free(heap, at);
     // SAFETY: the harness does not use it again.
-    unsafe { harness.allocator.registry.park(heap) };
+    unsafe { harness.allocator.registry.park(&harness.allocator.arena, heap) };
     answer.expect("a block")
 }
 

@@ -61,23 +61,3 @@ fn a_refused_purge_is_not_repeated_at_every_free() {
     let dirty = harness.allocator.arena.figures().unwrap().dirty.0;
     assert!(dirty <= DIRTY_FLOOR, "{dirty} dirty bytes after the locked pages were let go");
 }
-
-#[test]
-fn heaps_caught_between_a_thread_and_the_parked_stack_are_parked_in_the_child() {
-    let harness = Harness::new(Sim::new());
-    let (mine, ending, starting) = (harness.heap(), harness.heap(), harness.heap());
-    let registry = &harness.allocator.registry;
-    // One whose thread had marked it and not pushed it yet, one that was popped and not marked.
-    // SAFETY: this thread runs both and uses them no more.
-    unsafe {
-        registry.park_without_push(ending);
-        registry.park(starting);
-    }
-    assert!(registry.pop_without_mark().is_some_and(|heap| heap.id() == starting.id()));
-    // SAFETY: one thread, inside no call.
-    unsafe { harness.allocator.repair_after_fork(mine) };
-    let mut adopted = [harness.heap().id().0, harness.heap().id().0];
-    adopted.sort();
-    assert_eq!(adopted, [ending.id().0, starting.id().0]);
-    assert_eq!(harness.heap().id().0, starting.id().0.max(ending.id().0) + 1, "each is there once");
-}

@@ -57,17 +57,6 @@ fn the_highest_dirty_part_is_purged_first() {
 }
 
 #[test]
-fn a_part_of_a_run_is_clean_only_if_it_is_free_and_was_not_written() {
-    let mut runs = fresh(300);
-    assert!(runs.is_clean(20..300) && !runs.is_clean(20..301));
-    assert!(runs.take_exactly(100..101) && !runs.take_exactly(99..101));
-    assert!(runs.is_clean(0..100) && runs.is_clean(101..300) && !runs.is_clean(50..102));
-    runs.soil(100..101, 1);
-    runs.insert(100..101);
-    assert!(!runs.is_clean(0..300) && runs.is_clean(101..300));
-}
-
-#[test]
 fn the_clean_end_is_taken_up_to_what_is_dirty() {
     let mut runs = fresh(20);
     assert!(runs.take_exactly(7..8));

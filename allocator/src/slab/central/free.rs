@@ -1,10 +1,12 @@
-//! What is free in a heap's slabs, told by looking: for `malloc_info`, and for a block that may be free already.
+//! What is free in a heap's slabs, told by looking: for `malloc_info`, and for a block that may be free
+//! already.
 
-use super::{Central, Site};
+use super::Central;
 use crate::config::GRANULE;
 use crate::os::Os;
 use crate::row::Row;
 use crate::size_class::CLASSES;
+use crate::slab::site::Site;
 use crate::slab::{capacity, index_of};
 use crate::units::{GranuleIdx, SizeClass};
 
@@ -26,13 +28,15 @@ impl Central {
     pub fn free_blocks<O: Os>(&self, site: &Site<O>) -> FreeBlocks {
         let mut free = Row([0; CLASSES]);
         for class in (0..CLASSES as u8).map(SizeClass) {
-            let mut next = self.classes[class.0 as usize].first;
-            while let Some(granule) = next.checked_sub(1) {
-                // SAFETY: a listed slab of this heap, whose lock is held: the caller has the `Central`. It is
-                // read only, and no other reference is alive.
-                let slab = unsafe { site.slab(GranuleIdx(granule)) };
-                free[class.0 as usize] += (capacity(class) - slab.used) as usize;
-                next = slab.next;
+            for first in self.lists.firsts(class) {
+                let mut next = first;
+                while let Some(granule) = next {
+                    // SAFETY: a listed slab of this heap, whose lock is held: the caller has the `Central`.
+                    // It is read only, and no other reference is alive.
+                    let slab = unsafe { site.slab(granule) };
+                    free[class.0 as usize] += (capacity(class) - slab.used) as usize;
+                    next = slab.next.checked_sub(1).map(GranuleIdx);
+                }
             }
         }
         free

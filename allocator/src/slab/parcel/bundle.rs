@@ -96,7 +96,7 @@ impl Open {
 pub unsafe fn pack(secret: u64, class: SizeClass, blocks: &[Slot]) -> (*mut u8, usize) {
     let per_leaf = per_leaf(class);
     // Most of them were last written on another processor.
-    let leaves = blocks.iter().skip(per_leaf - 1).step_by(per_leaf).take(FETCHED);
+    let leaves = blocks.iter().skip(per_leaf - 1).step_by(per_leaf.max(1)).take(FETCHED);
     leaves.for_each(|leaf| prefetch::to_write(leaf.get()));
     let (mut head, mut open, mut rest) = (Leaf::NONE, None::<Open>, blocks);
     while !rest.is_empty() {

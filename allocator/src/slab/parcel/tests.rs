@@ -51,7 +51,9 @@ proptest! {
 
     /// What was packed is unpacked, in its order.
     #[test]
-    fn a_parcel_brings_every_block(class in 1u8..80, count in 1usize..70, at_once in 1usize..70, behind in 0u64..1 << 40) {
+    fn a_parcel_brings_every_block(
+        class in 1u8..80, count in 1usize..70, at_once in 1usize..70, behind in 0u64..1 << 40,
+    ) {
         with_blocks(SizeClass(class), count, |site, blocks| {
             // SAFETY: the blocks are this test's memory.
             let (parcel, link) = unsafe {

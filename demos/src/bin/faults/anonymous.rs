@@ -1,14 +1,15 @@
 //! Memory without a file: an area first, frames one by one.
 
-use brkmap_demos::mapping::{Mapping, PrivateAnonymous, Writable, page_size};
+use brkmap_base::error::Error;
+use brkmap_demos::mapping::{Mapping, PrivateAnonymous, Writable};
 use brkmap_demos::proof::faults::during;
 use brkmap_demos::proof::frames::Frame;
 use brkmap_demos::proof::maps;
 use brkmap_demos::report::Report;
-use brkmap_demos::trouble::Trouble;
+use brkmap_witness::page_size;
 use nix::sys::mman::MmapAdvise;
 
-pub fn lazy(report: &mut Report, pages: usize) -> Result<(), Trouble> {
+pub fn lazy(report: &mut Report, pages: usize) -> Result<(), Error> {
     report.step(format!("mmap {pages} pages, MAP_PRIVATE|MAP_ANONYMOUS"));
     // Where huge pages are on for everybody, one fault would bring 512 pages.
     let small_pages = |area: &PrivateAnonymous| area.advise(MmapAdvise::MADV_NOHUGEPAGE);
@@ -53,7 +54,7 @@ pub fn lazy(report: &mut Report, pages: usize) -> Result<(), Trouble> {
     Ok(())
 }
 
-pub fn populated(report: &mut Report, pages: usize) -> Result<(), Trouble> {
+pub fn populated(report: &mut Report, pages: usize) -> Result<(), Error> {
     report.step(format!("mmap {pages} pages with MAP_POPULATE"));
     let (area, mapping) = during(|| PrivateAnonymous::populated(pages * page_size()));
     let area = area?;
@@ -74,7 +75,7 @@ fn write_all(area: &PrivateAnonymous) {
     }
 }
 
-fn framed(area: &PrivateAnonymous) -> Result<usize, Trouble> {
+fn framed(area: &PrivateAnonymous) -> Result<usize, Error> {
     let frames = Frame::of_range(area.addr(), area.len() / page_size())?;
     Ok(frames.iter().filter(|&&frame| frame != Frame::None).count())
 }

@@ -8,16 +8,17 @@
 
 use std::fs::File;
 
+use brkmap_base::error::Error;
 use brkmap_demos::child::Child;
-use brkmap_demos::mapping::{FileView, Mapping, page_size};
+use brkmap_demos::mapping::{FileView, Mapping};
 use brkmap_demos::report::Report;
 use brkmap_demos::sigbus::guarded;
-use brkmap_demos::trouble::Trouble;
+use brkmap_witness::page_size;
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::Signal;
 use nix::sys::wait::WaitStatus;
 
-pub fn tail(report: &mut Report, file: &File, length: usize) -> Result<(), Trouble> {
+pub fn tail(report: &mut Report, file: &File, length: usize) -> Result<(), Error> {
     report.step(format!("the last page of {length} bytes"));
     let (claim, tail) = ("the rest of the last page reads as zeros", length % page_size());
     if tail == 0 {
@@ -31,7 +32,7 @@ pub fn tail(report: &mut Report, file: &File, length: usize) -> Result<(), Troub
     Ok(())
 }
 
-pub fn sigbus(report: &mut Report, file: &File, length: usize) -> Result<(), Trouble> {
+pub fn sigbus(report: &mut Report, file: &File, length: usize) -> Result<(), Error> {
     report.step("a mapping one page longer than the file");
     let end = length.next_multiple_of(page_size());
     let view = FileView::map(file, end + page_size())?;

@@ -2,12 +2,14 @@
 
 use std::fs::File;
 
-use brkmap_demos::mapping::{FileView, Mapping, PrivateFile, page_size};
-use brkmap_demos::proof::faults::{Faults, during};
+use brkmap_base::error::{During, Error};
+use brkmap_demos::mapping::{FileView, Mapping, PrivateFile};
+use brkmap_demos::proof::faults::during;
 use brkmap_demos::proof::frames::Frame;
 use brkmap_demos::proof::residency::{count, resident};
 use brkmap_demos::report::Report;
-use brkmap_demos::trouble::{During, Trouble};
+use brkmap_witness::Faults;
+use brkmap_witness::page_size;
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 use nix::sys::mman::MmapAdvise;
 
@@ -17,7 +19,7 @@ const TOUCHES: usize = 4;
 /// More than this is not needed to show it.
 const MAPPED_AT_MOST: usize = 64 << 20;
 
-pub fn cold_and_warm(report: &mut Report, file: &File, length: usize) -> Result<(), Trouble> {
+pub fn cold_and_warm(report: &mut Report, file: &File, length: usize) -> Result<(), Error> {
     let length = length.min(MAPPED_AT_MOST);
     let pages = length.div_ceil(page_size());
     report.step(format!("the file's first {pages} pages, dropped from the page cache"));
@@ -80,7 +82,7 @@ pub fn cold_and_warm(report: &mut Report, file: &File, length: usize) -> Result<
     populated(report, file, length)
 }
 
-fn populated(report: &mut Report, file: &File, length: usize) -> Result<(), Trouble> {
+fn populated(report: &mut Report, file: &File, length: usize) -> Result<(), Error> {
     report.step("the file with MAP_POPULATE");
     let view = FileView::populated(file, length)?;
     let pages = length.div_ceil(page_size());
@@ -89,7 +91,7 @@ fn populated(report: &mut Report, file: &File, length: usize) -> Result<(), Trou
     Ok(())
 }
 
-pub fn one_frame(report: &mut Report, file: &File, length: usize) -> Result<(), Trouble> {
+pub fn one_frame(report: &mut Report, file: &File, length: usize) -> Result<(), Error> {
     report.step("two shared mappings and a private one of the same page");
     let len = length.min(page_size());
     let (one, two) = (FileView::map(file, len)?, FileView::map(file, len)?);
@@ -123,7 +125,7 @@ fn touch(view: &FileView, stride: usize, touches: usize) -> Faults {
     faults
 }
 
-fn read_all(mut file: &File, length: usize) -> Result<(), Trouble> {
+fn read_all(mut file: &File, length: usize) -> Result<(), Error> {
     use std::io::{Read, Seek, SeekFrom};
     file.seek(SeekFrom::Start(0)).during("seek in the file")?;
     std::io::copy(&mut file.take(length as u64), &mut std::io::sink()).during("read the file")?;
@@ -131,7 +133,7 @@ fn read_all(mut file: &File, length: usize) -> Result<(), Trouble> {
 }
 
 /// None when nothing of the file is in memory any more; otherwise why not.
-fn drop_cache(file: &File, length: usize) -> Result<Option<String>, Trouble> {
+fn drop_cache(file: &File, length: usize) -> Result<Option<String>, Error> {
     // Only clean pages can be dropped; a file we may not write has none of ours to write.
     let _ = file.sync_all();
     posix_fadvise(file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED).during("drop the file's pages")?;

@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use brkmap_base::error::{During, Error};
 use brkmap_demos::input::{Access, open_file};
-use brkmap_demos::mapping::page_size;
+use brkmap_demos::program::run;
 use brkmap_demos::report::{Form, Report};
-use brkmap_demos::trouble::{During, Trouble, run};
+use brkmap_witness::page_size;
 use clap::Parser;
 
 mod anonymous;
@@ -27,8 +28,7 @@ struct Cli {
 }
 
 fn main() -> ExitCode {
-    run(|| {
-        let cli = Cli::parse();
+    run(|cli: Cli| {
         let (file, length) = match &cli.file {
             Some(path) => open_file(path, Access::Read)?,
             None => our_own()?,
@@ -41,12 +41,12 @@ fn main() -> ExitCode {
         cache::one_frame(&mut report, &file, length)?;
         beyond::tail(&mut report, &file, length)?;
         beyond::sigbus(&mut report, &file, length)?;
-        Ok(report.finish())
+        report.finish()
     })
 }
 
 /// 256 pages and a bit, without a name, gone when we end.
-fn our_own() -> Result<(std::fs::File, u64), Trouble> {
+fn our_own() -> Result<(std::fs::File, u64), Error> {
     let mut file = tempfile::tempfile().during("make a file")?;
     let length = 256 * page_size() + 100;
     std::io::Write::write_all(&mut file, &vec![b'#'; length]).during("fill the file")?;

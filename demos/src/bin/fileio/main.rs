@@ -5,10 +5,12 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use brkmap_demos::bar::bar;
+use brkmap_base::Bytes;
+use brkmap_base::bar::bar;
+use brkmap_base::error::{During, Error};
+use brkmap_demos::program::run;
 use brkmap_demos::report::{Form, Report};
-use brkmap_demos::trouble::{During, Trouble, run};
-use brkmap_demos::{scratch, size};
+use brkmap_demos::scratch;
 use clap::Parser;
 use measure::{Measured, STEPS, measure};
 use work::{Ground, Way, Work};
@@ -21,8 +23,8 @@ mod work;
 #[command(name = "fileio", version, about = "A file by read and write, and by mmap")]
 struct Cli {
     /// How long the file is: bytes, or a number with K, M or G
-    #[arg(long, default_value = "64M", value_parser = size::parse)]
-    size: u64,
+    #[arg(long, default_value = "64M", value_parser = Bytes::some)]
+    size: Bytes,
     /// How many random reads and updates
     #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u32).range(1..))]
     operations: u32,
@@ -38,20 +40,19 @@ struct Cli {
 }
 
 fn main() -> ExitCode {
-    run(|| {
-        let cli = Cli::parse();
+    run(|cli: Cli| {
         let mut report = Report::new("fileio", Form::of(cli.json));
         check_svg(cli.svg.as_deref())?;
-        report.step(format!("make a file of {} in {}", size::show(cli.size), cli.dir.display()));
-        if cli.size < work::RECORD as u64 {
+        report.step(format!("make a file of {} in {}", cli.size, cli.dir.display()));
+        if cli.size.0 < work::RECORD as u64 {
             let least = work::RECORD;
-            return Err(Trouble::input(format!(
+            return Err(Error::usage(format!(
                 "--size is {}; the file must have {least} bytes at least",
                 cli.size
             )));
         }
-        let file = scratch::filled(&cli.dir, cli.size)?;
-        let length = usize::try_from(cli.size).during("fit the file into memory")?;
+        let file = scratch::filled(&cli.dir, cli.size.0)?;
+        let length = usize::try_from(cli.size.0).during("fit the file into memory")?;
         let ground = Ground::new(file, length, cli.operations as usize);
 
         report.step(format!(
@@ -82,10 +83,10 @@ fn main() -> ExitCode {
         report.note(verdicts.join("\n"));
         report.fact("verdicts", verdicts);
         if let Some(path) = &cli.svg {
-            show::chart(&rows, &format!("a file of {}: calls and mmap", size::show(cli.size)), path)?;
+            show::chart(&rows, &format!("a file of {}: calls and mmap", cli.size), path)?;
             report.note(format!("drawn: {}", path.display()));
         }
-        Ok(report.finish())
+        report.finish()
     })
 }
 
@@ -119,9 +120,9 @@ fn claims(report: &mut Report, ground: &Ground, rows: &[Measured]) {
     }
 }
 
-fn check_svg(path: Option<&Path>) -> Result<(), Trouble> {
+fn check_svg(path: Option<&Path>) -> Result<(), Error> {
     let Some(path) = path else { return Ok(()) };
     File::create(path).map(|_| ()).map_err(|error| {
-        Trouble::input(format!("--svg {}: {error}; name a file that can be written", path.display()))
+        Error::usage(format!("--svg {}: {error}; name a file that can be written", path.display()))
     })
 }

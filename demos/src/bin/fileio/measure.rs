@@ -2,11 +2,12 @@
 
 use std::time::Instant;
 
+use brkmap_base::error::{During, Error};
 use brkmap_demos::mapping::FileView;
-use brkmap_demos::proof::faults::{Faults, during};
+use brkmap_demos::proof::faults::during;
 use brkmap_demos::proof::residency::{count, resident};
 use brkmap_demos::proof::syscalls::{self, Calls};
-use brkmap_demos::trouble::{During, Trouble};
+use brkmap_witness::Faults;
 use indicatif::ProgressBar;
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 use serde::Serialize;
@@ -32,12 +33,7 @@ pub struct Measured {
 }
 
 /// None when the file cannot be dropped from the page cache, which `SequentialCold` needs.
-pub fn measure(
-    work: Work,
-    way: Way,
-    ground: &Ground,
-    bar: &ProgressBar,
-) -> Result<Option<Measured>, Trouble> {
+pub fn measure(work: Work, way: Way, ground: &Ground, bar: &ProgressBar) -> Result<Option<Measured>, Error> {
     let mut best: Option<(u64, Faults, u64)> = None;
     for _ in 0..RUNS {
         if work == Work::SequentialCold {
@@ -67,7 +63,7 @@ pub fn measure(
 /// How often `measure` moves its bar.
 pub const STEPS: u64 = RUNS as u64 + 1;
 
-fn drop_cache(ground: &Ground) -> Result<bool, Trouble> {
+fn drop_cache(ground: &Ground) -> Result<bool, Error> {
     ground.file.sync_all().during("write the file back")?;
     posix_fadvise(&ground.file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED)
         .during("drop the file's pages")?;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use brkmap_demos::trouble::{During, Trouble};
+use brkmap_base::error::{During, Error};
 use comfy_table::{Cell, CellAlignment, Table, presets};
 use plotters::prelude::*;
 
@@ -62,7 +62,7 @@ pub fn verdicts(rows: &[Measured]) -> Vec<String> {
 }
 
 /// Three panels: time, system calls, faults; the scale is logarithmic, for they differ by thousands.
-pub fn chart(rows: &[Measured], title: &str, path: &Path) -> Result<(), Trouble> {
+pub fn chart(rows: &[Measured], title: &str, path: &Path) -> Result<(), Error> {
     draw(rows, title, path).map_err(|error| error.to_string()).during(&format!("draw {}", path.display()))
 }
 

@@ -5,9 +5,9 @@ use std::hint::black_box;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
 
-use brkmap_demos::dice::Dice;
+use brkmap_base::error::{During, Error};
 use brkmap_demos::mapping::{FileView, Mapping, SharedFile, Writable};
-use brkmap_demos::trouble::{During, Trouble};
+use fastrand::Rng;
 
 /// What read takes at once when it goes through the whole file.
 const BUFFER: usize = 64 << 10;
@@ -23,14 +23,14 @@ pub struct Ground {
 
 impl Ground {
     pub fn new(file: File, length: usize, operations: usize) -> Ground {
-        let mut dice = Dice::new(5);
+        let mut dice = Rng::with_seed(5);
         let records = (length / RECORD) as u64;
-        let offsets = (0..operations).map(|_| dice.below(records) as usize * RECORD).collect();
+        let offsets = (0..operations).map(|_| dice.u64(..records) as usize * RECORD).collect();
         Ground { file, length, offsets }
     }
 
     /// Whether read(2) finds the updates of `salt`.
-    pub fn has_updates(&self, salt: u8, durable: bool) -> Result<bool, Trouble> {
+    pub fn has_updates(&self, salt: u8, durable: bool) -> Result<bool, Error> {
         let mut found = [0; RECORD];
         for &offset in self.updated(durable) {
             self.file.read_exact_at(&mut found, offset as u64).during("read the file")?;
@@ -113,7 +113,7 @@ impl Way {
 }
 
 /// Does the work; what it read is summed up, for the two ways to be compared.
-pub fn run(work: Work, way: Way, ground: &Ground) -> Result<u64, Trouble> {
+pub fn run(work: Work, way: Way, ground: &Ground) -> Result<u64, Error> {
     match (work, way) {
         (Work::Sequential | Work::SequentialCold, Way::Calls) => read_through(ground),
         (Work::Sequential | Work::SequentialCold, Way::Mmap) => {
@@ -136,7 +136,7 @@ pub fn run(work: Work, way: Way, ground: &Ground) -> Result<u64, Trouble> {
     }
 }
 
-fn read_through(ground: &Ground) -> Result<u64, Trouble> {
+fn read_through(ground: &Ground) -> Result<u64, Error> {
     let mut file = &ground.file;
     file.seek(SeekFrom::Start(0)).during("seek")?;
     let mut buffer = vec![0; BUFFER];
@@ -149,7 +149,7 @@ fn read_through(ground: &Ground) -> Result<u64, Trouble> {
     }
 }
 
-fn random_calls(ground: &Ground) -> Result<u64, Trouble> {
+fn random_calls(ground: &Ground) -> Result<u64, Error> {
     let mut file = &ground.file;
     let mut record = [0; RECORD];
     let mut total = 0_u64;
@@ -161,7 +161,7 @@ fn random_calls(ground: &Ground) -> Result<u64, Trouble> {
     Ok(total)
 }
 
-fn update(ground: &Ground, way: Way, durable: bool) -> Result<u64, Trouble> {
+fn update(ground: &Ground, way: Way, durable: bool) -> Result<u64, Error> {
     let record = [way.salt(); RECORD];
     let mut file = &ground.file;
     match way {

@@ -2,14 +2,15 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 
-use brkmap_demos::bar::bar;
+use brkmap_base::bar::bar;
+use brkmap_base::error::{During, Error};
 use brkmap_demos::baton::Baton;
 use brkmap_demos::child::Child;
-use brkmap_demos::dice::Dice;
-use brkmap_demos::mapping::{SharedAnonymous, page_size, word32};
+use brkmap_demos::mapping::{SharedAnonymous, word32};
 use brkmap_demos::proof::frames::Frame;
 use brkmap_demos::report::Report;
-use brkmap_demos::trouble::{During, Trouble};
+use brkmap_witness::page_size;
+use fastrand::Rng;
 use serde::{Deserialize, Serialize};
 
 use crate::messages::{get, put};
@@ -28,7 +29,7 @@ struct Seen {
     freed: bool,
 }
 
-pub fn block(report: &mut Report) -> Result<(), Trouble> {
+pub fn block(report: &mut Report) -> Result<(), Error> {
     report.step("a heap block of brkmap's, allocated before fork");
     let board = SharedAnonymous::map(page_size())?;
     let turn = Baton::on(word32(&board, 0));
@@ -47,7 +48,7 @@ pub fn block(report: &mut Report) -> Result<(), Trouble> {
             let bytes = found && mine.iter().all(|&byte| byte == b'c');
             let after_write = Frame::of(page)?;
             drop(mine);
-            let seen = Seen { bytes, before_write, after_write, freed: churn(&mut Dice::new(1)) };
+            let seen = Seen { bytes, before_write, after_write, freed: churn(&mut Rng::with_seed(1)) };
             put(&board, NOTE, &serde_json::to_string(&seen).during("write the note")?);
             turn.pass(2);
             Ok(())
@@ -62,7 +63,7 @@ pub fn block(report: &mut Report) -> Result<(), Trouble> {
     let after = Frame::of(page)?;
     ours.fill(b'q');
     drop(ours);
-    let freed = churn(&mut Dice::new(2));
+    let freed = churn(&mut Rng::with_seed(2));
 
     let same = before_write.same_as(son.before_write);
     let why = format!("parent: {before_write}, child: {}", son.before_write);
@@ -83,7 +84,7 @@ pub fn block(report: &mut Report) -> Result<(), Trouble> {
     Ok(())
 }
 
-pub fn among_threads(report: &mut Report) -> Result<(), Trouble> {
+pub fn among_threads(report: &mut Report) -> Result<(), Error> {
     report.step(format!("{FORKS} forks while {THREADS} threads allocate and free"));
     let (stop, rounds, sound) = (AtomicBool::new(false), AtomicU32::new(0), AtomicBool::new(true));
     let bar = bar(FORKS, "forking");
@@ -91,7 +92,7 @@ pub fn among_threads(report: &mut Report) -> Result<(), Trouble> {
         for seed in 0..THREADS {
             let (stop, rounds, sound) = (&stop, &rounds, &sound);
             scope.spawn(move || {
-                let mut dice = Dice::new(seed);
+                let mut dice = Rng::with_seed(seed);
                 // Relaxed, all of it: nothing else is told by these.
                 while !stop.load(Relaxed) {
                     if !churn(&mut dice) {
@@ -124,14 +125,14 @@ pub fn among_threads(report: &mut Report) -> Result<(), Trouble> {
 }
 
 /// One child, forked while the threads are in the middle of something.
-fn one(number: u64, rounds: &AtomicU32) -> Result<(), Trouble> {
+fn one(number: u64, rounds: &AtomicU32) -> Result<(), Error> {
     let before = rounds.load(Relaxed);
     while rounds.load(Relaxed) == before {
         std::thread::yield_now();
     }
-    let mut dice = Dice::new(number);
+    let mut dice = Rng::with_seed(number);
     let mark = number as u8;
-    let mut block = Some(vec![mark; 1 + dice.below(300_000) as usize]);
+    let mut block = Some(vec![mark; 1 + dice.u64(..300_000) as usize]);
     // SAFETY: the child uses no lock of the threads' but the allocator's, which is made whole at fork.
     let child = unsafe {
         Child::start(|| {
@@ -140,26 +141,26 @@ fn one(number: u64, rounds: &AtomicU32) -> Result<(), Trouble> {
             mine.fill(!mark);
             drop(mine);
             let sound = found && (0..5).all(|_| churn(&mut dice));
-            if sound { Ok(()) } else { Err(Trouble::system("the child's heap is damaged")) }
+            if sound { Ok(()) } else { Err(Error::failed("the child's heap is damaged")) }
         })
     }?;
     child.join()?;
     match block {
         Some(block) if block.iter().all(|&byte| byte == mark) => Ok(()),
-        _ => Err(Trouble::system("the parent's block is damaged")),
+        _ => Err(Error::failed("the parent's block is damaged")),
     }
 }
 
 /// Allocates blocks of many sizes, frees them in another order; false if one did not keep its bytes.
-fn churn(dice: &mut Dice) -> bool {
+fn churn(dice: &mut Rng) -> bool {
     let mut blocks: Vec<Vec<u8>> = Vec::new();
     for mark in 0..100_u8 {
         let most = if mark % 25 == 0 { 200_000 } else { 3000 };
-        blocks.push(vec![mark; 1 + dice.below(most) as usize]);
+        blocks.push(vec![mark; 1 + dice.u64(..most) as usize]);
     }
     let mut sound = true;
     while !blocks.is_empty() {
-        let block = blocks.swap_remove(dice.below(blocks.len() as u64) as usize);
+        let block = blocks.swap_remove(dice.u64(..blocks.len() as u64) as usize);
         sound &= block.iter().all(|&byte| byte == block[0]);
     }
     sound

@@ -3,8 +3,8 @@
 
 use std::process::ExitCode;
 
+use brkmap_demos::program::run;
 use brkmap_demos::report::{Form, Report};
-use brkmap_demos::trouble::run;
 use clap::Parser;
 
 mod heap;
@@ -23,13 +23,12 @@ struct Cli {
 }
 
 fn main() -> ExitCode {
-    run(|| {
-        let cli = Cli::parse();
+    run(|cli: Cli| {
         let mut report = Report::new("fork", Form::of(cli.json));
         messages::shared(&mut report)?;
         messages::private(&mut report)?;
         heap::block(&mut report)?;
         heap::among_threads(&mut report)?;
-        Ok(report.finish())
+        report.finish()
     })
 }

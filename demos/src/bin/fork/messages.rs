@@ -7,12 +7,13 @@
 //!   turn 0  parent writes            1  child reads, writes            2  parent reads
 //! ```
 
+use brkmap_base::error::{During, Error};
 use brkmap_demos::baton::Baton;
 use brkmap_demos::child::Child;
-use brkmap_demos::mapping::{Mapping, PrivateAnonymous, SharedAnonymous, Writable, page_size, word32};
+use brkmap_demos::mapping::{Mapping, PrivateAnonymous, SharedAnonymous, Writable, word32};
 use brkmap_demos::proof::frames::Frame;
 use brkmap_demos::report::Report;
-use brkmap_demos::trouble::{During, Trouble};
+use brkmap_witness::page_size;
 use serde::{Deserialize, Serialize};
 
 const FATHER: &str = "hi, this is father";
@@ -31,7 +32,7 @@ struct Seen {
 }
 
 /// One exchange over `message`: what the child saw, and what the parent saw after it.
-fn exchange<M: Writable>(message: &M) -> Result<(Seen, Seen), Trouble> {
+fn exchange<M: Writable>(message: &M) -> Result<(Seen, Seen), Error> {
     let board = SharedAnonymous::map(page_size())?;
     let turn = Baton::on(word32(&board, TURN));
     put(message, 0, FATHER);
@@ -59,7 +60,7 @@ fn exchange<M: Writable>(message: &M) -> Result<(Seen, Seen), Trouble> {
     Ok((son, father))
 }
 
-pub fn shared(report: &mut Report) -> Result<(), Trouble> {
+pub fn shared(report: &mut Report) -> Result<(), Error> {
     report.step("MAP_SHARED|MAP_ANONYMOUS, then fork: one page, two processes");
     let message = SharedAnonymous::map(page_size())?;
     let (son, father) = exchange(&message)?;
@@ -75,7 +76,7 @@ pub fn shared(report: &mut Report) -> Result<(), Trouble> {
     Ok(())
 }
 
-pub fn private(report: &mut Report) -> Result<(), Trouble> {
+pub fn private(report: &mut Report) -> Result<(), Error> {
     report.step("the same with MAP_PRIVATE|MAP_ANONYMOUS: copy on write");
     let message = PrivateAnonymous::map(page_size())?;
     let (son, father) = exchange(&message)?;

@@ -9,8 +9,8 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::os::unix::fs::FileExt;
 
-use brkmap_demos::ring::Ring;
-use brkmap_demos::trouble::{During, Trouble};
+use crate::ring::Ring;
+use brkmap_base::error::{During, Error};
 use nix::mqueue::{MQ_OFlag, MqAttr, MqdT, mq_open, mq_receive, mq_send, mq_unlink};
 use nix::sys::stat::Mode;
 
@@ -65,7 +65,7 @@ impl Channel {
     }
 
     /// Sends the first `length` bytes of `from`.
-    pub fn send(&self, from: &File, length: u64) -> Result<(), Trouble> {
+    pub fn send(&self, from: &File, length: u64) -> Result<(), Error> {
         let mut buffer = vec![0; BLOCK];
         let mut at = 0;
         while at < length {
@@ -93,7 +93,7 @@ impl Channel {
     }
 
     /// Receives `length` bytes into `to`.
-    pub fn receive(&self, to: &File, length: u64) -> Result<(), Trouble> {
+    pub fn receive(&self, to: &File, length: u64) -> Result<(), Error> {
         let mut buffer = vec![0; BLOCK];
         let mut at = 0;
         while at < length {
@@ -120,7 +120,7 @@ impl Channel {
                 }
             };
             if count == 0 {
-                return Err(Trouble::system("the sender is gone"));
+                return Err(Error::failed("the sender is gone"));
             }
             at += count as u64;
         }

@@ -7,18 +7,21 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use brkmap_demos::bar::bar;
+use brkmap_base::Bytes;
+use brkmap_base::bar::bar;
+use brkmap_base::error::{During, Error};
 use brkmap_demos::child::Child;
+use brkmap_demos::program::run;
 use brkmap_demos::proof::syscalls::{self, Calls};
 use brkmap_demos::report::{Form, Report};
-use brkmap_demos::trouble::{During, Trouble, run};
-use brkmap_demos::{scratch, size};
+use brkmap_demos::scratch;
 use channel::{BLOCK, Channel, Kind};
 use clap::Parser;
 use comfy_table::{Cell, CellAlignment, Table, presets};
 use serde::Serialize;
 
 mod channel;
+mod ring;
 
 /// The fastest of these is kept.
 const RUNS: u64 = 3;
@@ -27,8 +30,8 @@ const RUNS: u64 = 3;
 #[command(name = "ipc", version, about = "Pipe, message queue and shared memory, counted")]
 struct Cli {
     /// How much is sent: bytes, or a number with K, M or G
-    #[arg(long, default_value = "16M", value_parser = size::parse)]
-    size: u64,
+    #[arg(long, default_value = "16M", value_parser = Bytes::some)]
+    size: Bytes,
     /// Where the input and the output file are made; they have no names there
     #[arg(long, default_value_os_t = std::env::temp_dir())]
     dir: PathBuf,
@@ -48,12 +51,12 @@ struct Measured {
 }
 
 fn main() -> ExitCode {
-    run(|| {
-        let cli = Cli::parse();
+    run(|cli: Cli| {
         let mut report = Report::new("ipc", Form::of(cli.json));
-        report.step(format!("a file of {}, and an empty one", size::show(cli.size)));
-        let input = scratch::filled(&cli.dir, cli.size)?;
-        let output = scratch::empty(&cli.dir, cli.size)?;
+        report.step(format!("a file of {}, and an empty one", cli.size));
+        let size = cli.size.0;
+        let input = scratch::filled(&cli.dir, size)?;
+        let output = scratch::empty(&cli.dir, size)?;
 
         report.step(format!("the parent reads the one, the child writes the other; {BLOCK} bytes at a time"));
         let bar = bar((RUNS + 1) * Kind::ALL.len() as u64, "sending");
@@ -65,14 +68,14 @@ fn main() -> ExitCode {
                     let mut fastest = u64::MAX;
                     for _ in 0..RUNS {
                         output.set_len(0).during("empty the output")?;
-                        fastest = fastest.min(timed(&channel, &input, &output, cli.size)?);
+                        fastest = fastest.min(timed(&channel, &input, &output, size)?);
                         bar.inc(1);
                     }
-                    let why = format!("{} bytes compared", cli.size);
+                    let why = format!("{size} bytes compared");
                     let claim = format!("{}: every byte arrives", kind.name());
-                    report.claim(same(&input, &output, cli.size)?, claim, why);
+                    report.claim(same(&input, &output, size)?, claim, why);
                     output.set_len(0).during("empty the output")?;
-                    let calls = counted(&channel, &input, &output, cli.size);
+                    let calls = counted(&channel, &input, &output, size);
                     bar.inc(1);
                     rows.push(Measured { channel: kind.name(), microseconds: fastest, calls, kind });
                 }
@@ -81,18 +84,18 @@ fn main() -> ExitCode {
         bar.finish_and_clear();
         report.note(table(&rows));
         report.fact("measured", &rows);
-        claims(&mut report, &rows, cli.size);
+        claims(&mut report, &rows, size);
         report.note(
             "Two copies is what is left when read(2) puts the bytes into the shared memory itself and \
              write(2)\ntakes them from there; a program that builds its messages elsewhere makes a third.\nThe futex \
              calls depend on who waits for whom, and counting them (ptrace) makes both wait more.",
         );
-        Ok(report.finish())
+        report.finish()
     })
 }
 
 /// Microseconds from the first byte read to the child's end.
-fn timed(channel: &Channel, input: &File, output: &File, length: u64) -> Result<u64, Trouble> {
+fn timed(channel: &Channel, input: &File, output: &File, length: u64) -> Result<u64, Error> {
     let start = Instant::now();
     // SAFETY: this program has started no thread.
     let child = unsafe { Child::start(|| channel.receive(output, length)) }?;
@@ -108,7 +111,7 @@ fn counted(channel: &Channel, input: &File, output: &File, length: u64) -> Resul
     both.try_into().map_err(|_| "a side was lost".to_owned())
 }
 
-fn same(one: &File, two: &File, length: u64) -> Result<bool, Trouble> {
+fn same(one: &File, two: &File, length: u64) -> Result<bool, Error> {
     let (mut left, mut right) = (vec![0; 1 << 16], vec![0; 1 << 16]);
     let mut at = 0;
     while at < length {

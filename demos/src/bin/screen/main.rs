@@ -8,15 +8,17 @@ use std::process::ExitCode;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use crate::framebuffer::Framebuffer;
+use brkmap_base::error::{During, Error};
 use brkmap_demos::child::Child;
-use brkmap_demos::framebuffer::Framebuffer;
 use brkmap_demos::interrupt::Watch;
+use brkmap_demos::program::run;
 use brkmap_demos::proof::frames::Frame;
 use brkmap_demos::report::{Form, Report};
-use brkmap_demos::trouble::{During, Trouble, run};
 use clap::Parser;
 use painter::Witness;
 
+mod framebuffer;
 mod painter;
 mod terminal;
 
@@ -42,8 +44,7 @@ struct Cli {
 }
 
 fn main() -> ExitCode {
-    run(|| {
-        let cli = Cli::parse();
+    run(|cli: Cli| {
         let png = cli.png.as_deref().map(create).transpose()?;
         let signals = Watch::start()?;
         let mut report = Report::new("screen", Form::of(cli.json));
@@ -60,7 +61,7 @@ fn main() -> ExitCode {
         if let Some((path, file)) = png {
             keep(&mut report, &screen, path, file)?;
         }
-        Ok(report.finish())
+        report.finish()
     })
 }
 
@@ -73,7 +74,7 @@ struct Shown {
     last: String,
 }
 
-fn serve(screen: &Framebuffer, cli: &Cli, signals: &Watch) -> Result<Shown, Trouble> {
+fn serve(screen: &Framebuffer, cli: &Cli, signals: &Watch) -> Result<Shown, Error> {
     let live = !cli.json && std::io::stdout().is_terminal();
     let colour = terminal::has_colour();
     let mut shown = None;
@@ -84,7 +85,7 @@ fn serve(screen: &Framebuffer, cli: &Cli, signals: &Watch) -> Result<Shown, Trou
         torn += u32::from(screen.checksum() != screen.sum().load(Relaxed));
         let text = terminal::picture(screen, colour);
         if live {
-            terminal::show(&text, picture > 0);
+            terminal::show(&text, picture > 0)?;
         }
         let witness: Witness = serde_json::from_str(&screen.read_note()).during("read the painter's note")?;
         shown = Some(Shown { pictures: picture + 1, torn, witness, last: text });
@@ -98,12 +99,12 @@ fn serve(screen: &Framebuffer, cli: &Cli, signals: &Watch) -> Result<Shown, Trou
     }
     let shown = shown.expect("there is one picture at least");
     if !live && !cli.json {
-        terminal::show(&shown.last, false);
+        terminal::show(&shown.last, false)?;
     }
     Ok(shown)
 }
 
-fn claims(report: &mut Report, screen: &Framebuffer, shown: &Shown) -> Result<(), Trouble> {
+fn claims(report: &mut Report, screen: &Framebuffer, shown: &Shown) -> Result<(), Error> {
     let Shown { pictures, torn, witness, .. } = shown;
     report.step(format!("{pictures} pictures shown"));
     report.fact("pictures", pictures);
@@ -130,14 +131,14 @@ fn claims(report: &mut Report, screen: &Framebuffer, shown: &Shown) -> Result<()
     Ok(())
 }
 
-fn create(path: &Path) -> Result<(&Path, File), Trouble> {
+fn create(path: &Path) -> Result<(&Path, File), Error> {
     let file = File::create(path).map_err(|error| {
-        Trouble::input(format!("--png {}: {error}; name a file that can be written", path.display()))
+        Error::usage(format!("--png {}: {error}; name a file that can be written", path.display()))
     })?;
     Ok((path, file))
 }
 
-fn keep(report: &mut Report, screen: &Framebuffer, path: &Path, file: File) -> Result<(), Trouble> {
+fn keep(report: &mut Report, screen: &Framebuffer, path: &Path, file: File) -> Result<(), Error> {
     report.step(format!("the last picture as {}", path.display()));
     let pixels = screen.to_rgb();
     let mut encoder = png::Encoder::new(BufWriter::new(file), screen.width as u32, screen.height as u32);

@@ -2,9 +2,9 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use brkmap_demos::framebuffer::Framebuffer;
+use crate::framebuffer::Framebuffer;
+use brkmap_base::error::{During, Error};
 use brkmap_demos::proof::frames::Frame;
-use brkmap_demos::trouble::{During, Trouble};
 use procfs::process::Process;
 use serde::{Deserialize, Serialize};
 
@@ -20,7 +20,7 @@ pub struct Witness {
 }
 
 /// Turn 2n + 1 is the painter's, to draw picture n; turn 2n + 2 is the server's, to show it.
-pub fn run(screen: &Framebuffer, pictures: u32) -> Result<(), Trouble> {
+pub fn run(screen: &Framebuffer, pictures: u32) -> Result<(), Error> {
     let before = written();
     for picture in 0..pictures {
         screen.turn().wait_for(2 * picture + 1)?;

@@ -1,10 +1,11 @@
 //! Pixels as characters: two a character in colour, one where there is no colour.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
 
+use crate::framebuffer::Framebuffer;
 use anstream::ColorChoice;
-use brkmap_demos::framebuffer::Framebuffer;
+use brkmap_base::error::Result;
+use brkmap_base::output;
 
 /// From dark to light.
 const SHADES: &[u8] = b" .:-=+*#%@";
@@ -47,9 +48,7 @@ fn shaded(screen: &Framebuffer) -> String {
 }
 
 /// Over the last picture, if there was one.
-pub fn show(text: &str, again: bool) {
-    let mut out = std::io::stdout().lock();
+pub fn show(text: &str, again: bool) -> Result<()> {
     let up = if again { format!("\x1b[{}A", text.lines().count()) } else { String::new() };
-    let _ = write!(out, "{up}{text}");
-    let _ = out.flush();
+    output::raw(format_args!("{up}{text}"))
 }

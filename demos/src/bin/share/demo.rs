@@ -7,12 +7,12 @@ use std::process::{Child, Command, ExitCode, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
+use crate::watcher::Event;
+use brkmap_base::error::{During, Error};
 use brkmap_demos::interrupt::Watch;
-use brkmap_demos::mapping::page_size;
 use brkmap_demos::proof::frames::Frame;
 use brkmap_demos::report::{Form, Report};
-use brkmap_demos::trouble::{During, Trouble};
-use brkmap_demos::watcher::Event;
+use brkmap_witness::page_size;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -26,7 +26,7 @@ struct Watcher {
 }
 
 impl Watcher {
-    fn start(file: &Path) -> Result<Watcher, Trouble> {
+    fn start(file: &Path) -> Result<Watcher, Error> {
         let mut child = myself()?
             .args(["watch", "--json", "--interval", "0.02"])
             .arg(file)
@@ -46,19 +46,19 @@ impl Watcher {
         Ok(Watcher { child, events })
     }
 
-    fn next(&self, signals: &Watch) -> Result<Event, Trouble> {
+    fn next(&self, signals: &Watch) -> Result<Event, Error> {
         let start = Instant::now();
         loop {
             signals.check()?;
             match self.events.recv_timeout(Duration::from_millis(100)) {
                 Ok(event) => return Ok(event),
                 Err(RecvTimeoutError::Timeout) if start.elapsed() < PATIENCE => {}
-                Err(error) => return Err(Trouble::system(format!("the watcher says nothing more: {error}"))),
+                Err(error) => return Err(Error::failed(format!("the watcher says nothing more: {error}"))),
             }
         }
     }
 
-    fn interrupt(&mut self) -> Result<std::process::ExitStatus, Trouble> {
+    fn interrupt(&mut self) -> Result<std::process::ExitStatus, Error> {
         let pid = Pid::from_raw(self.child.id().cast_signed());
         kill(pid, Signal::SIGINT).during("interrupt the watcher")?;
         self.child.wait().during("wait for the watcher")
@@ -72,12 +72,12 @@ impl Drop for Watcher {
     }
 }
 
-fn myself() -> Result<Command, Trouble> {
+fn myself() -> Result<Command, Error> {
     Ok(Command::new(std::env::current_exe().during("find this program")?))
 }
 
 /// Runs `share write`, and gives back the frame it wrote to.
-fn writer(report: &mut Report, file: &Path, arguments: &[&str]) -> Result<Frame, Trouble> {
+fn writer(report: &mut Report, file: &Path, arguments: &[&str]) -> Result<Frame, Error> {
     let output = myself()?
         .args(["write", "--json"])
         .arg(file)
@@ -98,7 +98,7 @@ fn writer(report: &mut Report, file: &Path, arguments: &[&str]) -> Result<Frame,
     serde_json::from_value(value["facts"]["frame_after"].clone()).during("read the writer's frame")
 }
 
-pub fn run(form: Form) -> Result<ExitCode, Trouble> {
+pub fn run(form: Form) -> Result<ExitCode, Error> {
     let signals = Watch::start()?;
     let mut report = Report::new("share", form);
     let page = page_size();
@@ -166,7 +166,7 @@ pub fn run(form: Form) -> Result<ExitCode, Trouble> {
     let status = watcher.interrupt()?;
     let last = watcher.next(&signals)?;
     report.claim(status.success() && last == Event::Ended, "the watcher unmaps and ends", status.to_string());
-    Ok(report.finish())
+    report.finish()
 }
 
 fn change(event: &Event) -> (Option<(usize, &str)>, Frame) {

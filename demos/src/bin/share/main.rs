@@ -6,16 +6,20 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use crate::watcher::{Event, WATCHED_AT_MOST, Watcher};
+use brkmap_base::error::{During, Error};
+use brkmap_base::output;
 use brkmap_demos::input::{Access, open_file};
 use brkmap_demos::interrupt::Watch;
-use brkmap_demos::mapping::{FileView, Mapping, PrivateFile, SharedFile, Writable, page_size};
+use brkmap_demos::mapping::{FileView, Mapping, PrivateFile, SharedFile, Writable};
+use brkmap_demos::program::run;
 use brkmap_demos::proof::frames::Frame;
 use brkmap_demos::report::{Form, Report, SCHEMA};
-use brkmap_demos::trouble::{During, Trouble, run};
-use brkmap_demos::watcher::{Event, WATCHED_AT_MOST, Watcher};
+use brkmap_witness::page_size;
 use clap::{Parser, Subcommand};
 
 mod demo;
+mod watcher;
 
 #[derive(Parser)]
 #[command(name = "share", version, about = "Two processes share a file by mmap")]
@@ -61,8 +65,7 @@ fn seconds(text: &str) -> Result<Duration, String> {
 }
 
 fn main() -> ExitCode {
-    run(|| {
-        let cli = Cli::parse();
+    run(|cli: Cli| {
         let form = Form::of(cli.json);
         match cli.command.unwrap_or(Command::Demo) {
             Command::Watch { file, interval } => watch(&file, interval, form),
@@ -74,32 +77,32 @@ fn main() -> ExitCode {
     })
 }
 
-fn watch(path: &Path, interval: Duration, form: Form) -> Result<ExitCode, Trouble> {
+fn watch(path: &Path, interval: Duration, form: Form) -> Result<ExitCode, Error> {
     let (file, length) = open_file(path, Access::Read)?;
     let signals = Watch::start()?;
     let (mut watcher, mapped) = Watcher::start(file)?;
-    tell(&mapped, form);
+    tell(&mapped, form)?;
     if length > WATCHED_AT_MOST {
-        anstream::eprintln!("only the first {} MiB of {length} bytes are watched", WATCHED_AT_MOST >> 20);
+        let most = WATCHED_AT_MOST >> 20;
+        output::complain(format_args!("only the first {most} MiB of {length} bytes are watched"));
     }
     // Ctrl-C is how a watch ends.
     while signals.pause(interval).is_ok() {
         for event in watcher.poll()? {
-            tell(&event, form);
+            tell(&event, form)?;
         }
     }
-    tell(&Event::Ended, form);
+    tell(&Event::Ended, form)?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn tell(event: &Event, form: Form) {
+fn tell(event: &Event, form: Form) -> Result<(), Error> {
     if form == Form::Json {
         let mut value = serde_json::to_value(event).expect("strings and numbers only");
         value["schema"] = SCHEMA.into();
-        anstream::println!("{value}");
-        return;
+        return output::line(value);
     }
-    anstream::println!("{event}");
+    output::line(event)
 }
 
 fn write(
@@ -109,7 +112,7 @@ fn write(
     private: bool,
     past_end: bool,
     form: Form,
-) -> Result<ExitCode, Trouble> {
+) -> Result<ExitCode, Error> {
     let (file, length) = open_file(path, if private { Access::Read } else { Access::ReadWrite })?;
     let len = usize::try_from(length).during("fit the file into memory")?;
     let end = offset.saturating_add(text.len());
@@ -166,22 +169,22 @@ fn write(
     }
     let now = file.metadata().during("ask for the file's length")?.len();
     report.claim(now == length, "the file did not grow", format!("{length} bytes before, {now} after"));
-    Ok(report.finish())
+    report.finish()
 }
 
-fn check_range(path: &Path, offset: usize, end: usize, len: usize, past_end: bool) -> Result<(), Trouble> {
+fn check_range(path: &Path, offset: usize, end: usize, len: usize, past_end: bool) -> Result<(), Error> {
     let name = path.display();
     let mapped = len.next_multiple_of(page_size());
     if end <= len {
         Ok(())
     } else if !past_end {
-        Err(Trouble::input(format!(
+        Err(Error::usage(format!(
             "{name} has {len} bytes, the text would end at {end}: a mapping does not make a file longer; \
              lengthen it first (truncate -s {end}), or use an offset of at most {}",
             len.saturating_sub(end - offset)
         )))
     } else if end > mapped {
-        Err(Trouble::input(format!(
+        Err(Error::usage(format!(
             "the last page of {name} ends at {mapped}, the text at {end}: behind that there is SIGBUS"
         )))
     } else {
@@ -195,14 +198,14 @@ fn put<M: Writable>(
     offset: usize,
     text: &str,
     seen: &mut [u8],
-) -> Result<(Frame, Frame), Trouble> {
+) -> Result<(Frame, Frame), Error> {
     let before = touch(mapping, offset)?;
     mapping.copy_in(offset, text.as_bytes());
     mapping.copy_out(offset, seen);
     Ok((before, Frame::of(mapping.page_at(offset))?))
 }
 
-fn touch<M: Mapping>(mapping: &M, offset: usize) -> Result<Frame, Trouble> {
+fn touch<M: Mapping>(mapping: &M, offset: usize) -> Result<Frame, Error> {
     mapping.load(offset);
     Frame::of(mapping.page_at(offset))
 }

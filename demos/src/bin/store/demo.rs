@@ -2,27 +2,27 @@
 
 use std::process::ExitCode;
 
+use crate::store::Store;
+use brkmap_base::error::{During, Error};
 use brkmap_demos::interrupt::Watch;
 use brkmap_demos::mapping::Mapping;
 use brkmap_demos::proof::frames::Frame;
 use brkmap_demos::proof::maps;
 use brkmap_demos::report::{Form, Report};
-use brkmap_demos::store::Store;
-use brkmap_demos::trouble::{During, Trouble};
 
 use crate::torture;
 
-pub fn run(kills: u32, seed: u64, form: Form) -> Result<ExitCode, Trouble> {
+pub fn run(kills: u32, seed: u64, form: Form) -> Result<ExitCode, Error> {
     let signals = Watch::start()?;
     let dir = tempfile::tempdir().during("make a directory")?;
     let mut report = Report::new("store", form);
     basics(&mut report, &dir.path().join("basics"))?;
     growth(&mut report, &dir.path().join("growth"))?;
     torture::run(&mut report, dir.path(), kills, seed, &signals)?;
-    Ok(report.finish())
+    report.finish()
 }
 
-fn basics(report: &mut Report, path: &std::path::Path) -> Result<(), Trouble> {
+fn basics(report: &mut Report, path: &std::path::Path) -> Result<(), Error> {
     report.step("put, get, delete, scan");
     let mut store = Store::create(path)?;
     for (key, value) in [("apple", "red"), ("plum", "blue"), ("pear", "green")] {
@@ -48,7 +48,7 @@ fn basics(report: &mut Report, path: &std::path::Path) -> Result<(), Trouble> {
     Ok(())
 }
 
-fn growth(report: &mut Report, path: &std::path::Path) -> Result<(), Trouble> {
+fn growth(report: &mut Report, path: &std::path::Path) -> Result<(), Error> {
     report.step("growth: ftruncate for the file, mremap for the mapping");
     let mut store = Store::create(path)?;
     let (old_addr, old_len) = (store.mapping().addr(), store.mapping().len());

@@ -3,13 +3,16 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use crate::store::Store;
+use brkmap_base::error::Error;
+use brkmap_base::output;
+use brkmap_demos::program::run;
 use brkmap_demos::report::{Form, SCHEMA};
-use brkmap_demos::store::Store;
-use brkmap_demos::trouble::{EXIT_BROKEN, Trouble, run};
 use clap::{Parser, Subcommand};
 use serde_json::{Value, json};
 
 mod demo;
+mod store;
 mod torture;
 mod worker;
 
@@ -54,21 +57,20 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    run(|| {
-        let cli = Cli::parse();
+    run(|cli: Cli| {
         let form = Form::of(cli.json);
         match cli.command.unwrap_or(Command::Demo { kills: 25, seed: 5 }) {
             Command::Put { file, key, value } => {
                 let mut store = Store::create(&file)?;
                 store.put(key.as_bytes(), value.as_bytes())?;
                 store.commit()?;
-                Ok(done(form, json!({"sequence": store.sequence()}), &format!("commit {}", store.sequence())))
+                done(form, json!({"sequence": store.sequence()}), &format!("commit {}", store.sequence()))
             }
             Command::Get { file, key } => {
                 let store = Store::open(&file)?;
                 let Some(value) = store.get(key.as_bytes()) else { return Ok(missing(&file, &key)) };
                 let value = text(&value);
-                Ok(done(form, json!({"key": key, "value": value}), &value))
+                done(form, json!({"key": key, "value": value}), &value)
             }
             Command::Delete { file, key } => {
                 let mut store = Store::open(&file)?;
@@ -76,7 +78,7 @@ fn main() -> ExitCode {
                     return Ok(missing(&file, &key));
                 }
                 store.commit()?;
-                Ok(done(form, json!({"sequence": store.sequence()}), &format!("commit {}", store.sequence())))
+                done(form, json!({"sequence": store.sequence()}), &format!("commit {}", store.sequence()))
             }
             Command::Scan { file, prefix } => scan(&file, &prefix, form),
             Command::Compact { file } => {
@@ -84,7 +86,7 @@ fn main() -> ExitCode {
                 let before = store.log_len();
                 let after = store.compact()?.log_len();
                 let said = format!("the log had {before} bytes and has {after}");
-                Ok(done(form, json!({"log_before": before, "log_after": after}), &said))
+                done(form, json!({"log_before": before, "log_after": after}), &said)
             }
             Command::Demo { kills, seed } => demo::run(kills, seed, form),
             Command::Worker { file } => worker::run(&file),
@@ -92,34 +94,34 @@ fn main() -> ExitCode {
     })
 }
 
-fn scan(file: &Path, prefix: &str, form: Form) -> Result<ExitCode, Trouble> {
+fn scan(file: &Path, prefix: &str, form: Form) -> Result<ExitCode, Error> {
     let store = Store::open(file)?;
     let pairs = store.scan(prefix.as_bytes()).map(|(key, value)| (text(key), text(&value)));
     if form == Form::Json {
         let pairs: Vec<Value> = pairs.map(|(key, value)| json!({"key": key, "value": value})).collect();
-        return Ok(done(form, json!({"pairs": pairs}), ""));
+        return done(form, json!({"pairs": pairs}), "");
     }
     for (key, value) in pairs {
-        anstream::println!("{key}\t{value}");
+        output::line(format_args!("{key}\t{value}"))?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn done(form: Form, mut value: Value, said: &str) -> ExitCode {
+fn done(form: Form, mut value: Value, said: &str) -> Result<ExitCode, Error> {
     match form {
-        Form::Text => anstream::println!("{said}"),
+        Form::Text => output::line(said)?,
         Form::Json => {
             value["schema"] = SCHEMA.into();
             value["program"] = "store".into();
-            anstream::println!("{value}");
+            output::line(value)?;
         }
     }
-    ExitCode::SUCCESS
+    Ok(ExitCode::SUCCESS)
 }
 
 fn missing(file: &Path, key: &str) -> ExitCode {
-    anstream::eprintln!("no key {key:?} in {}", file.display());
-    ExitCode::from(EXIT_BROKEN)
+    output::complain(format_args!("no key {key:?} in {}", file.display()));
+    ExitCode::FAILURE
 }
 
 fn text(bytes: &[u8]) -> String {

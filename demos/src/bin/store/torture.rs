@@ -5,12 +5,12 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use brkmap_demos::bar::bar;
-use brkmap_demos::dice::Dice;
+use crate::store::Store;
+use brkmap_base::bar::bar;
+use brkmap_base::error::{During, Error};
 use brkmap_demos::interrupt::Watch;
 use brkmap_demos::report::Report;
-use brkmap_demos::store::Store;
-use brkmap_demos::trouble::{During, Trouble};
+use fastrand::Rng;
 
 use crate::worker::{Contents, expected};
 
@@ -32,9 +32,9 @@ struct Seen {
     most_unsaid: u64,
 }
 
-pub fn run(report: &mut Report, dir: &Path, kills: u32, seed: u64, signals: &Watch) -> Result<(), Trouble> {
+pub fn run(report: &mut Report, dir: &Path, kills: u32, seed: u64, signals: &Watch) -> Result<(), Error> {
     report.step(format!("kill -9 a writer {kills} times at random moments (seed {seed})"));
-    let mut dice = Dice::new(seed);
+    let mut dice = Rng::with_seed(seed);
     let mut seen = Seen::default();
     let bar = bar(kills.into(), "killing");
     let mut before = 0;
@@ -78,7 +78,7 @@ pub fn run(report: &mut Report, dir: &Path, kills: u32, seed: u64, signals: &Wat
 }
 
 /// The last commit that the writer said before it was killed; None if it said none.
-fn one(path: &Path, dice: &mut Dice, signals: &Watch) -> Result<Option<u64>, Trouble> {
+fn one(path: &Path, dice: &mut Rng, signals: &Watch) -> Result<Option<u64>, Error> {
     let program = std::env::current_exe().during("find this program")?;
     let mut writer = Command::new(program)
         .arg("worker")
@@ -93,15 +93,15 @@ fn one(path: &Path, dice: &mut Dice, signals: &Watch) -> Result<Option<u64>, Tro
         let whole = output.read_exact(&mut word).is_ok();
         whole.then(|| said = Some(u64::from_le_bytes(word)))
     };
-    for _ in 0..dice.below(COMMITS) {
+    for _ in 0..dice.u64(..COMMITS) {
         next();
     }
-    let interrupted = signals.pause(Duration::from_nanos(dice.below(REST.as_nanos() as u64)));
+    let interrupted = signals.pause(Duration::from_nanos(dice.u64(..REST.as_nanos() as u64)));
     writer.kill().during("kill the writer")?;
     let status = writer.wait().during("wait for the writer")?;
     interrupted?;
     if status.code().is_some() {
-        return Err(Trouble::system(format!("the writer ended by itself: {status}")));
+        return Err(Error::failed(format!("the writer ended by itself: {status}")));
     }
     while next().is_some() {}
     Ok(said)

@@ -8,9 +8,9 @@ use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
-use brkmap_demos::dice::Dice;
-use brkmap_demos::store::Store;
-use brkmap_demos::trouble::{During, Trouble};
+use crate::store::Store;
+use brkmap_base::error::{During, Error};
+use fastrand::Rng;
 
 /// Few keys, so that most commits write over an older value.
 const KEYS: u64 = 60;
@@ -23,15 +23,15 @@ enum Deed {
 }
 
 fn deed(commit: u64) -> Deed {
-    let mut dice = Dice::new(commit);
-    let key = format!("key {:02}", dice.below(KEYS)).into_bytes();
-    if dice.below(5) == 0 {
+    let mut dice = Rng::with_seed(commit);
+    let key = format!("key {:02}", dice.u64(..KEYS)).into_bytes();
+    if dice.u64(..5) == 0 {
         return Deed::Delete(key);
     }
     // Now and then more than a page, so that the file must grow while it is killed.
-    let most = if dice.below(20) == 0 { 20_000 } else { 200 };
-    let len = dice.below(most);
-    Deed::Put(key, (0..len).map(|_| dice.roll() as u8).collect())
+    let most = if dice.u64(..20) == 0 { 20_000 } else { 200 };
+    let len = dice.u64(..most);
+    Deed::Put(key, (0..len).map(|_| dice.u64(..) as u8).collect())
 }
 
 /// What the commits 1 to `commits` leave.
@@ -51,7 +51,7 @@ pub fn expected(commits: u64) -> Contents {
 }
 
 /// Goes on where the store is, and says each commit once it is durable.
-pub fn run(path: &Path) -> Result<ExitCode, Trouble> {
+pub fn run(path: &Path) -> Result<ExitCode, Error> {
     let mut store = Store::create(path)?;
     let mut out = std::io::stdout().lock();
     loop {

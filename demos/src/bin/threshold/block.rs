@@ -3,9 +3,9 @@
 use std::alloc::{Layout, alloc, dealloc, realloc};
 use std::ptr::NonNull;
 
-use brkmap_demos::mapping::page_size;
+use brkmap_base::error::Error;
 use brkmap_demos::proof::frames::Frame;
-use brkmap_demos::trouble::Trouble;
+use brkmap_witness::page_size;
 
 /// Invariant: `start` is a live block of `layout`.
 pub struct Block {
@@ -14,19 +14,19 @@ pub struct Block {
 }
 
 impl Block {
-    pub fn new(size: usize) -> Result<Block, Trouble> {
+    pub fn new(size: usize) -> Result<Block, Error> {
         let layout = Layout::from_size_align(size.max(1), 8).expect("8 is a power of two");
         // SAFETY: the layout has a size.
         let start = NonNull::new(unsafe { alloc(layout) });
         start
             .map(|start| Block { start, layout })
-            .ok_or_else(|| Trouble::system(format!("no {size} bytes to be had")))
+            .ok_or_else(|| Error::failed(format!("no {size} bytes to be had")))
     }
 
-    pub fn resize(&mut self, size: usize) -> Result<(), Trouble> {
+    pub fn resize(&mut self, size: usize) -> Result<(), Error> {
         // SAFETY: the invariant; the size is not 0.
         let start = NonNull::new(unsafe { realloc(self.start.as_ptr(), self.layout, size.max(1)) });
-        self.start = start.ok_or_else(|| Trouble::system(format!("no {size} bytes to be had")))?;
+        self.start = start.ok_or_else(|| Error::failed(format!("no {size} bytes to be had")))?;
         self.layout = Layout::from_size_align(size.max(1), 8).expect("8 is a power of two");
         Ok(())
     }
@@ -42,7 +42,7 @@ impl Block {
         (start / page * page..end).step_by(page)
     }
 
-    pub fn frames(&self) -> Result<Vec<Frame>, Trouble> {
+    pub fn frames(&self) -> Result<Vec<Frame>, Error> {
         self.pages().map(Frame::of).collect()
     }
 

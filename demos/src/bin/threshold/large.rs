@@ -1,28 +1,29 @@
 //! malloc(10 MiB): a mapping of its own, that comes without frames and goes without a trace.
 
 use brkmap::Stats;
+use brkmap_base::error::Error;
 use brkmap_demos::proof::faults::during;
 use brkmap_demos::proof::frames::Frame;
-use brkmap_demos::proof::{maps, program_break};
+use brkmap_demos::proof::maps;
 use brkmap_demos::report::Report;
-use brkmap_demos::trouble::Trouble;
+use brkmap_witness::program_break;
 
 use crate::block::Block;
 
 const LARGE: usize = 10 << 20;
 
-pub fn come_and_go(report: &mut Report) -> Result<(), Trouble> {
+pub fn come_and_go(report: &mut Report) -> Result<(), Error> {
     report.step("malloc(10 MiB)");
-    let (old_break, old_lines) = (program_break::now(), maps::lines()?);
+    let (old_break, old_maps) = (program_break(), maps::now()?);
     let block = Block::new(LARGE)?;
-    let (new_break, addr) = (program_break::now(), block.addr());
+    let (new_break, addr) = (program_break(), block.addr());
     let line = maps::line_of(addr)?;
     report.claim(
         new_break == old_break,
         "the break does not move",
         format!("{old_break:#x}, then {new_break:#x}"),
     );
-    let unmapped = maps::covering(old_lines.iter().map(String::as_str), addr).is_none();
+    let unmapped = old_maps.covering(addr).is_none();
     report.claim(
         unmapped && line.is_some(),
         "where nothing was mapped there is an area now",
@@ -57,9 +58,9 @@ pub fn come_and_go(report: &mut Report) -> Result<(), Trouble> {
         }),
     );
     report.claim(
-        program_break::now() == old_break,
+        program_break() == old_break,
         "the break has not moved in all this",
-        format!("{:#x}", program_break::now()),
+        format!("{:#x}", program_break()),
     );
     report.note(format!(
         "brkmap keeps {} bytes of freed mappings at the moment: a bounded few are kept for reuse",
@@ -68,7 +69,7 @@ pub fn come_and_go(report: &mut Report) -> Result<(), Trouble> {
     Ok(())
 }
 
-pub fn exact(report: &mut Report) -> Result<(), Trouble> {
+pub fn exact(report: &mut Report) -> Result<(), Error> {
     let threshold = Stats::read().mmap_threshold;
     report.step(format!("the threshold: malloc({}) and malloc({threshold})", threshold - 1));
     let mappings = || Stats::read().large_blocks;

@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
+use brkmap_demos::program::run;
 use brkmap_demos::report::{Form, Report};
-use brkmap_demos::trouble::run;
 use clap::Parser;
 
 mod block;
@@ -24,14 +24,13 @@ struct Cli {
 }
 
 fn main() -> ExitCode {
-    run(|| {
-        let cli = Cli::parse();
+    run(|cli: Cli| {
         let mut report = Report::new("threshold", Form::of(cli.json));
         small::one(&mut report)?;
         small::many(&mut report)?;
         large::come_and_go(&mut report)?;
         large::exact(&mut report)?;
         resize::keep_frames(&mut report)?;
-        Ok(report.finish())
+        report.finish()
     })
 }

@@ -1,16 +1,16 @@
 //! realloc of a mapping: the frames go to another address, no byte is copied.
 
+use brkmap_base::error::Error;
 use brkmap_demos::proof::frames::{Frame, NEEDS};
 use brkmap_demos::proof::syscalls;
 use brkmap_demos::report::Report;
-use brkmap_demos::trouble::Trouble;
 
 use crate::block::Block;
 
 const BEFORE: usize = 1 << 20;
 const AFTER: usize = 10 << 20;
 
-pub fn keep_frames(report: &mut Report) -> Result<(), Trouble> {
+pub fn keep_frames(report: &mut Report) -> Result<(), Error> {
     report.step("malloc(1 MiB), every page touched, then realloc to 10 MiB");
     let mut block = Block::new(BEFORE)?;
     block.touch();

@@ -9,11 +9,11 @@ use std::alloc::Layout;
 use std::ptr::NonNull;
 
 use brkmap::{BreakMode, Stats};
+use brkmap_base::error::Error;
 use brkmap_demos::proof::frames::Frame;
 use brkmap_demos::proof::maps;
-use brkmap_demos::proof::program_break;
 use brkmap_demos::report::Report;
-use brkmap_demos::trouble::Trouble;
+use brkmap_witness::program_break;
 
 use crate::GLOBAL;
 use crate::block::Block;
@@ -23,11 +23,11 @@ const SIZE: usize = 10;
 /// Give up when so many blocks of 10 bytes have not moved the break.
 const AT_MOST: usize = 4 << 20;
 
-pub fn one(report: &mut Report) -> Result<(), Trouble> {
+pub fn one(report: &mut Report) -> Result<(), Error> {
     report.step("malloc(10)");
-    let before = program_break::now();
+    let before = program_break();
     let block = Block::new(SIZE)?;
-    let after = program_break::now();
+    let after = program_break();
     block.touch();
     let mode = Stats::read().break_mode;
     report.fact("break_mode", mode.map(BreakMode::name));
@@ -53,9 +53,9 @@ pub fn one(report: &mut Report) -> Result<(), Trouble> {
     report.step("free of it");
     let (addr, frame) = (block.addr(), Frame::of(block.addr())?);
     // Asked right around it: telling all this takes memory too.
-    let before = program_break::now();
+    let before = program_break();
     drop(block);
-    let after = program_break::now();
+    let after = program_break();
     let still = Frame::of(addr)?;
     report.claim(
         before == after && frame != Frame::None && still != Frame::None,
@@ -65,14 +65,14 @@ pub fn one(report: &mut Report) -> Result<(), Trouble> {
     Ok(())
 }
 
-pub fn many(report: &mut Report) -> Result<(), Trouble> {
+pub fn many(report: &mut Report) -> Result<(), Error> {
     report.step("malloc(10) again and again, until the break moves");
-    let before = program_break::now();
+    let before = program_break();
     let mut chain = Chain::default();
-    while program_break::now() == before && chain.blocks < AT_MOST {
+    while program_break() == before && chain.blocks < AT_MOST {
         chain.add()?;
     }
-    let (after, blocks) = (program_break::now(), chain.blocks);
+    let (after, blocks) = (program_break(), chain.blocks);
     let grown = after.saturating_sub(before);
     let why = format!("{blocks} blocks, then {before:#x} became {after:#x}: {} KiB", grown >> 10);
     report.fact("blocks_until_break_moves", blocks);
@@ -85,10 +85,10 @@ pub fn many(report: &mut Report) -> Result<(), Trouble> {
 
     report.step("free them all, then trim");
     let inside = chain.last.map_or(0, |block| block.as_ptr().addr());
-    let (high, full) = (program_break::now(), maps::smaps_bytes(inside, "Rss")?.unwrap_or(0));
+    let (high, full) = (program_break(), maps::smaps_bytes(inside, "Rss")?.unwrap_or(0));
     drop(chain);
     GLOBAL.trim();
-    let (low, empty) = (program_break::now(), maps::smaps_bytes(inside, "Rss")?.unwrap_or(0));
+    let (low, empty) = (program_break(), maps::smaps_bytes(inside, "Rss")?.unwrap_or(0));
     report.claim(
         empty + (blocks * SIZE / 2) as u64 <= full,
         "the pages go back",
@@ -120,7 +120,7 @@ struct Chain {
 }
 
 impl Chain {
-    fn add(&mut self) -> Result<(), Trouble> {
+    fn add(&mut self) -> Result<(), Error> {
         let block = Block::new(SIZE)?;
         // SAFETY: the block has 10 bytes, aligned to 8.
         unsafe { block.start().cast::<Option<NonNull<u8>>>().write(self.last) };

@@ -1,0 +1,138 @@
+//! The child of a fork, whose one thread may have been in the middle of something itself, and whose others
+//! are gone from the middle of something else.
+
+use super::*;
+
+/// Blocks of all kinds, of a heap.
+fn some(harness: &Harness, heap: &Heap) -> Vec<Held> {
+    SIZES.iter().map(|&size| harness.hold(heap, size, 16, size as u8).expect("memory")).collect()
+}
+
+fn works(harness: &Harness, heap: &Heap, inherited: Vec<Held>) {
+    let more = some(harness, heap);
+    for one in inherited.into_iter().chain(more) {
+        harness.check_and_free(heap, one);
+    }
+}
+
+#[test]
+fn what_its_own_thread_is_changing_is_left_alone() {
+    let harness = Harness::new(Sim::new());
+    let (mine, theirs) = (harness.heap(), harness.heap());
+    let inherited: Vec<_> = [mine, theirs].iter().flat_map(|heap| some(&harness, heap)).collect();
+    let allocator = &harness.allocator;
+    let figures = |heap: &Heap| heap.slab_figures(&allocator.arena);
+    let before = (figures(mine), figures(theirs));
+    harness.elsewhere(|allocator| {
+        allocator.registry.for_each(|heap| {
+            if heap.id() == theirs.id() {
+                core::mem::forget(heap.shared.hold_lock());
+            }
+        });
+    });
+    // As a signal handler finds it that interrupted a refill at its deepest.
+    let (heap, arena) = (mine.shared.hold_lock(), allocator.arena.hold_lock());
+    let me = allocator.registry.owner(mine);
+    assert!(allocator.is_mine(me));
+    harness.repair(mine);
+    assert!(allocator.is_mine(me), "its locks are closed");
+    drop((arena, heap));
+    assert!(!allocator.is_mine(me));
+    assert_eq!(figures(mine), before.0);
+    assert!(figures(theirs).1 > before.1.1, "all that was free in the other heap counts as used");
+    works(&harness, mine, inherited);
+    assert_eq!(harness.heap().id(), theirs.id(), "the other thread's heap is there to adopt");
+}
+
+#[test]
+fn the_table_of_large_blocks_is_left_alone_by_its_own_thread_only() {
+    for own in [true, false] {
+        let harness = Harness::new(Sim::new());
+        let heap = harness.heap();
+        let cached = harness.hold(heap, 1 << 20, 16, 1).unwrap();
+        let inherited = some(&harness, heap);
+        harness.check_and_free(heap, cached);
+        let large = &harness.allocator.large;
+        let before = large.figures();
+        if own {
+            let held = large.hold_lock();
+            harness.repair(heap);
+            drop(held);
+            assert_eq!(large.figures(), before, "nothing was half done");
+        } else {
+            harness.elsewhere(|allocator| core::mem::forget(allocator.large.hold_lock()));
+            harness.repair(heap);
+            assert_eq!((large.figures().live_bytes, large.figures().cached), (before.live_bytes, 0));
+        }
+        works(&harness, heap, inherited);
+    }
+}
+
+#[test]
+fn a_heap_is_its_owners_at_every_step_between_two_threads() {
+    let harness = Harness::new(Sim::new());
+    let (mine, ending) = (harness.heap(), harness.heap());
+    let registry = &harness.allocator.registry;
+    // Between the thread's word and the seat, on the way out; and one that was taken, on the way in.
+    registry.begin_parking(ending);
+    harness.repair(mine);
+    let adopted = harness.heap();
+    assert_eq!(adopted.id(), ending.id());
+    registry.begin_parking(adopted);
+    harness.repair(adopted);
+    let others = [harness.heap().id(), harness.heap().id()];
+    assert!(!others.contains(&adopted.id()), "it is still on the way, and goes on");
+}
+
+#[test]
+fn of_several_threads_of_a_child_none_loses_its_heap() {
+    let harness = Harness::new(Sim::new());
+    let (first, other) = (harness.heap(), harness.heap());
+    let inherited: Vec<_> = [first, other].iter().flat_map(|heap| some(&harness, heap)).collect();
+    harness.elsewhere(Allocator::leak_every_lock);
+    // SAFETY: one thread, as far as this is concerned; others' guards were forgotten.
+    unsafe { harness.allocator.repair_after_fork(harness.allocator.registry.owner(other), false) };
+    let third = harness.heap();
+    assert!(third.id() != first.id() && third.id() != other.id());
+    works(&harness, other, inherited);
+}
+
+#[test]
+fn below_a_handler_a_request_is_served_without_the_locks_that_its_thread_holds() {
+    let harness = Harness::new(Sim::new());
+    let heap = harness.heap();
+    some(&harness, heap);
+    let allocator = &harness.allocator;
+    let serves = |size| {
+        let got = allocator.alloc_barred(size, 16).expect("memory");
+        // SAFETY: a fresh block of this size.
+        unsafe { got.block.write_bytes(1, size) };
+        got.block
+    };
+    let blocks = {
+        let _held = (heap.shared.hold_lock(), allocator.arena.hold_lock());
+        [serves(100), serves(1 << 20)]
+    };
+    let more = {
+        let _held = allocator.large.hold_lock();
+        [serves(100), serves(70_000)]
+    };
+    blocks.into_iter().chain(more).for_each(|block| harness.free(heap, block));
+}
+
+#[test]
+fn parked_heaps_are_not_written_to() {
+    let harness = Harness::new(Sim::new());
+    let mine = harness.heap();
+    let heaps: Vec<_> = (0..20).map(|_| harness.heap()).collect();
+    heaps.iter().for_each(|heap| harness.end(heap));
+    let purges = harness.allocator.arena.os.calls(Call::Purge);
+    let blank = harness.allocator.registry.blank_heaps();
+    assert!(blank > 0, "the test shows nothing");
+    harness.repair(mine);
+    assert_eq!(harness.allocator.registry.blank_heaps(), blank);
+    assert_eq!(harness.allocator.arena.os.calls(Call::Purge), purges);
+    let mut adopted: Vec<_> = heaps.iter().map(|_| harness.heap().id().0).collect();
+    adopted.sort();
+    assert_eq!(adopted, heaps.iter().map(|heap| heap.id().0).collect::<Vec<_>>(), "each is there once");
+}

@@ -1,0 +1,158 @@
+//! Outboxes: what threads without a heap free, gathered for the heaps whose blocks they are.
+//!
+//! ```text
+//!   thread ─┐
+//!   thread ─┴► an outbox, by the thread's token, under its lock ──enough of a class──► a parcel a heap
+//! ```
+//!
+//! A thread that never allocates has no heap, and makes none. The first blocks that it frees go home one by
+//! one: most such threads free only what libc made for them, behind their last destructor, and nothing of
+//! theirs may wait here. Of one that goes on, a parcel for each block would cost two fences each, on a cache
+//! line that all senders write to.
+
+use super::exposed;
+use super::registry::Registry;
+use super::remote::send_each;
+use crate::arena::Arena;
+use crate::config::HOMING;
+use crate::os::Os;
+use crate::row::{Row, at_or_end, part_or_end};
+use crate::size_class::{self, ByClass, CLASSES};
+use crate::slab::slot::Slot;
+use crate::sync::lock::Lock;
+use crate::sync::token::token;
+use crate::units::SizeClass;
+use core::sync::atomic::{AtomicBool, Ordering, compiler_fence};
+
+/// Outboxes: for as many threads at once that free without a heap.
+const BOXES: usize = 8;
+const _: () = assert!(BOXES.is_power_of_two());
+
+/// Blocks of a class that wait in an outbox at most, with the one that is too many; and how many bytes they
+/// may be.
+const ROOM: usize = 16;
+const ROOM_BYTES: usize = 4096;
+
+/// The same for each class; 1 where none should wait.
+const ROOMS: ByClass<u8> = {
+    let mut rooms = [1; 256];
+    let mut class = 0;
+    while class < HOMING.0 as usize {
+        let fit = ROOM_BYTES / size_class::bytes(SizeClass(class as u8));
+        rooms[class] = if fit > ROOM { ROOM as u8 } else { (fit + (fit == 0) as usize) as u8 };
+        class += 1;
+    }
+    rooms
+};
+
+pub struct Outboxes(Row<Outbox, BOXES>);
+
+#[repr(align(64))]
+struct Outbox {
+    held: Lock<Held>,
+    /// The heaps that it sent to last are mostly free: blocks kept here would pin their slabs.
+    sparse: AtomicBool,
+}
+
+type Blocks = [Slot; ROOM];
+
+/// A block stands in its place before it is counted, so a fork may copy this between any two stores.
+struct Held {
+    counts: Row<u8, CLASSES>,
+    blocks: Row<Blocks, CLASSES>,
+}
+
+// SAFETY: the blocks are free, and the outbox's own.
+unsafe impl Send for Held {}
+
+impl Held {
+    /// Takes a block in. All of its class, if they are as many as may wait.
+    fn put(&mut self, class: SizeClass, block: *mut u8) -> Option<Blocks> {
+        let count = self.counts[class.0 as usize];
+        at_or_end(&self.blocks[class.0 as usize], count as usize).set(block);
+        compiler_fence(Ordering::Release);
+        self.counts[class.0 as usize] = count + 1;
+        (count + 1 >= ROOMS[class.0 as usize]).then(|| self.take(class).0)
+    }
+
+    /// All blocks of a class, and how many they are.
+    fn take(&mut self, class: SizeClass) -> (Blocks, usize) {
+        let from = &self.blocks[class.0 as usize];
+        let blocks: Blocks = core::array::from_fn(|at| Slot::new(at_or_end(from, at).get()));
+        compiler_fence(Ordering::Release);
+        (blocks, core::mem::take(&mut self.counts[class.0 as usize]) as usize)
+    }
+}
+
+impl Outbox {
+    const fn new() -> Self {
+        let blocks = Row([const { [const { Slot::empty() }; ROOM] }; CLASSES]);
+        Outbox { held: Lock::new(Held { counts: Row([0; CLASSES]), blocks }), sparse: AtomicBool::new(false) }
+    }
+
+    fn send<O: Os>(&self, arena: &Arena<O>, registry: &Registry, blocks: &[Slot]) {
+        let sparse = send_each(arena, registry, blocks);
+        // Relaxed: a hint.
+        if self.sparse.load(Ordering::Relaxed) != sparse {
+            self.sparse.store(sparse, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Outboxes {
+    pub const fn new() -> Self {
+        Outboxes(Row([const { Outbox::new() }; BOXES]))
+    }
+
+    /// Takes a block of a slab in that the calling thread frees, which has no heap.
+    pub fn put<O: Os>(&self, arena: &Arena<O>, registry: &Registry, class: SizeClass, block: *mut u8) {
+        // The upper bits of the product depend on all of the token's.
+        let hash = (token() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let outbox = &self.0[(hash >> (u64::BITS - BOXES.trailing_zeros())) as usize];
+        // Relaxed: a hint.
+        if !outbox.sparse.load(Ordering::Relaxed)
+            && let Some(mut held) = outbox.held.try_lock()
+        {
+            let full = held.put(class, exposed(block));
+            drop(held);
+            if let Some(blocks) = full {
+                outbox.send(arena, registry, part_or_end(&blocks, 0..ROOMS[class.0 as usize] as usize));
+            }
+            return;
+        }
+        // It would pin a slab, or another thread is there.
+        outbox.send(arena, registry, &[Slot::new(exposed(block))]);
+    }
+
+    /// Sends everything home.
+    pub fn empty<O: Os>(&self, arena: &Arena<O>, registry: &Registry) {
+        for outbox in &self.0.0 {
+            for class in (0..CLASSES as u8).map(SizeClass) {
+                let (blocks, count) = outbox.held.lock().take(class);
+                outbox.send(arena, registry, part_or_end(&blocks, 0..count));
+            }
+        }
+    }
+
+    /// # Safety
+    /// As for `Allocator::repair_after_fork`.
+    pub unsafe fn repair_after_fork(&self) {
+        for outbox in &self.0.0 {
+            // SAFETY: as the caller vouches. What is counted is there, whoever was caught.
+            unsafe { outbox.held.inherit() };
+        }
+    }
+
+    pub fn is_mine(&self) -> bool {
+        self.0.0.iter().any(|outbox| outbox.held.is_mine())
+    }
+
+    #[cfg(test)]
+    pub fn blocks(&self) -> usize {
+        let count = |outbox: &Outbox| {
+            let held = outbox.held.lock();
+            held.counts.0.iter().map(|&count| count as usize).sum::<usize>()
+        };
+        self.0.0.iter().map(count).sum()
+    }
+}

@@ -1,0 +1,110 @@
+//! What a sparse heap has too much: free pages inside its slabs, which one live block each would keep.
+//!
+//! ```text
+//!   a free in a sparse heap ─► slack noted ─► said in the arena ─► whoever said it, once it holds no lock:
+//! a round through each heap that is worth it
+//! ```
+
+use super::registry::Registry;
+use super::{Heap, Shared};
+use crate::arena::Arena;
+use crate::config::{GRANULE, SLACK_FROM, SLACK_MAX, SPARSE_BYTES};
+use crate::os::Os;
+use crate::slab::central::Central;
+use crate::slab::noted::Noted;
+use crate::slab::round::Batch;
+use crate::slab::site::Site;
+use crate::slab::slack::Worth;
+use core::sync::atomic::Ordering;
+
+impl Heap {
+    /// Tells senders whether the slabs are mostly free, and returns it; notes what came back to them.
+    #[inline]
+    pub(super) fn note_sparse<O: Os>(&self, site: &Site<O>, central: &mut Central) -> bool {
+        let (slabs, used) = (central.resident_bytes(), central.used_bytes());
+        let mostly_free = used * 4 < slabs;
+        let sparse = mostly_free && slabs > SPARSE_BYTES;
+        // Relaxed: it only says whether the next sender should be quick.
+        if self.shared.sparse.load(Ordering::Relaxed) != sparse {
+            self.shared.sparse.store(sparse, Ordering::Relaxed);
+        }
+        let slack = mostly_free && slabs > SLACK_FROM;
+        if central.asks_for_slack(slack) {
+            self.note_slack(site, central, slack);
+        }
+        sparse
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn note_slack<O: Os>(&self, site: &Site<O>, central: &mut Central, any: bool) {
+        if !any {
+            central.forget_slack();
+            return self.shared.say_slack(0);
+        }
+        let (slack, worth) = central.slack();
+        self.shared.say_slack(slack);
+        if worth == Worth::Round {
+            // Relaxed: as the slack.
+            self.shared.due.store(true, Ordering::Relaxed);
+        }
+        site.arena.note_slack();
+    }
+
+    /// Purges the free pages of this heap's slabs. Whether any went.
+    pub fn purge_pages<O: Os>(&self, arena: &Arena<O>) -> bool {
+        self.purge_pages_while(arena, || {})
+    }
+
+    /// The same, with `meanwhile` done each time that slabs are away and the lock is open.
+    pub fn purge_pages_while<O: Os>(&self, arena: &Arena<O>, mut meanwhile: impl FnMut()) -> bool {
+        let noted = Noted::nothing();
+        let site = self.site(arena, &noted);
+        // A slab of one page has none that is free beside a block.
+        if site.page() >= GRANULE || !self.shared.central.lock().start_round() {
+            return false;
+        }
+        // Relaxed: as the slack.
+        self.shared.due.store(false, Ordering::Relaxed);
+        let (mut batch, mut any) = (Batch::new(), false);
+        while self.shared.central.lock().next_batch(&site, &mut batch) {
+            meanwhile();
+            any |= batch.purge(&site);
+        }
+        self.shared.say_slack(0);
+        // A sender that found the lock taken has left its parcel to whoever held it.
+        self.sort(&site);
+        any
+    }
+
+    /// What a fork's copy has of a thread that purges pages.
+    #[cfg(test)]
+    pub fn leave_pages_away<O: Os>(&self, arena: &Arena<O>) {
+        let noted = Noted::nothing();
+        let (site, mut central) = (self.site(arena, &noted), self.shared.central.lock());
+        assert!(central.start_round() && central.next_batch(&site, &mut Batch::new()));
+    }
+}
+
+impl Shared {
+    fn say_slack(&self, slack: usize) {
+        // Relaxed: a figure that a policy reads. The thread that says it looks at it next.
+        self.slack.store(slack, Ordering::Relaxed);
+    }
+}
+
+impl Registry {
+    /// Purges the free pages inside the slabs of heaps that say they are worth it, or of all that have any
+    /// where they are too many together.
+    pub fn purge_slack<O: Os>(&self, arena: &Arena<O>) {
+        let mut sum = 0;
+        // Relaxed: see `say_slack`.
+        self.for_each(|heap| sum += heap.shared.slack.load(Ordering::Relaxed));
+        self.for_each(|heap| {
+            let slack = heap.shared.slack.load(Ordering::Relaxed);
+            if heap.shared.due.load(Ordering::Relaxed) || (sum > SLACK_MAX && slack > 0) {
+                heap.purge_pages(arena);
+            }
+        });
+    }
+}

@@ -1,0 +1,22 @@
+//! What the environment of the process sets.
+
+use super::ALLOCATOR;
+use crate::config::parse_bytes;
+use crate::fatal;
+use crate::os::linux::environment;
+
+/// `BRKMAP_MMAP_THRESHOLD` and glibc's `MALLOC_MMAP_THRESHOLD_`: ours wins. A value that is none is said to
+/// be so and left alone.
+pub fn read_environment() {
+    for name in [&b"BRKMAP_MMAP_THRESHOLD"[..], b"MALLOC_MMAP_THRESHOLD_"] {
+        let Some(text) = environment(name) else { continue };
+        if parse_bytes(text).is_some_and(|bytes| ALLOCATOR.tunables.set_mmap_threshold(bytes)) {
+            return;
+        }
+        if name.starts_with(b"BRKMAP") {
+            fatal::warn(
+                c"BRKMAP_MMAP_THRESHOLD is ignored: not a count of bytes up to 33554432 (decimal, or 0x…)",
+            );
+        }
+    }
+}

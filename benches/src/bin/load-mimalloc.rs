@@ -1,8 +1,0 @@
-//! The workloads with mimalloc v3.
-
-#[global_allocator]
-static GLOBAL: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
-fn main() -> std::process::ExitCode {
-    brkmap_benches::load::main()
-}

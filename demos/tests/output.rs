@@ -1,0 +1,46 @@
+//! Output that cannot be written, to a full disk or into a closed pipe: one line says so, and the exit code is 1.
+
+use std::fs::File;
+use std::process::{Command, Stdio};
+
+/// Every demo, on little work. `device` has nothing to say without its module.
+const DEMOS: [(&str, &[&str]); 8] = [
+    (env!("CARGO_BIN_EXE_share"), &[]),
+    (env!("CARGO_BIN_EXE_fork"), &[]),
+    (env!("CARGO_BIN_EXE_threshold"), &[]),
+    (env!("CARGO_BIN_EXE_faults"), &[]),
+    (env!("CARGO_BIN_EXE_fileio"), &["--size", "300K", "--operations", "50"]),
+    (env!("CARGO_BIN_EXE_ipc"), &["--size", "10K"]),
+    (env!("CARGO_BIN_EXE_store"), &["demo", "--kills", "1"]),
+    (env!("CARGO_BIN_EXE_screen"), &["--pictures", "2"]),
+];
+
+fn assert_refused(program: &str, arguments: &[&str], stdout: Stdio) {
+    let output = Command::new(program).args(arguments).stdout(stdout).stderr(Stdio::piped()).output();
+    let output = output.expect("the demo starts");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{program} {arguments:?}: {said}");
+    assert!(
+        said.starts_with("error: cannot write to stdout") && said.lines().count() == 1,
+        "{program}: {said}"
+    );
+}
+
+#[test]
+fn a_full_disk_is_said_in_one_line() {
+    let full = || Stdio::from(File::options().write(true).open("/dev/full").expect("/dev/full"));
+    for (program, arguments) in DEMOS {
+        assert_refused(program, arguments, full());
+        assert_refused(program, &[arguments, &["--json"]].concat(), full());
+        assert_refused(program, &["--help"], full());
+    }
+}
+
+#[test]
+fn a_closed_pipe_is_said_in_one_line() {
+    for (program, arguments) in DEMOS {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        assert_refused(program, arguments, writer.into());
+    }
+}

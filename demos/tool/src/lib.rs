@@ -1,0 +1,31 @@
+//! The `brkmap` tool: which system call does a request for memory become?
+//!
+//! ```text
+//!   cli ─┬─ compare ─┬─ table, explain ── comparison
+//!        │           └─ observe ─┬─ contender ── locate
+//!        ├─ sweep ───── observe ─┴─ regions           brkmap-tracer (this process)
+//!        ├─ trace ───── summary                              │
+//!        └─ demo ────── locate                        brkmap-probe  (a fresh process each)
+//! ```
+//!
+//! The command line knows the commands, and no command knows it: each holds its own arguments.
+//!
+//! The tool never allocates through brkmap itself: it runs itself as the C probe, and there the
+//! break has to be the measured allocator's alone.
+
+pub mod cli;
+mod compare;
+mod comparison;
+pub mod console;
+mod contender;
+mod demo;
+mod explain;
+mod locate;
+mod observe;
+mod regions;
+mod summary;
+mod sweep;
+mod table;
+mod trace;
+
+pub use contender::PROBE_ARGUMENT;

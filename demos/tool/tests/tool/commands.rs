@@ -1,0 +1,76 @@
+//! The command line as a whole.
+
+use std::fs::File;
+use std::process::Stdio;
+
+use crate::support::{brkmap, json, run, stderr, stdout};
+
+#[test]
+fn help_shows_every_command_with_examples() {
+    let text = stdout(&run(&mut brkmap(&["--help"])));
+    for part in ["compare", "trace", "sweep", "demo", "--json", "Examples:", "NO_COLOR"] {
+        assert!(text.contains(part), "{part} is missing in\n{text}");
+    }
+    assert!(!text.contains("__probe"));
+}
+
+#[test]
+fn help_is_a_command_too() {
+    let output = run(&mut brkmap(&["help", "sweep"]));
+    assert!(output.status.success() && stdout(&output).contains("--from"), "{}", stderr(&output));
+}
+
+#[test]
+fn options_without_a_command_are_those_of_compare() {
+    let document = json(&mut brkmap(&["--only", "glibc", "--sizes", "1.5K", "--json"]));
+    assert_eq!(document["allocators"][0]["sizes"][0]["size"], 1536);
+}
+
+#[test]
+fn output_that_cannot_be_written_is_said_in_one_line() {
+    let commands: [&[&str]; 6] = [
+        &["compare", "--only", "glibc", "--sizes", "10"],
+        &["compare", "--only", "glibc", "--sizes", "10", "--json"],
+        &["sweep", "--only", "glibc", "--from", "64K", "--to", "256K"],
+        &["demo"],
+        &["demo", "--json"],
+        &["--help"],
+    ];
+    for arguments in commands {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        for stdout in [Stdio::from(full), Stdio::from(writer)] {
+            let output = run(brkmap(arguments).stdout(stdout).stderr(Stdio::piped()));
+            let said = stderr(&output);
+            assert_eq!(output.status.code(), Some(1), "{arguments:?}: {said}");
+            let one = said.starts_with("brkmap: cannot write to stdout") && said.lines().count() == 1;
+            assert!(one, "{arguments:?}: {said}");
+        }
+    }
+}
+
+#[test]
+fn a_traced_command_dies_of_a_closed_pipe_as_it_would_by_itself() {
+    let output = run(&mut brkmap(&["trace", "--summary-only", "--", "sh", "-c", "kill -PIPE $$; exit 3"]));
+    assert_eq!(output.status.code(), Some(128 + libc::SIGPIPE), "{}", stderr(&output));
+}
+
+#[test]
+fn an_unknown_command_is_refused() {
+    let output = run(&mut brkmap(&["compere"]));
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("compere"), "{}", stderr(&output));
+}
+
+#[test]
+fn demos_are_listed_and_an_unknown_one_is_named() {
+    let document = json(&mut brkmap(&["demo", "--json"]));
+    let names: Vec<_> =
+        document["demos"].as_array().unwrap().iter().map(|demo| demo["name"].as_str().unwrap()).collect();
+    let text = stdout(&run(&mut brkmap(&["demo"])));
+    assert!(names.contains(&"fork") && names.iter().all(|name| text.contains(name)), "{text}");
+    let output = run(&mut brkmap(&["demo", "frok"]));
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("`frok`") && stderr(&output).contains("fork"), "{}", stderr(&output));
+}
