@@ -14,6 +14,7 @@
 
 mod at_hand;
 mod bin;
+mod fresh;
 mod look;
 pub mod magazine;
 mod outbox;

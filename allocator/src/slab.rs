@@ -37,8 +37,7 @@ use core::ffi::CStr;
 use core::ops::Range;
 use lists::Place;
 use pages::Pages;
-use starts::block_at;
-pub use starts::{capacity, index_of};
+pub use starts::{block_at, capacity, index_of};
 
 /// The record of a granule that is a slab. Guarded by the lock of the heap that owns it.
 #[repr(C)]

@@ -28,6 +28,7 @@ mod misuse;
 mod own_limits;
 mod plugins;
 pub mod sparse;
+mod stamped;
 mod sticky;
 pub mod syscalls;
 pub mod threads;
@@ -86,6 +87,7 @@ pub fn main<A: GlobalAlloc + Sync>(alloc: &'static A) {
         }
         ["faults-threads"] => faults::threads(alloc),
         ["wrong-free", kind, ref how @ ..] => wrong::free(alloc, kind, how),
+        ["stamped", size] => stamped::all(number(size)),
         ["misuse", error, size] => misuse::commit(error, number(size)),
         ["misuse", error, size, "handled"] => {
             wrong::handle_aborts(alloc);

@@ -51,4 +51,9 @@ fn a_rust_program_with_the_feature_override_keeps_them_all() {
     let mut storm = std::process::Command::new(&program);
     storm.args(["storm", "4", "20000", "9"]);
     program::run(storm).expect_success("a storm in a program with `override`");
+    for size in ["16", "1000"] {
+        let mut stamped = std::process::Command::new(&program);
+        stamped.args(["stamped", size]);
+        program::run(stamped).expect_success("blocks of both fronts that look like free ones");
+    }
 }

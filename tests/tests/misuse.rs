@@ -109,6 +109,14 @@ fn no_error_ends_nothing() {
     check("no-");
 }
 
+/// What a program has in its live blocks ends nothing, whatever the allocator writes into free ones.
+#[test]
+fn a_live_block_that_looks_like_a_free_one_is_freed() {
+    for size in [16, 24, 64, 624, 1000, 3000, 5000, 20_000] {
+        Front::Preload.check(&["stamped", &size.to_string()]);
+    }
+}
+
 #[test]
 fn a_block_freed_twice() {
     check("double-");

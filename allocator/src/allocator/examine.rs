@@ -75,9 +75,35 @@ impl<O: Os> Allocator<O> {
             if index >= carved as usize {
                 return Standing::Never;
             }
-            heap.inspect(|heap| heap.learn(class, carved));
+            if self.is_fresh(heap, owner, class, index, block) {
+                return Standing::Free;
+            }
+            match heap {
+                Some(heap) if heap.id() == owner => heap.know_page(class, block),
+                Some(heap) => heap.learn(class, carved),
+                None => {}
+            }
         }
         if self.is_free(owner, class, block) { Standing::Free } else { Standing::Out }
+    }
+
+    /// Whether a block of a young slab was never handed out, or is back there.
+    #[cold]
+    #[inline(never)]
+    fn is_fresh(
+        &self,
+        heap: Option<&Heap>,
+        owner: HeapId,
+        class: SizeClass,
+        index: usize,
+        block: *mut u8,
+    ) -> bool {
+        let home = self.registry.heap(owner);
+        let at_hand = match heap {
+            Some(heap) if heap.id() == owner => heap.has_fresh(class, block, index),
+            _ => home.has_at_hand(class, block),
+        };
+        at_hand || home.has_in_slab(&self.arena, class, block)
     }
 
     /// Whether a block of a slab is free, if it has the stamp of those that are.

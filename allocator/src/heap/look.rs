@@ -8,7 +8,6 @@
 
 use super::Heap;
 use crate::arena::Arena;
-use crate::config::HOMING;
 use crate::os::Os;
 use crate::slab::noted::Noted;
 use crate::sync::held::{Orderings, Strong};
@@ -21,6 +20,16 @@ impl Heap {
         !self.owned.busy.load(Strong::ASK) && self.bin(class).has(block)
     }
 
+    /// Whether a block of this heap is in its slab, whatever is on its way there.
+    pub fn has_in_slab<O: Os>(&self, arena: &Arena<O>, class: SizeClass, block: *mut u8) -> bool {
+        let noted = Noted::nothing();
+        let site = self.site(arena, &noted);
+        let has = self.shared.central.lock().has(&site, class, block);
+        // A sender that found the lock taken has left its parcel to whoever held it.
+        self.sort(&site);
+        has
+    }
+
     /// Whether a block of this heap is at home: in its slab, or on its way there.
     pub fn has_at_home<O: Os>(&self, arena: &Arena<O>, class: SizeClass, block: *mut u8) -> bool {
         let noted = Noted::nothing();
@@ -28,28 +37,11 @@ impl Heap {
         let has = {
             let mut central = self.shared.central.lock();
             self.shared.keep_inbox(&site, &mut central);
+            central.empty_depot_of(&site, class);
             central.has(&site, class, block)
         };
-        // A sender that found the lock taken has left its parcel to whoever held it.
+        // As above.
         self.sort(&site);
         has
-    }
-
-    /// Whether this thread knows that the block at an index of a young slab of a class was handed out once.
-    pub fn knows(&self, class: SizeClass, index: usize) -> bool {
-        index < self.magazine(class).known() as usize
-    }
-
-    /// The first `carved` blocks of a young slab were handed out. One bound serves for the young slabs of all
-    /// heaps: this heap has one at most, and sets it anew when it carves from that.
-    pub fn learn(&self, class: SizeClass, carved: u16) {
-        self.set_known(class, carved.max(self.magazine(class).known()));
-    }
-
-    pub(super) fn set_known(&self, class: SizeClass, carved: u16) {
-        self.magazine(class).set_known(carved);
-        if class < HOMING {
-            self.bin(class).young.set(class, carved);
-        }
     }
 }

@@ -21,13 +21,19 @@ use core::cell::Cell;
 pub struct Magazine {
     base: Cell<*const Slot>,
     cap: Cell<u32>,
-    /// So many blocks of a young slab were handed out for all that is known; see `Heap::learn`.
+    /// Of the heap's young slab, see `fresh`.
     known: Cell<u16>,
+    carved: Cell<u16>,
 }
 
 impl Magazine {
     pub const fn none() -> Self {
-        Magazine { base: Cell::new(&raw const BOTTOM), cap: Cell::new(0), known: Cell::new(0) }
+        Magazine {
+            base: Cell::new(&raw const BOTTOM),
+            cap: Cell::new(0),
+            known: Cell::new(0),
+            carved: Cell::new(0),
+        }
     }
 
     pub fn cap(&self) -> u32 {
@@ -38,8 +44,16 @@ impl Magazine {
         self.known.get()
     }
 
-    pub fn set_known(&self, carved: u16) {
-        self.known.set(carved);
+    pub fn set_known(&self, known: u16) {
+        self.known.set(known);
+    }
+
+    pub fn carved(&self) -> u16 {
+        self.carved.get()
+    }
+
+    pub fn set_carved(&self, carved: u16) {
+        self.carved.set(carved);
     }
 
     /// How many blocks `bin`, this magazine's, has.

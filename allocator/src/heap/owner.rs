@@ -15,7 +15,6 @@ use crate::slab::central::Central;
 use crate::slab::noted::Noted;
 use crate::slab::site::Site;
 use crate::slab::slot::Slot;
-use crate::slab::stamp;
 use crate::sync::held::{Orderings, Strong};
 use crate::units::SizeClass;
 use core::sync::atomic::{Ordering, compiler_fence, fence};
@@ -51,26 +50,10 @@ impl Heap {
             }
             let block = self.pop(class);
             if let Some(carved) = refill.carved {
-                self.set_known(class, carved);
-                self.stamp_fresh(class);
+                self.note_carved(class, carved, block);
             }
             Some(Fresh { block, zeroed: refill.zeroed })
         })
-    }
-
-    /// Stamps what a magazine has of blocks that were never handed out, so that C's free knows them from
-    /// those that were.
-    fn stamp_fresh(&self, class: SizeClass) {
-        if self.owned.stamps.get() {
-            let blocks = self.magazine(class).blocks(self.bin(class));
-            // SAFETY: free blocks of this thread's.
-            blocks.iter().for_each(|block| unsafe { stamp::put(block.get()) });
-        }
-    }
-
-    /// Whether blocks of this heap may be given to C's free.
-    pub fn set_stamps(&self, stamps: bool) {
-        self.owned.stamps.set(stamps);
     }
 
     /// Frees a block of any heap, of the slab entry `entry`, that its class's magazine refused: it is full,

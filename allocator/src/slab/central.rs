@@ -16,12 +16,12 @@ use super::round::Rounds;
 use super::site::Site;
 use super::slack::{Slack, Worth};
 use super::slot::Slot;
-use super::{Slab, capacity, index_of};
+use super::{Slab, capacity};
 use crate::arena::LastTables;
 use crate::arena::page_map::Entry;
 use crate::config::{GRANULE, GRANULE_SHIFT};
 use crate::os::Os;
-use crate::row::{at_or_end, part_or_end};
+use crate::row::{Row, at_or_end, part_or_end};
 use crate::size_class::{self, CLASSES};
 use crate::units::{Bytes, GranuleIdx, Granules, Run, SizeClass, round_down};
 
@@ -33,6 +33,9 @@ pub struct Central {
     /// threads. The lowest, so that the top of the arena can go.
     pub(super) kept: u32,
     depot: Depot,
+    /// The slab of each class that is carved to its end, and whose last blocks may be at hand of the heap's
+    /// thread still: granule index plus one, or 0. Until the next refill its entry is a young slab's.
+    growing: Row<u32, CLASSES>,
     /// Bytes of blocks that are outside their slabs.
     pub(super) used_bytes: usize,
     /// Bytes that were never carved, of slabs that read as zero there, and of clean pages: neither has memory
@@ -55,6 +58,7 @@ impl Central {
             slabs: 0,
             kept: 0,
             depot: Depot::new(),
+            growing: Row([0; CLASSES]),
             used_bytes: 0,
             fresh: 0,
             clean: 0,
@@ -120,22 +124,11 @@ impl Central {
         (0..CLASSES as u8).for_each(|class| self.empty_depot_of(site, SizeClass(class)));
     }
 
-    fn empty_depot_of<O: Os>(&mut self, site: &Site<O>, class: SizeClass) {
+    /// The same for those of one class.
+    pub fn empty_depot_of<O: Os>(&mut self, site: &Site<O>, class: SizeClass) {
         while let Some(mut parcel) = self.depot.take(site, class) {
             self.release_parcel(site, class, &mut parcel);
         }
-    }
-
-    /// Whether a block of this heap is in its slab, once the depot's are in theirs.
-    pub fn has<O: Os>(&mut self, site: &Site<O>, class: SizeClass, block: *mut u8) -> bool {
-        self.empty_depot_of(site, class);
-        if site.class_at(block) != Some(class) {
-            // No block is out of what is no slab any more.
-            return true;
-        }
-        // SAFETY: a slab of this heap, lock held.
-        let slab = unsafe { site.slab(site.granule_of(block)) };
-        index_of(class, block.addr() % GRANULE).is_some_and(|at| slab.has(at))
     }
 
     /// Puts blocks of a class back into their slabs, those of this heap; a slab that becomes empty is
@@ -286,6 +279,10 @@ impl Central {
             true => (false, carved.min(GRANULE)),
             false => (true, GRANULE - slab.clean.or(pages::never_used(slab, page)).bytes(page)),
         };
+        let growing = &mut self.growing[slab.class.0 as usize];
+        if *growing == granule.0 + 1 {
+            *growing = 0;
+        }
         self.slabs -= 1;
         self.fresh -= if slab.zeroed { GRANULE - carved } else { 0 };
         self.clean -= slab.clean.bytes(page);

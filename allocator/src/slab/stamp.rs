@@ -7,7 +7,7 @@
 //!
 //! C's free writes it and C's malloc takes it away, so a block that is freed with its stamp on was most
 //! likely freed before. Most likely only: a program may write the same word, or copy it from memory that it
-//! never wrote; so before a program is ended for it the block is looked for (`heap/look.rs`). Where the mark
+//! never wrote; so before a program is ended for it the block is looked for (`heap/look.rs`). Where the stamp
 //! is missing, nothing is known: Rust's dealloc writes none, and a write to a freed block may have taken it
 //! away.
 

@@ -86,17 +86,27 @@ fn a_block_that_was_never_handed_out_is_none_or_free() {
         let harness = Harness::new(Sim::new());
         let (owner, other) = (harness.heap_of_c(), harness.heap_of_c());
         let class = size_class::of(size);
-        let blocks = harness.blocks(owner, size, 2);
-        let start = blocks[0].addr() - blocks[0].addr() % GRANULE;
-        for at in 0..capacity(class) as usize {
-            let block = core::ptr::with_exposed_provenance_mut(start + at * size_class::bytes(class));
-            for heap in [owner, other] {
-                assert_eq!(harness.standing(heap, block) == Standing::Out, blocks.contains(&block), "{at}");
-                assert!(blocks.contains(&block) || !heap.push(block), "{at} is taken");
+        // Some of a slab are out, some freed again, some at hand and some not even that.
+        let mut out = harness.blocks(owner, size, 10);
+        out.drain(3..6).for_each(|block| harness.free(owner, block));
+        let start = out[0].addr() - out[0].addr() % GRANULE;
+        let block = |at: usize| -> *mut u8 {
+            core::ptr::with_exposed_provenance_mut(start + at * size_class::bytes(class))
+        };
+        for round in 0..2 {
+            for block in (0..capacity(class) as usize).map(block) {
+                let stands = harness.standing(owner, block);
+                assert_eq!(stands == Standing::Out, out.contains(&block), "{size} bytes, {block:?}");
+                assert!(out.contains(&block) || !owner.push(block), "{block:?} is taken");
+                // Another thread takes the word of the slab: what is at hand of its owner was never out
+                // there.
+                let never = harness.allocator.usable(block).is_none();
+                assert_eq!(harness.standing(other, block) == Standing::Never, never);
+                assert!(!never || !other.push(block));
             }
-        }
-        for block in blocks {
-            harness.free(owner, block);
+            if round == 0 {
+                out.extend(harness.blocks(owner, size, 1));
+            }
         }
     }
 }

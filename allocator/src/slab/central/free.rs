@@ -1,17 +1,30 @@
-//! What is free in a heap's slabs, counted by looking: for `malloc_info`, which nobody waits for.
+//! What is free in a heap's slabs, told by looking: for `malloc_info`, and for a block that may be free
+//! already.
 
 use super::Central;
+use crate::config::GRANULE;
 use crate::os::Os;
 use crate::row::Row;
 use crate::size_class::CLASSES;
-use crate::slab::capacity;
 use crate::slab::site::Site;
+use crate::slab::{capacity, index_of};
 use crate::units::{GranuleIdx, SizeClass};
 
 /// Free blocks of each class, those that were never handed out included.
 pub type FreeBlocks = Row<usize, CLASSES>;
 
 impl Central {
+    /// Whether a block of this heap is in its slab.
+    pub fn has<O: Os>(&mut self, site: &Site<O>, class: SizeClass, block: *mut u8) -> bool {
+        if site.class_at(block) != Some(class) {
+            // No block is out of what is no slab any more.
+            return true;
+        }
+        // SAFETY: a slab of this heap, lock held.
+        let slab = unsafe { site.slab(site.granule_of(block)) };
+        index_of(class, block.addr() % GRANULE).is_some_and(|at| slab.has(at))
+    }
+
     pub fn free_blocks<O: Os>(&self, site: &Site<O>) -> FreeBlocks {
         let mut free = Row([0; CLASSES]);
         for class in (0..CLASSES as u8).map(SizeClass) {

@@ -26,6 +26,7 @@ impl Central {
     /// Fills slots, from the first on, with up to as many blocks of a class; within a slab the lowest
     /// comes last, because magazines are emptied from that end. None where the arena can grow no more.
     pub fn refill<O: Os>(&mut self, site: &Site<O>, class: SizeClass, slots: &[Slot]) -> Option<Refill> {
+        self.grow_up(site, class);
         let want = slots.len() as u32;
         let mut count = 0;
         while count * 4 < want
@@ -96,8 +97,7 @@ impl Central {
         unsafe { site.mark(granule, slab.carved) };
         let refill = Refill { count: count as u32, zeroed: slab.zeroed, carved: Some(slab.carved) };
         if slab.carved == capacity(class) {
-            // Who holds a block may find it young still, and looks closer then.
-            site.arena.rename_run(granule, Entry::slab(site.heap, class));
+            self.growing[class.0 as usize] = granule.0 + 1;
         }
         let exhausted = slab.exhausted();
         if !slab.clean.is_empty() {
@@ -108,6 +108,16 @@ impl Central {
         }
         self.used_bytes += count * size;
         refill
+    }
+
+    /// What the last refill carved was handed out: the heap's thread has nothing of the class at hand.
+    fn grow_up<O: Os>(&mut self, site: &Site<O>, class: SizeClass) {
+        let growing = &mut self.growing[class.0 as usize];
+        if let Some(granule) = growing.checked_sub(1) {
+            *growing = 0;
+            // Who holds a block may find it young still, and looks closer then.
+            site.arena.rename_run(GranuleIdx(granule), Entry::slab(site.heap, class));
+        }
     }
 
     fn new_slab<O: Os>(&mut self, site: &Site<O>, class: SizeClass) -> Option<GranuleIdx> {
