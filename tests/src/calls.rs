@@ -54,21 +54,13 @@ impl Call {
         self.result.starts_with('-')
     }
 
-    /// A new mapping of memory a program can write: what answers a request. Reserved address space is not.
+    /// A new mapping of memory a program can write: what answers a request. Addresses without memory are not.
     pub fn maps_memory(&self) -> bool {
         self.name == "mmap" && !self.failed() && self.has(2, "PROT_WRITE") && self.has(3, "MAP_ANONYMOUS")
     }
 
     pub fn moves_break(&self) -> bool {
         self.name == "brk" && self.arguments[0] != "NULL"
-    }
-
-    /// Grows the allocator's own range without the break, as the fenced one does once there are threads:
-    /// reserved address space becomes memory, and what lay free between break and fence is mapped at its
-    /// place.
-    pub fn grows_range(&self) -> bool {
-        !self.failed() && self.name == "mprotect" && self.has(2, "PROT_WRITE")
-            || self.maps_memory() && self.has(3, "MAP_FIXED_NOREPLACE")
     }
 
     /// The length of an mmap, munmap or madvise; the new length of an mremap.

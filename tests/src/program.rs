@@ -84,6 +84,13 @@ impl Front {
     }
 }
 
+/// The Rust front's program under the preload library: one allocator within the other's process.
+pub fn both(arguments: &[&str]) -> Command {
+    let mut command = Front::Rust.exercise(arguments);
+    command.env("LD_PRELOAD", preload());
+    command
+}
+
 /// A program of this package. Cargo builds it before the integration tests, next to their folder.
 pub fn binary(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("the test's own path");
@@ -155,6 +162,15 @@ pub struct Ended {
 }
 
 impl Ended {
+    /// The numbers that it printed, once it ended well.
+    pub fn numbers(&self, what: &str) -> Vec<usize> {
+        self.expect_success(what);
+        let text = String::from_utf8_lossy(&self.stdout);
+        text.split_whitespace()
+            .map(|word| word.parse().unwrap_or_else(|_| panic!("{what}: {text}")))
+            .collect()
+    }
+
     /// Panics with all it said unless it ended well.
     pub fn expect_success(&self, what: &str) {
         assert!(
@@ -169,6 +185,17 @@ impl Ended {
             String::from_utf8_lossy(&self.stdout),
             String::from_utf8_lossy(&self.stderr),
         );
+    }
+}
+
+/// Has a command start under a limit, of which it may raise `soft` to `hard`.
+pub fn limited(command: &mut Command, resource: libc::__rlimit_resource_t, soft: u64, hard: u64) {
+    // SAFETY: setrlimit is async-signal-safe, and nothing else happens between fork and exec.
+    unsafe {
+        command.pre_exec(move || {
+            let limit = libc::rlimit { rlim_cur: soft, rlim_max: hard };
+            if libc::setrlimit(resource, &limit) == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) }
+        });
     }
 }
 

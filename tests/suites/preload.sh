@@ -6,6 +6,8 @@ need_linker
 # Each test says itself what it lacks, so one missing program does not take the others with it.
 want strace strace
 want readelf binutils
+want gcore gdb
+want "qemu-$(uname -m)" qemu-user
 for pair in python3:python3 git:git sqlite3:sqlite3 perl:perl gcc:gcc g++:g++ redis-server:redis-server \
   redis-benchmark:redis-tools; do
   want "/usr/bin/${pair%%:*}" "${pair#*:}"
@@ -15,4 +17,5 @@ for pair in libjemalloc.so.2:libjemalloc2 libtcmalloc_minimal.so.4:libtcmalloc-m
 done
 cargo_test -p brkmap-tests --lib --test syscalls --test c_api --test c_front --test other_mallocs --test symbols \
   --test give_back --test sparse --test threads --test limits --test faults --test anywhere --test fork --test wrong \
-  --test wrong_pointers --test programs
+  --test wrong_pointers --test programs --test addresses --test plugins --test beside --test own_limits \
+  --test sticky

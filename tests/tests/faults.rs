@@ -18,7 +18,7 @@ fn check(front: Front, call: &str) {
 
 #[test]
 fn any_brk_may_fail() {
-    // The thread that answers is a second one: behind its fence the Rust front makes no brk then.
+    // The thread that answers is a second one: beside libc's malloc the Rust front makes no brk then.
     check(Front::Preload, "brk");
 }
 

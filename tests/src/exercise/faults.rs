@@ -21,8 +21,7 @@ const MISSES: usize = 4;
 /// Bytes of spans in a round, untouched: enough for the arena to grow several times.
 const SPAN: usize = 120 * KIB;
 const SPANS: usize = 300;
-/// Spans by which a round is larger than the one before, where the arena is to outgrow its tables: they are
-/// made writable for 64 MiB at a time.
+/// Spans by which a round is larger than the one before, where the arena is to grow further each time.
 const SPANS_MORE: usize = 600;
 const SPANS_MOST: usize = 10 * SPANS_MORE;
 
