@@ -10,7 +10,7 @@
 //! sweep that takes what is soon filled again has only cost time: it is *regretted* when half of what it
 //! took was in magazines that opened again before the next one. After some of those a heap may hoard more.
 
-use crate::config::{HELD_MOST, HOARD, HOARD_MOST};
+use crate::config::{HELD_MOST, HOARD, HOARD_MOST, SPARSE_BYTES};
 use crate::row::Row;
 use crate::size_class::CLASSES;
 use crate::units::SizeClass;
@@ -132,6 +132,12 @@ impl AtHand {
         slabs
     }
 
+    /// Whether a heap that looks sparse is to be taken for it. Where a sweep just took what was hoarded there
+    /// is nothing at hand, and slabs count only as far as they may have memory.
+    pub fn may_be_sparse(&self, slabs: usize, used: usize) -> bool {
+        self.again_at.get() == 0 || slabs > SPARSE_BYTES && used * 4 < slabs
+    }
+
     /// Judges a heap of which blocks came back to its slabs, and which is sparse: with so many bytes
     /// outside of them. Below `noted` there is something else to note.
     pub fn judge_sparse(&self, used: usize, noted: usize) -> Slabs {
@@ -184,6 +190,8 @@ impl AtHand {
         self.held.set(held);
         self.look_at.set(HOARD[0]);
         self.again_at.set(grown);
+        // This is no heap that only gets emptier.
+        self.swept_at.set(usize::MAX);
         let regrets = self.regrets.get();
         let (taken, opened) = (self.taken_in_all.take(), self.opened.take());
         let regretted = taken > 0 && opened >= taken / 2;

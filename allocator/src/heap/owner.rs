@@ -154,10 +154,11 @@ impl Heap {
 
     #[inline(never)]
     fn judge_anew<O: Os>(&self, site: &Site<O>, central: &mut Central) -> Slabs {
-        let (at_hand, used) = (&self.owned.at_hand, central.used_bytes());
-        match self.note_sparse(site, central) || self.pins(site, central) {
+        let sparse = self.note_sparse(site, central) || self.pins(site, central);
+        let (at_hand, slabs, used) = (&self.owned.at_hand, central.resident_bytes(), central.used_bytes());
+        match sparse && at_hand.may_be_sparse(slabs, used) {
             true => at_hand.judge_sparse(used, central.slack_below()),
-            false => at_hand.judge(central.resident_bytes(), used, || self.in_magazines()),
+            false => at_hand.judge(slabs, used, || self.in_magazines()),
         }
     }
 

@@ -21,14 +21,14 @@ impl Heap {
     /// Tells senders whether the slabs are mostly free, and returns it; notes what came back to them.
     #[inline]
     pub(super) fn note_sparse<O: Os>(&self, site: &Site<O>, central: &mut Central) -> bool {
-        let (slabs, used) = (central.resident_bytes(), central.used_bytes());
-        let mostly_free = used * 4 < slabs;
-        let sparse = mostly_free && slabs > SPARSE_BYTES;
+        let (slabs, used) = (central.slab_bytes(), central.used_bytes());
+        let sparse = slabs > SPARSE_BYTES && used * 4 < slabs;
         // Relaxed: it only says whether the next sender should be quick.
         if self.shared.sparse.load(Ordering::Relaxed) != sparse {
             self.shared.sparse.store(sparse, Ordering::Relaxed);
         }
-        let slack = mostly_free && slabs > SLACK_FROM;
+        let slabs = central.resident_bytes();
+        let slack = slabs > SLACK_FROM && used * 4 < slabs;
         if central.asks_for_slack(slack) {
             self.note_slack(site, central, slack);
         }
