@@ -10,7 +10,7 @@ mod tests;
 
 use brkmap_base::Bytes;
 use brkmap_probe::marker::Phase;
-use brkmap_tracer::Syscall;
+use brkmap_tracer::{Call, Syscall};
 
 use crate::comparison::{Comparison, Observed, Row};
 use crate::observe::{Cell, Served};
@@ -63,8 +63,8 @@ fn frees(row: &Row, sizes: &[Bytes]) -> String {
         let ways = [
             (lowered, "lowers the break"),
             (used(cell, Syscall::Munmap), "unmaps"),
-            (used(cell, Syscall::Madvise), "returns pages by madvise"),
-            (used(cell, Syscall::Mprotect), "closes pages by mprotect"),
+            (cell.calls.iter().any(Call::returns_pages), "returns pages by madvise"),
+            (cell.calls.iter().any(Call::closes_pages), "closes pages by mprotect"),
         ];
         let ways: Vec<_> = ways.iter().filter(|(did, _)| *did).map(|(_, way)| *way).collect();
         Some(if ways.is_empty() { "keeps the memory".to_owned() } else { ways.join(" and ") })

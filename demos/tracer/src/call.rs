@@ -62,6 +62,22 @@ impl Call {
         self.syscall == Syscall::Mmap && self.args[2] as i32 == libc::PROT_NONE && !self.failed()
     }
 
+    /// Whether pages went back to the kernel (madvise(2)); other advice keeps them.
+    pub fn returns_pages(&self) -> bool {
+        /// Linux 5.18; not in every libc's headers.
+        const MADV_DONTNEED_LOCKED: i32 = 24;
+        let advice = self.args[2] as i32;
+        self.syscall == Syscall::Madvise
+            && [libc::MADV_DONTNEED, libc::MADV_FREE, libc::MADV_REMOVE, MADV_DONTNEED_LOCKED]
+                .contains(&advice)
+            && !self.failed()
+    }
+
+    /// Whether pages can no longer be touched.
+    pub fn closes_pages(&self) -> bool {
+        self.syscall == Syscall::Mprotect && self.args[2] as i32 == libc::PROT_NONE && !self.failed()
+    }
+
     /// The bytes of memory a call got, moved, advised on or gave back; 0 when it failed.
     pub fn bytes(&self) -> u64 {
         match (self.outcome, self.syscall) {
