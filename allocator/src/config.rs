@@ -30,8 +30,8 @@ pub const HEAP_LIMIT: u32 = 1 << 14;
 /// again costs about as much as to start a thread. Of the others all goes back.
 pub const WARM_HEAPS: usize = 8;
 
-/// First and largest step of growth. Steps double, so calls are few. The largest bounds what
-/// `mlockall(MCL_FUTURE)` fills ahead of any request.
+/// First and largest step of growth. Steps double with what was gained (`arena/growth.rs`). The largest
+/// bounds what `mlockall(MCL_FUTURE)` fills ahead of any request.
 pub const GROW_FIRST: usize = 1 << 20;
 pub const GROW_MAX: usize = 64 << 20;
 

@@ -146,13 +146,14 @@ impl Heap {
         // Relaxed: the heap is published with its seat.
         owned.busy.store(false, Ordering::Relaxed);
         owned.stamps.set(false);
-        owned.at_hand.forget();
         owned.hurried.set(false);
         owned.only_frees.set(false);
         owned.wide.set(false);
         for class in (0..CLASSES as u8).map(SizeClass) {
             heap.close(class);
         }
+        // Behind what it counts the magazines by.
+        owned.at_hand.forget();
         // Relaxed: the heap is published with its seat.
         heap.shared.sparse.store(false, Ordering::Relaxed);
         heap.shared.slack.store(0, Ordering::Relaxed);

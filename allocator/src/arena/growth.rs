@@ -12,6 +12,17 @@ use crate::units::{GranuleIdx, Granules};
 use core::ops::Range;
 use core::sync::atomic::{Ordering, compiler_fence};
 
+impl State {
+    /// The next step of growth is twice as long once four such steps were gained: calls are few, and a small
+    /// program has little that it does not use.
+    fn widen(&mut self) {
+        let gained = ((self.in_use + self.free) as usize) << GRANULE_SHIFT;
+        if gained >= 4 * self.step {
+            self.step = (self.step * 2).min(GROW_MAX);
+        }
+    }
+}
+
 impl<O: Os> Arena<O> {
     /// Gains a run of `want` granules at least, in one block, by whatever works: first a whole step, then a
     /// small one, then only what is wanted.
@@ -24,7 +35,7 @@ impl<O: Os> Arena<O> {
             let len_of_break = if rest < want { len + rest } else { len };
             if let Some(addrs) = state.brk.grow(&self.os, len_of_break) {
                 state.mapped_last = false;
-                state.step = (state.step * 2).min(GROW_MAX);
+                state.widen();
                 return self.accept(geometry, state, addrs, None);
             }
         }
@@ -32,7 +43,7 @@ impl<O: Os> Arena<O> {
             let gap = self.gap(geometry, state, state.regions.from(), len);
             if let Some(addrs) = state.regions.map(&self.os, len, gap) {
                 state.mapped_last = true;
-                state.step = (state.step * 2).min(GROW_MAX);
+                state.widen();
                 let to = state.regions.direction();
                 return self.accept(geometry, state, addrs, Some(to));
             }

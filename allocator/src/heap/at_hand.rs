@@ -91,7 +91,8 @@ impl AtHand {
     /// A magazine that could hold `before` bytes can hold `now`.
     #[inline]
     pub fn resize(&self, class: SizeClass, before: usize, now: usize) {
-        self.capacity.set(self.capacity.get() - before + now);
+        // A fork may have come between a magazine's change and this: then it is an estimate.
+        self.capacity.set((self.capacity.get() + now).saturating_sub(before));
         if before == 0 {
             let opened = self.taken[class.0 as usize].take();
             self.opened.set(self.opened.get().saturating_add(opened as u32));

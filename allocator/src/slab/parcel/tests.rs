@@ -137,7 +137,10 @@ fn a_pointer_in_the_place_of_a_label_is_not_followed() {
             let head = sent(site, SizeClass(4), blocks);
             // SAFETY: a block of this test's.
             unsafe { head.cast::<usize>().write(wrong) };
-            assert_eq!(received(site, head), (Vec::new(), Some(head)));
+            // One word in some dozens has a count by chance: then what comes is still of this parcel.
+            let (got, torn) = received(site, head);
+            assert!(addresses(blocks).starts_with(&got), "{got:x?}");
+            assert!(torn.is_some() || got.len() < blocks.len(), "a parcel with no label is whole");
         }
         for nowhere in [0, 8, 1 << 40, usize::MAX - 15, blocks[3].get().addr() + 16] {
             // SAFETY: no block begins there, so nothing is read.
