@@ -313,7 +313,7 @@ impl<O: Os> Allocator<O> {
         // SAFETY: as the caller vouches; the granules asked about are slabs, whose records are there.
         unsafe {
             self.large.unload(&self.arena.os);
-            self.arena.unload(|granule, part| (*geometry.record(granule).cast::<Slab>()).is_used(part));
+            self.arena.unload(|granule, part| Slab::is_used(&geometry, granule, part));
             self.registry.unload(&self.arena);
         }
     }

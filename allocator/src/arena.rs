@@ -44,6 +44,7 @@ use crate::os::{BreakOwner, Os};
 use crate::sync::started::Started;
 use crate::units::{Bytes, GranuleIdx, Granules, Run, div_up, round_up};
 use block::{BLOCK, Block, number_of, place_of};
+pub use block::{RECORD, Table};
 use budget::Budget;
 use directory::Directory;
 pub use figures::BreakMode;
@@ -55,10 +56,6 @@ use regions::Regions;
 use state::{State, places};
 pub use windows::Window;
 use windows::Windows;
-
-/// Bytes of a granule's record, what the layer above keeps for a granule it holds: a bit for each 16 bytes,
-/// and 40.
-pub const RECORD: usize = 40 + GRANULE / 16 / 8;
 
 pub struct Arena<O: Os> {
     pub os: O,

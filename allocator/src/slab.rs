@@ -30,8 +30,9 @@ pub mod slot;
 pub mod stamp;
 pub mod starts;
 
+use crate::arena::{Geometry, RECORD};
 use crate::config::GRANULE;
-use crate::units::SizeClass;
+use crate::units::{GranuleIdx, SizeClass};
 use bitmap::Bitmap;
 use core::ffi::CStr;
 use core::ops::Range;
@@ -54,19 +55,26 @@ pub struct Slab {
     clean: Pages,
     /// The round in which its pages were last looked at.
     round: u16,
-    /// Its words count as far as the class has blocks.
-    pub free: Bitmap,
+    /// Which words of the bits have any; see `bitmap`.
+    summary: u64,
 }
 
+const _: () = assert!(size_of::<Slab>() <= RECORD);
 const _: () = assert!(GRANULE / 16 <= u16::MAX as usize);
 
 impl Slab {
-    /// Makes the record of a slab without blocks; of the bitmap, only what the class uses is written.
-    fn reset(&mut self, class: SizeClass, zeroed: bool) {
+    /// Makes the record of a slab without blocks, and its bits.
+    fn reset(&mut self, bits: &mut [u64], class: SizeClass, zeroed: bool) {
         (self.next, self.prev, self.used, self.carved) = (0, 0, 0, 0);
         (self.class, self.place, self.zeroed) = (class, Place::None, zeroed);
         (self.clean, self.round) = (Pages::NONE, 0);
-        self.free.clear(capacity(class) as usize);
+        self.free(bits).clear();
+    }
+
+    /// Which blocks are free, by the slab's bits.
+    #[inline]
+    fn free<'a>(&'a mut self, bits: &'a mut [u64]) -> Bitmap<'a> {
+        Bitmap { summary: &mut self.summary, words: bits }
     }
 
     /// Blocks that are free and carved.
@@ -75,9 +83,16 @@ impl Slab {
     }
 
     /// Whether a block that is out lies in a part of the slab, of offsets.
-    pub fn is_used(&self, part: Range<usize>) -> bool {
-        let end = (block_at(self.class, part.end - 1) + 1).min(self.carved as usize);
-        self.free.first_clear(block_at(self.class, part.start)..end).is_some()
+    ///
+    /// # Safety
+    /// A slab's granule, whose record nobody changes meanwhile.
+    pub unsafe fn is_used(geometry: &Geometry, granule: GranuleIdx, part: Range<usize>) -> bool {
+        // SAFETY: as the caller vouches.
+        let class = unsafe { (*geometry.record(granule).cast::<Slab>()).class };
+        // SAFETY: as above.
+        let (slab, bits) = unsafe { parts_of(geometry, granule, class) };
+        let end = (block_at(slab.class, part.end - 1) + 1).min(slab.carved as usize);
+        bitmap::first_clear(bits, block_at(slab.class, part.start)..end).is_some()
     }
 
     pub fn exhausted(&self) -> bool {
@@ -85,17 +100,41 @@ impl Slab {
     }
 
     /// Whether the block at an index is in the slab, not out.
-    pub fn has(&self, at: usize) -> bool {
-        at >= self.carved as usize || self.free.contains(at)
+    pub fn has(&self, bits: &[u64], at: usize) -> bool {
+        at >= self.carved as usize || bitmap::contains(bits, at)
     }
 
     /// Puts the block at an offset back, which is of `class`, the slab's: who does it counts it in `used`.
     /// What is wrong where there is none, or where it is there already.
     #[inline]
-    pub fn put_back(&mut self, class: SizeClass, offset: usize) -> Result<(), &'static CStr> {
+    pub fn put_back(
+        &mut self,
+        bits: &mut [u64],
+        class: SizeClass,
+        offset: usize,
+    ) -> Result<(), &'static CStr> {
         let Some(at) = index_of(class, offset).filter(|&at| at < self.carved as usize) else {
             return Err(c"free(): invalid pointer");
         };
-        if self.free.insert(at) { Ok(()) } else { Err(c"free(): double free detected") }
+        if self.free(bits).insert(at) { Ok(()) } else { Err(c"free(): double free detected") }
     }
+}
+
+/// The record of a slab of a class, and its bits.
+///
+/// # Safety
+/// A slab's granule, of which nobody else has a reference to these.
+#[inline]
+unsafe fn parts_of<'a>(
+    geometry: &Geometry,
+    granule: GranuleIdx,
+    class: SizeClass,
+) -> (&'a mut Slab, &'a mut [u64]) {
+    let (words, table) = bitmap::words(class);
+    // SAFETY: as the caller vouches.
+    let (slab, bits) = unsafe { geometry.record_and_bits(granule, table) };
+    // SAFETY: as above. Whatever `central` wrote there, and zeros, are a record.
+    let slab = unsafe { &mut *slab.cast() };
+    // SAFETY: as above; the table has room for so many.
+    (slab, unsafe { core::slice::from_raw_parts_mut(bits, words) })
 }

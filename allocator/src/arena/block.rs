@@ -2,16 +2,18 @@
 //! gains something there.
 //!
 //! ```text
-//!   │ head: what was gained, free runs │ records, 544 B a granule │ words, 4 B a granule │
+//!   │ head: what was gained, free runs │ records │ marks │ few bits │ many bits │ words │
+//!                            a granule:   64 B      2 B     128 B      512 B       4 B
 //! ```
 //!
-//! The words are the block's own piece of the page map, for granules that no window shows (see `windows`).
+//! Bits about a granule stand behind its record or in one of two tables, by how many they are: of a slab of
+//! few blocks the record is all that is touched. The words are the block's own piece of the page map, for
+//! granules that no window shows (see `windows`).
 
-use super::RECORD;
 use super::bits::Bits;
 use super::page_map::PageMap;
 use super::runs::Runs;
-use crate::config::{BLOCK_GRANULES, GRANULE_SHIFT};
+use crate::config::{BLOCK_GRANULES, GRANULE, GRANULE_SHIFT};
 use crate::os::Os;
 use crate::units::{GranuleIdx, round_down, round_up};
 use core::ops::Range;
@@ -30,9 +32,46 @@ pub struct Head {
     pub runs: Runs,
 }
 
-const RECORDS_AT: usize = size_of::<Head>().next_multiple_of(64);
-const WORDS_AT: usize = RECORDS_AT + BLOCK_GRANULES as usize * RECORD;
-const LEN: usize = WORDS_AT + BLOCK_GRANULES as usize * 4;
+/// Bytes of a granule's record: what the layer above keeps for a granule that it holds, beside bits.
+pub const RECORD: usize = 32;
+
+/// A table with an entry for each granule: where it begins, and the bytes of an entry.
+#[derive(Clone, Copy)]
+pub struct Table {
+    at: u32,
+    entry: u32,
+}
+
+impl Table {
+    const fn behind(end: usize, entry: usize) -> Table {
+        Table { at: end.next_multiple_of(64) as u32, entry: entry as u32 }
+    }
+
+    const fn end(self) -> usize {
+        (self.at + BLOCK_GRANULES * self.entry) as usize
+    }
+
+    /// The table that has room for so many words of bits about a granule, at most `WORDS_MANY`.
+    pub const fn of_bits(words: usize) -> Table {
+        if words <= WORDS_HERE {
+            return Table { at: RECORDS.at + RECORD as u32, ..RECORDS };
+        }
+        if words <= WORDS_FEW { FEW } else { MANY }
+    }
+}
+
+/// Words of bits that there is room for behind a record, and in the two tables of bits: in the larger one
+/// for a bit for each 16 bytes.
+const WORDS_HERE: usize = 4;
+const WORDS_FEW: usize = 16;
+const WORDS_MANY: usize = GRANULE / 16 / 64;
+
+const RECORDS: Table = Table::behind(size_of::<Head>(), RECORD + WORDS_HERE * 8);
+const MARKS: Table = Table::behind(RECORDS.end(), size_of::<u16>());
+const FEW: Table = Table::behind(MARKS.end(), WORDS_FEW * 8);
+const MANY: Table = Table::behind(FEW.end(), WORDS_MANY * 8);
+const WORDS: Table = Table::behind(MANY.end(), size_of::<u32>());
+const LEN: usize = WORDS.end();
 
 /// Where a block's tables are.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -65,14 +104,32 @@ impl Block {
         unsafe { &mut *self.0 }
     }
 
+    #[inline]
+    fn entry(self, table: Table, granule: u32) -> *mut u8 {
+        self.0.cast::<u8>().wrapping_add((table.at + granule * table.entry) as usize)
+    }
+
     /// The record of a granule of this block.
+    #[inline]
     pub fn record(self, granule: u32) -> *mut u8 {
-        self.0.cast::<u8>().wrapping_add(RECORDS_AT + granule as usize * RECORD)
+        self.entry(RECORDS, granule)
+    }
+
+    /// The bits about a granule of this block that are in `table`, one of bits.
+    #[inline]
+    pub fn bits(self, granule: u32, table: Table) -> *mut u64 {
+        self.entry(table, granule).cast()
+    }
+
+    /// A number about a granule of this block, which stands where no record is changed.
+    #[inline]
+    pub fn mark(self, granule: u32) -> *mut u16 {
+        self.entry(MARKS, granule).cast()
     }
 
     /// The block's own words.
     pub fn words(self) -> PageMap {
-        PageMap::at(self.0.cast::<u8>().wrapping_add(WORDS_AT).cast())
+        PageMap::at(self.entry(WORDS, 0).cast())
     }
 
     /// The granules of an index range that are this block's, counted from its first.
@@ -86,15 +143,18 @@ impl Block {
     /// Gives the pages back that hold records of `granules` and of nothing outside `run`, the free run that
     /// they are a part of: the next holder of a granule writes its record anew.
     pub fn purge_records<O: Os>(self, os: &O, granules: Range<u32>, run: Range<u32>) {
-        let (page, at) = (os.page(), |granule: u32| self.record(granule).addr());
-        let first =
-            round_up(at(run.start), page).map(|first| first.max(round_down(at(granules.start), page)));
-        let last = round_up(at(granules.end), page).map(|last| last.min(round_down(at(run.end), page)));
-        if let (Some(first), Some(last)) = (first, last)
-            && first < last
-        {
-            // SAFETY: a part of the tables; the run is free, so nobody reads its records.
-            unsafe { os.purge(self.0.cast::<u8>().with_addr(first), last - first) };
+        let page = os.page();
+        for table in [RECORDS, FEW, MANY] {
+            let at = |granule: u32| self.entry(table, granule).addr();
+            let first =
+                round_up(at(run.start), page).map(|first| first.max(round_down(at(granules.start), page)));
+            let last = round_up(at(granules.end), page).map(|last| last.min(round_down(at(run.end), page)));
+            if let (Some(first), Some(last)) = (first, last)
+                && first < last
+            {
+                // SAFETY: a part of the tables; the run is free, so nobody reads its records.
+                unsafe { os.purge(self.0.cast::<u8>().with_addr(first), last - first) };
+            }
         }
     }
 }

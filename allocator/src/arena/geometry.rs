@@ -1,6 +1,6 @@
 //! Where things are: granules by their index, the tables of each.
 
-use super::block::{BLOCK, Block, number_of, place_of};
+use super::block::{BLOCK, Block, Table, number_of, place_of};
 use super::directory::Directory;
 use crate::config::{BLOCK_GRANULES, GRANULE, GRANULE_SHIFT};
 use crate::fatal;
@@ -52,6 +52,27 @@ impl Geometry {
         unsafe { self.block_of(granule) }.record(place_of(granule))
     }
 
+    /// The record of a granule, and the bits about it that are in `table`, one of bits.
+    ///
+    /// # Safety
+    /// As for `record`.
+    #[inline]
+    pub unsafe fn record_and_bits(&self, granule: GranuleIdx, table: Table) -> (*mut u8, *mut u64) {
+        // SAFETY: as the caller vouches.
+        let (block, place) = (unsafe { self.block_of(granule) }, place_of(granule));
+        (block.record(place), block.bits(place, table))
+    }
+
+    /// A number about a granule, which stands where no record is changed.
+    ///
+    /// # Safety
+    /// The granule was gained, and is not given back.
+    #[inline]
+    pub unsafe fn mark(&self, granule: GranuleIdx) -> *mut u16 {
+        // SAFETY: as the caller vouches.
+        unsafe { self.block_of(granule) }.mark(place_of(granule))
+    }
+
     /// The tables that describe a granule.
     ///
     /// # Safety
@@ -93,16 +114,22 @@ pub struct LastTables {
 impl LastTables {
     pub const NONE: LastTables = LastTables { part: usize::MAX, block: Block(core::ptr::null_mut()) };
 
-    /// The record of the granule at an address.
+    /// The record of the granule at an address, and the bits about it that are in `table`, one of bits.
     ///
     /// # Safety
     /// The caller holds the granule, and those that it asked about before.
     #[inline]
-    pub unsafe fn record_of(&mut self, geometry: &Geometry, addr: usize) -> *mut u8 {
+    pub unsafe fn record_of(
+        &mut self,
+        geometry: &Geometry,
+        addr: usize,
+        table: Table,
+    ) -> (*mut u8, *mut u64) {
         if addr / BLOCK != self.part {
             // SAFETY: as the caller vouches.
             (self.part, self.block) = (addr / BLOCK, unsafe { geometry.block_of(geometry.granule_of(addr)) });
         }
-        self.block.record((addr / GRANULE) as u32 % BLOCK_GRANULES)
+        let place = (addr / GRANULE) as u32 % BLOCK_GRANULES;
+        (self.block.record(place), self.block.bits(place, table))
     }
 }

@@ -1,76 +1,101 @@
 //! The free blocks of a slab, a bit each: found from the lowest address up, without touching a block.
+//!
+//! ```text
+//!   summary   … 0 1 1      bit w: word w is not zero (in the record)
+//!   words     │ 0 │ … │    as many as the class has blocks for (beside it, or in a table of their own)
+//! ```
 
-use crate::config::GRANULE;
-use crate::row::Row;
+use super::starts::CAPACITY;
+use crate::arena::Table;
+use crate::row::{at_or_end, at_or_end_mut};
+use crate::size_class::{ByClass, CLASSES};
+use crate::units::SizeClass;
 use core::ops::Range;
 
-/// The most blocks a slab has: of 16 bytes.
-pub const BITS: usize = GRANULE / 16;
-const WORDS: usize = BITS / 64;
-
-#[repr(C)]
-pub struct Bitmap {
-    /// Bit `w`: word `w` is not zero.
-    summary: u64,
-    words: Row<u64, WORDS>,
+/// Words for the blocks of a class, and where they are.
+#[inline]
+pub fn words(class: SizeClass) -> (usize, Table) {
+    let at = class.0 as usize;
+    (WORDS[at] as usize, TABLES[at])
 }
 
-const _: () = assert!(WORDS == 64);
+const WORDS: ByClass<u8> = {
+    let mut words = [0; 256];
+    let mut class = 0;
+    while class < CLASSES {
+        words[class] = CAPACITY[class].div_ceil(64) as u8;
+        class += 1;
+    }
+    words
+};
 
-impl Bitmap {
-    /// Makes every bit of the first `count` zero: there are no others where a slab has no more blocks.
-    pub fn clear(&mut self, count: usize) {
-        self.summary = 0;
-        for word in 0..count.div_ceil(64) {
-            self.words[word] = 0;
+const TABLES: ByClass<Table> = {
+    let mut tables = [Table::of_bits(0); 256];
+    let mut class = 0;
+    while class < CLASSES {
+        tables[class] = Table::of_bits(WORDS[class] as usize);
+        class += 1;
+    }
+    tables
+};
+
+/// At most 64 words, and the summary of them.
+pub struct Bitmap<'a> {
+    pub summary: &'a mut u64,
+    pub words: &'a mut [u64],
+}
+
+/// The first bit of a range that is not set.
+pub fn first_clear(words: &[u64], range: Range<usize>) -> Option<usize> {
+    let mut at = range.start;
+    while at < range.end {
+        let clear = !at_or_end(words, at / 64) >> (at % 64);
+        if clear != 0 {
+            return Some(at + clear.trailing_zeros() as usize).filter(|&first| first < range.end);
         }
+        at = (at / 64 + 1) * 64;
+    }
+    None
+}
+
+/// Whether a bit is set.
+pub fn contains(words: &[u64], at: usize) -> bool {
+    at_or_end(words, at / 64) & 1 << (at % 64) != 0
+}
+
+impl Bitmap<'_> {
+    /// Makes every bit zero.
+    pub fn clear(&mut self) {
+        *self.summary = 0;
+        self.words.fill(0);
     }
 
-    /// Sets a bit, of those below `BITS`: others are taken modulo it, for an index that needs no test. False
-    /// where it was set already.
+    /// Sets a bit. False where it was set already.
     #[inline]
     pub fn insert(&mut self, at: usize) -> bool {
-        let (word, bit) = (&mut self.words.0[at / 64 % WORDS], 1 << (at % 64));
+        let (word, bit) = (at_or_end_mut(self.words, at / 64), 1 << (at % 64));
         let new = *word & bit == 0;
         *word |= bit;
-        self.summary |= 1 << (at / 64 % WORDS);
+        *self.summary |= 1 << (at / 64 % 64);
         new
-    }
-
-    /// The first bit of a range that is not set.
-    pub fn first_clear(&self, range: Range<usize>) -> Option<usize> {
-        let mut at = range.start;
-        while at < range.end {
-            let clear = !self.words[at / 64] >> (at % 64);
-            if clear != 0 {
-                return Some(at + clear.trailing_zeros() as usize).filter(|&first| first < range.end);
-            }
-            at = (at / 64 + 1) * 64;
-        }
-        None
-    }
-
-    /// Whether a bit is set, of those below `BITS`.
-    pub fn contains(&self, at: usize) -> bool {
-        self.words[at / 64] & 1 << (at % 64) != 0
     }
 
     /// Takes set bits out, from the lowest up, one for each of `places`.
     #[inline]
     pub fn take<P>(&mut self, mut places: impl ExactSizeIterator<Item = P>, put: impl Fn(P, usize)) {
-        while self.summary != 0 {
+        while *self.summary != 0 {
             let at = self.summary.trailing_zeros() as usize;
-            let mut word = self.words[at];
+            let mut word = *at_or_end(self.words, at);
             while word != 0 {
                 let Some(place) = places.next() else {
-                    self.words[at] = word;
+                    *at_or_end_mut(self.words, at) = word;
                     return;
                 };
                 put(place, at * 64 + word.trailing_zeros() as usize);
                 word &= word - 1;
             }
-            self.words[at] = 0;
-            self.summary &= self.summary - 1;
+            *at_or_end_mut(self.words, at) = 0;
+            *self.summary &= *self.summary - 1;
         }
     }
 }
@@ -81,10 +106,12 @@ mod tests {
     use proptest::prelude::*;
     use std::collections::BTreeSet;
 
-    fn empty() -> Bitmap {
-        let mut bitmap = Bitmap { summary: u64::MAX, words: Row([u64::MAX; WORDS]) };
-        bitmap.clear(BITS);
-        bitmap
+    /// Of the smallest blocks.
+    const BITS: usize = 4096;
+
+    /// What a bitmap is made of, full of something.
+    fn soiled() -> (u64, [u64; BITS / 64]) {
+        (u64::MAX, [u64::MAX; BITS / 64])
     }
 
     fn insert(bitmap: &mut Bitmap, bits: &[usize]) -> bool {
@@ -94,7 +121,9 @@ mod tests {
 
     #[test]
     fn a_bit_is_set_once() {
-        let mut bitmap = empty();
+        let (mut summary, mut words) = soiled();
+        let mut bitmap = Bitmap { summary: &mut summary, words: &mut words };
+        bitmap.clear();
         assert!(insert(&mut bitmap, &[4095, 7]));
         assert!(!insert(&mut bitmap, &[1, 4095]) && insert(&mut bitmap, &[0]));
         assert_eq!(lowest(&mut bitmap, 9), [0, 1, 7, 4095]);
@@ -118,11 +147,14 @@ mod tests {
         fn it_agrees_with_a_set(steps in prop::collection::vec(
             (prop::collection::btree_set(0..BITS, 0..40), 0usize..40), 0..if cfg!(miri) { 8 } else { 60 },
         )) {
-            let (mut bitmap, mut set) = (empty(), BTreeSet::new());
+            let (mut summary, mut words) = soiled();
+            let (mut bitmap, mut set) =
+                (Bitmap { summary: &mut summary, words: &mut words }, BTreeSet::new());
+            bitmap.clear();
             for (more, count) in steps {
                 let more: Vec<usize> = more.into_iter().filter(|&at| set.insert(at)).collect();
                 prop_assert!(insert(&mut bitmap, &more));
-                prop_assert!((0..BITS).all(|at| bitmap.contains(at) == set.contains(&at)));
+                prop_assert!((0..BITS).all(|at| contains(bitmap.words, at) == set.contains(&at)));
                 let expected: Vec<usize> = set.iter().copied().take(count).collect();
                 prop_assert_eq!(&lowest(&mut bitmap, count), &expected);
                 set.retain(|at| !expected.contains(at));

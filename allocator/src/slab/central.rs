@@ -16,7 +16,7 @@ use super::round::Rounds;
 use super::site::Site;
 use super::slack::{Slack, Worth};
 use super::slot::Slot;
-use super::{Slab, capacity};
+use super::{Slab, bitmap, capacity};
 use crate::arena::LastTables;
 use crate::arena::page_map::Entry;
 use crate::config::{GRANULE, GRANULE_SHIFT};
@@ -136,6 +136,7 @@ impl Central {
     pub fn release<O: Os>(&mut self, site: &Site<O>, class: SizeClass, blocks: &[Slot]) -> usize {
         let mine = Entry::slab(site.heap, class);
         let (mut others, mut tables) = (0, LastTables::NONE);
+        let (words, table) = bitmap::words(class);
         let mut rest = blocks.iter();
         let mut next = rest.next();
         while let Some(block) = next {
@@ -147,12 +148,16 @@ impl Central {
                 continue;
             }
             let from = start_of(block.get());
-            // SAFETY: a slab of this heap, and the lock is held; one record at a time.
-            let slab: &mut Slab = unsafe { &mut *tables.record_of(&site.geometry, from).cast() };
+            // SAFETY: a slab of this heap, and the lock is held.
+            let (slab, bits) = unsafe { tables.record_of(&site.geometry, from, table) };
+            // SAFETY: as above; one record at a time.
+            let slab = unsafe { &mut *slab.cast::<Slab>() };
+            // SAFETY: as above; the table has room for so many.
+            let bits = unsafe { core::slice::from_raw_parts_mut(bits, words) };
             let (mut block, mut offset, mut count) = (block.get(), block.get().addr() - from, 0);
             // Blocks of one slab often come one behind the other.
             loop {
-                match slab.put_back(class, offset) {
+                match slab.put_back(bits, class, offset) {
                     Ok(()) => count += 1,
                     Err(what) => site.noted.note(what, block),
                 }
@@ -171,10 +176,10 @@ impl Central {
 
     /// Puts a block of this heap back into its slab, as `release` does many.
     pub fn release_one<O: Os>(&mut self, site: &Site<O>, class: SizeClass, block: *mut u8) {
-        let from = start_of(block);
+        let (from, granule) = (start_of(block), site.granule_of(block));
         // SAFETY: as in `release`.
-        let slab = unsafe { site.slab(site.geometry.granule_of(from)) };
-        match slab.put_back(class, block.addr() - from) {
+        let (slab, bits) = unsafe { site.parts(granule, class) };
+        match slab.put_back(bits, class, block.addr() - from) {
             Ok(()) => self.took_back(site, slab, from, 1),
             Err(what) => site.noted.note(what, block),
         }
@@ -240,8 +245,8 @@ impl Central {
                 return;
             }
             // SAFETY: a slab of this heap by its entry; the only thread of the process is this one.
-            let slab = unsafe { site.slab(granule) };
-            slab.reset(class, false);
+            let (slab, bits) = unsafe { site.parts(granule, class) };
+            slab.reset(bits, class, false);
             slab.carved = capacity(class);
             slab.used = slab.carved;
             // SAFETY: as above.

@@ -1,19 +1,14 @@
-//! How many blocks of a slab were ever handed out: what those may read of its record who hold no lock.
+//! How many blocks of a slab were ever handed out: what those may read of it who hold no lock.
 //!
-//! It stands at the record's end, in a cache line that the heap's owner writes when it carves and at no other
+//! It stands apart from the record, in a cache line that is written where slabs are carved and at no other
 //! time. Who holds a live block sees a mark above the block's index: the mark was stored before the block was
 //! handed out, so whatever made the program hand the block over brought the mark along (edge MAP).
 
-use super::Slab;
-use crate::arena::{Geometry, RECORD};
+use crate::arena::Geometry;
 use crate::units::GranuleIdx;
 use core::sync::atomic::{AtomicU16, Ordering};
 
 pub struct HandedOut<'a>(&'a AtomicU16);
-
-const AT: usize = RECORD - size_of::<AtomicU16>();
-
-const _: () = assert!(size_of::<Slab>() <= AT && AT.is_multiple_of(align_of::<AtomicU16>()));
 
 impl HandedOut<'_> {
     /// The mark of a slab.
@@ -21,9 +16,8 @@ impl HandedOut<'_> {
     /// # Safety
     /// The granule is a slab's.
     pub unsafe fn of<'a>(geometry: &Geometry, granule: GranuleIdx) -> HandedOut<'a> {
-        // SAFETY: as the caller vouches; the record ends with the mark, which no reference to the `Slab`
-        // covers.
-        HandedOut(unsafe { AtomicU16::from_ptr(geometry.record(granule).byte_add(AT).cast()) })
+        // SAFETY: as the caller vouches; all access to marks is by these.
+        HandedOut(unsafe { AtomicU16::from_ptr(geometry.mark(granule)) })
     }
 
     pub fn set(&self, carved: u16) {

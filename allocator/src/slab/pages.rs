@@ -9,6 +9,7 @@
 //!
 //! A page is *clean* when it reads as zero and has no memory behind it, because it was purged.
 
+use super::bitmap::first_clear;
 use super::{Slab, block_at};
 use crate::config::GRANULE;
 use crate::size_class;
@@ -86,10 +87,10 @@ pub fn never_used(slab: &Slab, page: usize) -> Pages {
 }
 
 /// The pages of a slab that hold nothing of a block that is out. What is not carved yet is free.
-pub fn free(slab: &Slab, page: usize) -> Pages {
+pub fn free(slab: &Slab, bits: &[u64], page: usize) -> Pages {
     let (size, mut free, mut from) = (size_class::bytes(slab.class), Pages::all(page), 0);
     // From block to block that is out. Those that end in a page known to be held are not asked.
-    while let Some(out) = slab.free.first_clear(from..slab.carved as usize) {
+    while let Some(out) = first_clear(bits, from..slab.carved as usize) {
         let held = out * size..(out + 1) * size;
         let end = div_up(held.end, page) << page.trailing_zeros();
         free = free.without(Pages::holding(page, held));
@@ -112,14 +113,15 @@ mod tests {
 
     const PAGES: [usize; 3] = [4 << 10, 16 << 10, 64 << 10];
 
-    fn slab(class: SizeClass, carved: usize, out: &[usize]) -> Box<Slab> {
+    fn slab(class: SizeClass, carved: usize, out: &[usize]) -> (Slab, [u64; 64]) {
         // SAFETY: zeros are a record.
-        let mut slab: Box<Slab> = unsafe { Box::new(core::mem::zeroed()) };
-        slab.reset(class, false);
+        let (mut slab, mut bits): (Slab, _) = (unsafe { core::mem::zeroed() }, [0; 64]);
+        slab.reset(&mut bits, class, false);
         slab.carved = carved as u16;
         slab.used = out.len() as u16;
-        (0..carved).filter(|block| !out.contains(block)).for_each(|block| assert!(slab.free.insert(block)));
-        slab
+        let mut free = slab.free(&mut bits);
+        (0..carved).filter(|block| !out.contains(block)).for_each(|block| assert!(free.insert(block)));
+        (slab, bits)
     }
 
     fn set(pages: Pages, page: usize) -> Vec<usize> {
@@ -149,7 +151,8 @@ mod tests {
             let expected: Vec<usize> = (0..GRANULE / page)
                 .filter(|p| out.iter().all(|at| at * size >= (p + 1) * page || (at + 1) * size <= p * page))
                 .collect();
-            prop_assert_eq!(set(free(&slab(class, carved, &out), page), page), expected);
+            let (slab, bits) = slab(class, carved, &out);
+            prop_assert_eq!(set(free(&slab, &bits, page), page), expected);
         }
     }
 }

@@ -133,7 +133,8 @@ impl Central {
         batch.len = 0;
         let mut looks = 0;
         while (batch.class as usize) < CLASSES {
-            let next = self.lists.first_fresh(SizeClass(batch.class));
+            let class = SizeClass(batch.class);
+            let next = self.lists.first_fresh(class);
             // SAFETY: a listed slab of this heap, and `&mut self` is its lock held; one record at a time.
             let next = next.filter(|&next| unsafe { site.slab(next) }.round != self.rounds.number);
             let Some(granule) = next else {
@@ -144,7 +145,7 @@ impl Central {
                 return true;
             }
             looks += 1;
-            if let Some(slab) = self.look(site, granule) {
+            if let Some(slab) = self.look(site, class, granule) {
                 batch.insert(slab);
             }
         }
@@ -155,15 +156,15 @@ impl Central {
         batch.len > 0
     }
 
-    /// Looks at a fresh slab. It is seen then, or away where it has pages to purge.
-    fn look<O: Os>(&mut self, site: &Site<O>, granule: GranuleIdx) -> Option<Away> {
+    /// Looks at a fresh slab of a class. It is seen then, or away where it has pages to purge.
+    fn look<O: Os>(&mut self, site: &Site<O>, class: SizeClass, granule: GranuleIdx) -> Option<Away> {
         self.lists.remove(site, granule);
         // SAFETY: a slab of this heap, lock held.
-        let slab = unsafe { site.slab(granule) };
+        let (slab, bits) = unsafe { site.parts(granule, class) };
         slab.round = self.rounds.number;
         let page = site.page();
         let clean = slab.clean.or(pages::never_used(slab, page));
-        let (used, pages) = (slab.used, pages::free(slab, page).without(clean));
+        let (used, pages) = (slab.used, pages::free(slab, bits, page).without(clean));
         let place = match pages.is_empty() {
             // It is all free, and kept for the next block.
             _ if used == 0 => Place::Fresh,

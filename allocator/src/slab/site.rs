@@ -1,7 +1,7 @@
 //! The site of a heap's slabs: where they are and whose.
 
 use super::noted::Noted;
-use super::{Slab, index_of};
+use super::{Slab, index_of, parts_of};
 use crate::arena::page_map::Entry;
 use crate::arena::{Arena, Geometry, Window};
 use crate::config::GRANULE;
@@ -80,6 +80,20 @@ impl<O: Os> Site<'_, O> {
     pub(super) unsafe fn slab<'s>(&self, granule: GranuleIdx) -> &'s mut Slab {
         // SAFETY: as the caller vouches. Whatever `central` wrote there, and zeros, are a record.
         unsafe { &mut *self.geometry.record(granule).cast() }
+    }
+
+    /// The same with its bits, of a slab of a class.
+    ///
+    /// # Safety
+    /// As for `slab`, and its bits.
+    #[inline]
+    pub(super) unsafe fn parts<'s>(
+        &self,
+        granule: GranuleIdx,
+        class: SizeClass,
+    ) -> (&'s mut Slab, &'s mut [u64]) {
+        // SAFETY: as the caller vouches.
+        unsafe { parts_of(&self.geometry, granule, class) }
     }
 
     /// Says how many blocks of a slab were handed out so far.

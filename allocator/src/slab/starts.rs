@@ -17,7 +17,7 @@ pub fn capacity(class: SizeClass) -> u16 {
     CAPACITY[class.0 as usize]
 }
 
-const CAPACITY: ByClass<u16> = {
+pub const CAPACITY: ByClass<u16> = {
     let mut capacity = [0; 256];
     let mut class = 0;
     while class < CLASSES {

@@ -21,8 +21,8 @@ impl Central {
             return true;
         }
         // SAFETY: a slab of this heap, lock held.
-        let slab = unsafe { site.slab(site.granule_of(block)) };
-        index_of(class, block.addr() % GRANULE).is_some_and(|at| slab.has(at))
+        let (slab, bits) = unsafe { site.parts(site.granule_of(block), class) };
+        index_of(class, block.addr() % GRANULE).is_some_and(|at| slab.has(bits, at))
     }
 
     pub fn free_blocks<O: Os>(&self, site: &Site<O>) -> FreeBlocks {

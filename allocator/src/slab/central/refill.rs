@@ -45,7 +45,7 @@ impl Central {
                 None => self.new_slab(site, class)?,
             };
             // SAFETY: listed slabs are this heap's, and `&mut self` is its lock held; one at a time.
-            let slab = unsafe { site.slab(first) };
+            let (slab, bits) = unsafe { site.parts(first, class) };
             if self.kept == first.0 + 1 {
                 self.kept = 0;
             }
@@ -59,7 +59,7 @@ impl Central {
             let got = there.min(want - count);
             let (from, size) = (site.geometry.start(first), size_class::bytes(class));
             let filled = part_or_end(slots, count as usize..(count + got) as usize);
-            slab.free.take(filled.iter().rev(), |place, at| place.set(from.wrapping_add(at * size)));
+            slab.free(bits).take(filled.iter().rev(), |place, at| place.set(from.wrapping_add(at * size)));
             slab.used += got as u16;
             count += got;
             let exhausted = slab.exhausted();
@@ -124,7 +124,8 @@ impl Central {
         let run = site.arena.alloc_run(Granules(1), Granules(1), Entry::slab(site.heap, class).young())?;
         // SAFETY: the run is ours alone: its record has no other user.
         unsafe {
-            site.slab(run.head).reset(class, run.zeroed);
+            let (slab, bits) = site.parts(run.head, class);
+            slab.reset(bits, class, run.zeroed);
             site.mark(run.head, 0);
         }
         self.slabs += 1;
