@@ -41,7 +41,7 @@ use crate::units::{HeapId, SizeClass};
 use at_hand::AtHand;
 use bin::{Bin, Inlined, Seen};
 use core::cell::Cell;
-use core::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use magazine::{Magazine, Slots};
 
 /// Laid out so that the fast paths of malloc and free touch this head and one bin.
@@ -79,6 +79,8 @@ struct Owned {
 pub struct Shared {
     inbox: Inbox,
     state: AtomicU32,
+    /// Its thread as the kernel knows it, or 0 where that is not known.
+    thread: AtomicU64,
     /// The slabs are mostly free: senders should not wait. A hint.
     sparse: AtomicBool,
     /// Bytes that came back to the slabs of a sparse heap since their pages were purged; and that a round
@@ -117,6 +119,7 @@ impl Heap {
             shared: Shared {
                 inbox: Inbox::new(),
                 state: AtomicU32::new(0),
+                thread: AtomicU64::new(0),
                 sparse: AtomicBool::new(false),
                 slack: AtomicUsize::new(0),
                 due: AtomicBool::new(false),

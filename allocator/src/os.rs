@@ -51,6 +51,12 @@ pub unsafe trait Os: Sync {
     /// True only while the process surely has one thread.
     fn single_threaded(&self) -> bool;
 
+    /// The calling thread as the kernel knows it (gettid(2)), never 0.
+    fn thread(&self) -> u64;
+
+    /// Whether a thread has ended (tgkill(2)). False where nobody says.
+    fn has_ended(&self, thread: u64) -> bool;
+
     /// The address of the break; 0 where nobody says.
     fn current_break(&self) -> usize;
 

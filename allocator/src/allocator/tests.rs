@@ -54,6 +54,7 @@ impl Harness {
 
     fn claim(&self) -> Option<&Heap> {
         let token = self.tokens.fetch_add(2, Ordering::Relaxed) + 2;
+        self.allocator.arena.os.run_as(token as u64);
         self.allocator.registry.claim(&self.allocator.arena, token)
     }
 

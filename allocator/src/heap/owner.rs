@@ -246,9 +246,24 @@ impl Heap {
         self.give_back(arena, registry);
     }
 
-    pub(super) fn start_running(&self) {
+    /// Its thread is now the one of this number (`Os::thread`).
+    pub(super) fn start_running(&self, thread: u64) {
         // Relaxed: see `is_parked`.
         self.shared.state.store(RUNNING, Ordering::Relaxed);
+        self.note_thread(thread);
+    }
+
+    /// Notes who its thread is, in a fork's child perhaps that nobody is known to be it.
+    pub(super) fn note_thread(&self, thread: u64) {
+        // Relaxed: edge SETTLE of the seat orders it.
+        self.shared.thread.store(thread, Ordering::Relaxed);
+    }
+
+    /// Whether its thread has ended in the middle of nothing.
+    pub(super) fn has_lost_thread<O: Os>(&self, os: &O) -> bool {
+        // Relaxed: as above.
+        let thread = self.shared.thread.load(Ordering::Relaxed);
+        thread != 0 && !self.is_busy() && os.has_ended(thread)
     }
 
     /// Whether its thread is in the middle of changing its lists.

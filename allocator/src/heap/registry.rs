@@ -11,6 +11,8 @@
 //! touching a page of each. A heap is mapped when it is made. Of one that is parked the pages go back: all of
 //! it is *blank* then, and written anew for the thread that adopts it.
 
+mod ended;
+
 use super::outbox::Outboxes;
 use super::pages::heap_bytes;
 use super::remote::send_each;
@@ -70,6 +72,8 @@ pub struct Registry {
     tables: &'static Tables,
     count: AtomicU32,
     growth: Lock<()>,
+    /// Heaps that there are when their threads are asked for next.
+    asks_at: AtomicU32,
     /// Tokens of the threads that have a heap to free with, or 0.
     freeing: [AtomicUsize; FREEING],
 }
@@ -88,32 +92,25 @@ impl Registry {
             tables,
             count: AtomicU32::new(0),
             growth: Lock::new(()),
+            asks_at: AtomicU32::new(0),
             freeing: [const { AtomicUsize::new(0) }; FREEING],
         }
     }
 
-    /// A heap for the thread whose token is `me`: one that it has already, a parked one, or a new one. None
-    /// where there is no memory for it.
+    /// A heap for the thread whose token is `me`: one that it has already, a parked one, one whose thread is
+    /// no more, or a new one. None where there is no memory for it.
     pub fn claim<O: Os>(&self, arena: &Arena<O>, me: usize) -> Option<&Heap> {
         arena.start()?;
         let seats = self.count() as usize;
-        let heap = match self.left_behind(me, seats).or_else(|| self.tables.seats.take(me, seats)) {
+        let seat = self.left_behind(me, seats).or_else(|| self.tables.seats.take(me, seats));
+        let heap = match seat.or_else(|| self.of_ended(&arena.os, me, seats)) {
             Some(seat) => self.ready(seat),
             None => self.make(arena, me)?,
         };
         heap.follow_window(arena);
-        heap.start_running();
+        heap.start_running(arena.os.thread());
         self.tables.seats.settle(seat_of(heap.id()), me);
         Some(heap)
-    }
-
-    /// The heap that a thread of the same token left behind, which ended where libc called no exit hook any
-    /// more: it had claimed it in the last round of them, or libc had no key for one.
-    fn left_behind(&self, me: usize, seats: usize) -> Option<usize> {
-        let seat = self.tables.seats.find(me, seats)?;
-        // The calling thread itself is in the middle of changing it, below a signal handler.
-        let in_use = !self.tables.blank.is(seat) && self.heap(id_of(seat)).is_busy();
-        (!in_use).then_some(seat)
     }
 
     /// The heap of a seat that the calling thread took.
@@ -326,6 +323,10 @@ impl Registry {
                     self.heap(id_of(seat)).forget_owner();
                 }
                 self.tables.seats.leave(seat);
+            } else if owner != 0 && !blank {
+                // Of another thread it is not known which it is, here.
+                let thread = if owner == me { arena.os.thread() } else { 0 };
+                self.heap(id_of(seat)).note_thread(thread);
             }
             self.tables.seats.mend(seat);
         }
@@ -345,7 +346,8 @@ impl Registry {
     /// heaps, or one of them.
     pub fn is_mine(&self, me: usize) -> bool {
         let own = self.tables.seats.find(me, self.count() as usize);
-        let busy = own.is_some_and(|seat| !self.tables.blank.is(seat) && self.heap(id_of(seat)).is_busy());
+        let busy =
+            own.is_some_and(|(seat, _)| !self.tables.blank.is(seat) && self.heap(id_of(seat)).is_busy());
         let mut mine =
             busy || self.growth.is_mine() || self.tables.blank.is_mine() || self.tables.outboxes.is_mine();
         self.look_through(|heap| mine |= heap.is_mine());

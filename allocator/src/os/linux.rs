@@ -64,6 +64,20 @@ unsafe impl Os for Linux {
         libc_glue::single_threaded()
     }
 
+    fn thread(&self) -> u64 {
+        // With the number of its process: another one may share this memory, and call from there.
+        (raw(rustix::process::getpid()) as u64) << 32 | raw(rustix::thread::gettid()) as u64
+    }
+
+    fn has_ended(&self, thread: u64) -> bool {
+        keep_errno(|| {
+            // SAFETY: signal 0 is none: the kernel only looks for the thread.
+            let found = unsafe { libc::syscall(libc::SYS_tgkill, thread >> 32, thread as u32, 0) };
+            // SAFETY: the location is this thread's own errno.
+            found != 0 && unsafe { *libc::__errno_location() } == libc::ESRCH
+        })
+    }
+
     fn current_break(&self) -> usize {
         self.brk.current()
     }
@@ -160,6 +174,10 @@ fn memory_in_all() -> usize {
     let system = rustix::system::sysinfo();
     let units = system.totalram.saturating_add(system.totalswap);
     usize::try_from(units).unwrap_or(usize::MAX).saturating_mul(system.mem_unit as usize)
+}
+
+fn raw(number: rustix::process::Pid) -> u32 {
+    number.as_raw_nonzero().get() as u32
 }
 
 /// Shows the region by name in /proc/self/maps, on kernels that can (CONFIG_ANON_VMA_NAME).

@@ -48,6 +48,9 @@ struct State {
     blocks: Vec<(*mut u8, Layout)>,
     calls: BTreeMap<Call, usize>,
     refuse_all: bool,
+    thread: u64,
+    ended: Vec<u64>,
+    asked: usize,
     /// Refuse the calls of these kinds from the n-th on, that many.
     refusals: Vec<(Call, usize, usize)>,
 }
@@ -103,6 +106,9 @@ impl Sim {
             blocks: vec![(block, layout)],
             calls: BTreeMap::new(),
             refuse_all: false,
+            thread: 1,
+            ended: Vec::new(),
+            asked: 0,
             refusals: Vec::new(),
         };
         // The limit keeps the window, and so the tables, small enough for a test.
@@ -148,6 +154,20 @@ impl Sim {
     /// Bytes of all mappings, reserved ones included.
     pub fn mapped_bytes(&self) -> usize {
         self.state.lock().unwrap().maps.values().map(|&(len, _)| len).sum()
+    }
+
+    /// The calls that follow are of the thread of this number.
+    pub fn run_as(&self, thread: u64) {
+        self.state.lock().unwrap().thread = thread;
+    }
+
+    pub fn end_thread(&self, thread: u64) {
+        self.state.lock().unwrap().ended.push(thread);
+    }
+
+    /// How often it was asked whether a thread has ended.
+    pub fn asked(&self) -> usize {
+        self.state.lock().unwrap().asked
     }
 
     /// The break's bytes in use.
@@ -257,6 +277,16 @@ unsafe impl Os for Sim {
 
     fn single_threaded(&self) -> bool {
         self.alone
+    }
+
+    fn thread(&self) -> u64 {
+        self.state.lock().unwrap().thread
+    }
+
+    fn has_ended(&self, thread: u64) -> bool {
+        let mut state = self.state.lock().unwrap();
+        state.asked += 1;
+        state.ended.contains(&thread)
     }
 
     fn current_break(&self) -> usize {

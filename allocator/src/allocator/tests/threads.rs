@@ -33,6 +33,40 @@ fn a_heap_that_a_thread_left_without_an_exit_is_its_successors() {
 }
 
 #[test]
+fn before_one_more_heap_is_made_those_of_ended_threads_serve() {
+    let harness = Harness::new(Sim::new());
+    let os = &harness.allocator.arena.os;
+    let heaps: Vec<_> = (0..5).map(|_| harness.heap()).collect();
+    let held = harness.hold(heaps[3], 64, 16, 5).unwrap();
+    let number = |heap: &Heap| harness.allocator.registry.owner(heap) as u64;
+    os.end_thread(number(heaps[3]));
+    os.end_thread(number(heaps[1]));
+    let adopted = [harness.heap().id(), harness.heap().id()];
+    assert_eq!(adopted, [heaps[1].id(), heaps[3].id()]);
+    harness.check_and_free(heaps[3], held);
+    assert_eq!(harness.heap().id().0, 6, "the others' threads are there");
+}
+
+#[test]
+fn of_many_heaps_the_threads_are_asked_for_now_and_then() {
+    let mut os = Sim::new();
+    // Room for so many heaps.
+    os.limit = usize::MAX;
+    let harness = Harness::new(os);
+    let os = &harness.allocator.arena.os;
+    let count = if cfg!(miri) { 70 } else { 300 };
+    let heaps: Vec<_> = (0..count).map(|_| harness.heap()).collect();
+    let asked = os.asked();
+    assert!(asked < 64 * 64 / 2 + 18 * count, "{asked} times of {count} threads");
+    heaps.iter().for_each(|heap| os.end_thread(harness.allocator.registry.owner(heap) as u64));
+    for _ in 0..count {
+        harness.heap();
+    }
+    let made = harness.allocator.registry.count() as usize;
+    assert!(made <= count + count / 16 + 1, "{made} heaps for {count} threads at once");
+}
+
+#[test]
 fn what_threads_without_a_heap_free_waits_for_more_and_goes_home_at_a_trim() {
     let harness = Harness::new(Sim::new());
     let (allocator, owner) = (&harness.allocator, harness.heap());
