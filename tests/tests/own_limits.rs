@@ -72,13 +72,11 @@ fn a_user_who_may_lock_little_is_served_as_by_libc() {
     if !needs_root() {
         return;
     }
-    // What the program itself has, as libc's malloc finds it, and 8 MiB.
-    let own = program::run(program::plain(&["addresses", "few"])).numbers("few on libc")[0];
-    let may_lock = (own + 8 * MIB) as u64;
+    const MAY_LOCK: u64 = 8 << 20;
     let arguments = &["own-limit", "lock-all-until-refused"];
     let folder = tempfile::tempdir().expect("a folder");
     let got = |command: Command| {
-        let mut command = as_nobody(reachable(folder.path(), command), may_lock);
+        let mut command = as_nobody(reachable(folder.path(), command), MAY_LOCK);
         command.env("MALLOC_ARENA_MAX", "1");
         program::run(command).numbers("lock-all-until-refused")[0]
     };

@@ -27,15 +27,18 @@ pub fn main<A: GlobalAlloc + Sync>(alloc: &'static A, words: &[&str]) {
     }
 }
 
+/// What may stay: 8 MiB of free memory with the records of it, and what the thread has at hand of all classes.
+const REST: usize = 10 * MIB;
+
 /// Blocks of each kind, twice, and what stays of them.
 fn kinds<A: GlobalAlloc>(alloc: &A) {
     let mut random = Random::new(12);
     let before = measure::resident();
     for kind in ["small", "spans", "large", "mixed"] {
         for _ in 0..2 {
-            Blocks::take(alloc, kind, &mut random, 150 * MIB).free(alloc, &mut random);
+            Blocks::take(alloc, kind, &mut random, 64 * MIB).free(alloc, &mut random);
             let after = measure::resident().saturating_sub(before);
-            assert!(after <= 8 * MIB, "{} KiB are resident after all {kind} blocks were freed", after / KIB);
+            assert!(after <= REST, "{} KiB are resident after all {kind} blocks were freed", after / KIB);
         }
     }
 }
