@@ -129,7 +129,10 @@ impl Outboxes {
         for outbox in &self.0.0 {
             for class in (0..CLASSES as u8).map(SizeClass) {
                 let (blocks, count) = outbox.held.lock().take(class);
-                outbox.send(arena, registry, part_or_end(&blocks, 0..count));
+                // Where nothing is, there may be no arena yet.
+                if count > 0 {
+                    outbox.send(arena, registry, part_or_end(&blocks, 0..count));
+                }
             }
         }
     }

@@ -258,7 +258,8 @@ fn ends_that_the_kernel_keeps_are_not_tried_at_each_free() {
     os.refuse(Call::Unmap, 0, usize::MAX / 2);
     free_all(&harness, heap, held);
     let tries = os.calls(Call::Unmap) - before;
-    assert!((1..20).contains(&tries), "{tries} calls");
+    // Of 1600 frees.
+    assert!((1..80).contains(&tries), "{tries} calls");
     os.forgive();
     free_all(&harness, heap, spans(&harness, heap, 1600));
     assert!(harness.allocator.arena.figures().unwrap().free.0 <= 48 << 20);
