@@ -10,7 +10,7 @@
 
 use super::thread::forget_exit_key;
 use super::{ALLOCATOR, fork};
-use crate::os::executable;
+use crate::os::{BreakOwner, Os, executable};
 use core::sync::atomic::{AtomicU32, Ordering};
 
 const UNKNOWN: u32 = 0;
@@ -23,7 +23,13 @@ const UNLOADING: u32 = 3;
 static STATE: AtomicU32 = AtomicU32::new(UNKNOWN);
 
 /// Has the end of the program told apart from the end of the library. May allocate.
+///
+/// Not for the process's malloc, which is never unloaded. At exit others free after its destructors, and
+/// where a constructor made the first request libc calls them before what was given to atexit.
 pub fn watch() {
+    if ALLOCATOR.arena.os.break_owner() == BreakOwner::Ours {
+        return;
+    }
     extern "C" fn at_exit() {
         if STATE.load(Ordering::Relaxed) == WATCHED {
             STATE.store(ENDING, Ordering::Relaxed);
