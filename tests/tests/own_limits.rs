@@ -83,7 +83,8 @@ fn a_user_who_may_lock_little_is_served_as_by_libc() {
     let libcs = got(program::plain(arguments));
     for front in Front::BOTH {
         let ours = got(front.exercise(arguments));
-        assert!(ours >= libcs / 2, "{ours} bytes on {front:?}, {libcs} on libc");
+        // The library, the arena's tables and the heap are locked too.
+        assert!(ours + 5 * MIB / 2 >= libcs, "{ours} bytes on {front:?}, {libcs} on libc");
     }
 }
 

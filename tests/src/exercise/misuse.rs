@@ -2,7 +2,7 @@
 //! a heap in order ("tolerated"), or with one in which two blocks overlap or somebody's bytes changed ("corrupt").
 
 use std::hint::black_box;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use crate::table::Table;
 
@@ -180,8 +180,18 @@ fn free_twice(scene: &Scene, how: &str) {
             others.free();
         }
         "by-another" => {
-            free(block);
-            return free_by_another(block);
+            // The thread is there before: to start one takes blocks, and maybe this one.
+            let (freed, address) = (AtomicBool::new(false), block.expose_provenance());
+            return std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    while !freed.load(Ordering::Acquire) {
+                        std::thread::yield_now();
+                    }
+                    free(std::ptr::with_exposed_provenance_mut(address));
+                });
+                free(block);
+                freed.store(true, Ordering::Release);
+            });
         }
         "by-two-others" => {
             free_by_another(block);
