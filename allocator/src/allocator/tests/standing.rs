@@ -123,7 +123,8 @@ fn no_other_place_in_a_slab_is_a_block() {
             let start = of.addr() - of.addr() % GRANULE;
             for place in (start..start + GRANULE).step_by(stride) {
                 let place: *mut u8 = core::ptr::with_exposed_provenance_mut(place);
-                let is_block = place.addr() % GRANULE % size_class::bytes(size_class::of(size)) == 0;
+                let is_block =
+                    (place.addr() % GRANULE).is_multiple_of(size_class::bytes(size_class::of(size)));
                 for heap in [owner, other].iter().filter(|_| !is_block) {
                     assert!(!heap.push(place));
                     assert_eq!(harness.standing(heap, place), Standing::Never, "{size} bytes, {place:?}");
