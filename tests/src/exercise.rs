@@ -5,6 +5,8 @@
 
 use std::alloc::{GlobalAlloc, Layout};
 
+use nix::sys::resource::Resource;
+
 use crate::shadow;
 
 mod addresses;
@@ -74,8 +76,8 @@ pub fn main<A: GlobalAlloc + Sync>(alloc: &'static A) {
         ["churn"] => threads::churn(alloc),
         ["two-hundred"] => threads::two_hundred(alloc),
         ["many-threads", count] => threads::many(alloc, number(count)),
-        ["limit", "as"] => limits::refused(alloc, nix::sys::resource::Resource::RLIMIT_AS),
-        ["limit", "data"] => limits::refused(alloc, nix::sys::resource::Resource::RLIMIT_DATA),
+        ["limit", "as"] => limits::refused(alloc, Resource::RLIMIT_AS),
+        ["limit", "data"] => limits::refused(alloc, Resource::RLIMIT_DATA),
         ["limit", "shrink"] => limits::shrink(alloc),
         ["limit", "mappings"] => limits::no_more_mappings(alloc),
         ["foreign-sbrk"] => limits::foreign_sbrk(alloc),

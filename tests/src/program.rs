@@ -9,6 +9,7 @@ use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
 use brkmap_tracer::{End, Event, Filter, Program, Tracer};
+use nix::sys::resource::{Resource, setrlimit};
 
 use crate::calls::Call;
 use crate::{skip, strace};
@@ -189,13 +190,10 @@ impl Ended {
 }
 
 /// Has a command start under a limit, of which it may raise `soft` to `hard`.
-pub fn limited(command: &mut Command, resource: libc::__rlimit_resource_t, soft: u64, hard: u64) {
+pub fn limited(command: &mut Command, resource: Resource, soft: u64, hard: u64) {
     // SAFETY: setrlimit is async-signal-safe, and nothing else happens between fork and exec.
     unsafe {
-        command.pre_exec(move || {
-            let limit = libc::rlimit { rlim_cur: soft, rlim_max: hard };
-            if libc::setrlimit(resource, &limit) == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) }
-        });
+        command.pre_exec(move || Ok(setrlimit(resource, soft, hard)?));
     }
 }
 

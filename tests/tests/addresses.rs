@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 
 use brkmap_tests::program::{self, Front};
 use brkmap_tests::skip;
+use nix::sys::resource::{Resource, getrlimit};
 
 const MIB: usize = 1 << 20;
 
@@ -89,7 +90,7 @@ fn above_a_blocked_break_a_program_started_under_a_limit_gets_what_is_left() {
     const LIMIT: u64 = 8_000_000 << 10;
     for front in Front::BOTH {
         let mut command = front.exercise(&["blocked", "5", "small", "1500"]);
-        program::limited(&mut command, libc::RLIMIT_AS, LIMIT, LIMIT);
+        program::limited(&mut command, Resource::RLIMIT_AS, LIMIT, LIMIT);
         program::run(command).expect_success(&format!("under a limit on {front:?}"));
     }
 }
@@ -100,11 +101,11 @@ fn core_of_the_kernel(mut command: Command) -> Option<u64> {
     let folder = tempfile::tempdir().expect("a folder");
     command.current_dir(folder.path());
     // Where it is not allowed there is none.
-    let hard = nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_CORE).expect("the limit").1;
+    let hard = getrlimit(Resource::RLIMIT_CORE).expect("the limit").1;
     if hard < LIMIT {
         return None;
     }
-    program::limited(&mut command, libc::RLIMIT_CORE, LIMIT, LIMIT);
+    program::limited(&mut command, Resource::RLIMIT_CORE, LIMIT, LIMIT);
     let ended = program::run(command);
     assert_eq!(ended.status.code(), None, "the program ends by a signal");
     let mut files = std::fs::read_dir(folder.path()).expect("the folder");

@@ -5,6 +5,7 @@ use std::process::Command;
 
 use brkmap_tests::program::{self, Front};
 use brkmap_tracer::{Filter, Syscall};
+use nix::sys::resource::Resource;
 
 #[test]
 fn rlimit_as_gives_null_and_enomem_and_then_memory_again() {
@@ -27,17 +28,17 @@ fn at_the_limit_of_mappings_requests_are_served_and_memory_goes_back() {
 }
 
 /// A limit that was there before the program.
-fn check_under(front: Front, resource: libc::__rlimit_resource_t, bytes: u64, arguments: &[&str]) {
+fn check_under(front: Front, resource: Resource, bytes: u64, arguments: &[&str]) {
     let mut command = front.exercise(arguments);
     // Beside the Rust front libc's malloc would take 64 MiB of addresses for each of its own arenas.
     command.env("MALLOC_ARENA_MAX", "1");
     program::limited(&mut command, resource, bytes, bytes);
-    program::run(command).expect_success(&format!("limit {resource} of {bytes} bytes on {front:?}"));
+    program::run(command).expect_success(&format!("limit {resource:?} of {bytes} bytes on {front:?}"));
 }
 
 #[test]
 fn a_program_started_under_a_small_rlimit_as_works() {
-    Front::BOTH.iter().for_each(|front| check_under(*front, libc::RLIMIT_AS, 512 << 20, &["work"]));
+    Front::BOTH.iter().for_each(|front| check_under(*front, Resource::RLIMIT_AS, 512 << 20, &["work"]));
 }
 
 /// Under 1 GiB there is room for some 600 heaps.
@@ -45,18 +46,18 @@ fn a_program_started_under_a_small_rlimit_as_works() {
 fn threads_beyond_the_last_heap_are_served() {
     Front::BOTH
         .iter()
-        .for_each(|front| check_under(*front, libc::RLIMIT_AS, 1 << 30, &["many-threads", "900"]));
+        .for_each(|front| check_under(*front, Resource::RLIMIT_AS, 1 << 30, &["many-threads", "900"]));
 }
 
 /// The most that a shell's `ulimit -v` can say, which is no limit.
 #[test]
 fn a_program_started_under_a_huge_rlimit_as_works() {
-    Front::BOTH.iter().for_each(|front| check_under(*front, libc::RLIMIT_AS, u64::MAX - 1023, &["work"]));
+    Front::BOTH.iter().for_each(|front| check_under(*front, Resource::RLIMIT_AS, u64::MAX - 1023, &["work"]));
 }
 
 #[test]
 fn a_program_started_under_a_small_rlimit_data_works() {
-    Front::BOTH.iter().for_each(|front| check_under(*front, libc::RLIMIT_DATA, 256 << 20, &["work"]));
+    Front::BOTH.iter().for_each(|front| check_under(*front, Resource::RLIMIT_DATA, 256 << 20, &["work"]));
 }
 
 #[test]

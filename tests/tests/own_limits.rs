@@ -5,6 +5,7 @@ use std::process::Command;
 
 use brkmap_tests::program::{self, Front};
 use brkmap_tests::skip;
+use nix::sys::resource::Resource;
 use nix::unistd::{Gid, Uid, setgid, setgroups, setuid};
 
 const MIB: usize = 1 << 20;
@@ -13,7 +14,7 @@ const MIB: usize = 1 << 20;
 fn a_limit_that_is_raised_is_no_limit() {
     for front in Front::BOTH {
         let mut command = front.exercise(&["own-limit", "raised"]);
-        program::limited(&mut command, libc::RLIMIT_AS, 512 << 20, libc::RLIM_INFINITY);
+        program::limited(&mut command, Resource::RLIMIT_AS, 512 << 20, libc::RLIM_INFINITY);
         program::run(command).expect_success(&format!("started under a limit on {front:?}"));
     }
 }
@@ -54,7 +55,7 @@ fn a_program_that_locks_its_memory_has_little_more_and_gives_it_back() {
 
 /// The command run by a user who may lock so many bytes.
 fn as_nobody(mut command: Command, may_lock: u64) -> Command {
-    program::limited(&mut command, libc::RLIMIT_MEMLOCK, may_lock, may_lock);
+    program::limited(&mut command, Resource::RLIMIT_MEMLOCK, may_lock, may_lock);
     let nobody = 65534;
     // SAFETY: system calls between fork and exec.
     unsafe {

@@ -83,6 +83,29 @@ fn a_program_may_end_while_threads_are_in_one() {
     (0..5).for_each(|_| check(&["exit", &plugin]));
 }
 
+/// Its libc is another one, which is not told of the program's end.
+#[test]
+#[cfg(target_env = "gnu")]
+fn a_program_may_end_while_threads_are_in_one_of_another_namespace() {
+    let plugin = program::plugin().display().to_string();
+    (0..5).for_each(|_| check(&["exit", &plugin, "namespace"]));
+}
+
+/// What it gave to atexit in its constructor is called behind its destructors. A second one ends behind it.
+#[test]
+fn a_program_may_end_while_threads_are_in_one_that_came_with_it() {
+    let (plugin, folder) = (program::plugin(), tempfile::tempdir().expect("a folder"));
+    let second = folder.path().join("libsecond.so");
+    std::fs::copy(&plugin, &second).expect("a copy of the plugin");
+    for (host, mut command) in hosts(&["plugins", "exit", &plugin.display().to_string()]) {
+        let ours = Some(program::preload()).filter(|_| host == "preload");
+        let all: Vec<_> =
+            ours.into_iter().chain([&*plugin, &second]).map(|path| path.display().to_string()).collect();
+        command.env("PLUGIN_COMES_WITH_THE_PROGRAM", "1").env("LD_PRELOAD", all.join(":"));
+        program::run(command).expect_success(&format!("preloaded in a program on {host}"));
+    }
+}
+
 #[test]
 fn a_function_that_runs_at_exit_may_close_one() {
     let plugin = program::plugin().display().to_string();

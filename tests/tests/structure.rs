@@ -258,7 +258,9 @@ const LOADER: [&str; 4] = ["dlsym", "dlopen", "dladdr", "dl_iterate_phdr"];
 fn the_loader_is_asked_for_nothing() {
     let mut found = Vec::new();
     for file in production() {
-        let asks = file.words.iter().filter(|word| LOADER.contains(&word.text.as_str()));
+        // One look, in a destructor that the loader itself calls: see there.
+        let may = |word: &str| file.path.ends_with("os/executable.rs") && word == "dl_iterate_phdr";
+        let asks = file.words.iter().filter(|word| LOADER.contains(&word.text.as_str()) && !may(&word.text));
         found.extend(asks.map(|word| format!("{}: {}", shown(&file.path), word.text)));
     }
     assert_none(found, "a call into the loader");

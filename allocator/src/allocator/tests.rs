@@ -5,6 +5,7 @@ use super::*;
 use crate::arena::BreakMode;
 use crate::os::sim::{Call, Sim};
 use crate::slab::stamp;
+use crate::units::HeapId;
 use core::sync::atomic::{AtomicUsize, Ordering};
 use proptest::prelude::*;
 
@@ -59,11 +60,11 @@ impl Harness {
     }
 
     /// Parks a heap as its thread ends.
-    fn end(&self, heap: &Heap) {
+    fn end(&self, id: HeapId) {
         let (arena, registry) = (&self.allocator.arena, &self.allocator.registry);
-        heap.give_up(arena, registry);
+        registry.heap(id).give_up(arena, registry);
         // SAFETY: this thread runs the heap and uses it no more.
-        unsafe { registry.park(arena, heap) };
+        unsafe { registry.park(arena, id) };
     }
 
     /// What the child of a fork does whose thread runs `mine`.
@@ -267,7 +268,7 @@ fn a_parked_heap_keeps_nothing_of_what_is_sent_to_it() {
     let harness = Harness::new(Sim::new());
     let (ending, other) = (harness.heap(), harness.heap());
     let held: Vec<_> = (0..20).map(|_| harness.alloc(ending, 4096, 16).unwrap()).collect();
-    harness.end(ending);
+    harness.end(ending.id());
     held.into_iter().for_each(|block| harness.free(other, block));
     other.give_back(&harness.allocator.arena, &harness.allocator.registry);
     assert_eq!(harness.allocator.arena.figures().unwrap().in_use.0, 0);
@@ -279,7 +280,7 @@ fn a_parked_heap_is_adopted_with_what_it_has() {
     let first = harness.heap();
     let held = harness.hold(first, 64, 16, 5).unwrap();
     let id = first.id();
-    harness.end(first);
+    harness.end(first.id());
     let again = harness.heap();
     assert_eq!(again.id(), id);
     harness.check_and_free(again, held);

@@ -5,6 +5,7 @@ use crate::heap::{EMPTY, Heap};
 use crate::os::Os;
 use crate::os::thread::ThreadWord;
 use crate::sync::token::token;
+use crate::units::HeapId;
 use core::ffi::c_void;
 
 /// Whose thread frees a block.
@@ -57,13 +58,15 @@ impl<O: Os> Allocator<O> {
     /// Ends the calling thread's use of its heap. A later request claims one again.
     ///
     /// # Safety
-    /// `heap` is the calling thread's, which does not use it again.
-    pub unsafe fn detach<W: ThreadWord>(&self, heap: &Heap) {
+    /// The heap is the calling thread's, which does not use it again; no caller has it by an argument that is
+    /// a reference (`Heap::wipe`).
+    pub unsafe fn detach<W: ThreadWord>(&self, id: HeapId) {
+        let heap = self.registry.heap(id);
         self.registry.begin_parking(heap);
         W::set(core::ptr::from_ref(&EMPTY).cast::<c_void>().cast_mut());
         heap.give_up(&self.arena, &self.registry);
         // SAFETY: as the caller vouches.
-        unsafe { self.registry.park(&self.arena, heap) };
+        unsafe { self.registry.park(&self.arena, id) };
         self.relieve();
     }
 }

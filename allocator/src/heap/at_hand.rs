@@ -9,6 +9,10 @@
 //! A heap may hoard twice what the program held of it at once, up to HELD_MOST: it may want it again. A
 //! sweep that takes what is soon filled again has only cost time: it is *regretted* when half of what it
 //! took was in magazines that opened again before the next one. After some of those a heap may hoard more.
+//!
+//! In a fork's child a heap is *sheltered* at first. A signal handler may have forked, in the middle of a pop or
+//! push, and what others do in the child of a fork (pthread_atfork(3)) comes before the handler returns: they may
+//! move the magazines that they use themselves, and no other.
 
 use crate::config::{HELD_MOST, HOARD, HOARD_MOST, SPARSE_BYTES};
 use crate::row::Row;
@@ -18,6 +22,8 @@ use core::cell::Cell;
 
 /// Bytes within which a heap is not judged again: where magazines are closed, each free would be.
 const QUIET: usize = 16 * 1024;
+/// Times that a sheltered heap would have been judged: a mebibyte of blocks that came and went.
+const SHELTER: u8 = 64;
 /// No number of bytes is within `QUIET` of it.
 const NEVER: usize = usize::MAX / 2;
 
@@ -43,6 +49,7 @@ pub struct AtHand {
     /// looked at again.
     held: Cell<usize>,
     look_at: Cell<usize>,
+    sheltered: Cell<u8>,
 }
 
 /// What a heap's slabs are like.
@@ -69,6 +76,7 @@ impl AtHand {
             regrets: Cell::new(0),
             held: Cell::new(0),
             look_at: Cell::new(HOARD[0]),
+            sheltered: Cell::new(0),
         }
     }
 
@@ -86,6 +94,19 @@ impl AtHand {
         self.regrets.set(0);
         self.held.set(new.held.get());
         self.look_at.set(new.look_at.get());
+        self.sheltered.set(0);
+    }
+
+    /// From here on the heap is sheltered: it is the calling thread's, in a fork's child.
+    pub fn shelter(&self) {
+        self.sheltered.set(SHELTER);
+    }
+
+    /// Whether a heap that is to be judged is sheltered still.
+    pub fn is_sheltered(&self) -> bool {
+        let left = self.sheltered.get();
+        self.sheltered.set(left.saturating_sub(1));
+        left > 0
     }
 
     /// A magazine that could hold `before` bytes can hold `now`.
@@ -123,6 +144,11 @@ impl AtHand {
     #[inline]
     pub fn as_before(&self, used: usize) -> Option<Slabs> {
         (used.wrapping_sub(self.last_from.get()) < QUIET).then(|| self.last.get())
+    }
+
+    /// Takes a sheltered heap for dense.
+    pub fn pass(&self, used: usize) -> Slabs {
+        self.say(Slabs::Dense, used, 0)
     }
 
     /// So a heap was judged. It stays so until fewer bytes than `least` are outside of its slabs.

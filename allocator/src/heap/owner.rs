@@ -154,8 +154,11 @@ impl Heap {
 
     #[inline(never)]
     fn judge_anew<O: Os>(&self, site: &Site<O>, central: &mut Central) -> Slabs {
-        let sparse = self.note_sparse(site, central) || self.pins(site, central);
         let (at_hand, slabs, used) = (&self.owned.at_hand, central.resident_bytes(), central.used_bytes());
+        if at_hand.is_sheltered() {
+            return at_hand.pass(used);
+        }
+        let sparse = self.note_sparse(site, central) || self.pins(site, central);
         match sparse && at_hand.may_be_sparse(slabs, used) {
             true => at_hand.judge_sparse(used, central.slack_below()),
             false => at_hand.judge(slabs, used, || self.in_magazines()),
@@ -185,7 +188,7 @@ impl Heap {
 
     /// The same for another heap, by what it said of itself: this thread may hold blocks that pin its slabs.
     fn judge_other(&self, sparse: bool) -> Slabs {
-        if !sparse {
+        if !sparse || self.owned.at_hand.is_sheltered() {
             return Slabs::Dense;
         }
         match self.owned.hurried.replace(true) {
@@ -270,6 +273,11 @@ impl Heap {
     pub fn is_busy(&self) -> bool {
         // Relaxed: this thread's own store, or the process's only thread asks.
         self.owned.busy.load(Ordering::Relaxed)
+    }
+
+    /// In a fork's child, for the heap of the thread that forked.
+    pub(super) fn shelter(&self) {
+        self.owned.at_hand.shelter();
     }
 
     /// In a fork's child, for the heap of a thread that is not there any more: forgets the lists that the

@@ -19,19 +19,20 @@ pub fn heap_bytes<O: Os>(arena: &Arena<O>) -> Option<usize> {
 }
 
 impl Heap {
-    /// Gives all of its pages back, and marks it blank in its `place`. False where it has slabs, where
+    /// Gives all pages of a heap back, and marks it blank in its `place`. False where it has slabs, where
     /// somebody looks through all heaps, and where the kernel refuses: it is as it was then.
     ///
     /// # Safety
     /// The calling thread runs the heap, and does not use it again; it is made anew before the next use. It
-    /// does not lend to others.
+    /// does not lend to others. No caller has it by an argument that is a reference: what it is of goes.
     pub(super) unsafe fn wipe<O: Os, const N: usize>(
-        &self,
+        heap: *const Heap,
         arena: &Arena<O>,
         blank: &Blank<N>,
         place: usize,
     ) -> bool {
-        let central = self.shared.central.lock();
+        // SAFETY: the caller's heap, which is there until it is purged below.
+        let (central, at) = unsafe { ((*heap).shared.central.lock(), (*heap).mapping()) };
         let Some(len) = heap_bytes(arena) else { return false };
         // Without a slab nobody has a block of it, and so nobody sends it one.
         if central.slab_bytes() > 0 || !blank.mark(place) {
@@ -39,7 +40,7 @@ impl Heap {
         }
         // SAFETY: a heap's mapping, in which nothing is needed: as the caller vouches, and nobody looks at
         // it.
-        if !unsafe { arena.os.purge(self.mapping(), len) } {
+        if !unsafe { arena.os.purge(at, len) } {
             blank.unmark(place);
             return false;
         }

@@ -167,12 +167,12 @@ impl Registry {
     ///
     /// # Safety
     /// The calling thread runs the heap, gave up what it had at hand (`Heap::give_up`), and does not touch
-    /// the owner's half again.
-    pub unsafe fn park<O: Os>(&self, arena: &Arena<O>, heap: &Heap) {
-        let seat = seat_of(heap.id());
+    /// the owner's half again. No caller has the heap by an argument that is a reference (`Heap::wipe`).
+    pub unsafe fn park<O: Os>(&self, arena: &Arena<O>, id: HeapId) {
+        let (heap, seat) = (self.heap(id), seat_of(id));
         let (me, only_freed) = (self.tables.seats.owner(seat), heap.only_frees(false));
         heap.mark_parked();
-        self.give_pages(arena, seat, heap);
+        self.give_pages(arena, id);
         self.tables.seats.leave(seat);
         // Behind that, so that the other one finds the heap.
         if only_freed {
@@ -182,12 +182,13 @@ impl Registry {
 
     /// Of the pages of a heap that is about to be parked, a few heaps keep what a thread begins with. The
     /// first ones are never blank: they lend.
-    fn give_pages<O: Os>(&self, arena: &Arena<O>, seat: usize, heap: &Heap) {
+    fn give_pages<O: Os>(&self, arena: &Arena<O>, id: HeapId) {
+        let (heap, seat) = (self.heap(id), seat_of(id));
         if seat < WARM_HEAPS || self.tables.warm(self.count() as usize) < WARM_HEAPS as u32 {
             return heap.purge_wide_slots(arena);
         }
-        // SAFETY: the heap of the calling thread's seat, which `ready` makes anew.
-        if !unsafe { heap.wipe(arena, &self.tables.blank, seat) } {
+        // SAFETY: the heap of the calling thread's seat, which `ready` makes anew; the callers have its id.
+        if !unsafe { Heap::wipe(heap, arena, &self.tables.blank, seat) } {
             heap.purge_slots(arena);
         }
     }
@@ -326,7 +327,9 @@ impl Registry {
             } else if owner != 0 && !blank {
                 // Of another thread it is not known which it is, here.
                 let thread = if owner == me { arena.os.thread() } else { 0 };
-                self.heap(id_of(seat)).note_thread(thread);
+                let heap = self.heap(id_of(seat));
+                heap.note_thread(thread);
+                heap.shelter();
             }
             self.tables.seats.mend(seat);
         }

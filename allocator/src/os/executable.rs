@@ -1,4 +1,5 @@
-//! The program that this process runs, as the kernel described it: no loader is asked, so no lock is taken.
+//! The program that this process runs, as the kernel described it: no loader is asked, so no lock is taken,
+//! but by `shares_namespace`.
 
 /// Whether an address lies in the executable itself, and not in a library that was loaded.
 pub fn contains(addr: usize) -> bool {
@@ -6,6 +7,26 @@ pub fn contains(addr: usize) -> bool {
     let Some(bias) = bias(headers) else { return false };
     loaded(headers)
         .any(|header| addr.wrapping_sub(bias.wrapping_add(header.p_vaddr as usize)) < header.p_memsz as usize)
+}
+
+/// Whether the calling library is in the program's own namespace (dlmopen(3)): the loader names the program
+/// first there. One in another has a libc of its own, which is not told of the program's end. The loader's
+/// list is locked for as long as it takes to look at its first entry.
+pub fn shares_namespace() -> bool {
+    const OURS: libc::c_int = 1;
+    const ANOTHER: libc::c_int = 2;
+    unsafe extern "C" fn look(
+        info: *mut libc::dl_phdr_info,
+        _len: usize,
+        program: *mut core::ffi::c_void,
+    ) -> libc::c_int {
+        // SAFETY: the loader's own entry, there while this is called.
+        let first = unsafe { (*info).dlpi_phdr };
+        if first.addr() == program.addr() { OURS } else { ANOTHER }
+    }
+    let Some(headers) = headers() else { return false };
+    // SAFETY: the function reads what it is given and ends the iteration.
+    unsafe { libc::dl_iterate_phdr(Some(look), headers.as_ptr().cast_mut().cast()) == OURS }
 }
 
 /// The segments that are mapped.
@@ -42,10 +63,11 @@ mod tests {
 
     #[test]
     #[cfg_attr(miri, ignore = "Miri runs no executable")]
-    fn a_static_of_the_program_is_in_it_and_libc_is_not() {
+    fn a_static_of_the_program_is_in_it_and_a_library_and_a_block_are_not() {
         static HERE: u8 = 0;
         assert!(contains(&raw const HERE as usize) && contains(contains as *const () as usize));
-        assert!(!contains(libc::getpid as *const () as usize) && !contains(0));
-        assert!(!contains(Box::new(0u8).as_ref() as *const u8 as usize));
+        let libc_is_linked_in = cfg!(target_feature = "crt-static");
+        assert_eq!(contains(libc::getpid as *const () as usize), libc_is_linked_in);
+        assert!(!contains(0) && !contains(Box::new(0u8).as_ref() as *const u8 as usize));
     }
 }

@@ -83,8 +83,8 @@ fn on_new_heap<W: ThreadWord>(heap: &Heap) {
         // All may allocate, so outside of the lock.
         environment::read_environment();
         at_fork_child(fork::in_child::<W>);
-        unload::watch();
     }
+    unload::watch();
     if let Some(key) = key {
         arm_exit(key, core::ptr::from_ref(heap).cast::<c_void>().cast_mut());
     }
@@ -95,9 +95,9 @@ fn on_new_heap<W: ThreadWord>(heap: &Heap) {
 /// again, and arms it again. After the last round nobody calls it: see `Registry::claim`.
 unsafe extern "C" fn on_thread_exit<W: ThreadWord>(word: *mut c_void) {
     // SAFETY: the hook was armed with the thread's heap.
-    let heap = unsafe { &*word.cast::<Heap>() };
+    let id = unsafe { (*word.cast::<Heap>()).id() };
     // SAFETY: this is the thread, and its word changes with this call.
-    unsafe { ALLOCATOR.detach::<W>(heap) };
+    unsafe { ALLOCATOR.detach::<W>(id) };
 }
 
 /// libc must not call the exit hook any more. What the threads have stays as it is.

@@ -6,7 +6,12 @@
 //!   exit:     functions given to atexit ─► `first` ─► … ─► `last`: all stays, other threads may be running
 //! ```
 //!
-//! So the two are told apart by what comes first: a function given to atexit, or `first`.
+//! So the two are told apart by what comes first: a function given to atexit, or `first`. Two kinds of
+//! libraries would be wrong about it:
+//!
+//! - One in a namespace of its own (dlmopen(3)): its libc calls no function at exit. It is never unloaded.
+//! - One that came with the program and made its first request in a constructor: libc calls its destructors
+//!   before what was given to atexit so early. It gives the function again, as more threads come.
 
 use super::thread::forget_exit_key;
 use super::{ALLOCATOR, fork};
@@ -22,12 +27,16 @@ const UNLOADING: u32 = 3;
 /// Relaxed everywhere: dlclose and exit call what they call in one thread, and `watch` comes long before.
 static STATE: AtomicU32 = AtomicU32::new(UNKNOWN);
 
-/// Has the end of the program told apart from the end of the library. May allocate.
+/// Heaps that threads were given.
+static HEAPS: AtomicU32 = AtomicU32::new(0);
+
+/// Has the end of the program told apart from the end of the library, when a thread was given a heap: the
+/// first one, the second, the fourth… May allocate.
 ///
-/// Not for the process's malloc, which is never unloaded. At exit others free after its destructors, and
-/// where a constructor made the first request libc calls them before what was given to atexit.
+/// Not for the process's malloc, which is never unloaded: at exit others free after its destructors.
 pub fn watch() {
-    if ALLOCATOR.arena.os.break_owner() == BreakOwner::Ours {
+    let count = HEAPS.fetch_add(1, Ordering::Relaxed) + 1;
+    if !count.is_power_of_two() || ALLOCATOR.arena.os.break_owner() == BreakOwner::Ours {
         return;
     }
     extern "C" fn at_exit() {
@@ -37,7 +46,8 @@ pub fn watch() {
     }
     // SAFETY: libc calls the function before the library's code goes.
     if !executable::contains(&raw const STATE as usize) && unsafe { libc::atexit(at_exit) } == 0 {
-        STATE.store(WATCHED, Ordering::Relaxed);
+        // Not what an end that is under way has set.
+        let _ = STATE.compare_exchange(UNKNOWN, WATCHED, Ordering::Relaxed, Ordering::Relaxed);
     }
 }
 
@@ -53,8 +63,10 @@ static LAST: extern "C" fn() = last;
 
 extern "C" fn first() {
     forget_exit_key();
+    // The loader calls this, and no lock of the allocator's is held.
     if STATE.load(Ordering::Relaxed) == WATCHED {
-        STATE.store(UNLOADING, Ordering::Relaxed);
+        let unloading = executable::shares_namespace();
+        STATE.store(if unloading { UNLOADING } else { ENDING }, Ordering::Relaxed);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::ffi::{CString, c_void};
 use std::sync::Barrier;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use super::blocked::Reservation;
 use super::{KIB, MIB, number};
@@ -16,7 +16,8 @@ pub fn main(words: &[&str]) {
         ["rounds", path, rounds, "use-the-end"] => rounds_to_the_end(path, number(rounds)),
         ["rounds", path, rounds, "thread-locals"] => rounds_of_ending_threads(path, number(rounds)),
         ["many", paths @ ..] => many(paths),
-        ["exit", path] => exit(path),
+        ["exit", path] => exit(Plugin::open(path)),
+        ["exit", path, "namespace"] => exit(Plugin::open_apart(path)),
         ["close-at-exit", path, "first"] => close_at_exit(path, true),
         ["close-at-exit", path, "last"] => close_at_exit(path, false),
         _ => panic!("no scenario of plugins {words:?}"),
@@ -38,6 +39,21 @@ impl Plugin {
         let library = unsafe { libc::dlopen(path.as_ptr(), libc::RTLD_NOW | libc::RTLD_LOCAL) };
         assert!(!library.is_null(), "dlopen of {path:?}");
         Plugin(library)
+    }
+
+    /// In a namespace of its own, with a libc of its own.
+    #[cfg(target_env = "gnu")]
+    fn open_apart(path: &str) -> Plugin {
+        let path = CString::new(path).expect("a path");
+        // SAFETY: as in `open`.
+        let library = unsafe { libc::dlmopen(libc::LM_ID_NEWLM, path.as_ptr(), libc::RTLD_NOW) };
+        assert!(!library.is_null(), "dlmopen of {path:?}");
+        Plugin(library)
+    }
+
+    #[cfg(not(target_env = "gnu"))]
+    fn open_apart(_path: &str) -> Plugin {
+        panic!("this libc has one namespace")
     }
 
     fn find(&self, name: &std::ffi::CStr) -> *mut c_void {
@@ -204,11 +220,25 @@ fn many(paths: &[&str]) {
     drop(held);
 }
 
-/// The program ends while threads are at work in a plugin.
-fn exit(path: &str) {
+/// The program is to take its time to end.
+static ENDS_SLOWLY: AtomicBool = AtomicBool::new(false);
+
+/// Libraries of other namespaces have ended when the loader calls this.
+#[used]
+#[unsafe(link_section = ".fini_array")]
+static SLOWLY: extern "C" fn() = slowly;
+
+extern "C" fn slowly() {
+    if ENDS_SLOWLY.load(Ordering::Relaxed) {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+}
+
+/// The program ends while threads are at work in a plugin, and go on through what is done at its end.
+fn exit(plugin: Plugin) {
     static WORKING: AtomicUsize = AtomicUsize::new(0);
     const THREADS: usize = 3;
-    let plugin: &'static Plugin = Box::leak(Box::new(Plugin::open(path)));
+    let plugin: &'static Plugin = Box::leak(Box::new(plugin));
     plugin.call(c"use_its_end");
     for _ in 0..THREADS {
         std::thread::spawn(|| {
@@ -218,10 +248,7 @@ fn exit(path: &str) {
             }
         });
     }
-    extern "C" fn slowly() {
-        // The threads go on through what the program does at its end.
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    }
+    ENDS_SLOWLY.store(true, Ordering::Relaxed);
     // SAFETY: registers a function that lives as long as the program.
     assert_eq!(unsafe { libc::atexit(slowly) }, 0);
     while WORKING.load(Ordering::Relaxed) < 2 * THREADS {

@@ -79,7 +79,7 @@ pub fn all(size: usize) {
         });
         own.iter().for_each(free);
         // SAFETY: no preconditions.
-        unsafe { libc::malloc_trim(0) };
+        unsafe { super::c_api::malloc_trim(0) };
     }
 }
 

@@ -2,6 +2,7 @@
 //! are gone from the middle of something else.
 
 use super::*;
+use crate::config::WARM_HEAPS;
 
 /// Blocks of all kinds, of a heap.
 fn some(harness: &Harness, heap: &Heap) -> Vec<Held> {
@@ -124,8 +125,8 @@ fn below_a_handler_a_request_is_served_without_the_locks_that_its_thread_holds()
 fn parked_heaps_are_not_written_to() {
     let harness = Harness::new(Sim::new());
     let mine = harness.heap();
-    let heaps: Vec<_> = (0..20).map(|_| harness.heap()).collect();
-    heaps.iter().for_each(|heap| harness.end(heap));
+    let heaps: Vec<_> = (0..WARM_HEAPS + 4).map(|_| harness.heap().id()).collect();
+    heaps.iter().for_each(|&heap| harness.end(heap));
     let purges = harness.allocator.arena.os.calls(Call::Purge);
     let blank = harness.allocator.registry.blank_heaps();
     assert!(blank > 0, "the test shows nothing");
@@ -134,5 +135,31 @@ fn parked_heaps_are_not_written_to() {
     assert_eq!(harness.allocator.arena.os.calls(Call::Purge), purges);
     let mut adopted: Vec<_> = heaps.iter().map(|_| harness.heap().id().0).collect();
     adopted.sort();
-    assert_eq!(adopted, heaps.iter().map(|heap| heap.id().0).collect::<Vec<_>>(), "each is there once");
+    assert_eq!(adopted, heaps.iter().map(|heap| heap.0).collect::<Vec<_>>(), "each is there once");
+}
+
+#[test]
+fn what_is_freed_first_in_a_child_moves_no_magazine_of_another_class() {
+    const SIZE: usize = if cfg!(miri) { 3072 } else { 1024 };
+    let count = 40 * (GRANULE / SIZE);
+    for (forked, rounds) in [(false, 1), (true, 1), (true, 3)] {
+        let harness = Harness::new(Sim::new());
+        let heap = harness.heap();
+        // The thread may be in the middle of a request for this class: its magazine is to stay as it is.
+        let class = size_class::of(100);
+        let at_hand = harness.alloc(heap, 100, 16).expect("memory");
+        harness.free(heap, at_hand);
+        for round in 0..rounds {
+            // All but a block in each slab goes, and the heap is mostly free.
+            let held = (0..count).map(|_| harness.alloc(heap, SIZE, 16).expect("memory"));
+            let freed: Vec<_> = held.filter(|block| block.addr() % GRANULE != 0).collect();
+            let (before, after) = freed.split_at(count * 2 / 3);
+            before.iter().for_each(|&block| harness.free(heap, block));
+            if forked && round == 0 {
+                harness.repair(heap);
+            }
+            after.iter().for_each(|&block| harness.free(heap, block));
+        }
+        assert_eq!(heap.has_at_hand(class, at_hand), forked && rounds == 1, "{forked} {rounds}");
+    }
 }

@@ -75,7 +75,7 @@ fn passes(harness: &Harness, asked: (usize, usize), told: (usize, usize)) -> boo
     let answer = harness.allocator.may_have_size(at, told.0, told.1);
     harness.free(heap, at);
     // SAFETY: the harness does not use it again.
-    unsafe { harness.allocator.registry.park(&harness.allocator.arena, heap) };
+    unsafe { harness.allocator.registry.park(&harness.allocator.arena, heap.id()) };
     answer.expect("a block")
 }
 

@@ -13,7 +13,7 @@ fn a_thread_that_only_frees_finds_a_heap_or_shares_what_there_is() {
     let ids = heaps.map(|heap| heap.map(Heap::id));
     assert!(ids[0].is_some() && ids[1].is_some() && ids[0] != ids[1] && ids[2].is_none());
     // One that ends leaves its heap to the next, one that begins to allocate leaves its place.
-    harness.end(heaps[0].expect("the first"));
+    harness.end(ids[0].expect("the first"));
     assert_eq!(to_free(1004).map(Heap::id), ids[0]);
     assert!(to_free(1006).is_none());
     harness.alloc(heaps[1].expect("the second"), 100, 16);
@@ -96,7 +96,7 @@ fn of_parked_heaps_a_few_keep_their_pages_and_those_with_blocks_their_slabs() {
     let heaps: Vec<_> = (0..count).map(|_| harness.heap()).collect();
     // Every third has a block that is out.
     let held: Vec<_> = heaps.iter().step_by(3).map(|heap| harness.hold(heap, 64, 16, 7).unwrap()).collect();
-    heaps.iter().for_each(|heap| harness.end(heap));
+    heaps.iter().for_each(|heap| harness.end(heap.id()));
     let blank = harness.allocator.registry.blank_heaps() as usize;
     assert!((count / 3..=count - WARM_HEAPS).contains(&blank), "{blank} of {count}");
     let heap = harness.heap();
@@ -117,7 +117,7 @@ fn where_the_kernel_refuses_a_parked_heap_stays_as_it_is() {
     let harness = Harness::new(Sim::new());
     let heaps: Vec<_> = (0..WARM_HEAPS + 4).map(|_| harness.heap()).collect();
     harness.allocator.arena.os.refuse(Call::Purge, 0, 1000);
-    heaps.iter().for_each(|heap| harness.end(heap));
+    heaps.iter().for_each(|heap| harness.end(heap.id()));
     assert_eq!(harness.allocator.registry.blank_heaps(), 0);
     for _ in &heaps {
         let heap = harness.heap();
