@@ -10,11 +10,11 @@ miri() {
 }
 mkdir -p "$BRKMAP_TARGET/test-logs"
 trees=$BRKMAP_TARGET/test-logs/miri-trees.log
-miri miri-trees "-Zmiri-tree-borrows" >"$trees" 2>&1 &
+miri miri-trees "-Zmiri-permissive-provenance -Zmiri-tree-borrows" >"$trees" 2>&1 &
 other=$!
 code=0
 echo "# Stacked Borrows"
-miri miri "" || code=1
+miri miri "-Zmiri-permissive-provenance" || code=1
 wait "$other" || code=1
 echo "# Tree Borrows"
 cat "$trees"
