@@ -6,7 +6,7 @@ use crate::arena::BreakMode;
 use crate::os::sim::{Call, Sim};
 use crate::slab::stamp;
 use crate::units::HeapId;
-use core::sync::atomic::{AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use proptest::prelude::*;
 
 mod at_hand;
@@ -24,15 +24,31 @@ mod threads;
 struct Harness {
     allocator: Allocator<Sim>,
     tokens: AtomicUsize,
+    /// Dropped last: the allocator refers to them.
+    _tables: OwnTables,
 }
 
-/// Tables for one allocator. They stay, as those of a process do.
-fn tables() -> &'static Tables {
-    static ALL: std::sync::Mutex<Vec<&Tables>> = std::sync::Mutex::new(Vec::new());
-    // SAFETY: zeros are tables: words and null pointers.
-    let tables: &Tables = Box::leak(unsafe { Box::<Tables>::new_zeroed().assume_init() });
-    ALL.lock().expect("no test fails here").push(tables);
-    tables
+/// Tables for one allocator, which need not stay for good as those of a process do: Miri looks through all
+/// memory that is there, again and again.
+struct OwnTables(AtomicPtr<Tables>);
+
+impl OwnTables {
+    fn new() -> Self {
+        // SAFETY: zeros are tables: words and null pointers.
+        OwnTables(AtomicPtr::new(Box::into_raw(unsafe { Box::<Tables>::new_zeroed().assume_init() })))
+    }
+
+    fn get(&self) -> &'static Tables {
+        // SAFETY: they stay until the harness is dropped, and with it the one allocator that gets them.
+        unsafe { &*self.0.load(Ordering::Relaxed) }
+    }
+}
+
+impl Drop for OwnTables {
+    fn drop(&mut self) {
+        // SAFETY: made above, and taken back once.
+        drop(unsafe { Box::from_raw(*self.0.get_mut()) });
+    }
 }
 
 /// A live block: where, how long, how aligned, and the byte it is filled with.
@@ -45,7 +61,8 @@ struct Held {
 
 impl Harness {
     fn new(os: Sim) -> Self {
-        Harness { allocator: Allocator::new(os, tables()), tokens: AtomicUsize::new(0) }
+        let tables = OwnTables::new();
+        Harness { allocator: Allocator::new(os, tables.get()), tokens: AtomicUsize::new(0), _tables: tables }
     }
 
     /// A heap for one thread more. Tokens are even.
