@@ -46,7 +46,7 @@ use crate::units::{Bytes, GranuleIdx, Granules, Run, div_up, round_up};
 use block::{BLOCK, Block, number_of, place_of};
 pub use block::{RECORD, Table};
 use budget::Budget;
-use directory::Directory;
+use directory::{Directory, Levels};
 pub use figures::BreakMode;
 use geometry::{ADDRESS_BITS, granule_of};
 pub use geometry::{Geometry, LastTables};
@@ -94,8 +94,8 @@ impl<O: Os> Arena<O> {
     /// Maps the directory, and chooses the way to grow.
     fn build(&self) -> Option<(State, Geometry)> {
         let page = self.os.page();
-        let directory_len = round_up(size_of::<Directory>(), page)?;
-        let directory: *mut Directory = self.os.map(directory_len)?.cast();
+        let directory_len = round_up(size_of::<Levels>(), page)?;
+        let levels: *mut Levels = self.os.map(directory_len)?.cast();
         let owner = self.os.break_owner();
         let brk = if owner == BreakOwner::Foreign { 0 } else { self.os.current_break() };
         let (own, mut regions) = match round_up(brk, BLOCK) {
@@ -107,7 +107,7 @@ impl<O: Os> Arena<O> {
         let region = if own.is_ours() { None } else { regions.map(&self.os, GROW_FIRST, 0) };
         let first = region.as_ref().map_or(brk, |region| region.start);
         // SAFETY: mapped above, zeros, and nobody knows of it.
-        unsafe { &mut *directory }.begin_at(number_of(granule_of(first)));
+        let directory = unsafe { Directory::begin(levels, number_of(granule_of(first))) };
         let geometry = Geometry { directory };
         let to = regions.direction();
         let mut state = State::new(own, regions, page);
@@ -118,7 +118,7 @@ impl<O: Os> Arena<O> {
         }
         if !ready {
             // SAFETY: mapped above, and nobody knows of it.
-            unsafe { self.os.unmap(directory.cast(), directory_len) };
+            unsafe { self.os.unmap(levels.cast(), directory_len) };
             return None;
         }
         Some((state, geometry))
@@ -254,7 +254,7 @@ impl<O: Os> Arena<O> {
             return Entry::FREE;
         }
         let granule = geometry.granule_of(addr);
-        match geometry.directory().get(number_of(granule)) {
+        match geometry.directory.get(number_of(granule)) {
             // SAFETY: a block that no window shows keeps its tables for good, and has a word for each
             // granule.
             Some(block) => unsafe { block.words().get(place_of(granule) as usize) },
@@ -285,7 +285,7 @@ impl<O: Os> Arena<O> {
     /// whose only thread may have been caught inside of it.
     pub fn for_each_granule(&self, mut f: impl FnMut(GranuleIdx, Entry)) {
         let Some(geometry) = self.geometry() else { return };
-        for block in geometry.directory().iter() {
+        for block in geometry.directory.iter() {
             // SAFETY: the only thread of the process is this one; others' references are gone with them.
             let head = unsafe { block.head() };
             for place in head.gained.stretches().flatten() {

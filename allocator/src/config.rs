@@ -23,8 +23,9 @@ pub const WINDOW_MAX: usize = 512 << 30;
 /// those who move the break later. Another malloc gets most.
 pub const ROOM_ABOVE: [usize; 3] = [1 << 30, 64 << 30, 0];
 
-/// Thread heaps that can exist at once, parked ones included.
-pub const HEAP_LIMIT: u32 = 1 << 14;
+/// Thread heaps that can exist at once, parked ones included. Miri goes through all words of the tables of
+/// heaps each time that somebody is given a reference to them.
+pub const HEAP_LIMIT: u32 = if cfg!(miri) { 1 << 6 } else { 1 << 14 };
 
 /// Parked heaps that keep their first pages, for the next threads: to give them back and to fault them in
 /// again costs about as much as to start a thread. Of the others all goes back.

@@ -15,7 +15,7 @@ pub(super) const ADDRESS_BITS: u32 = 48;
 /// all addresses.
 #[derive(Clone, Copy)]
 pub struct Geometry {
-    pub(super) directory: *const Directory,
+    pub(super) directory: Directory,
 }
 
 // SAFETY: the directory's slots are atomics.
@@ -79,7 +79,7 @@ impl Geometry {
     /// The caller holds the granule.
     #[inline]
     unsafe fn block_of(&self, granule: GranuleIdx) -> Block {
-        match self.directory().get(number_of(granule)) {
+        match self.directory.get(number_of(granule)) {
             Some(block) => block,
             None => fatal::unreachable_state(c"a granule without tables"),
         }
@@ -88,13 +88,7 @@ impl Geometry {
     /// A word that differs from process to process: where the directory was mapped.
     #[inline(always)]
     pub fn secret(&self) -> u64 {
-        self.directory.addr() as u64
-    }
-
-    #[inline(always)]
-    pub(super) fn directory(&self) -> &Directory {
-        // SAFETY: mapped when the arena started, and never unmapped.
-        unsafe { &*self.directory }
+        self.directory.levels().addr() as u64
     }
 }
 

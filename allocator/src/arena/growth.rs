@@ -123,11 +123,11 @@ impl<O: Os> Arena<O> {
             return None;
         }
         // One that no window shows keeps its tables.
-        let block = match geometry.directory().get(number) {
+        let block = match geometry.directory.get(number) {
             Some(block) => block,
             None => {
                 let block = Block::make(&self.os, number)?;
-                if !geometry.directory().set(&self.os, number, block) {
+                if !geometry.directory.set(&self.os, number, block) {
                     // SAFETY: made a moment ago.
                     unsafe { block.unmap(&self.os) };
                     return None;

@@ -60,7 +60,7 @@ impl<O: Os> Arena<O> {
         let page = state.page;
         state.blocks = BlockList::new();
         (state.free, state.dirty, state.in_use) = (0, 0, 0);
-        for block in geometry.directory().iter() {
+        for block in geometry.directory.iter() {
             if !state.blocks.reserve(&self.os) {
                 // What is free in it is lost; what is live stays so.
                 continue;

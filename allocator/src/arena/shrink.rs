@@ -229,11 +229,11 @@ impl<O: Os> Arena<O> {
             return;
         };
         state.blocks.remove(at);
-        geometry.directory().clear(number);
+        geometry.directory.clear(number);
         // SAFETY: nothing of the block is the arena's, and it is in no list any more.
         if !unsafe { block.unmap(&self.os) } {
             // They stay, and are found when the addresses are gained again.
-            geometry.directory().set(&self.os, number, block);
+            geometry.directory.set(&self.os, number, block);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The end of an arena whose library is unloaded: everything goes but the pages that blocks are on.
 
 use super::Arena;
-use super::directory::Directory;
+use super::directory::Levels;
 use super::page_map::Entry;
 use crate::config::GRANULE;
 use crate::os::Os;
@@ -35,7 +35,7 @@ impl<O: Os> Arena<O> {
             }
         });
         vacant.unmap();
-        for block in geometry.directory().iter() {
+        for block in geometry.directory.iter() {
             // SAFETY: as the caller vouches: nobody asks for the tables again.
             unsafe { block.unmap(&self.os) };
         }
@@ -45,10 +45,10 @@ impl<O: Os> Arena<O> {
                 unsafe { self.os.unmap(window.map.words().cast_mut().cast(), len) };
             }
         }
-        geometry.directory().unmap_leaves(&self.os);
-        if let Some(len) = round_up(size_of::<Directory>(), page) {
+        geometry.directory.unmap_leaves(&self.os);
+        if let Some(len) = round_up(size_of::<Levels>(), page) {
             // SAFETY: as above, of the directory.
-            unsafe { self.os.unmap(geometry.directory.cast_mut().cast(), len) };
+            unsafe { self.os.unmap(geometry.directory.levels().cast(), len) };
         }
     }
 }

@@ -90,6 +90,13 @@ impl Outbox {
         Outbox { held: Lock::new(Held { counts: Row([0; CLASSES]), blocks }), sparse: AtomicBool::new(false) }
     }
 
+    /// All blocks of a class that has any, and how many they are.
+    fn take_any(&self) -> Option<(Blocks, usize)> {
+        let mut held = self.held.lock();
+        let class = held.counts.0.iter().position(|&count| count > 0)?;
+        Some(held.take(SizeClass(class as u8)))
+    }
+
     fn send<O: Os>(&self, arena: &Arena<O>, registry: &Registry, blocks: &[Slot]) {
         let sparse = send_each(arena, registry, blocks);
         // Relaxed: a hint.
@@ -127,12 +134,9 @@ impl Outboxes {
     /// Sends everything home.
     pub fn empty<O: Os>(&self, arena: &Arena<O>, registry: &Registry) {
         for outbox in &self.0.0 {
-            for class in (0..CLASSES as u8).map(SizeClass) {
-                let (blocks, count) = outbox.held.lock().take(class);
-                // Where nothing is, there may be no arena yet.
-                if count > 0 {
-                    outbox.send(arena, registry, part_or_end(&blocks, 0..count));
-                }
+            // Where nothing is, there may be no arena yet.
+            while let Some((blocks, count)) = outbox.take_any() {
+                outbox.send(arena, registry, part_or_end(&blocks, 0..count));
             }
         }
     }
