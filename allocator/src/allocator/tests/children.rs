@@ -139,8 +139,9 @@ fn parked_heaps_are_not_written_to() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "megabytes")]
 fn what_is_freed_first_in_a_child_moves_no_magazine_of_another_class() {
-    const SIZE: usize = if cfg!(miri) { 3072 } else { 1024 };
+    const SIZE: usize = 1024;
     let count = 40 * (GRANULE / SIZE);
     for (forked, rounds) in [(false, 1), (true, 1), (true, 3)] {
         let harness = Harness::new(Sim::new());
