@@ -38,11 +38,11 @@ mod state;
 mod unload;
 mod windows;
 
-use crate::config::{BLOCK_GRANULES, GRANULE, GROW_FIRST, ROOM_ABOVE};
-use crate::fatal;
+use crate::base::config::{BLOCK_GRANULES, GRANULE, GROW_FIRST, ROOM_ABOVE};
+use crate::base::fatal;
+use crate::base::units::{Bytes, GranuleIdx, Granules, Run, div_up, round_up};
 use crate::os::{BreakOwner, Os};
 use crate::sync::started::Started;
-use crate::units::{Bytes, GranuleIdx, Granules, Run, div_up, round_up};
 use block::{BLOCK, Block, number_of, place_of};
 pub use block::{RECORD, Table};
 use budget::Budget;

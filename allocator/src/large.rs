@@ -18,10 +18,10 @@ mod recycle;
 mod stuck;
 
 use crate::arena::Arena;
-use crate::config::HUGE_PAGE;
+use crate::base::config::HUGE_PAGE;
+use crate::base::units::round_up;
 use crate::os::Os;
 use crate::sync::lock::{Inherited, Lock};
-use crate::units::round_up;
 use cache::Cache;
 use index::Index;
 use recycle::Recycle;

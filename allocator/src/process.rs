@@ -6,13 +6,13 @@ mod thread;
 mod unload;
 
 use crate::allocator::{Allocated, Allocator, Resized};
-use crate::config::ADDRESSES;
+use crate::base::config::ADDRESSES;
+use crate::base::size_class;
+use crate::base::units::SizeClass;
 use crate::heap::registry::Tables;
 use crate::os::Os;
 use crate::os::linux::Linux;
 use crate::os::thread::ThreadWord;
-use crate::size_class;
-use crate::units::SizeClass;
 use fork::{Way, look};
 pub use thread::current;
 

@@ -31,8 +31,8 @@ pub mod stamp;
 pub mod starts;
 
 use crate::arena::{Geometry, RECORD};
-use crate::config::GRANULE;
-use crate::units::{GranuleIdx, SizeClass};
+use crate::base::config::GRANULE;
+use crate::base::units::{GranuleIdx, SizeClass};
 use bitmap::Bitmap;
 use core::ffi::CStr;
 use core::ops::Range;

@@ -179,7 +179,7 @@ fn exported(source: &str) -> BTreeSet<String> {
 
 #[test]
 fn symbols_that_the_readme_names_are_exported() {
-    let exported = exported(&read("allocator/src/c_api/export.rs"));
+    let exported = exported(&read("allocator/src/front/c/export.rs"));
     let readme = read("README.md");
     let lines = markdown::section(&readme, "Which one");
     let from = lines.iter().position(|line| line.contains("define `malloc`")).expect("the symbols in README");

@@ -4,12 +4,12 @@
 //! behind one, or at one that was never handed out is none.
 
 use super::Allocator;
-use crate::config::{GRANULE, GRANULE_SHIFT};
+use crate::base::config::{GRANULE, GRANULE_SHIFT};
+use crate::base::size_class;
+use crate::base::units::{GranuleIdx, Granules, SizeClass};
 use crate::os::Os;
-use crate::size_class;
 use crate::slab::handed_out::HandedOut;
 use crate::slab::index_of;
-use crate::units::{GranuleIdx, Granules, SizeClass};
 
 #[derive(Clone, Copy)]
 pub enum Place {

@@ -3,9 +3,9 @@
 
 use super::*;
 use crate::arena::BreakMode;
+use crate::base::units::HeapId;
 use crate::os::sim::{Call, Sim};
 use crate::slab::stamp;
-use crate::units::HeapId;
 use core::sync::atomic::{AtomicUsize, Ordering};
 use proptest::prelude::*;
 

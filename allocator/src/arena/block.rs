@@ -13,9 +13,9 @@
 use super::bits::Bits;
 use super::page_map::PageMap;
 use super::runs::Runs;
-use crate::config::{BLOCK_GRANULES, GRANULE, GRANULE_SHIFT};
+use crate::base::config::{BLOCK_GRANULES, GRANULE, GRANULE_SHIFT};
+use crate::base::units::{GranuleIdx, round_down, round_up};
 use crate::os::Os;
-use crate::units::{GranuleIdx, round_down, round_up};
 use core::ops::Range;
 
 /// What the arena's lock guards of a block. Zero bytes are a block of which nothing was gained.

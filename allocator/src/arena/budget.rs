@@ -6,9 +6,9 @@
 
 use super::Arena;
 use super::state::State;
-use crate::config::{DIRTY_FLOOR, DIRTY_SHIFT, GRANULE_SHIFT};
+use crate::base::config::{DIRTY_FLOOR, DIRTY_SHIFT, GRANULE_SHIFT};
+use crate::base::units::div_up;
 use crate::os::Os;
-use crate::units::div_up;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// Relaxed everywhere: sums and hints that a policy reads; nothing is published by them.

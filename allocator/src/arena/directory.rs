@@ -9,9 +9,9 @@
 //! no more than that its holding came behind it; others may ask about any address.
 
 use super::block::{Block, Head};
+use crate::base::row::Row;
+use crate::base::units::round_up;
 use crate::os::Os;
-use crate::row::Row;
-use crate::units::round_up;
 use core::ptr::null_mut;
 use core::sync::atomic::{AtomicPtr, Ordering};
 

@@ -2,9 +2,9 @@
 
 use super::Arena;
 use super::block::place_of;
-use crate::config::GRANULE_SHIFT;
+use crate::base::config::GRANULE_SHIFT;
+use crate::base::units::{Bytes, GranuleIdx};
 use crate::os::Os;
-use crate::units::{Bytes, GranuleIdx};
 
 /// How the arena grew last.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

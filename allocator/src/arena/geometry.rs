@@ -2,9 +2,9 @@
 
 use super::block::{BLOCK, Block, Table, number_of, place_of};
 use super::directory::Directory;
-use crate::config::{BLOCK_GRANULES, GRANULE, GRANULE_SHIFT};
-use crate::fatal;
-use crate::units::GranuleIdx;
+use crate::base::config::{BLOCK_GRANULES, GRANULE, GRANULE_SHIFT};
+use crate::base::fatal;
+use crate::base::units::GranuleIdx;
 
 /// Bits of an address that the arena tells apart.
 pub(super) const ADDRESS_BITS: u32 = 48;

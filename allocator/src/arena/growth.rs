@@ -6,9 +6,9 @@ use super::page_map::Entry;
 use super::state::State;
 use super::windows::{Direction, Window};
 use super::{Arena, Geometry};
-use crate::config::{BLOCK_GRANULES, GRANULE_SHIFT, GROW_FIRST, GROW_MAX};
+use crate::base::config::{BLOCK_GRANULES, GRANULE_SHIFT, GROW_FIRST, GROW_MAX};
+use crate::base::units::{GranuleIdx, Granules};
 use crate::os::Os;
-use crate::units::{GranuleIdx, Granules};
 use core::ops::Range;
 use core::sync::atomic::{Ordering, compiler_fence};
 

@@ -8,9 +8,9 @@
 //! else has to use; beside another malloc while the process has one thread, and until that malloc moved it.
 //! From then on the arena grows by regions, and what it had here stays until it can be trimmed.
 
-use crate::config::{GRANULE, HUGE_PAGE};
+use crate::base::config::{GRANULE, HUGE_PAGE};
+use crate::base::units::round_up;
 use crate::os::{BreakOwner, Os};
-use crate::units::round_up;
 use core::ops::Range;
 
 pub struct OwnBreak {

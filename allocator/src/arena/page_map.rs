@@ -16,9 +16,9 @@
 //! and stays until the last came back, so who holds a block reads the entry behind whatever made the
 //! program hand it the block. All accesses are Relaxed for that reason.
 
-use crate::config::HEAP_LIMIT;
-use crate::size_class::CLASSES;
-use crate::units::{Granules, HeapId, SizeClass};
+use crate::base::config::HEAP_LIMIT;
+use crate::base::size_class::CLASSES;
+use crate::base::units::{Granules, HeapId, SizeClass};
 use core::sync::atomic::{AtomicU32, Ordering};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -142,7 +142,7 @@ impl PageMap {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::HOMING;
+    use crate::base::config::HOMING;
 
     #[test]
     fn every_kind_of_entry_is_told_from_the_others() {

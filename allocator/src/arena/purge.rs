@@ -2,7 +2,7 @@
 
 use super::Arena;
 use super::state::{State, places};
-use crate::config::GRANULE_SHIFT;
+use crate::base::config::GRANULE_SHIFT;
 use crate::os::Os;
 
 impl<O: Os> Arena<O> {

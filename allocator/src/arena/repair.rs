@@ -5,11 +5,11 @@ use super::bits::Bits;
 use super::block_list::BlockList;
 use super::page_map::Entry;
 use super::state::{State, places};
-use crate::config::{BLOCK_GRANULES, GRANULE};
+use crate::base::config::{BLOCK_GRANULES, GRANULE};
+use crate::base::units::{GranuleIdx, div_up};
 use crate::os::Os;
 use crate::sync::lock::Inherited;
 use crate::sync::token::token;
-use crate::units::{GranuleIdx, div_up};
 use core::ops::Range;
 
 impl<O: Os> Arena<O> {

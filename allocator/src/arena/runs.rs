@@ -23,8 +23,8 @@
 
 mod summary;
 
-use crate::config::BLOCK_GRANULES;
-use crate::row::{Row, at_or_end, at_or_end_mut, part_or_end};
+use crate::base::config::BLOCK_GRANULES;
+use crate::base::row::{Row, at_or_end, at_or_end_mut, part_or_end};
 use core::ops::Range;
 pub use summary::Summary;
 

@@ -14,9 +14,9 @@ use super::block::{Block, place_of};
 use super::growth::{at as pointer, in_order};
 use super::state::State;
 use super::{Arena, Geometry};
-use crate::config::{BLOCK_GRANULES, GRANULE_SHIFT, GROW_FIRST, TRIM_MIN};
+use crate::base::config::{BLOCK_GRANULES, GRANULE_SHIFT, GROW_FIRST, TRIM_MIN};
+use crate::base::units::GranuleIdx;
 use crate::os::Os;
-use crate::units::GranuleIdx;
 use core::ops::Range;
 
 /// Free granules from which on ends go, and how many stay (32 and 16 MiB): as much has to be taken again

@@ -5,10 +5,10 @@ use super::block_list::BlockList;
 use super::own_break::OwnBreak;
 use super::regions::Regions;
 use super::runs::Runs;
-use crate::config::{BLOCK_GRANULES, GROW_FIRST};
-use crate::row::Row;
+use crate::base::config::{BLOCK_GRANULES, GROW_FIRST};
+use crate::base::row::Row;
+use crate::base::units::{GranuleIdx, Granules};
 use crate::sync::token::token;
-use crate::units::{GranuleIdx, Granules};
 use core::ops::Range;
 
 /// Frees above the bound for which a purge is left out at most.

@@ -3,9 +3,9 @@
 use super::Arena;
 use super::directory::Directory;
 use super::page_map::Entry;
-use crate::config::GRANULE;
+use crate::base::config::GRANULE;
+use crate::base::units::{GranuleIdx, round_up};
 use crate::os::Os;
-use crate::units::{GranuleIdx, round_up};
 use core::ops::Range;
 use core::ptr::with_exposed_provenance_mut;
 

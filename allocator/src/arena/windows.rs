@@ -16,10 +16,10 @@
 
 use super::block::BLOCK;
 use super::page_map::PageMap;
-use crate::config::{GRANULE_SHIFT, WINDOW_FIRST, WINDOW_MAX};
+use crate::base::config::{GRANULE_SHIFT, WINDOW_FIRST, WINDOW_MAX};
+use crate::base::units::{round_down, round_up};
 use crate::os::Os;
 use crate::sync::appended::Appended;
-use crate::units::{round_down, round_up};
 use core::ops::Range;
 
 /// Windows that there can be. The last of them may be far from what comes then: that is served all the same.

@@ -10,14 +10,14 @@
 //! sweep that takes what is soon filled again has only cost time: it is *regretted* when half of what it
 //! took was in magazines that opened again before the next one. After some of those a heap may hoard more.
 //!
-//! In a fork's child a heap is *sheltered* at first. A signal handler may have forked, in the middle of a pop or
-//! push, and what others do in the child of a fork (pthread_atfork(3)) comes before the handler returns: they may
-//! move the magazines that they use themselves, and no other.
+//! In a fork's child a heap is *sheltered* at first. A signal handler may have forked, in the middle of a pop
+//! or push, and what others do in the child of a fork (pthread_atfork(3)) comes before the handler returns:
+//! they may move the magazines that they use themselves, and no other.
 
-use crate::config::{HELD_MOST, HOARD, HOARD_MOST, SPARSE_BYTES};
-use crate::row::Row;
-use crate::size_class::CLASSES;
-use crate::units::SizeClass;
+use crate::base::config::{HELD_MOST, HOARD, HOARD_MOST, SPARSE_BYTES};
+use crate::base::row::Row;
+use crate::base::size_class::CLASSES;
+use crate::base::units::SizeClass;
 use core::cell::Cell;
 
 /// Bytes within which a heap is not judged again: where magazines are closed, each free would be.

@@ -9,11 +9,11 @@
 //! below the top the block that it brought.
 
 use crate::arena::page_map::{BIN, YOUNG};
-use crate::config::{HOMING, MAGAZINE_MAX};
+use crate::base::config::{HOMING, MAGAZINE_MAX};
+use crate::base::units::SizeClass;
 use crate::slab::slot::Slot;
 use crate::slab::starts::{Starts, capacity};
 use crate::sync::held::{Orderings, Strong};
-use crate::units::SizeClass;
 use core::cell::Cell;
 use core::sync::atomic::{AtomicPtr, Ordering, compiler_fence};
 

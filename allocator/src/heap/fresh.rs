@@ -12,10 +12,10 @@
 //! page.
 
 use super::Heap;
-use crate::config::{GRANULE, HOMING};
-use crate::size_class;
+use crate::base::config::{GRANULE, HOMING};
+use crate::base::size_class;
+use crate::base::units::SizeClass;
 use crate::slab::{block_at, index_of, stamp};
-use crate::units::SizeClass;
 
 /// The smallest page there is.
 const PAGE: usize = 4096;

@@ -8,10 +8,10 @@
 
 use super::Heap;
 use crate::arena::Arena;
+use crate::base::units::SizeClass;
 use crate::os::Os;
 use crate::slab::noted::Noted;
 use crate::sync::held::{Orderings, Strong};
-use crate::units::SizeClass;
 
 impl Heap {
     /// Whether a block is in this thread's magazine of its class. Any thread may ask.

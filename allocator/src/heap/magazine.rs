@@ -11,10 +11,10 @@
 //! A magazine is right after every single store, in program order (a fork may copy it between any two).
 
 use super::bin::{BOTTOM, Bin};
-use crate::config::{MAGAZINE_CAP, MAGAZINE_FIRST};
-use crate::size_class::{ByClass, CLASSES};
+use crate::base::config::{MAGAZINE_CAP, MAGAZINE_FIRST};
+use crate::base::size_class::{ByClass, CLASSES};
+use crate::base::units::SizeClass;
 use crate::slab::slot::Slot;
-use crate::units::SizeClass;
 use core::cell::Cell;
 
 /// The rest of a magazine: where its slots are, and how many of them it may fill at present.

@@ -14,14 +14,14 @@ use super::exposed;
 use super::registry::Registry;
 use super::remote::send_each;
 use crate::arena::Arena;
-use crate::config::HOMING;
+use crate::base::config::HOMING;
+use crate::base::row::{Row, at_or_end, part_or_end};
+use crate::base::size_class::{self, ByClass, CLASSES};
+use crate::base::units::SizeClass;
 use crate::os::Os;
-use crate::row::{Row, at_or_end, part_or_end};
-use crate::size_class::{self, ByClass, CLASSES};
 use crate::slab::slot::Slot;
 use crate::sync::lock::Lock;
 use crate::sync::token::token;
-use crate::units::SizeClass;
 use core::sync::atomic::{AtomicBool, Ordering, compiler_fence};
 
 /// Outboxes: for as many threads at once that free without a heap.

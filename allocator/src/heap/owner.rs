@@ -7,16 +7,16 @@ use super::remote::gather;
 use super::{Heap, RUNNING, exposed};
 use crate::arena::Arena;
 use crate::arena::page_map::Entry;
-use crate::config::{HOMING, MAGAZINE_CAP, MAGAZINE_FIRST, MAGAZINE_FREED};
+use crate::base::config::{HOMING, MAGAZINE_CAP, MAGAZINE_FIRST, MAGAZINE_FREED};
+use crate::base::row::{part_or_end, split_or_end};
+use crate::base::size_class::{self, CLASSES};
+use crate::base::units::SizeClass;
 use crate::os::Os;
-use crate::row::{part_or_end, split_or_end};
-use crate::size_class::{self, CLASSES};
 use crate::slab::central::Central;
 use crate::slab::noted::Noted;
 use crate::slab::site::Site;
 use crate::slab::slot::Slot;
 use crate::sync::held::{Orderings, Strong};
-use crate::units::SizeClass;
 use core::sync::atomic::{Ordering, compiler_fence, fence};
 
 /// A block fresh from the slow path.

@@ -9,9 +9,9 @@
 use super::magazine::{FIRST_BYTES, SLOTS_BYTES};
 use super::{HEAP_BYTES, Heap};
 use crate::arena::Arena;
+use crate::base::units::round_up;
 use crate::os::Os;
 use crate::sync::blank::Blank;
-use crate::units::round_up;
 
 /// Bytes of a heap and its slots, in whole pages.
 pub fn heap_bytes<O: Os>(arena: &Arena<O>) -> Option<usize> {

@@ -18,14 +18,14 @@ use super::pages::heap_bytes;
 use super::remote::send_each;
 use super::{Heap, exposed};
 use crate::arena::Arena;
-use crate::config::{HEAP_LIMIT, WARM_HEAPS};
+use crate::base::config::{HEAP_LIMIT, WARM_HEAPS};
+use crate::base::row::Row;
+use crate::base::units::{HeapId, SizeClass};
 use crate::os::Os;
-use crate::row::Row;
 use crate::slab::slot::Slot;
 use crate::sync::blank::Blank;
 use crate::sync::lock::Lock;
 use crate::sync::seats::Seats;
-use crate::units::{HeapId, SizeClass};
 use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering};
 
 /// Heaps that there may be under any limit of address space.

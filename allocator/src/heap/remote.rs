@@ -6,10 +6,11 @@ use super::registry::Registry;
 use super::{Heap, Shared};
 use crate::arena::Arena;
 use crate::arena::page_map::Entry;
-use crate::config::{GRANULE, INBOX_STEAL};
+use crate::base::config::{GRANULE, INBOX_STEAL};
+use crate::base::row::split_or_end;
+use crate::base::size_class;
+use crate::base::units::{HeapId, SizeClass};
 use crate::os::Os;
-use crate::row::split_or_end;
-use crate::size_class;
 use crate::slab::central::Central;
 use crate::slab::central::free::FreeBlocks;
 use crate::slab::noted::Noted;
@@ -19,7 +20,6 @@ use crate::slab::slot::Slot;
 use crate::slab::starts::index_of;
 use crate::sync::lock::Inherited;
 use crate::sync::settle::{Strong, settle};
-use crate::units::{HeapId, SizeClass};
 use core::sync::atomic::{Ordering, fence};
 
 /// An inbox weighs its parcels in units of the smallest block.

@@ -8,7 +8,7 @@
 use super::registry::Registry;
 use super::{Heap, Shared};
 use crate::arena::Arena;
-use crate::config::{GRANULE, SLACK_FROM, SLACK_MAX, SPARSE_BYTES};
+use crate::base::config::{GRANULE, SLACK_FROM, SLACK_MAX, SPARSE_BYTES};
 use crate::os::Os;
 use crate::slab::central::Central;
 use crate::slab::noted::Noted;

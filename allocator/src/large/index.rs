@@ -4,9 +4,9 @@
 //! Invariant: one store of a key makes a change seen. The length is written before it, and a new table is
 //! complete before it replaces the old one. So a fork may copy the index in any state.
 
+use crate::base::row::{at_or_end, at_or_end_mut};
+use crate::base::units::{div_up, round_up};
 use crate::os::Os;
-use crate::row::{at_or_end, at_or_end_mut};
-use crate::units::{div_up, round_up};
 use core::sync::atomic::{Ordering, compiler_fence};
 
 #[derive(Clone, Copy)]

@@ -8,7 +8,7 @@
 //! goes on huge pages, and spends half of its fresh length. So a program that goes on recycling is never
 //! short of credit, and one that freed once gets twice that much at most.
 
-use crate::config::HUGE_PAGE;
+use crate::base::config::HUGE_PAGE;
 
 /// The credit from which on a program is recycling.
 const AFTER: usize = 32 << 20;

@@ -7,9 +7,9 @@
 
 use super::starts::CAPACITY;
 use crate::arena::Table;
-use crate::row::{at_or_end, at_or_end_mut};
-use crate::size_class::{ByClass, CLASSES};
-use crate::units::SizeClass;
+use crate::base::row::{at_or_end, at_or_end_mut};
+use crate::base::size_class::{ByClass, CLASSES};
+use crate::base::units::SizeClass;
 use core::ops::Range;
 
 /// Words for the blocks of a class, and where they are.

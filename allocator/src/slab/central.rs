@@ -19,11 +19,11 @@ use super::slot::Slot;
 use super::{Slab, bitmap, capacity};
 use crate::arena::LastTables;
 use crate::arena::page_map::Entry;
-use crate::config::{GRANULE, GRANULE_SHIFT};
+use crate::base::config::{GRANULE, GRANULE_SHIFT};
+use crate::base::row::{Row, at_or_end, part_or_end};
+use crate::base::size_class::{self, CLASSES};
+use crate::base::units::{Bytes, GranuleIdx, Granules, Run, SizeClass, round_down};
 use crate::os::Os;
-use crate::row::{Row, at_or_end, part_or_end};
-use crate::size_class::{self, CLASSES};
-use crate::units::{Bytes, GranuleIdx, Granules, Run, SizeClass, round_down};
 
 pub struct Central {
     pub(super) lists: Lists,

@@ -5,11 +5,11 @@
 
 use super::parcel::{Closed, Parcel, WRITTEN};
 use super::site::Site;
-use crate::config::DEPOT_BYTES;
+use crate::base::config::DEPOT_BYTES;
+use crate::base::row::Row;
+use crate::base::size_class::{self, CLASSES};
+use crate::base::units::SizeClass;
 use crate::os::Os;
-use crate::row::Row;
-use crate::size_class::{self, CLASSES};
-use crate::units::SizeClass;
 
 /// The parcels of a class.
 #[derive(Clone, Copy)]

@@ -5,7 +5,7 @@
 //! handed out, so whatever made the program hand the block over brought the mark along (edge MAP).
 
 use crate::arena::Geometry;
-use crate::units::GranuleIdx;
+use crate::base::units::GranuleIdx;
 use core::sync::atomic::{AtomicU16, Ordering};
 
 pub struct HandedOut<'a>(&'a AtomicU16);

@@ -11,10 +11,10 @@
 //! ```
 
 use super::site::Site;
+use crate::base::row::Row;
+use crate::base::size_class::CLASSES;
+use crate::base::units::{GranuleIdx, SizeClass};
 use crate::os::Os;
-use crate::row::Row;
-use crate::size_class::CLASSES;
-use crate::units::{GranuleIdx, SizeClass};
 
 /// Which list a slab is in. In order of what happens when a block comes back: up to `Seen` it becomes fresh.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]

@@ -13,11 +13,11 @@ use super::central::Central;
 use super::lists::Place;
 use super::pages::{self, Pages};
 use super::site::Site;
-use crate::config::{PURGE_BATCH, PURGE_LOOKS};
+use crate::base::config::{PURGE_BATCH, PURGE_LOOKS};
+use crate::base::size_class::CLASSES;
+use crate::base::units::{GranuleIdx, SizeClass};
 use crate::os::Os;
-use crate::size_class::CLASSES;
 use crate::sync::token::token;
-use crate::units::{GranuleIdx, SizeClass};
 use core::ops::Range;
 
 /// What a heap knows of the rounds through its slabs.

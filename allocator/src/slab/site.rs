@@ -4,10 +4,10 @@ use super::noted::Noted;
 use super::{Slab, index_of, parts_of};
 use crate::arena::page_map::Entry;
 use crate::arena::{Arena, Geometry, Window};
-use crate::config::GRANULE;
+use crate::base::config::GRANULE;
+use crate::base::units::{GranuleIdx, HeapId, SizeClass};
 use crate::os::Os;
 use crate::slab::handed_out::HandedOut;
-use crate::units::{GranuleIdx, HeapId, SizeClass};
 
 /// What every operation on slabs needs.
 pub struct Site<'a, O: Os> {

@@ -184,7 +184,7 @@ impl<T, O: Orderings> Drop for Guard<'_, T, O> {
 
 #[cfg(not(loom))]
 pub(super) mod wait {
-    use crate::fatal;
+    use crate::base::fatal;
     use core::sync::atomic::{AtomicPtr, Ordering};
     use rustix::thread::{Timespec, nanosleep, sched_yield};
     use spin::relax::{RelaxStrategy, Spin};

@@ -1,7 +1,7 @@
 //! Large blocks that come again: from cached pages, and on huge pages.
 
 use super::*;
-use crate::config::{DIRTY_FLOOR, HUGE_PAGE};
+use crate::base::config::{DIRTY_FLOOR, HUGE_PAGE};
 
 #[test]
 fn a_block_longer_than_may_stay_goes_at_first_and_stays_in_part_when_it_comes_again() {

@@ -2,9 +2,9 @@
 
 use super::*;
 use crate::allocator::examine::Standing;
-use crate::config::HOMING;
+use crate::base::config::HOMING;
+use crate::base::units::HeapId;
 use crate::slab::{capacity, stamp};
-use crate::units::HeapId;
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 

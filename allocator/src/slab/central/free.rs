@@ -2,13 +2,13 @@
 //! already.
 
 use super::Central;
-use crate::config::GRANULE;
+use crate::base::config::GRANULE;
+use crate::base::row::Row;
+use crate::base::size_class::CLASSES;
+use crate::base::units::{GranuleIdx, SizeClass};
 use crate::os::Os;
-use crate::row::Row;
-use crate::size_class::CLASSES;
 use crate::slab::site::Site;
 use crate::slab::{capacity, index_of};
-use crate::units::{GranuleIdx, SizeClass};
 
 /// Free blocks of each class, those that were never handed out included.
 pub type FreeBlocks = Row<usize, CLASSES>;

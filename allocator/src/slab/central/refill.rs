@@ -2,15 +2,15 @@
 
 use super::{Central, Site};
 use crate::arena::page_map::Entry;
-use crate::config::GRANULE;
+use crate::base::config::GRANULE;
+use crate::base::row::{part_or_end, split_or_end};
+use crate::base::size_class;
+use crate::base::units::{GranuleIdx, Granules, SizeClass};
 use crate::os::Os;
-use crate::row::{part_or_end, split_or_end};
-use crate::size_class;
 use crate::slab::capacity;
 use crate::slab::lists::Place;
 use crate::slab::pages::Pages;
 use crate::slab::slot::Slot;
-use crate::units::{GranuleIdx, Granules, SizeClass};
 
 /// What a refill brought.
 pub struct Refill {

@@ -8,12 +8,12 @@
 //! ```
 
 use super::leaf::{Distance, Leaf, Sum};
+use crate::base::row::{part_or_end, split_or_end};
+use crate::base::size_class;
+use crate::base::units::SizeClass;
 use crate::os::prefetch;
-use crate::row::{part_or_end, split_or_end};
-use crate::size_class;
 use crate::slab::slot::Slot;
 use crate::slab::stamp;
-use crate::units::SizeClass;
 
 const LEAF_BYTES: usize = 128;
 const WORDS_AT: usize = 16;

@@ -8,11 +8,11 @@
 //! ```
 
 use super::leaf::{Distance, Leaf, Sum};
+use crate::base::units::SizeClass;
 use crate::os::{Os, prefetch};
 use crate::slab::site::Site;
 use crate::slab::slot::Slot;
 use crate::slab::stamp;
-use crate::units::SizeClass;
 
 /// Over what a block says and the one that names it.
 #[inline]

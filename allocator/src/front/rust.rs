@@ -5,14 +5,14 @@
 //! two stores.
 
 use crate::allocator::{Allocated, Resized, zeroed};
-use crate::config::OVERRIDE;
-use crate::fatal;
+use crate::base::config::OVERRIDE;
+use crate::base::fatal;
+use crate::base::size_class;
+use crate::base::units::SizeClass;
 use crate::heap::{EMPTY, Heap};
 use crate::os::linux::set_errno;
 use crate::os::thread::ThreadWord;
 use crate::process::{self, ALLOCATOR};
-use crate::size_class;
-use crate::units::SizeClass;
 use core::alloc::{GlobalAlloc, Layout};
 use core::cell::Cell;
 use core::ffi::c_void;

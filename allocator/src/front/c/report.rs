@@ -4,7 +4,7 @@
 use super::hand_on;
 use super::names::Front;
 use super::text::Text;
-use crate::stats::Stats;
+use crate::front::stats::Stats;
 use core::ffi::c_int;
 
 /// Defines mallinfo(3)'s struct with fields of a type.

@@ -2,7 +2,7 @@
 
 use super::names::{Front, Name};
 use super::{free, hand_on};
-use crate::fatal;
+use crate::base::fatal;
 use crate::process::ALLOCATOR;
 use core::ffi::{CStr, c_void};
 

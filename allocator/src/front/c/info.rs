@@ -2,11 +2,11 @@
 //! its `sizes` are the blocks that lie free in its slabs; what threads have at hand counts as in use.
 
 use super::text::Text;
+use crate::base::size_class::{self, CLASSES};
+use crate::base::units::SizeClass;
+use crate::front::stats::Stats;
 use crate::heap::Heap;
 use crate::process::ALLOCATOR;
-use crate::size_class::{self, CLASSES};
-use crate::stats::Stats;
-use crate::units::SizeClass;
 use core::ffi::c_int;
 
 unsafe extern "C" {

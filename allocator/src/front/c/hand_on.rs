@@ -17,9 +17,9 @@
 use super::fail;
 use super::names::{Front, Name};
 use super::report::{MallInfo, MallInfo2};
+use crate::base::size_class::STEP_MAX;
+use crate::base::units::round_up;
 use crate::os::linux::keep_errno;
-use crate::size_class::STEP_MAX;
-use crate::units::round_up;
 use core::ffi::{c_int, c_void};
 use core::ptr::null_mut;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

@@ -22,14 +22,14 @@ pub use report::{MallInfo, MallInfo2, mallinfo, mallinfo2, malloc_stats};
 pub use sized::{free_aligned_sized, free_sized};
 
 use crate::allocator::{Allocated, Resized, Unlike, zeroed};
-use crate::config::ADDRESSES;
-use crate::fatal;
+use crate::base::config::ADDRESSES;
+use crate::base::fatal;
+use crate::base::size_class::{self, CLASS_MAX, STEP_MAX};
+use crate::base::units::round_up;
+use crate::front::stats::Stats;
 use crate::os::linux::set_errno;
 use crate::process::{self, ALLOCATOR};
-use crate::size_class::{self, CLASS_MAX, STEP_MAX};
 use crate::slab::stamp;
-use crate::stats::Stats;
-use crate::units::round_up;
 use core::ffi::{c_int, c_void};
 use core::ptr::null_mut;
 

@@ -3,9 +3,9 @@
 
 use super::report::{self, MallInfo};
 use super::{Front, allocate_aligned, calloc_slow, fail, give, malloc, page};
-use crate::fatal;
+use crate::base::fatal;
+use crate::base::units::round_up;
 use crate::process::ALLOCATOR;
-use crate::units::round_up;
 use core::ffi::c_void;
 
 pub fn calloc<F: Front>(count: usize, size: usize) -> *mut c_void {

@@ -1,0 +1,8 @@
+//! Words for all modules: units, size classes, constants, ends with a message, checked arrays.
+
+pub mod config;
+#[allow(unsafe_code)]
+pub mod fatal;
+pub mod row;
+pub mod size_class;
+pub mod units;
