@@ -21,15 +21,14 @@ pub use names::{Front, NAMES, Name};
 pub use report::{MallInfo, MallInfo2, mallinfo, mallinfo2, malloc_stats};
 pub use sized::{free_aligned_sized, free_sized};
 
-use crate::allocator::{Allocated, Resized, Unlike, zeroed};
+use crate::allocator::{Allocated, Resized, zeroed};
 use crate::base::config::ADDRESSES;
 use crate::base::fatal;
 use crate::base::size_class::{self, CLASS_MAX, STEP_MAX};
 use crate::base::units::round_up;
 use crate::front::stats::Stats;
 use crate::os::linux::set_errno;
-use crate::process::{self, ALLOCATOR};
-use crate::slab::stamp;
+use crate::process::{self, ALLOCATOR, Move, OrElse, Rules};
 use core::ffi::{c_int, c_void};
 use core::ptr::null_mut;
 
@@ -53,22 +52,16 @@ fn quick<F: Front>(size: usize, limit: usize) -> *mut c_void {
     if size >= limit {
         return null_mut();
     }
-    let block = process::current::<F>().pop(size_class::of_step(size));
-    if !block.is_null() {
-        // SAFETY: a block of a slab, and the caller's.
-        unsafe { stamp::take_away(block) };
-    }
-    block.cast()
+    process::pop_for_c::<F>(size_class::of_step(size)).cast()
 }
 
 /// What the fast path did not serve: a larger class, an empty bin, or a request that no class serves.
 #[inline(never)]
 fn malloc_slow<F: Front>(size: usize) -> *mut c_void {
-    if size <= CLASS_MAX && size < ALLOCATOR.tunables.mmap_threshold() {
-        let block = process::current::<F>().pop(size_class::of(size.max(1)));
+    let searched = STEP_MAX + 1..=CLASS_MAX;
+    if searched.contains(&size) && size < ALLOCATOR.tunables.mmap_threshold() {
+        let block = process::pop_for_c::<F>(size_class::of(size));
         if !block.is_null() {
-            // SAFETY: as in `quick`.
-            unsafe { stamp::take_away(block) };
             return block.cast();
         }
     }
@@ -79,33 +72,33 @@ fn malloc_slow<F: Front>(size: usize) -> *mut c_void {
 #[inline(never)]
 fn malloc_cold<F: Front>(size: usize) -> *mut c_void {
     hand_on::note_request::<F>();
-    give(allocate::<F>(size, 1))
+    prepare::<F>();
+    give(process::alloc_slow::<F>(Rules::C, size, 1))
 }
 
-/// A request by the C front's rules: from the threshold on, each is a mapping, whatever the classes
-/// could serve.
-fn allocate<F: Front>(size: usize, align: usize) -> Option<Allocated> {
+/// Before a thread's first block.
+#[inline]
+fn prepare<F: Front>() {
     if process::current::<F>().is_none() {
-        claim_break::<F>();
-        hand_on::set_quick_limit::<F>();
+        prepare_first::<F>();
     }
-    if size > STEP_MAX && size >= ALLOCATOR.tunables.mmap_threshold() {
-        return process::alloc_big::<F>(size, align);
-    }
-    let size = size.max(1);
-    let allocated = process::alloc::<F>(size, align)?;
-    if size_class::of_aligned(size, align).is_some() && allocated.soiled > 0 {
-        // SAFETY: as in `quick`.
-        unsafe { stamp::take_away(allocated.block) };
-    }
-    Some(allocated)
+}
+
+#[cold]
+#[inline(never)]
+fn prepare_first<F: Front>() {
+    claim_break::<F>();
+    hand_on::set_quick_limit::<F>();
+}
+
+#[inline(never)]
+fn allocate<F: Front>(size: usize, align: usize) -> Option<Allocated> {
+    prepare::<F>();
+    process::alloc::<F>(Rules::C, size, align)
 }
 
 fn give(allocated: Option<Allocated>) -> *mut c_void {
-    match allocated {
-        Some(allocated) => allocated.block.cast(),
-        None => fail(libc::ENOMEM),
-    }
+    allocated.map_or_else(|| fail(libc::ENOMEM), |allocated| allocated.block.cast())
 }
 
 /// NULL, and errno says why.
@@ -168,37 +161,22 @@ pub unsafe fn realloc<F: Front>(block: *mut c_void, size: usize) -> *mut c_void 
     if size > ADDRESSES {
         return fail(libc::ENOMEM);
     }
-    let resized = match process::current::<F>().class_of(block.cast()) {
-        Some(class) => ALLOCATOR.resize_small(block.cast(), class, size),
-        None => {
-            ALLOCATOR.refuse_freed(block.cast(), c"realloc(): the block was freed");
-            // SAFETY: as the caller vouches.
-            unsafe { process::resize::<F>(block.cast(), size) }
-        }
-    };
-    let usable = match resized {
+    // SAFETY: as the caller vouches.
+    let usable = match unsafe { process::resize_checked::<F>(block.cast(), size) } {
         Resized::To(same) => return same.cast(),
         Resized::Copy { usable } => usable,
         // SAFETY: as the caller vouches.
         Resized::NoBlock => return unsafe { realloc_of_none::<F>(block, size) },
     };
-    let Some(new) = allocate::<F>(size, 1) else {
-        if size <= usable {
-            ALLOCATOR.sizes.note(Unlike::Refused);
-            return block;
-        }
-        // SAFETY: as the caller vouches.
-        let grown = unsafe { ALLOCATOR.resize_without_copy(block.cast(), size) };
-        return grown.map_or_else(|| fail(libc::ENOMEM), |grown| grown.cast());
+    // SAFETY: as the caller vouches.
+    let moved = unsafe {
+        process::move_block(
+            Move { block: block.cast(), usable, size, or_else: OrElse::Stay },
+            || allocate::<F>(size, 1).map_or(null_mut(), |new| new.block),
+            |old| free::<F>(old.cast()),
+        )
     };
-    let new = new.block;
-    // SAFETY: two live blocks, each at least as long as the smaller of the two; the old one is the caller's
-    // to give up.
-    unsafe {
-        new.copy_from_nonoverlapping(block.cast(), usable.min(size));
-        free::<F>(block);
-    }
-    new.cast()
+    if moved.is_null() { fail(libc::ENOMEM) } else { moved.cast() }
 }
 
 #[inline(never)]
