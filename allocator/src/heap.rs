@@ -3,7 +3,7 @@
 //! ```text
 //!   owner's half   geometry, bins, magazines              no lock, no atomics
 //!   shared half    inbox ── other threads push            lock-free
-//!                  central ─ slabs, depot                 under the heap's lock
+//!                  slabs ─ lists by class, depot        under the heap's lock
 //!                  state                                  whether senders wait for an owner
 //! ```
 //!
@@ -31,9 +31,9 @@ use crate::base::row::Row;
 use crate::base::size_class::CLASSES;
 use crate::base::units::{HeapId, SizeClass};
 use crate::os::Os;
-use crate::slab::central::Central;
 use crate::slab::noted::Noted;
 use crate::slab::site::Site;
+use crate::slab::slabs::Slabs;
 use crate::slab::stamp;
 use crate::slab::starts::Starts;
 use crate::sync::inbox::Inbox;
@@ -87,7 +87,7 @@ pub struct Shared {
     /// through them is due. Hints.
     slack: AtomicUsize,
     due: AtomicBool,
-    central: Lock<Central>,
+    slabs: Lock<Slabs>,
 }
 
 // SAFETY: `Owned`, the bins and the geometry are touched by one thread at a time: the one whose word
@@ -123,7 +123,7 @@ impl Heap {
                 sparse: AtomicBool::new(false),
                 slack: AtomicUsize::new(0),
                 due: AtomicBool::new(false),
-                central: Lock::new(Central::new()),
+                slabs: Lock::new(Slabs::new()),
             },
         }
     }
@@ -161,7 +161,7 @@ impl Heap {
         heap.shared.sparse.store(false, Ordering::Relaxed);
         heap.shared.slack.store(0, Ordering::Relaxed);
         heap.shared.due.store(false, Ordering::Relaxed);
-        *heap.shared.central.lock() = Central::new();
+        *heap.shared.slabs.lock() = Slabs::new();
     }
 
     pub fn id(&self) -> HeapId {

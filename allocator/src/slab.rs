@@ -16,7 +16,6 @@
 //! 3. What is not carved yet of a `zeroed` slab reads as zero, and has no memory behind it.
 
 pub mod bitmap;
-pub mod central;
 mod depot;
 pub mod handed_out;
 mod lists;
@@ -25,6 +24,7 @@ mod pages;
 pub mod parcel;
 pub mod round;
 pub mod site;
+pub mod slabs;
 pub mod slack;
 pub mod slot;
 pub mod stamp;
@@ -133,7 +133,7 @@ unsafe fn parts_of<'a>(
     let (words, table) = bitmap::words(class);
     // SAFETY: as the caller vouches.
     let (slab, bits) = unsafe { geometry.record_and_bits(granule, table) };
-    // SAFETY: as above. Whatever `central` wrote there, and zeros, are a record.
+    // SAFETY: as above. Whatever `slabs` wrote there, and zeros, are a record.
     let slab = unsafe { &mut *slab.cast() };
     // SAFETY: as above; the table has room for so many.
     (slab, unsafe { core::slice::from_raw_parts_mut(bits, words) })

@@ -3,7 +3,9 @@
 
 use super::*;
 use crate::arena::BreakMode;
-use crate::base::units::HeapId;
+use crate::base::config::GRANULE;
+use crate::base::size_class;
+use crate::base::units::{HeapId, SizeClass};
 use crate::os::sim::{Call, Sim};
 use crate::slab::stamp;
 use core::sync::atomic::{AtomicUsize, Ordering};

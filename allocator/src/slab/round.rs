@@ -9,10 +9,10 @@
 //! makes a round through a heap: in the child of a fork, the slabs of a round whose thread is not there are
 //! taken back.
 
-use super::central::Central;
 use super::lists::Place;
 use super::pages::{self, Pages};
 use super::site::Site;
+use super::slabs::Slabs;
 use crate::base::config::{PURGE_BATCH, PURGE_LOOKS};
 use crate::base::size_class::CLASSES;
 use crate::base::units::{GranuleIdx, SizeClass};
@@ -117,7 +117,7 @@ struct Stretch {
     slabs: Range<usize>,
 }
 
-impl Central {
+impl Slabs {
     /// Starts a round. False where another thread is making one.
     pub fn start_round(&mut self) -> bool {
         if self.rounds.by != 0 {

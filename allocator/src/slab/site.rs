@@ -78,7 +78,7 @@ impl<O: Os> Site<'_, O> {
     /// The granule is a slab of this heap, whose lock the caller holds for as long as it uses the
     /// reference; no other reference to the record is alive.
     pub(super) unsafe fn slab<'s>(&self, granule: GranuleIdx) -> &'s mut Slab {
-        // SAFETY: as the caller vouches. Whatever `central` wrote there, and zeros, are a record.
+        // SAFETY: as the caller vouches. Whatever `slabs` wrote there, and zeros, are a record.
         unsafe { &mut *self.geometry.record(granule).cast() }
     }
 

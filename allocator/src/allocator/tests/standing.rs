@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::allocator::examine::Standing;
+use crate::arena::page_map::Entry;
 use crate::base::config::HOMING;
 use crate::base::units::HeapId;
 use crate::slab::{capacity, stamp};

@@ -25,9 +25,10 @@ use crate::base::size_class::{self, CLASSES};
 use crate::base::units::{Bytes, GranuleIdx, Granules, Run, SizeClass, round_down};
 use crate::os::Os;
 
-pub struct Central {
+pub struct Slabs {
     pub(super) lists: Lists,
-    slabs: u32,
+    /// How many slabs there are.
+    count: u32,
     /// The slab that is kept though no block of it is out: granule index plus one, or 0. One, against a
     /// program that allocates and frees at the edge of a slab: eight held 460 KiB in each of 200 idle
     /// threads. The lowest, so that the top of the arena can go.
@@ -51,11 +52,11 @@ fn start_of(block: *mut u8) -> usize {
     round_down(block.addr(), GRANULE)
 }
 
-impl Central {
+impl Slabs {
     pub const fn new() -> Self {
-        Central {
+        Slabs {
             lists: Lists::new(),
-            slabs: 0,
+            count: 0,
             kept: 0,
             depot: Depot::new(),
             growing: Row([0; CLASSES]),
@@ -69,7 +70,7 @@ impl Central {
 
     /// Bytes of this heap's slabs.
     pub fn slab_bytes(&self) -> usize {
-        (self.slabs as usize) << GRANULE_SHIFT
+        (self.count as usize) << GRANULE_SHIFT
     }
 
     /// Bytes of blocks that are with the program, in magazines, or on their way.
@@ -238,7 +239,7 @@ impl Central {
     /// After a fork that caught another thread at work here: nothing in the lists can be trusted. All
     /// blocks count as used from now on; what was free is lost, what is live can be freed.
     pub fn rebuild<O: Os>(&mut self, site: &Site<O>) {
-        *self = Central::new();
+        *self = Slabs::new();
         site.arena.for_each_granule(|granule, entry| {
             let Some((heap, class)) = entry.as_slab() else { return };
             if heap != site.heap {
@@ -251,7 +252,7 @@ impl Central {
             slab.used = slab.carved;
             // SAFETY: as above.
             unsafe { site.mark(granule, slab.carved) };
-            self.slabs += 1;
+            self.count += 1;
             self.used_bytes += slab.used as usize * size_class::bytes(class);
         });
     }
@@ -288,7 +289,7 @@ impl Central {
         if *growing == granule.0 + 1 {
             *growing = 0;
         }
-        self.slabs -= 1;
+        self.count -= 1;
         self.fresh -= if slab.zeroed { GRANULE - carved } else { 0 };
         self.clean -= slab.clean.bytes(page);
         site.arena.free_run(Run { head: granule, len: Granules(1), zeroed }, Bytes(touched));

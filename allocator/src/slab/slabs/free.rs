@@ -1,7 +1,7 @@
 //! What is free in a heap's slabs, told by looking: for `malloc_info`, and for a block that may be free
 //! already.
 
-use super::Central;
+use super::Slabs;
 use crate::base::config::GRANULE;
 use crate::base::row::Row;
 use crate::base::size_class::CLASSES;
@@ -13,7 +13,7 @@ use crate::slab::{capacity, index_of};
 /// Free blocks of each class, those that were never handed out included.
 pub type FreeBlocks = Row<usize, CLASSES>;
 
-impl Central {
+impl Slabs {
     /// Whether a block of this heap is in its slab.
     pub fn has<O: Os>(&mut self, site: &Site<O>, class: SizeClass, block: *mut u8) -> bool {
         if site.class_at(block) != Some(class) {
@@ -31,7 +31,7 @@ impl Central {
             for first in self.lists.firsts(class) {
                 let mut next = first;
                 while let Some(granule) = next {
-                    // SAFETY: a listed slab of this heap, whose lock is held: the caller has the `Central`.
+                    // SAFETY: a listed slab of this heap, whose lock is held: the caller has the `Slabs`.
                     // It is read only, and no other reference is alive.
                     let slab = unsafe { site.slab(granule) };
                     free[class.0 as usize] += (capacity(class) - slab.used) as usize;

@@ -1,6 +1,6 @@
 //! Blocks for an empty magazine: of the depot, of slabs that have free ones, of slabs that are carved on.
 
-use super::{Central, Site};
+use super::{Site, Slabs};
 use crate::arena::page_map::Entry;
 use crate::base::config::GRANULE;
 use crate::base::row::{part_or_end, split_or_end};
@@ -22,7 +22,7 @@ pub struct Refill {
     pub carved: Option<u16>,
 }
 
-impl Central {
+impl Slabs {
     /// Fills slots, from the first on, with up to as many blocks of a class; within a slab the lowest
     /// comes last, because magazines are emptied from that end. None where the arena can grow no more.
     pub fn refill<O: Os>(&mut self, site: &Site<O>, class: SizeClass, slots: &[Slot]) -> Option<Refill> {
@@ -128,7 +128,7 @@ impl Central {
             slab.reset(bits, class, run.zeroed);
             site.mark(run.head, 0);
         }
-        self.slabs += 1;
+        self.count += 1;
         self.fresh += if run.zeroed { GRANULE } else { 0 };
         self.lists.append(site, run.head, Place::Fresh);
         Some(run.head)
