@@ -9,6 +9,7 @@ mod span;
 mod threads;
 
 use crate::arena::Arena;
+use crate::base::allocated::Allocated;
 use crate::base::config::Tunables;
 use crate::heap::Heap;
 use crate::heap::registry::{Registry, Tables};
@@ -25,20 +26,6 @@ pub struct Allocator<O: Os> {
     pub registry: Registry,
     pub tunables: Tunables,
     pub sizes: Sizes,
-}
-
-/// What a request got.
-pub struct Allocated {
-    pub block: *mut u8,
-    /// How many bytes from its start may be other than zero.
-    pub soiled: usize,
-}
-
-impl Allocated {
-    /// A block that reads as zero, or one of which nothing is known.
-    pub fn new(block: *mut u8, zeroed: bool) -> Allocated {
-        Allocated { block, soiled: if zeroed { 0 } else { usize::MAX } }
-    }
 }
 
 /// What became of a resize.
@@ -70,7 +57,7 @@ impl<O: Os> Allocator<O> {
             self.relieve_arena();
         }
         if self.arena.is_pressed() {
-            self.large.shrink_cache(&self.arena, self.arena.cache_bound());
+            self.large.shrink_cache(&self.arena, self.arena.cache_bound(self.arena.share()));
         }
     }
 
@@ -122,10 +109,9 @@ impl<O: Os> Allocator<O> {
 
 /// Zeroes what is not known to be zero.
 pub fn zeroed(allocated: Option<Allocated>, size: usize) -> *mut u8 {
-    let Some(Allocated { block, soiled }) = allocated else { return core::ptr::null_mut() };
-    let dirty = size.min(soiled);
+    let Some(Allocated { block, zeroed_from }) = allocated else { return core::ptr::null_mut() };
     // SAFETY: the block is at least `size` bytes, and this call's alone.
-    unsafe { block.write_bytes(0, dirty) };
+    unsafe { block.write_bytes(0, size.min(zeroed_from)) };
     block
 }
 

@@ -42,10 +42,12 @@ use crate::base::config::{BLOCK_GRANULES, GRANULE, GROW_FIRST, ROOM_ABOVE};
 use crate::base::fatal;
 use crate::base::units::{Bytes, GranuleIdx, Granules, Run, div_up, round_up};
 use crate::os::{BreakOwner, Os};
+use crate::sync::lock::Guard;
 use crate::sync::started::Started;
 use block::{BLOCK, Block, number_of, place_of};
 pub use block::{RECORD, Table};
 use budget::Budget;
+pub use budget::Share;
 use directory::Directory;
 pub use figures::BreakMode;
 use geometry::{ADDRESS_BITS, granule_of};
@@ -63,11 +65,21 @@ pub struct Arena<O: Os> {
     started: Started<State, Geometry>,
     windows: Windows,
     budget: Budget,
+    /// How often the lock was taken.
+    #[cfg(test)]
+    pub locked: core::sync::atomic::AtomicUsize,
 }
 
 impl<O: Os> Arena<O> {
     pub const fn new(os: O) -> Self {
-        Arena { os, started: Started::nothing(), windows: Windows::none(), budget: Budget::new() }
+        Arena {
+            os,
+            started: Started::nothing(),
+            windows: Windows::none(),
+            budget: Budget::new(),
+            #[cfg(test)]
+            locked: core::sync::atomic::AtomicUsize::new(0),
+        }
     }
 
     /// None until the arena has started.
@@ -129,7 +141,7 @@ impl<O: Os> Arena<O> {
     pub fn alloc_run(&self, len: Granules, align: Granules, entry: Entry) -> Option<Run> {
         let geometry = self.start()?;
         let want = Granules(len.0.checked_add(align.0 - 1).filter(|&want| want <= BLOCK_GRANULES)?);
-        let mut guard = self.started.lock();
+        let mut guard = self.lock();
         let state = guard.as_mut()?;
         // A gain may end in another block than it began in, with too little in each: the next one goes on
         // there.
@@ -154,7 +166,7 @@ impl<O: Os> Arena<O> {
     /// granules read as zero is not known.
     pub fn extend_run(&self, head: GranuleIdx, len: Granules, by: Granules) -> bool {
         let geometry = self.started();
-        let mut guard = self.started.lock();
+        let mut guard = self.lock();
         let Some(state) = guard.as_mut() else { return false };
         let Some(at) = state.find(head) else { return false };
         let behind = places(head, len).end;
@@ -272,13 +284,20 @@ impl<O: Os> Arena<O> {
         self.windows.newest()
     }
 
+    #[inline]
+    fn lock(&self) -> Guard<'_, Option<State>> {
+        #[cfg(test)]
+        self.locked.fetch_add(1, core::sync::atomic::Ordering::Relaxed);
+        self.started.lock()
+    }
+
     fn with_state<R>(&self, f: impl FnOnce(&mut State) -> R) -> Option<R> {
-        self.started.lock().as_mut().map(f)
+        self.lock().as_mut().map(f)
     }
 
     #[cfg(test)]
     pub fn hold_lock(&self) -> impl Sized + '_ {
-        self.started.lock()
+        self.lock()
     }
 
     /// Calls `f` with every granule the arena was given, and its entry. Without the lock: for a fork's child,
@@ -298,7 +317,7 @@ impl<O: Os> Arena<O> {
     /// Has `f` move the break with the arena's lock held: nobody grows the arena meanwhile. `f` gets the
     /// address behind the last byte that the arena has of it.
     pub fn with_break_held<R>(&self, f: impl FnOnce(usize) -> R) -> R {
-        match &mut *self.started.lock() {
+        match &mut *self.lock() {
             Some(State { brk, .. }) => brk.lend(&self.os, |brk| f(brk.addrs().end)),
             None => f(0),
         }

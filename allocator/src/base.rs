@@ -1,5 +1,7 @@
-//! Words for all modules: units, size classes, constants, ends with a message, checked arrays.
+//! Words for all modules: units, size classes, constants, what a request got, ends with a message, checked
+//! arrays.
 
+pub mod allocated;
 pub mod config;
 #[allow(unsafe_code)]
 pub mod fatal;

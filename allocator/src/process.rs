@@ -6,7 +6,8 @@ pub mod fork;
 mod thread;
 mod unload;
 
-use crate::allocator::{Allocated, Allocator, Resized, Unlike};
+use crate::allocator::{Allocator, Resized, Unlike};
+use crate::base::allocated::Allocated;
 use crate::base::config::ADDRESSES;
 use crate::base::size_class::{self, STEP_MAX};
 use crate::base::units::SizeClass;
@@ -35,7 +36,7 @@ pub fn alloc_class<W: ThreadWord>(class: SizeClass) -> Option<Allocated> {
     let heap = thread::attach::<W>();
     let block = current::<W>().pop(class);
     if !block.is_null() {
-        return Some(Allocated::new(block, false));
+        return Some(Allocated::unknown(block));
     }
     ALLOCATOR.alloc_class(heap, class).or_else(|| {
         // What is free but kept may be what is missing, as pages or as address space.
@@ -84,7 +85,7 @@ pub fn alloc<W: ThreadWord>(rules: Rules, size: usize, align: usize) -> Option<A
             Rules::C => pop_for_c::<W>(class),
         };
         if !block.is_null() {
-            return Some(Allocated::new(block, false));
+            return Some(Allocated::unknown(block));
         }
     }
     alloc_slow::<W>(rules, size, align)
@@ -96,7 +97,7 @@ pub fn alloc<W: ThreadWord>(rules: Rules, size: usize, align: usize) -> Option<A
 pub fn alloc_slow<W: ThreadWord>(rules: Rules, size: usize, align: usize) -> Option<Allocated> {
     let Some(class) = rules.class(size, align) else { return alloc_big::<W>(size.max(1), align) };
     let allocated = alloc_class::<W>(class)?;
-    if rules == Rules::C && allocated.soiled > 0 {
+    if rules == Rules::C && allocated.zeroed_from > 0 {
         // SAFETY: as in `pop_for_c`.
         unsafe { stamp::take_away(allocated.block) };
     }

@@ -10,15 +10,15 @@
 
 use super::place::Place;
 use super::sizes::Unlike;
-use super::{Allocated, Allocator, Freer, Resized};
+use super::{Allocator, Freer, Resized};
 use crate::arena::page_map::Entry;
+use crate::base::allocated::Allocated;
 use crate::base::config::{ADDRESSES, GRANULE};
 use crate::base::fatal;
 use crate::base::size_class;
 use crate::base::units::{GranuleIdx, SizeClass};
 use crate::heap::Heap;
-use crate::heap::owner::Fresh;
-use crate::large::{LargeBlock, Shortcuts};
+use crate::large::{Refusal, Shortcuts};
 use crate::os::Os;
 
 impl<O: Os> Allocator<O> {
@@ -26,7 +26,7 @@ impl<O: Os> Allocator<O> {
     /// of another serves.
     pub fn alloc_class(&self, heap: Option<&Heap>, class: SizeClass) -> Option<Allocated> {
         let class = class.max(size_class::LEAST);
-        let fresh = match heap {
+        let allocated = match heap {
             Some(heap) => {
                 self.registry.stop_freeing(heap);
                 heap.alloc_slow(&self.arena, class)
@@ -37,7 +37,7 @@ impl<O: Os> Allocator<O> {
         if self.arena.is_over() {
             self.relieve();
         }
-        fresh.map(|Fresh { block, zeroed }| Allocated::new(block, zeroed))
+        allocated
     }
 
     /// A request that no class serves: a span or a mapping.
@@ -49,9 +49,9 @@ impl<O: Os> Allocator<O> {
             return self.alloc_span(size, align);
         }
         match self.large.alloc(&self.arena, size, align) {
-            Some(LargeBlock { block, soiled, len }) => {
-                self.note_mapping(size, len);
-                Some(Allocated { block, soiled })
+            Some((allocated, len)) => {
+                self.note_mapping(size, len.0);
+                Some(allocated)
             }
             // A limit may refuse new mappings where the arena has free addresses enough.
             None => self.alloc_span(size, align),
@@ -105,8 +105,14 @@ impl<O: Os> Allocator<O> {
     /// As for `free_slow`.
     pub(super) unsafe fn free_big(&self, place: Option<(GranuleIdx, Entry)>, block: *mut u8) {
         match place {
-            // SAFETY: as the caller vouches.
-            None if unsafe { self.large.free(&self.arena, block) } => self.arena.enforce_bound(),
+            None => {
+                let share = self.arena.share();
+                // SAFETY: as the caller vouches.
+                if !unsafe { self.large.free(&self.arena, share, block) } {
+                    fatal::wrong_use(c"free(): invalid pointer", block);
+                }
+                self.arena.enforce_bound_after(share);
+            }
             Some((head, entry))
                 if let Some(len) = entry.as_span()
                     && block.addr().is_multiple_of(GRANULE) =>
@@ -167,21 +173,24 @@ impl<O: Os> Allocator<O> {
             return None;
         }
         // SAFETY: as the caller vouches.
-        unsafe { self.large.realloc(&self.arena, block, size, Shortcuts::None) }
+        unsafe { self.large.resize(&self.arena, block, size, Shortcuts::None) }.ok().map(|(block, _)| block)
     }
 
     /// # Safety
     /// As for `resize`.
     unsafe fn resize_large(&self, block: *mut u8, size: usize) -> Resized {
         // A mapping stays one while it is at least half the threshold: below, it is worth moving.
-        if (self.tunables.mmap_threshold() / 2..=ADDRESSES).contains(&size) {
-            // SAFETY: as the caller vouches.
-            if let Some(resized) = unsafe { self.large.realloc(&self.arena, block, size, Shortcuts::Copies) }
-            {
-                self.note_mapping(size, self.large.usable(resized).unwrap_or(size));
-                return Resized::To(resized);
-            }
+        if !(self.tunables.mmap_threshold() / 2..=ADDRESSES).contains(&size) {
+            return self.large.usable(block).map_or(Resized::NoBlock, |usable| Resized::Copy { usable });
         }
-        self.large.usable(block).map_or(Resized::NoBlock, |usable| Resized::Copy { usable })
+        // SAFETY: as the caller vouches.
+        match unsafe { self.large.resize(&self.arena, block, size, Shortcuts::Copies) } {
+            Ok((resized, len)) => {
+                self.note_mapping(size, len.0);
+                Resized::To(resized)
+            }
+            Err(Refusal::CopyCostsLess { usable } | Refusal::NoMemory { usable }) => Resized::Copy { usable },
+            Err(Refusal::NoBlock) => Resized::NoBlock,
+        }
     }
 }

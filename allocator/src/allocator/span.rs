@@ -1,7 +1,8 @@
 //! Spans: a block that is a run of the arena's, from 32 KiB up to the threshold.
 
-use super::{Allocated, Allocator, Resized};
+use super::{Allocator, Resized};
 use crate::arena::page_map::Entry;
+use crate::base::allocated::Allocated;
 use crate::base::config::{GRANULE, GRANULE_SHIFT};
 use crate::base::size_class;
 use crate::base::units::{Bytes, GranuleIdx, Granules, Run};

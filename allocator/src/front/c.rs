@@ -21,7 +21,8 @@ pub use names::{Front, NAMES, Name};
 pub use report::{MallInfo, MallInfo2, mallinfo, mallinfo2, malloc_stats};
 pub use sized::{free_aligned_sized, free_sized};
 
-use crate::allocator::{Allocated, Resized, zeroed};
+use crate::allocator::{Resized, zeroed};
+use crate::base::allocated::Allocated;
 use crate::base::config::ADDRESSES;
 use crate::base::fatal;
 use crate::base::size_class::{self, CLASS_MAX, STEP_MAX};

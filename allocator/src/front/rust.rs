@@ -4,7 +4,8 @@
 //! folded, and what is left of alloc is three loads, a test and a store, of dealloc three loads, a test and
 //! two stores.
 
-use crate::allocator::{Allocated, Resized, zeroed};
+use crate::allocator::{Resized, zeroed};
+use crate::base::allocated::Allocated;
 use crate::base::config::OVERRIDE;
 use crate::base::fatal;
 use crate::base::size_class;

@@ -7,6 +7,7 @@ use super::remote::gather;
 use super::{Heap, RUNNING, exposed};
 use crate::arena::Arena;
 use crate::arena::page_map::Entry;
+use crate::base::allocated::Allocated;
 use crate::base::config::{HOMING, MAGAZINE_CAP, MAGAZINE_FIRST, MAGAZINE_FREED};
 use crate::base::row::{part_or_end, split_or_end};
 use crate::base::size_class::{self, CLASSES};
@@ -19,16 +20,10 @@ use crate::slab::slot::Slot;
 use crate::sync::held::{Orderings, Strong};
 use core::sync::atomic::{Ordering, compiler_fence, fence};
 
-/// A block fresh from the slow path.
-pub struct Fresh {
-    pub block: *mut u8,
-    pub zeroed: bool,
-}
-
 impl Heap {
     /// A block of a class whose magazine is empty: from what other threads sent, from the slabs. None where
     /// the arena can grow no more.
-    pub fn alloc_slow<O: Os>(&self, arena: &Arena<O>, class: SizeClass) -> Option<Fresh> {
+    pub fn alloc_slow<O: Os>(&self, arena: &Arena<O>, class: SizeClass) -> Option<Allocated> {
         let noted = Noted::nothing();
         let site = self.site(arena, &noted);
         self.while_busy(|| {
@@ -52,7 +47,7 @@ impl Heap {
             if let Some(carved) = refill.carved {
                 self.note_carved(class, carved, block);
             }
-            Some(Fresh { block, zeroed: refill.zeroed })
+            Some(Allocated::new(block, refill.zeroed))
         })
     }
 

@@ -1,11 +1,11 @@
 //! What other threads do to a heap: send parcels to it, sort them where the owner does not, repair it
 //! after a fork.
 
-use super::owner::Fresh;
 use super::registry::Registry;
 use super::{Heap, Shared};
 use crate::arena::Arena;
 use crate::arena::page_map::Entry;
+use crate::base::allocated::Allocated;
 use crate::base::config::{GRANULE, INBOX_STEAL};
 use crate::base::row::split_or_end;
 use crate::base::size_class;
@@ -63,7 +63,7 @@ impl Heap {
 
     /// A block of this heap's for a thread that has no heap and gets none. None where the arena can grow no
     /// more.
-    pub fn lend<O: Os>(&self, arena: &Arena<O>, class: SizeClass) -> Option<Fresh> {
+    pub fn lend<O: Os>(&self, arena: &Arena<O>, class: SizeClass) -> Option<Allocated> {
         let noted = Noted::nothing();
         let site = self.site(arena, &noted);
         let slot = Slot::empty();
@@ -75,7 +75,7 @@ impl Heap {
             refill
         };
         self.sort(&site);
-        Some(Fresh { block: slot.get(), zeroed: refill?.zeroed })
+        Some(Allocated::new(slot.get(), refill?.zeroed))
     }
 
     /// Sorts what waits for an owner that may be asleep. Whoever is at the slabs already looks again.

@@ -21,6 +21,10 @@ impl Stuck {
         Stuck { first: null_mut() }
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.first.is_null()
+    }
+
     /// Adds a mapping.
     ///
     /// # Safety
