@@ -8,10 +8,10 @@
 //! What is cut off stays in the cache, and what touches there is one: for blocks of many sizes the cache
 //! is a pool of pages, so that few are given back only to be faulted in again.
 //!
-//! One lock guards what is known of them (`state`). A call decides under it, once, and gets a plan: what to map,
-//! move, keep and unmap. It carries that out without the lock, and enters what came of it. The lock is held across
-//! a system call only where the index grows, which is rare. A block's address leaves the index before its mapping
-//! goes, because the kernel may hand the address to another thread at once.
+//! One lock guards what is known of them (`state`). A call decides under it, once, and gets a plan: what to
+//! map, move, keep and unmap. It carries that out without the lock, and enters what came of it. The lock is
+//! held across a system call only where the index grows, which is rare. A block's address leaves the index
+//! before its mapping goes, because the kernel may hand the address to another thread at once.
 //!
 //! | call | takes the lock |
 //! | --- | --- |
@@ -189,8 +189,8 @@ impl Large {
         }
     }
 
-    /// Changes a large block to at least `size` bytes, moving its pages where it must. The block, and how long
-    /// its mapping is.
+    /// Changes a large block to at least `size` bytes, moving its pages where it must. The block, and how
+    /// long its mapping is.
     ///
     /// # Safety
     /// The caller owns the block, and where it succeeds uses the result in its stead.

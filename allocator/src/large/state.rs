@@ -138,8 +138,8 @@ impl State {
         }
     }
 
-    /// Has cached mappings leave, the oldest first, until they hold `bound` bytes at most, or no more can leave
-    /// at once.
+    /// Has cached mappings leave, the oldest first, until they hold `bound` bytes at most, or no more can
+    /// leave at once.
     pub fn take_excess<O: Os>(&mut self, arena: &Arena<O>, bound: usize, leaving: &mut Leaving) {
         while !leaving.is_full() {
             let huge = self.recycle.is_on();
