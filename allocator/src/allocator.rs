@@ -1,4 +1,5 @@
 //! The allocator: the floors together, whatever the front. `route` says which of them serves.
+#![allow(unsafe_code)]
 
 mod child;
 mod examine;

@@ -18,6 +18,7 @@
 //! 3. The tables of a block are there while any granule of it is gained.
 //!
 //! Lock order: a heap's lock, then this one. Purging runs without it: the run is taken out first.
+#![allow(unsafe_code)]
 
 mod bits;
 mod block;

@@ -3,7 +3,6 @@
 
 pub mod allocated;
 pub mod config;
-#[allow(unsafe_code)]
 pub mod fatal;
 pub mod row;
 pub mod size_class;

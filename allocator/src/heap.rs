@@ -11,6 +11,7 @@
 //! another thread's magazine it goes home in a parcel, by its heap's inbox, to that heap's depot.
 //!
 //! Lock order: the registry's lock, a heap's, the arena's. Never two heaps' locks at once.
+#![allow(unsafe_code)]
 
 mod at_hand;
 mod bin;

@@ -18,6 +18,7 @@
 //! | alloc | once where the cache serves, else twice |
 //! | free | once where the block is unmapped, twice where it is cached |
 //! | resize | once where it stays or is refused, twice where it is remapped |
+#![allow(unsafe_code)]
 
 mod cache;
 mod index;

@@ -12,33 +12,25 @@
 #![deny(unsafe_code)]
 #![cfg_attr(loom, allow(dead_code, unused_imports))]
 
-#[allow(unsafe_code)]
 mod sync;
 
 #[cfg(not(loom))]
-#[allow(unsafe_code)]
 mod allocator;
 #[cfg(not(loom))]
-#[allow(unsafe_code)]
 mod arena;
 #[cfg(not(loom))]
 mod base;
 #[cfg(not(loom))]
 mod front;
 #[cfg(not(loom))]
-#[allow(unsafe_code)]
 mod heap;
 #[cfg(not(loom))]
-#[allow(unsafe_code)]
 mod large;
 #[cfg(not(loom))]
-#[allow(unsafe_code)]
 mod os;
 #[cfg(not(loom))]
-#[allow(unsafe_code)]
 mod process;
 #[cfg(not(loom))]
-#[allow(unsafe_code)]
 mod slab;
 
 #[cfg(not(loom))]

@@ -1,5 +1,6 @@
 //! The process's one allocator: one request, one free, one resize, for both fronts. Below: what ties it to
 //! the process.
+#![allow(unsafe_code)]
 
 mod environment;
 pub mod fork;

@@ -14,6 +14,7 @@
 //! 1. `carved - used` bits are set, all of them below `carved`.
 //! 2. A clean page holds nothing of a block that is out, nor of one that was handed out since it was purged.
 //! 3. What is not carved yet of a `zeroed` slab reads as zero, and has no memory behind it.
+#![allow(unsafe_code)]
 
 pub mod bitmap;
 mod depot;

@@ -1,4 +1,5 @@
 //! The allocator in the child of a fork, which copied it whatever its threads were doing.
+#![allow(unsafe_code)]
 
 use super::Allocator;
 use crate::base::allocated::Allocated;

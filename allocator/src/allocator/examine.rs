@@ -1,4 +1,5 @@
 //! What C's functions look at before they take a pointer for a block. Rust's types leave nothing to look at.
+#![allow(unsafe_code)]
 
 use super::{Allocator, Freer};
 use crate::arena::page_map::Entry;

@@ -2,6 +2,7 @@
 //!
 //! The fast paths of free do not look so closely. What resizes or measures a block does: a pointer into one,
 //! behind one, or at one that was never handed out is none.
+#![allow(unsafe_code)]
 
 use super::Allocator;
 use crate::base::config::{GRANULE, GRANULE_SHIFT};

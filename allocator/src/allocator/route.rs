@@ -7,6 +7,7 @@
 //!   pointer ─┬─ the page map knows it ─► a slab's class │ a span
 //!            └─ it does not ──────────► a large mapping, or nobody's
 //! ```
+#![allow(unsafe_code)]
 
 use super::place::Place;
 use super::sizes::Unlike;

@@ -1,4 +1,5 @@
 //! The threads of an allocator: how each comes to a heap, and leaves it.
+#![allow(unsafe_code)]
 
 use super::Allocator;
 use crate::base::units::HeapId;

@@ -1,6 +1,7 @@
 //! A bit for each granule of a block.
 //!
 //! A fork may copy them between any two stores of another thread: each word is right, or one store behind.
+#![forbid(unsafe_code)]
 
 use crate::base::config::BLOCK_GRANULES;
 use crate::base::row::Row;

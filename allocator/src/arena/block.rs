@@ -9,6 +9,7 @@
 //! Bits about a granule stand behind its record or in one of two tables, by how many they are: of a slab of
 //! few blocks the record is all that is touched. The words are the block's own piece of the page map, for
 //! granules that no window shows (see `windows`).
+#![allow(unsafe_code)]
 
 use super::bits::Bits;
 use super::page_map::PageMap;

@@ -7,6 +7,7 @@
 //! ```
 //!
 //! It is made from the directory again where a fork caught another thread at work here.
+#![allow(unsafe_code)]
 
 use super::block::{Block, Head};
 use super::runs::Summary;

@@ -3,6 +3,7 @@
 //! Dirty is what is free but still has pages behind it: free runs of the arena, cached mappings. It
 //! is checked wherever memory is freed, so a process that stops after its last free is inside the
 //! bound already.
+#![forbid(unsafe_code)]
 
 use super::Arena;
 use super::state::State;

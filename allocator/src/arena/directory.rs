@@ -7,6 +7,7 @@
 //!
 //! Edge BLOCK: `set` (Release) behind the making of the tables → `get` (Acquire). Who holds a granule needs
 //! no more than that its holding came behind it; others may ask about any address.
+#![allow(unsafe_code)]
 
 use super::block::{Block, Head};
 use crate::base::row::Row;

@@ -1,4 +1,5 @@
 //! What the arena has, in bytes.
+#![forbid(unsafe_code)]
 
 use super::Arena;
 use super::block::place_of;

@@ -1,4 +1,5 @@
 //! Where things are: granules by their index, the tables of each.
+#![allow(unsafe_code)]
 
 use super::block::{BLOCK, Block, Table, number_of, place_of};
 use super::directory::Directory;

@@ -15,6 +15,7 @@
 //! Edge MAP: none of its own. An entry is written before the first block of its granule is handed out
 //! and stays until the last came back, so who holds a block reads the entry behind whatever made the
 //! program hand it the block. All accesses are Relaxed for that reason.
+#![allow(unsafe_code)]
 
 use crate::base::config::HEAP_LIMIT;
 use crate::base::size_class::CLASSES;

@@ -1,4 +1,5 @@
 //! Pages go back: the highest dirty ones first, so that the ends of the arena can go as addresses too.
+#![allow(unsafe_code)]
 
 use super::Arena;
 use super::budget::Share;

@@ -1,4 +1,5 @@
 //! Regions: what the arena gains by mmap, where the break is not its to move.
+#![allow(unsafe_code)]
 
 use super::windows::Direction;
 use crate::base::config::GRANULE;

@@ -1,4 +1,5 @@
 //! The arena in the child of a fork that caught other threads at work.
+#![allow(unsafe_code)]
 
 use super::Arena;
 use super::bits::Bits;

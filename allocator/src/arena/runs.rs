@@ -20,6 +20,7 @@
 //!    granules say: whatever changes an edge or a purgeable count refreshes it.
 //!
 //! Zero bytes are a block of which nothing is free: a fresh mapping is valid.
+#![forbid(unsafe_code)]
 
 mod summary;
 

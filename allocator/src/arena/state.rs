@@ -1,4 +1,5 @@
 //! What the arena's lock guards.
+#![allow(unsafe_code)]
 
 use super::block::{Block, Head, number_of, place_of};
 use super::block_list::BlockList;

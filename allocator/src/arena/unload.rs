@@ -1,4 +1,5 @@
 //! The end of an arena whose library is unloaded: everything goes but the pages that blocks are on.
+#![allow(unsafe_code)]
 
 use super::Arena;
 use super::directory::Directory;

@@ -13,6 +13,7 @@
 //! in its block.
 //!
 //! Edge SHOWN of `sync/appended.rs`: who reads a window reads its map as it was filled, or later.
+#![allow(unsafe_code)]
 
 use super::block::BLOCK;
 use super::page_map::PageMap;

@@ -1,4 +1,5 @@
 //! What a request got.
+#![forbid(unsafe_code)]
 
 /// A block that is its caller's from now on, and what is known of its bytes.
 pub struct Allocated {

@@ -1,4 +1,5 @@
 //! Constants with their reasons, and what can be set at run time.
+#![forbid(unsafe_code)]
 
 use crate::base::size_class::{self, ByClass, CLASSES};
 use crate::base::units::SizeClass;

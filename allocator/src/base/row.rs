@@ -1,5 +1,6 @@
 //! Checked arrays and slices. An index out of range ends the program with a message, and without a panic:
 //! std's panic machinery may allocate.
+#![forbid(unsafe_code)]
 
 use crate::base::fatal;
 use core::ops::{Index, IndexMut, Range};

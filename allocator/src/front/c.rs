@@ -4,6 +4,7 @@
 //! the symbols, for the preload library and for the `override` feature alike. NULL means errno ENOMEM, or
 //! EINVAL where an alignment is none (but `posix_memalign` returns its error and leaves errno alone); free
 //! and what it calls leave errno as it was.
+#![allow(unsafe_code)]
 
 mod brk;
 mod export;

@@ -1,5 +1,6 @@
 //! The `override` feature: malloc and its family in the Rust program itself, so that its C
 //! dependencies are served too and the break is owned.
+#![allow(unsafe_code)]
 
 use crate::front::c::Front;
 use crate::front::rust::StdWord;

@@ -3,6 +3,7 @@
 //! Everything up to the empty magazine is inlined into the program; with a constant Layout the class is
 //! folded, and what is left of alloc is three loads, a test and a store, of dealloc three loads, a test and
 //! two stores.
+#![allow(unsafe_code)]
 
 use crate::allocator::{Resized, zeroed};
 use crate::base::allocated::Allocated;

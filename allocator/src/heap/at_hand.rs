@@ -13,6 +13,7 @@
 //! In a fork's child a heap is *sheltered* at first. A signal handler may have forked, in the middle of a pop
 //! or push, and what others do in the child of a fork (pthread_atfork(3)) comes before the handler returns:
 //! they may move the magazines that they use themselves, and no other.
+#![forbid(unsafe_code)]
 
 use crate::base::config::{HELD_MOST, HOARD, HOARD_MOST, SPARSE_BYTES};
 use crate::base::row::Row;

@@ -7,6 +7,7 @@
 //!
 //! Edge HELD of `sync/held.rs`: who looks into another thread's magazine (`heap/look.rs`) sees of every push
 //! below the top the block that it brought.
+#![allow(unsafe_code)]
 
 use crate::arena::page_map::{BIN, YOUNG};
 use crate::base::config::{HOMING, MAGAZINE_MAX};
@@ -14,8 +15,9 @@ use crate::base::units::SizeClass;
 use crate::slab::slot::Slot;
 use crate::slab::starts::{Starts, capacity};
 use crate::sync::held::{Orderings, Strong};
+use crate::sync::stores::in_order;
 use core::cell::Cell;
-use core::sync::atomic::{AtomicPtr, Ordering, compiler_fence};
+use core::sync::atomic::{AtomicPtr, Ordering};
 
 /// What the magazines of threads without a heap consist of: null, and never written, since a bin that points
 /// here is at its limit.
@@ -91,8 +93,7 @@ impl Touch for Inlined {
 
     #[inline(always)]
     fn raise(top: &AtomicPtr<Slot>, slot: *mut Slot) {
-        // A fork may copy a magazine between any two stores.
-        compiler_fence(Ordering::Release);
+        in_order();
         Self::lower(top, slot);
     }
 

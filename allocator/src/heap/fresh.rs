@@ -10,6 +10,7 @@
 //! below it are stamped: they begin in the page of a block that was handed out, so that a stamp touches no
 //! page that the program does not. What lies higher is looked up once, and moves the bound to the end of its
 //! page.
+#![allow(unsafe_code)]
 
 use super::Heap;
 use crate::base::config::{GRANULE, HOMING};

@@ -9,6 +9,7 @@
 //! thread takes what it frees, and hands it out again. Owners are told apart when a magazine overflows.
 //!
 //! A magazine is right after every single store, in program order (a fork may copy it between any two).
+#![allow(unsafe_code)]
 
 use super::bin::{BOTTOM, Bin};
 use crate::base::config::{MAGAZINE_CAP, MAGAZINE_FIRST};

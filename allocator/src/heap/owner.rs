@@ -18,7 +18,8 @@ use crate::slab::site::Site;
 use crate::slab::slabs::Slabs;
 use crate::slab::slot::Slot;
 use crate::sync::held::{Orderings, Strong};
-use core::sync::atomic::{Ordering, compiler_fence, fence};
+use crate::sync::stores::in_order;
+use core::sync::atomic::{Ordering, fence};
 
 impl Heap {
     /// A block of a class whose magazine is empty: from what other threads sent, from the slabs. None where
@@ -290,10 +291,9 @@ impl Heap {
     fn while_busy<R>(&self, f: impl FnOnce() -> R) -> R {
         // Relaxed: see BUSY.
         self.owned.busy.store(true, Ordering::Relaxed);
-        // Fences of the compiler only: a fork's copy sees one thread's stores in program order.
-        compiler_fence(Ordering::SeqCst);
+        in_order();
         let result = f();
-        compiler_fence(Ordering::SeqCst);
+        in_order();
         // BUSY.
         self.owned.busy.store(false, Strong::DONE);
         result

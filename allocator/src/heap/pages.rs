@@ -5,6 +5,7 @@
 //!   all: of a heap that has no slab    │ of one that keeps what a thread begins with
 //!                of one that has slabs │
 //! ```
+#![allow(unsafe_code)]
 
 use super::magazine::{FIRST_BYTES, SLOTS_BYTES};
 use super::{HEAP_BYTES, Heap};

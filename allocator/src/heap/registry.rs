@@ -10,6 +10,7 @@
 //! What is known of all heaps stands in dense tables, so that a fork's child can look them through without
 //! touching a page of each. A heap is mapped when it is made. Of one that is parked the pages go back: all of
 //! it is *blank* then, and written anew for the thread that adopts it.
+#![allow(unsafe_code)]
 
 mod ended;
 

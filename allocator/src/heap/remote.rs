@@ -1,5 +1,6 @@
 //! What other threads do to a heap: send parcels to it, sort them where the owner does not, repair it
 //! after a fork.
+#![allow(unsafe_code)]
 
 use super::registry::Registry;
 use super::{Heap, Shared};

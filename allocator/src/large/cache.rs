@@ -1,4 +1,5 @@
 //! The cache of freed mappings. They keep their pages, so that the next large blocks need not fault them in.
+#![forbid(unsafe_code)]
 
 use super::Mapping;
 use crate::base::config::HUGE_PAGE;

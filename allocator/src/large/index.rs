@@ -3,11 +3,12 @@
 //!
 //! Invariant: one store of a key makes a change seen. The length is written before it, and a new table is
 //! complete before it replaces the old one. So a fork may copy the index in any state.
+#![allow(unsafe_code)]
 
 use crate::base::row::{at_or_end, at_or_end_mut};
 use crate::base::units::{div_up, round_up};
 use crate::os::Os;
-use core::sync::atomic::{Ordering, compiler_fence};
+use crate::sync::stores::in_order;
 
 #[derive(Clone, Copy)]
 #[repr(C)]
@@ -78,7 +79,7 @@ impl Index {
             copied += 1;
         }
         let old = self.table;
-        compiler_fence(Ordering::Release);
+        in_order();
         self.table = new.map_addr(|at| at | capacity.trailing_zeros() as usize);
         (self.live, self.taken) = (copied, copied);
         unmap_table(os, old);
@@ -100,7 +101,7 @@ impl Index {
         let slot = at_or_end_mut(self.slots_mut(), at);
         let was_vacant = slot.key == VACANT;
         slot.len = len;
-        compiler_fence(Ordering::Release);
+        in_order();
         slot.key = key;
         self.live += 1;
         self.taken += was_vacant as usize;

@@ -1,4 +1,5 @@
 //! Mappings that leave: what a plan has unmapped, without the lock.
+#![forbid(unsafe_code)]
 
 use super::Mapping;
 use crate::base::row::Row;

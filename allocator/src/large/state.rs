@@ -1,4 +1,5 @@
 //! What is known of the large blocks, under their lock; and what is decided of each call: its plan.
+#![allow(unsafe_code)]
 
 use super::cache::Cache;
 use super::index::Index;

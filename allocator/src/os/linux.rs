@@ -1,5 +1,6 @@
 //! The running Linux. System calls go through rustix, which returns errors as values and leaves errno
 //! alone; the break has a way of its own (`program_break`).
+#![allow(unsafe_code)]
 
 use super::program_break::ProgramBreak;
 use super::{BreakOwner, Os};

@@ -1,4 +1,5 @@
 //! What libc gives about threads: words per thread, a call when one ends, a call in a fork's child.
+#![allow(unsafe_code)]
 
 use core::ffi::c_void;
 

@@ -4,6 +4,7 @@
 //!   summary   … 0 1 1      bit w: word w is not zero (in the record)
 //!   words     │ 0 │ … │    as many as the class has blocks for (beside it, or in a table of their own)
 //! ```
+#![forbid(unsafe_code)]
 
 use super::starts::CAPACITY;
 use crate::arena::Table;

@@ -2,6 +2,7 @@
 //!
 //! Unpacking one into a magazine is cheaper than putting its blocks into bitmaps and finding them again. It
 //! is bounded by bytes over all classes; beyond, blocks go back to their slabs.
+#![allow(unsafe_code)]
 
 use super::parcel::{Closed, Parcel, WRITTEN};
 use super::site::Site;

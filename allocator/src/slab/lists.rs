@@ -9,6 +9,7 @@
 //! taken
 //!                                      from them, blocks come back
 //! ```
+#![allow(unsafe_code)]
 
 use super::site::Site;
 use crate::base::row::Row;

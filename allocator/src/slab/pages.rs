@@ -8,6 +8,7 @@
 //! ```
 //!
 //! A page is *clean* when it reads as zero and has no memory behind it, because it was purged.
+#![allow(unsafe_code)]
 
 use super::bitmap::first_clear;
 use super::{Slab, block_at};

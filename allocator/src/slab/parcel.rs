@@ -12,6 +12,7 @@
 //! The blocks are free, and a program that is wrong may write to them. So nothing of it is followed before it
 //! is known to be what was written: each leaf has a seal, and what is read of a leaf before its seal is must
 //! be the start of a block of that heap and class. What a program wrote passes for a leaf once in 2^32 times.
+#![allow(unsafe_code)]
 
 mod bundle;
 mod chain;

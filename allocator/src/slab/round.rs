@@ -8,6 +8,7 @@
 //! that is away, so what is free in it stays so; blocks come back to it as to any other. One thread at a time
 //! makes a round through a heap: in the child of a fork, the slabs of a round whose thread is not there are
 //! taken back.
+#![allow(unsafe_code)]
 
 use super::lists::Place;
 use super::pages::{self, Pages};

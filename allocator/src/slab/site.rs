@@ -1,4 +1,5 @@
 //! The site of a heap's slabs: where they are and whose.
+#![allow(unsafe_code)]
 
 use super::noted::Noted;
 use super::{Slab, index_of, parts_of};

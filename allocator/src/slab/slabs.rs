@@ -4,6 +4,7 @@
 //!   class   partial slabs: see `lists`
 //!           depot: parcel ► parcel ► …           a refill takes one of these first
 //! ```
+#![allow(unsafe_code)]
 
 pub mod free;
 mod refill;

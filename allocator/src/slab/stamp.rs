@@ -10,6 +10,7 @@
 //! never wrote; so before a program is ended for it the block is looked for (`heap/look.rs`). Where the stamp
 //! is missing, nothing is known: Rust's dealloc writes none, and a write to a freed block may have taken it
 //! away.
+#![allow(unsafe_code)]
 
 /// Half a word, so that a block of 16 bytes has room for a parcel's words beside it. No number that programs
 /// use, and small enough to be part of an instruction.

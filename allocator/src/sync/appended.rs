@@ -9,6 +9,7 @@
 //!
 //! Edge SHOWN: push's store of the count behind the row (Release) → a reader's load before it looks
 //! (Acquire): it also sees all that the appending thread wrote before, such as what a row leads to.
+#![allow(unsafe_code)]
 
 use super::{AtomicU64, Ordering, UnsafeCell};
 use core::mem::MaybeUninit;

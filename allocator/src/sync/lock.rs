@@ -11,6 +11,7 @@
 //! call that can block long.
 //!
 //! Edge RELEASE: unlock (Release) → lock (Acquire): what one section wrote, the next one sees.
+#![allow(unsafe_code)]
 
 use super::token::token;
 use super::{AtomicUsize, MutPtr, Ordering, UnsafeCell};

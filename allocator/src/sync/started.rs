@@ -12,6 +12,7 @@
 //! 2. The words are written once, before they are published.
 //!
 //! Edge START: start's store behind the words (Release) → get's load before them (Acquire).
+#![allow(unsafe_code)]
 
 #[cfg(not(loom))]
 use super::lock::Inherited;

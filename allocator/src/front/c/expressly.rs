@@ -1,5 +1,6 @@
 //! Functions that are asked for by a name which means libc's own malloc: never handed on, whoever has the
 //! others.
+#![allow(unsafe_code)]
 
 use super::report::{self, MallInfo};
 use super::{Front, allocate_aligned, calloc_slow, fail, give, malloc, page};

@@ -13,6 +13,7 @@
 //! A family that is made of this front's functions (a tracer that comes before us, by dlsym; a program's
 //! malloc over `__libc_malloc`) is none of another's: this front serves what it lacks, as libc's own malloc
 //! does. So it does where a family can serve in no way.
+#![allow(unsafe_code)]
 
 use super::fail;
 use super::names::{Front, Name};

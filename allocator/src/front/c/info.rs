@@ -1,5 +1,6 @@
 //! `malloc_info`: the figures as XML of glibc's shape, for a stream of the caller's. A `heap` is a thread's,
 //! its `sizes` are the blocks that lie free in its slabs; what threads have at hand counts as in use.
+#![allow(unsafe_code)]
 
 use super::text::Text;
 use crate::base::size_class::{self, CLASSES};

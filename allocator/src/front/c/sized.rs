@@ -1,4 +1,5 @@
 //! C23's frees that are told the size: a size that the block was not asked for with ends the program.
+#![allow(unsafe_code)]
 
 use super::names::{Front, Name};
 use super::{free, hand_on};

@@ -6,6 +6,7 @@
 //!           (of the first one:    stamp    seal      next      distances of the others, the oldest first
 //!           the parcel's label)
 //! ```
+#![allow(unsafe_code)]
 
 use super::leaf::{Distance, Leaf, Sum};
 use crate::base::row::{part_or_end, split_or_end};

@@ -6,6 +6,7 @@
 //!           the parcel's label    stamp    next        the first one: the seal of the second is its own too
 //!           seal         –        stamp    next
 //! ```
+#![allow(unsafe_code)]
 
 use super::leaf::{Distance, Leaf, Sum};
 use crate::base::units::SizeClass;

@@ -1,5 +1,6 @@
 //! What is free in a heap's slabs, told by looking: for `malloc_info`, and for a block that may be free
 //! already.
+#![allow(unsafe_code)]
 
 use super::Slabs;
 use crate::base::config::GRANULE;

@@ -1,4 +1,5 @@
 //! Blocks for an empty magazine: of the depot, of slabs that have free ones, of slabs that are carved on.
+#![allow(unsafe_code)]
 
 use super::{Site, Slabs};
 use crate::arena::page_map::Entry;
