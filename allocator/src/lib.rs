@@ -9,7 +9,7 @@
 //!
 //! Each module knows only those below it. The picture of the layers stands in ARCHITECTURE.md, and a test
 //! compares it with what the code does.
-#![deny(unsafe_code)]
+#![deny(unsafe_code, missing_docs)]
 #![cfg_attr(loom, allow(dead_code, unused_imports))]
 
 mod sync;

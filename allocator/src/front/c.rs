@@ -41,6 +41,7 @@ fn claim_break<F: Front>() {
     }
 }
 
+/// `malloc`. Up to 1 KiB what the thread has at hand serves.
 #[inline(always)]
 pub fn malloc<F: Front>(size: usize) -> *mut c_void {
     let block = quick::<F>(size, STEP_MAX + 1);
@@ -110,6 +111,8 @@ fn fail(errno: c_int) -> *mut c_void {
     null_mut()
 }
 
+/// `free`. A pointer that is seen to be none ends the program.
+///
 /// # Safety
 /// `block` is NULL or a live block of this allocator, and is not used again.
 #[inline(always)]
@@ -133,6 +136,7 @@ pub unsafe fn cfree<F: Front>(block: *mut c_void) {
     }
 }
 
+/// `calloc`.
 pub fn calloc<F: Front>(count: usize, size: usize) -> *mut c_void {
     let Some(bytes) = count.checked_mul(size) else { return fail(libc::ENOMEM) };
     let block = quick::<F>(bytes, hand_on::quick_limit());
@@ -149,6 +153,8 @@ fn calloc_slow<F: Front>(bytes: usize) -> *mut c_void {
     if block.is_null() { fail(libc::ENOMEM) } else { block.cast() }
 }
 
+/// `realloc`. A size of 0 frees the block, as in glibc.
+///
 /// # Safety
 /// As for `free`; where the result is not NULL, `block` is not used again.
 pub unsafe fn realloc<F: Front>(block: *mut c_void, size: usize) -> *mut c_void {
@@ -215,6 +221,8 @@ unsafe fn realloc_of_none<F: Front>(block: *mut c_void, size: usize) -> *mut c_v
         .unwrap_or_else(|| fatal::wrong_use(c"realloc(): invalid pointer", block.cast()))
 }
 
+/// `reallocarray`.
+///
 /// # Safety
 /// As for `realloc`.
 pub unsafe fn reallocarray<F: Front>(block: *mut c_void, count: usize, size: usize) -> *mut c_void {
@@ -223,6 +231,8 @@ pub unsafe fn reallocarray<F: Front>(block: *mut c_void, count: usize, size: usi
     unsafe { hand_on::reallocarray::<F>(block, bytes).unwrap_or_else(|| realloc::<F>(block, bytes)) }
 }
 
+/// `posix_memalign`: the error is the result, and errno stays as it was.
+///
 /// # Safety
 /// `out` is writable.
 pub unsafe fn posix_memalign<F: Front>(out: *mut *mut c_void, align: usize, size: usize) -> c_int {
@@ -252,10 +262,12 @@ pub fn memalign<F: Front>(align: usize, size: usize) -> *mut c_void {
     }
 }
 
+/// `valloc`: at a multiple of a page.
 pub fn valloc<F: Front>(size: usize) -> *mut c_void {
     aligned::<F>(Name::Valloc, page(), size)
 }
 
+/// `pvalloc`: the same, and the size is rounded up to whole pages.
 pub fn pvalloc<F: Front>(size: usize) -> *mut c_void {
     match round_up(size, page()) {
         Some(pages) => aligned::<F>(Name::Pvalloc, page(), pages),
@@ -280,6 +292,8 @@ fn page() -> usize {
     ALLOCATOR.arena.os.page()
 }
 
+/// `malloc_usable_size`.
+///
 /// # Safety
 /// `block` is NULL or a live block of this allocator.
 pub unsafe fn malloc_usable_size<F: Front>(block: *mut c_void) -> usize {

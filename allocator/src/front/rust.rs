@@ -40,6 +40,7 @@ pub struct BrkMap {
 }
 
 impl BrkMap {
+    /// The allocator of the process; all are the same.
     pub const fn new() -> Self {
         BrkMap { _private: () }
     }

@@ -13,6 +13,7 @@ pub trait ThreadWord {
 
     /// The word; before `set`, the address of the empty heap.
     fn get() -> *mut c_void;
+    /// Sets the word.
     fn set(word: *mut c_void);
 
     /// Counts a free of a thread that has no heap: the how manieth it is.
