@@ -228,7 +228,7 @@ impl Heap {
         let bin = unsafe { &*self.bins.as_ptr().byte_add(entry.bin_offset()) };
         let taken = bin.push::<Seen>(block);
         if taken {
-            // SAFETY: as above, and the program gave it up.
+            // SAFETY: a block of a slab begins there, and the program gave it up.
             unsafe { stamp::put(block) };
         }
         taken

@@ -13,6 +13,9 @@
 //! held across a system call only where the index grows, which is rare. A block's address leaves the index
 //! before its mapping goes, because the kernel may hand the address to another thread at once.
 //!
+//! Invariant I16: a mapping is exactly one of: a block, in the cache, among those that the kernel refused to
+//! unmap, or one call's alone, on its way between these.
+//!
 //! | call | takes the lock |
 //! | --- | --- |
 //! | alloc | once where the cache serves, else twice |
@@ -129,13 +132,13 @@ impl Large {
     /// Makes a mapping that left the cache longer. None where the kernel refuses: of two mappings that it did
     /// not join, for example. Then it is in the cache again, for it may serve as it is.
     fn stretch<O: Os>(&self, arena: &Arena<O>, cached: Mapping, len: usize) -> Option<Mapping> {
-        // SAFETY: this thread's alone.
+        // SAFETY: it left the cache, so it is this call's alone (I16).
         if let Some(at) = unsafe { arena.os.remap(cached.at, cached.len, len) } {
             return Some(Mapping { at, len });
         }
         let mut leaving = Leaving::none();
         self.lock().put(arena, cached, &mut leaving);
-        // SAFETY: as above.
+        // SAFETY: what leaves is this call's alone (I16).
         unsafe { self.unmap_all(&arena.os, leaving) };
         None
     }
@@ -153,7 +156,7 @@ impl Large {
         let mut leaving = Leaving::none();
         let Some((kept, bound)) = self.lock().remove(arena, share, block, &mut leaving) else { return false };
         let more = leaving.is_full();
-        // SAFETY: it left the index, so it is this thread's alone.
+        // SAFETY: it left the index, so it is this call's alone (I16).
         unsafe {
             self.unmap_all(&arena.os, leaving);
             if kept.len > 0 {
@@ -231,7 +234,7 @@ impl Large {
             let mut leaving = Leaving::none();
             self.lock().take_excess(arena, bound, &mut leaving);
             let more = leaving.is_full();
-            // SAFETY: they left the cache, so they are this thread's alone.
+            // SAFETY: they left the cache, so they are this call's alone (I16).
             unsafe { self.unmap_all(&arena.os, leaving) };
             if !more {
                 return;
@@ -252,9 +255,9 @@ impl Large {
                 went += 1;
                 continue;
             }
-            // SAFETY: as above. Where this is refused too, the pages stay.
+            // SAFETY: as the caller vouches. Where this is refused too, the pages stay.
             unsafe { os.purge(mapping.at, mapping.len) };
-            // SAFETY: as above.
+            // SAFETY: as the caller vouches: from here on it is among those (I16).
             unsafe { self.lock().stuck.push(mapping) };
         }
         if leaving.others_wait() {

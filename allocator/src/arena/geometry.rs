@@ -21,7 +21,7 @@ pub struct Geometry {
 
 // SAFETY: the directory's slots are atomics.
 unsafe impl Send for Geometry {}
-// SAFETY: as above.
+// SAFETY: the slots are atomics.
 unsafe impl Sync for Geometry {}
 
 impl Geometry {

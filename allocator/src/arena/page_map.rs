@@ -108,7 +108,7 @@ pub struct PageMap {
 
 // SAFETY: the words are atomics, and stay where they are.
 unsafe impl Send for PageMap {}
-// SAFETY: as above.
+// SAFETY: the words are atomics.
 unsafe impl Sync for PageMap {}
 
 impl PageMap {

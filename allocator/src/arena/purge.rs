@@ -50,7 +50,7 @@ impl<O: Os> Arena<O> {
         let Some(geometry) = self.geometry() else { return false };
         let Some(purging) = self.with_state(|state| state.start_purge(pages)).flatten() else { return false };
         let len = (purging.len.0 as usize) << GRANULE_SHIFT;
-        // SAFETY: the granules are in no free run and nobody's (Invariant 1): this thread took them out.
+        // SAFETY: the granules are in no free run and nobody's (I1): this thread took them out.
         let done = unsafe { self.os.purge(geometry.start(purging.head), len) };
         self.with_state(|state| {
             let Some((at, run)) = state.end_purge(purging, done) else { return };

@@ -42,13 +42,13 @@ impl<O: Os> Arena<O> {
         }
         for window in self.windows.iter() {
             if let Some(len) = round_up(window.granules * size_of::<u32>(), page) {
-                // SAFETY: as above, of the window's map.
+                // SAFETY: the window's map, for which nobody asks again (caller).
                 unsafe { self.os.unmap(window.map.words().cast_mut().cast(), len) };
             }
         }
         geometry.directory().unmap_leaves(&self.os);
         if let Some(len) = round_up(size_of::<Directory>(), page) {
-            // SAFETY: as above, of the directory.
+            // SAFETY: the directory, for which nobody asks again (caller).
             unsafe { self.os.unmap(geometry.directory.cast_mut().cast(), len) };
         }
     }

@@ -81,13 +81,13 @@ pub struct Inlined;
 impl Touch for Inlined {
     #[inline(always)]
     fn load<T>(word: &AtomicPtr<T>) -> *mut T {
-        // SAFETY: a word of this thread's, which nobody else writes.
+        // SAFETY: a word of this thread's, which nobody else writes (I11).
         unsafe { word.as_ptr().read() }
     }
 
     #[inline(always)]
     fn set_slot(slot: &Slot, block: *mut u8) {
-        // SAFETY: as above.
+        // SAFETY: a slot of this thread's magazine (I11).
         unsafe { slot.0.as_ptr().write(block) }
     }
 
@@ -99,7 +99,7 @@ impl Touch for Inlined {
 
     #[inline(always)]
     fn lower(top: &AtomicPtr<Slot>, slot: *mut Slot) {
-        // SAFETY: as above.
+        // SAFETY: a word of this thread's (I11).
         unsafe { top.as_ptr().write(slot) }
     }
 }
@@ -148,7 +148,7 @@ impl Bin {
         }
         // SAFETY: below the limit there is a slot above the top.
         let slot = unsafe { top.add(1) };
-        // SAFETY: as above.
+        // SAFETY: a slot of this magazine (I11).
         T::set_slot(unsafe { &*slot }, block);
         T::raise(&self.top, slot);
         true

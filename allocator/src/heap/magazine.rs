@@ -8,7 +8,8 @@
 //! A magazine's end is its bin, where blocks come and go. Whose slab a block is of does not matter here: a
 //! thread takes what it frees, and hands it out again. Owners are told apart when a magazine overflows.
 //!
-//! A magazine is right after every single store, in program order (a fork may copy it between any two).
+//! Invariant I11: a magazine is written by its thread alone, and right after every single store, in program
+//! order (a fork may copy it between any two).
 #![allow(unsafe_code)]
 
 use super::bin::{BOTTOM, Bin};

@@ -317,7 +317,7 @@ impl Registry {
                 // SAFETY: as the caller vouches.
                 unsafe { self.heap(id_of(seat)).repair_shared(arena) };
             } else if gone {
-                // SAFETY: as above.
+                // SAFETY: as the caller vouches.
                 unsafe { self.heap(id_of(seat)).open_shared() };
             }
             if gone {

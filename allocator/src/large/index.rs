@@ -1,7 +1,7 @@
 //! The index of large blocks: which mappings are blocks, and how long each is. It is an open-addressed hash
 //! table beside the mappings, so that they need no header.
 //!
-//! Invariant: one store of a key makes a change seen. The length is written before it, and a new table is
+//! Invariant I15: one store of a key makes a change seen. The length is written before it, and a new table is
 //! complete before it replaces the old one. So a fork may copy the index in any state.
 #![allow(unsafe_code)]
 
@@ -192,7 +192,7 @@ impl Index {
         if self.memory().is_null() {
             return &mut self.first;
         }
-        // SAFETY: as in `slots`; the borrow of self is exclusive.
+        // SAFETY: the index's own mapping, as in `slots`; the borrow of self is exclusive.
         unsafe { core::slice::from_raw_parts_mut(self.memory(), self.capacity()) }
     }
 }

@@ -11,7 +11,7 @@ macro_rules! hint {
             core::arch::asm!($x86_64, in(reg) $at, options(nostack, preserves_flags, readonly));
         }
         #[cfg(all(target_arch = "aarch64", not(miri)))]
-        // SAFETY: as above.
+        // SAFETY: a hint, whatever the address.
         unsafe {
             core::arch::asm!($aarch64, in(reg) $at, options(nostack, preserves_flags, readonly));
         }

@@ -65,7 +65,7 @@ impl Depot {
         };
         *pile = Pile { newest: behind, count: left };
         self.bytes = self.bytes.saturating_sub(parcel.count * size_class::bytes(class));
-        // SAFETY: as above.
+        // SAFETY: labelled, and the heap's own.
         Some(unsafe { parcel.open(site) })
     }
 }

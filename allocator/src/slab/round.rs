@@ -160,7 +160,7 @@ impl Slabs {
     /// Looks at a fresh slab of a class. It is seen then, or away where it has pages to purge.
     fn look<O: Os>(&mut self, site: &Site<O>, class: SizeClass, granule: GranuleIdx) -> Option<Away> {
         self.lists.remove(site, granule);
-        // SAFETY: a slab of this heap, lock held.
+        // SAFETY: a slab of this heap, lock held (I10).
         let (slab, bits) = unsafe { site.parts(granule, class) };
         slab.round = self.rounds.number;
         let page = site.page();
@@ -178,13 +178,13 @@ impl Slabs {
 
     /// Puts a slab back whose pages were purged, or were not to be.
     fn put_back<O: Os>(&mut self, site: &Site<O>, away: &Away) {
-        // SAFETY: a slab of this heap, lock held; the reference ends here.
+        // SAFETY: a slab of this heap, lock held (I10); the reference ends here.
         if unsafe { site.slab(away.granule) }.place != Place::Away {
             // Made anew in the child of a fork, which a signal handler made inside of this round.
             return;
         }
         self.lists.remove(site, away.granule);
-        // SAFETY: as above; no other reference to this record is alive.
+        // SAFETY: a slab of this heap, lock held; the reference above has ended (I10).
         let slab = unsafe { site.slab(away.granule) };
         if away.purged {
             slab.clean = slab.clean.or(away.pages);
@@ -208,7 +208,7 @@ impl Slabs {
     pub fn end_lost_round<O: Os>(&mut self, site: &Site<O>) {
         self.rounds.by = 0;
         while let Some(granule) = self.lists.first_away() {
-            // SAFETY: a slab of this heap, lock held.
+            // SAFETY: a slab of this heap, lock held (I10).
             let used = unsafe { site.slab(granule) }.used;
             self.put_back(site, &Away { granule, pages: Pages::NONE, used, purged: false });
         }

@@ -1,4 +1,7 @@
 //! The site of a heap's slabs: where they are and whose.
+//!
+//! Invariant I10: a slab's record and its bits are touched with its heap's lock held, by one reference at a
+//! time. Only how many blocks were handed out is a word for all.
 #![allow(unsafe_code)]
 
 use super::noted::Noted;
@@ -73,7 +76,7 @@ impl<O: Os> Site<'_, O> {
         (self.geometry.secret() ^ 0x9E37_79B9_7F4A_7C15).wrapping_mul(0xD6E8_FEB8_6659_FD93)
     }
 
-    /// The record of a slab of this heap.
+    /// The record of a slab of this heap (I10).
     ///
     /// # Safety
     /// The granule is a slab of this heap, whose lock the caller holds for as long as it uses the

@@ -150,11 +150,11 @@ impl Slabs {
                 continue;
             }
             let from = start_of(block.get());
-            // SAFETY: a slab of this heap, and the lock is held.
+            // SAFETY: a slab of this heap, lock held (I10).
             let (slab, bits) = unsafe { tables.record_of(&site.geometry, from, table) };
-            // SAFETY: as above; one record at a time.
+            // SAFETY: its record; one at a time (I10).
             let slab = unsafe { &mut *slab.cast::<Slab>() };
-            // SAFETY: as above; the table has room for so many.
+            // SAFETY: its bits (I10); the table has room for so many.
             let bits = unsafe { core::slice::from_raw_parts_mut(bits, words) };
             let (mut block, mut offset, mut count) = (block.get(), block.get().addr() - from, 0);
             // Blocks of one slab often come one behind the other.
@@ -179,7 +179,7 @@ impl Slabs {
     /// Puts a block of this heap back into its slab, as `release` does many.
     pub fn release_one<O: Os>(&mut self, site: &Site<O>, class: SizeClass, block: *mut u8) {
         let (from, granule) = (start_of(block), site.granule_of(block));
-        // SAFETY: as in `release`.
+        // SAFETY: a slab of this heap, lock held (I10).
         let (slab, bits) = unsafe { site.parts(granule, class) };
         match slab.put_back(bits, class, block.addr() - from) {
             Ok(()) => self.took_back(site, slab, from, 1),
@@ -194,7 +194,8 @@ impl Slabs {
         if count == 0 {
             return;
         }
-        // SAFETY: as in `release`; the reference ends before the lists are changed, which make their own.
+        // SAFETY: a slab of this heap, lock held (I10); the reference ends before the lists are changed,
+        // which make their own.
         let slab = unsafe { &mut *slab };
         slab.used -= count as u16;
         let (class, used, place) = (slab.class, slab.used, slab.place);
@@ -251,7 +252,7 @@ impl Slabs {
             slab.reset(bits, class, false);
             slab.carved = capacity(class);
             slab.used = slab.carved;
-            // SAFETY: as above.
+            // SAFETY: a slab of this heap.
             unsafe { site.mark(granule, slab.carved) };
             self.count += 1;
             self.used_bytes += slab.used as usize * size_class::bytes(class);
@@ -261,7 +262,7 @@ impl Slabs {
     // Rare, and out of line so that the loop of `release` has its registers for itself.
     #[inline(never)]
     pub(super) fn on_empty<O: Os>(&mut self, site: &Site<O>, granule: GranuleIdx) {
-        // SAFETY: a slab of this heap, lock held.
+        // SAFETY: a slab of this heap, lock held (I10).
         if unsafe { site.slab(granule) }.place == Place::Away {
             // Whoever purges its pages looks when it puts it back.
             return;
@@ -278,7 +279,7 @@ impl Slabs {
     /// Gives a slab back of which no block is out.
     fn retire<O: Os>(&mut self, site: &Site<O>, granule: GranuleIdx) {
         self.lists.remove(site, granule);
-        // SAFETY: a slab of this heap, lock held.
+        // SAFETY: a slab of this heap, lock held (I10).
         let slab = unsafe { site.slab(granule) };
         let (page, carved) = (site.page(), slab.carved as usize * size_class::bytes(slab.class));
         // Where no page was purged, the arena knows better what the others were before.

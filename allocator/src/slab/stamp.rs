@@ -41,7 +41,7 @@ pub unsafe fn is_on(block: *mut u8) -> bool {
 /// As for `is_on`, and the block is the caller's.
 #[inline(always)]
 pub unsafe fn put(block: *mut u8) {
-    // SAFETY: as above.
+    // SAFETY: every block has 16 bytes at least, and the caller has it alone.
     unsafe { place(block).write(STAMP) }
 }
 
@@ -49,6 +49,6 @@ pub unsafe fn put(block: *mut u8) {
 /// As for `put`.
 #[inline(always)]
 pub unsafe fn take_away(block: *mut u8) {
-    // SAFETY: as above.
+    // SAFETY: every block has 16 bytes at least, and the caller has it alone.
     unsafe { place(block).write(0) }
 }

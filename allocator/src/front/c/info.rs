@@ -35,7 +35,7 @@ pub unsafe fn malloc_info<F>(options: c_int, stream: *mut Stream) -> c_int {
     // No lock is held while the stream is written to: it may allocate.
     // SAFETY: as the caller vouches.
     write_all(&mut |text| _ = unsafe { libc::fwrite(text.as_ptr().cast(), 1, text.len(), stream) });
-    // SAFETY: as above.
+    // SAFETY: changes the calling thread alone.
     unsafe { pthread_setcancelstate(state, &mut state) };
     0
 }

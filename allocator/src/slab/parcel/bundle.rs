@@ -217,12 +217,12 @@ impl Bundles {
         *first = unsafe { place.read() };
         for word in others.iter_mut().take((here - 1) / 2) {
             place = place.wrapping_add(1);
-            // SAFETY: as above.
+            // SAFETY: inside the block, which so many words have room in (caller).
             *word = unsafe { place.read() };
             sum.add(*word);
         }
         (self.here, self.gone) = (here, 0);
-        // SAFETY: as above.
+        // SAFETY: inside the block.
         let sealed = unsafe { self.leaf.at::<u64>(stamp::AT).read() };
         let ends = *first as Distance == 0;
         sealed == stamp::with(sum.seal(*first)) && ends == (self.left == here)

@@ -21,7 +21,7 @@ impl Slabs {
             // No block is out of what is no slab any more.
             return true;
         }
-        // SAFETY: a slab of this heap, lock held.
+        // SAFETY: a slab of this heap, lock held (I10).
         let (slab, bits) = unsafe { site.parts(site.granule_of(block), class) };
         index_of(class, block.addr() % GRANULE).is_some_and(|at| slab.has(bits, at))
     }

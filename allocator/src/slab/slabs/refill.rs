@@ -45,7 +45,7 @@ impl Slabs {
                 None if count > 0 => break,
                 None => self.new_slab(site, class)?,
             };
-            // SAFETY: listed slabs are this heap's, and `&mut self` is its lock held; one at a time.
+            // SAFETY: listed slabs are this heap's, and `&mut self` is its lock held; one at a time (I10).
             let (slab, bits) = unsafe { site.parts(first, class) };
             if self.kept == first.0 + 1 {
                 self.kept = 0;
@@ -83,7 +83,7 @@ impl Slabs {
         granule: GranuleIdx,
         slots: &[Slot],
     ) -> Refill {
-        // SAFETY: as in `refill`.
+        // SAFETY: a listed slab, lock held (I10).
         let slab = unsafe { site.slab(granule) };
         let carved = slab.carved as usize;
         let count = (capacity(class) as usize - carved).min(slots.len());
@@ -94,7 +94,7 @@ impl Slabs {
         slab.carved += count as u16;
         slab.used += count as u16;
         self.fresh -= if slab.zeroed { count * size } else { 0 };
-        // SAFETY: as above.
+        // SAFETY: a slab of this heap, lock held.
         unsafe { site.mark(granule, slab.carved) };
         let refill = Refill { count: count as u32, zeroed: slab.zeroed, carved: Some(slab.carved) };
         if slab.carved == capacity(class) {
@@ -140,7 +140,7 @@ impl Slabs {
     #[inline(never)]
     fn soil<O: Os>(&mut self, site: &Site<O>, granule: GranuleIdx, blocks: &[Slot]) {
         let (Some(highest), Some(lowest)) = (blocks.first(), blocks.last()) else { return };
-        // SAFETY: a slab of this heap, lock held.
+        // SAFETY: a slab of this heap, lock held (I10).
         let slab = unsafe { site.slab(granule) };
         let from = site.geometry.addr_of(granule);
         let end = highest.get().addr() + size_class::bytes(slab.class) - from;
