@@ -11,13 +11,14 @@
 //! block (`windows`). A run does not cross a block.
 //!
 //! Invariants:
-//! 1. A granule is in exactly one of: a free run, a `Run` or what its holder made of it, or not gained.
-//! 2. Its page-map entry is not FREE only while a `Run` or a slab or span holds it: `alloc_run` writes it
-//!    before it returns, `free_run` wipes it, both under the lock. In no state is a granule neither free nor
-//!    named, but for what is being purged.
-//! 3. The tables of a block are there while any granule of it is gained.
+//! - I1: A granule is in exactly one of: a free run, a `Run` or what its holder made of it, or not gained.
+//! - I2: Its page-map entry is not FREE only while a `Run` or a slab or span holds it: `alloc_run` writes it
+//!   before it returns, `free_run` wipes it, both under the lock. In no state is a granule neither free nor
+//!   named, but for what is being purged.
+//! - I3: The tables of a block are there while any granule of it is gained.
 //!
 //! Lock order: a heap's lock, then this one. Purging runs without it: the run is taken out first.
+#![allow(unsafe_code)]
 
 mod bits;
 mod block;
@@ -38,14 +39,16 @@ mod state;
 mod unload;
 mod windows;
 
-use crate::config::{BLOCK_GRANULES, GRANULE, GROW_FIRST, ROOM_ABOVE};
-use crate::fatal;
+use crate::base::config::{BLOCK_GRANULES, GRANULE, GROW_FIRST, ROOM_ABOVE};
+use crate::base::fatal;
+use crate::base::units::{Bytes, GranuleIdx, Granules, Run, div_up, round_up};
 use crate::os::{BreakOwner, Os};
+use crate::sync::lock::Guard;
 use crate::sync::started::Started;
-use crate::units::{Bytes, GranuleIdx, Granules, Run, div_up, round_up};
 use block::{BLOCK, Block, number_of, place_of};
 pub use block::{RECORD, Table};
 use budget::Budget;
+pub use budget::Share;
 use directory::{Directory, Levels};
 pub use figures::BreakMode;
 use geometry::{ADDRESS_BITS, granule_of};
@@ -63,11 +66,21 @@ pub struct Arena<O: Os> {
     started: Started<State, Geometry>,
     windows: Windows,
     budget: Budget,
+    /// How often the lock was taken.
+    #[cfg(test)]
+    pub locked: core::sync::atomic::AtomicUsize,
 }
 
 impl<O: Os> Arena<O> {
     pub const fn new(os: O) -> Self {
-        Arena { os, started: Started::nothing(), windows: Windows::none(), budget: Budget::new() }
+        Arena {
+            os,
+            started: Started::nothing(),
+            windows: Windows::none(),
+            budget: Budget::new(),
+            #[cfg(test)]
+            locked: core::sync::atomic::AtomicUsize::new(0),
+        }
     }
 
     /// None until the arena has started.
@@ -129,7 +142,7 @@ impl<O: Os> Arena<O> {
     pub fn alloc_run(&self, len: Granules, align: Granules, entry: Entry) -> Option<Run> {
         let geometry = self.start()?;
         let want = Granules(len.0.checked_add(align.0 - 1).filter(|&want| want <= BLOCK_GRANULES)?);
-        let mut guard = self.started.lock();
+        let mut guard = self.lock();
         let state = guard.as_mut()?;
         // A gain may end in another block than it began in, with too little in each: the next one goes on
         // there.
@@ -154,7 +167,7 @@ impl<O: Os> Arena<O> {
     /// granules read as zero is not known.
     pub fn extend_run(&self, head: GranuleIdx, len: Granules, by: Granules) -> bool {
         let geometry = self.started();
-        let mut guard = self.started.lock();
+        let mut guard = self.lock();
         let Some(state) = guard.as_mut() else { return false };
         let Some(at) = state.find(head) else { return false };
         let behind = places(head, len).end;
@@ -272,13 +285,20 @@ impl<O: Os> Arena<O> {
         self.windows.newest()
     }
 
+    #[inline]
+    fn lock(&self) -> Guard<'_, Option<State>> {
+        #[cfg(test)]
+        self.locked.fetch_add(1, core::sync::atomic::Ordering::Relaxed);
+        self.started.lock()
+    }
+
     fn with_state<R>(&self, f: impl FnOnce(&mut State) -> R) -> Option<R> {
-        self.started.lock().as_mut().map(f)
+        self.lock().as_mut().map(f)
     }
 
     #[cfg(test)]
     pub fn hold_lock(&self) -> impl Sized + '_ {
-        self.started.lock()
+        self.lock()
     }
 
     /// Calls `f` with every granule the arena was given, and its entry. Without the lock: for a fork's child,
@@ -298,7 +318,7 @@ impl<O: Os> Arena<O> {
     /// Has `f` move the break with the arena's lock held: nobody grows the arena meanwhile. `f` gets the
     /// address behind the last byte that the arena has of it.
     pub fn with_break_held<R>(&self, f: impl FnOnce(usize) -> R) -> R {
-        match &mut *self.started.lock() {
+        match &mut *self.lock() {
             Some(State { brk, .. }) => brk.lend(&self.os, |brk| f(brk.addrs().end)),
             None => f(0),
         }

@@ -3,7 +3,7 @@
 //! ```text
 //!   owner's half   geometry, bins, magazines              no lock, no atomics
 //!   shared half    inbox ── other threads push            lock-free
-//!                  central ─ slabs, depot                 under the heap's lock
+//!                  slabs ─ lists by class, depot        under the heap's lock
 //!                  state                                  whether senders wait for an owner
 //! ```
 //!
@@ -11,6 +11,7 @@
 //! another thread's magazine it goes home in a parcel, by its heap's inbox, to that heap's depot.
 //!
 //! Lock order: the registry's lock, a heap's, the arena's. Never two heaps' locks at once.
+#![allow(unsafe_code)]
 
 mod at_hand;
 mod bin;
@@ -26,18 +27,18 @@ mod slack;
 
 use crate::arena::page_map::Entry;
 use crate::arena::{Arena, Window};
-use crate::config::HOMING;
+use crate::base::config::HOMING;
+use crate::base::row::Row;
+use crate::base::size_class::CLASSES;
+use crate::base::units::{HeapId, SizeClass};
 use crate::os::Os;
-use crate::row::Row;
-use crate::size_class::CLASSES;
-use crate::slab::central::Central;
 use crate::slab::noted::Noted;
 use crate::slab::site::Site;
+use crate::slab::slabs::Slabs;
 use crate::slab::stamp;
 use crate::slab::starts::Starts;
 use crate::sync::inbox::Inbox;
 use crate::sync::lock::Lock;
-use crate::units::{HeapId, SizeClass};
 use at_hand::AtHand;
 use bin::{Bin, Inlined, Seen};
 use core::cell::Cell;
@@ -87,7 +88,7 @@ pub struct Shared {
     /// through them is due. Hints.
     slack: AtomicUsize,
     due: AtomicBool,
-    central: Lock<Central>,
+    slabs: Lock<Slabs>,
 }
 
 // SAFETY: `Owned`, the bins and the geometry are touched by one thread at a time: the one whose word
@@ -123,7 +124,7 @@ impl Heap {
                 sparse: AtomicBool::new(false),
                 slack: AtomicUsize::new(0),
                 due: AtomicBool::new(false),
-                central: Lock::new(Central::new()),
+                slabs: Lock::new(Slabs::new()),
             },
         }
     }
@@ -161,7 +162,7 @@ impl Heap {
         heap.shared.sparse.store(false, Ordering::Relaxed);
         heap.shared.slack.store(0, Ordering::Relaxed);
         heap.shared.due.store(false, Ordering::Relaxed);
-        *heap.shared.central.lock() = Central::new();
+        *heap.shared.slabs.lock() = Slabs::new();
     }
 
     pub fn id(&self) -> HeapId {
@@ -227,7 +228,7 @@ impl Heap {
         let bin = unsafe { &*self.bins.as_ptr().byte_add(entry.bin_offset()) };
         let taken = bin.push::<Seen>(block);
         if taken {
-            // SAFETY: as above, and the program gave it up.
+            // SAFETY: a block of a slab begins there, and the program gave it up.
             unsafe { stamp::put(block) };
         }
         taken

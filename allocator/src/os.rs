@@ -9,6 +9,7 @@
 //!
 //! Two systems implement it: the running Linux, and a simulated one for the tests (scripted
 //! failures, and it runs under Miri).
+#![allow(unsafe_code)]
 
 pub mod executable;
 pub mod linux;

@@ -11,12 +11,13 @@
 //! slab: with the program, in a magazine (of any thread), in a depot, on its way in an inbox.
 //!
 //! Invariants:
-//! 1. `carved - used` bits are set, all of them below `carved`.
-//! 2. A clean page holds nothing of a block that is out, nor of one that was handed out since it was purged.
-//! 3. What is not carved yet of a `zeroed` slab reads as zero, and has no memory behind it.
+//! - I7: `carved - used` bits are set, all of them below `carved`.
+//! - I8: A clean page holds nothing of a block that is out, nor of one that was handed out since it was
+//!   purged.
+//! - I9: What is not carved yet of a `zeroed` slab reads as zero, and has no memory behind it.
+#![allow(unsafe_code)]
 
 pub mod bitmap;
-pub mod central;
 mod depot;
 pub mod handed_out;
 mod lists;
@@ -25,14 +26,15 @@ mod pages;
 pub mod parcel;
 pub mod round;
 pub mod site;
+pub mod slabs;
 pub mod slack;
 pub mod slot;
 pub mod stamp;
 pub mod starts;
 
 use crate::arena::{Geometry, RECORD};
-use crate::config::GRANULE;
-use crate::units::{GranuleIdx, SizeClass};
+use crate::base::config::GRANULE;
+use crate::base::units::{GranuleIdx, SizeClass};
 use bitmap::Bitmap;
 use core::ffi::CStr;
 use core::ops::Range;
@@ -89,7 +91,7 @@ impl Slab {
     pub unsafe fn is_used(geometry: &Geometry, granule: GranuleIdx, part: Range<usize>) -> bool {
         // SAFETY: as the caller vouches.
         let class = unsafe { (*geometry.record(granule).cast::<Slab>()).class };
-        // SAFETY: as above.
+        // SAFETY: as the caller vouches.
         let (slab, bits) = unsafe { parts_of(geometry, granule, class) };
         let end = (block_at(slab.class, part.end - 1) + 1).min(slab.carved as usize);
         bitmap::first_clear(bits, block_at(slab.class, part.start)..end).is_some()
@@ -133,8 +135,8 @@ unsafe fn parts_of<'a>(
     let (words, table) = bitmap::words(class);
     // SAFETY: as the caller vouches.
     let (slab, bits) = unsafe { geometry.record_and_bits(granule, table) };
-    // SAFETY: as above. Whatever `central` wrote there, and zeros, are a record.
+    // SAFETY: no other reference to it (I10). Whatever `slabs` wrote there, and zeros, are a record.
     let slab = unsafe { &mut *slab.cast() };
-    // SAFETY: as above; the table has room for so many.
+    // SAFETY: no other reference to them (I10); the table has room for so many.
     (slab, unsafe { core::slice::from_raw_parts_mut(bits, words) })
 }

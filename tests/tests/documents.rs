@@ -179,7 +179,7 @@ fn exported(source: &str) -> BTreeSet<String> {
 
 #[test]
 fn symbols_that_the_readme_names_are_exported() {
-    let exported = exported(&read("allocator/src/c_api/export.rs"));
+    let exported = exported(&read("allocator/src/front/c/export.rs"));
     let readme = read("README.md");
     let lines = markdown::section(&readme, "Which one");
     let from = lines.iter().position(|line| line.contains("define `malloc`")).expect("the symbols in README");
@@ -243,6 +243,36 @@ fn defined_edges(source: &str) -> BTreeSet<String> {
         );
     }
     found
+}
+
+/// The numbers of invariants in a text: `I` and digits.
+fn invariants(text: &str) -> BTreeSet<String> {
+    let words = text.split(|c: char| !c.is_ascii_alphanumeric());
+    let number = |word: &&str| word.strip_prefix('I').is_some_and(|n| n.parse::<u8>().is_ok());
+    words.filter(number).map(str::to_owned).collect()
+}
+
+#[test]
+fn architecture_has_every_invariant_where_it_is_defined() {
+    let (mut defined, mut cited) = (BTreeSet::new(), BTreeSet::new());
+    for file in production() {
+        let path = shown(&file.path).trim_start_matches("allocator/src/").to_owned();
+        let head = file.text.lines().take_while(|line| line.starts_with("//!"));
+        let heads = head.filter_map(|line| line[3..].trim().split_once(':'));
+        let heads = heads.filter_map(|(head, _)| head.strip_prefix("- ").or(head.strip_prefix("Invariant ")));
+        defined.extend(heads.flat_map(invariants).map(|number| (number, path.clone())));
+        cited.extend(invariants(&file.text));
+    }
+    let page = read("ARCHITECTURE.md");
+    let mut named = BTreeSet::new();
+    for row in markdown::rows(&markdown::section(&page, "Invariants")) {
+        let file = row.last().expect("a cell").trim_matches('`').to_owned();
+        named.extend(invariants(row[0]).into_iter().map(|number| (number, file.clone())));
+    }
+    assert_eq!(named, defined, "ARCHITECTURE, and where they are defined");
+    let known: BTreeSet<_> = named.into_iter().map(|(number, _)| number).collect();
+    let strange = cited.into_iter().filter(|number| !known.contains(number));
+    assert_none(strange.collect(), "cited, and not defined");
 }
 
 #[test]

@@ -1,4 +1,5 @@
 //! libbrkmap.so: brkmap as the malloc of any program, by `LD_PRELOAD`. Exported symbols only.
+#![deny(missing_docs)]
 
 mod front;
 mod interposed;

@@ -1,7 +1,8 @@
 //! The allocator in the child of a fork, which copied it whatever its threads were doing.
+#![allow(unsafe_code)]
 
-use super::{Allocated, Allocator};
-use crate::large::LargeBlock;
+use super::Allocator;
+use crate::base::allocated::Allocated;
 use crate::os::Os;
 
 impl<O: Os> Allocator<O> {
@@ -33,7 +34,6 @@ impl<O: Os> Allocator<O> {
         if self.large.is_mine() {
             return self.alloc_span(size, align);
         }
-        let LargeBlock { block, soiled, .. } = self.large.alloc(&self.arena, size, align)?;
-        Some(Allocated { block, soiled })
+        self.large.alloc(&self.arena, size, align).map(|(allocated, _)| allocated)
     }
 }

@@ -6,10 +6,10 @@
 
 use super::Allocator;
 use super::place::Place;
-use crate::config::GRANULE;
+use crate::base::config::GRANULE;
+use crate::base::size_class::{self, CLASS_MAX, STEP_MAX};
+use crate::base::units::{SizeClass, round_up};
 use crate::os::Os;
-use crate::size_class::{self, CLASS_MAX, STEP_MAX};
-use crate::units::{SizeClass, round_up};
 use core::sync::atomic::{AtomicU8, Ordering};
 
 /// How a block came to be longer than what its size gets.

@@ -3,9 +3,11 @@
 
 use super::*;
 use crate::arena::BreakMode;
+use crate::base::config::GRANULE;
+use crate::base::size_class;
+use crate::base::units::{HeapId, SizeClass};
 use crate::os::sim::{Call, Sim};
 use crate::slab::stamp;
-use crate::units::HeapId;
 use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use proptest::prelude::*;
 
@@ -322,18 +324,18 @@ fn what_is_freed_goes_back_to_the_system() {
 }
 
 #[test]
-fn zeroed_memory_is_told_from_soiled() {
+fn zeroed_memory_is_told_from_used() {
     let harness = Harness::new(Sim::new());
     let fresh = harness.allocator.alloc_big(70_000, 16).unwrap();
-    assert_eq!(fresh.soiled, 0);
+    assert_eq!(fresh.zeroed_from, 0);
     // SAFETY: a fresh block of 70,000 bytes.
     unsafe { fresh.block.write_bytes(1, 70_000) };
     let heap = harness.heap();
     harness.free(heap, fresh.block);
-    assert_eq!(harness.allocator.alloc_big(70_000, 16).unwrap().soiled, usize::MAX);
+    assert_eq!(harness.allocator.alloc_big(70_000, 16).unwrap().zeroed_from, usize::MAX);
     harness.allocator.arena.purge_all();
     let large = harness.allocator.alloc_big(1 << 20, 16).unwrap();
-    assert_eq!(large.soiled, 0);
+    assert_eq!(large.zeroed_from, 0);
 }
 
 #[test]
@@ -485,6 +487,6 @@ impl Allocator<Sim> {
         if block.is_null() {
             return self.alloc_class(Some(heap), class);
         }
-        Some(Allocated::new(block, false))
+        Some(Allocated::unknown(block))
     }
 }

@@ -1,11 +1,12 @@
 //! The threads of an allocator: how each comes to a heap, and leaves it.
+#![allow(unsafe_code)]
 
 use super::Allocator;
+use crate::base::units::HeapId;
 use crate::heap::{EMPTY, Heap};
 use crate::os::Os;
 use crate::os::thread::ThreadWord;
 use crate::sync::token::token;
-use crate::units::HeapId;
 use core::ffi::c_void;
 
 /// Whose thread frees a block.

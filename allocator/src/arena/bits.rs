@@ -1,9 +1,10 @@
 //! A bit for each granule of a block.
 //!
 //! A fork may copy them between any two stores of another thread: each word is right, or one store behind.
+#![forbid(unsafe_code)]
 
-use crate::config::BLOCK_GRANULES;
-use crate::row::Row;
+use crate::base::config::BLOCK_GRANULES;
+use crate::base::row::Row;
 use core::ops::Range;
 
 const WORDS: usize = BLOCK_GRANULES as usize / 64;

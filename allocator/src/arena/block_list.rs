@@ -7,12 +7,13 @@
 //! ```
 //!
 //! It is made from the directory again where a fork caught another thread at work here.
+#![allow(unsafe_code)]
 
 use super::block::{Block, Head};
 use super::runs::Summary;
+use crate::base::row::{at_or_end, at_or_end_mut, part_or_end};
+use crate::base::units::round_up;
 use crate::os::Os;
-use crate::row::{at_or_end, at_or_end_mut, part_or_end};
-use crate::units::round_up;
 use core::ptr::null_mut;
 
 /// Rows that need no mapping: 512 MiB.

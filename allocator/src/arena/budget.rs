@@ -3,12 +3,13 @@
 //! Dirty is what is free but still has pages behind it: free runs of the arena, cached mappings. It
 //! is checked wherever memory is freed, so a process that stops after its last free is inside the
 //! bound already.
+#![forbid(unsafe_code)]
 
 use super::Arena;
 use super::state::State;
-use crate::config::{DIRTY_FLOOR, DIRTY_SHIFT, GRANULE_SHIFT};
+use crate::base::config::{DIRTY_FLOOR, DIRTY_SHIFT, GRANULE_SHIFT};
+use crate::base::units::div_up;
 use crate::os::Os;
-use crate::units::div_up;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// Relaxed everywhere: sums and hints that a policy reads; nothing is published by them.
@@ -97,24 +98,55 @@ impl<O: Os> Arena<O> {
         self.budget.outside_cached.store(cached, Ordering::Relaxed);
     }
 
+    /// The arena's share, read at once under its lock.
+    pub fn share(&self) -> Share {
+        self.with_state(|state| Share::of(state)).unwrap_or(Share { in_use: 0, dirty: 0, ends_go: false })
+    }
+
     /// Bytes that may be cached outside of the arena, at the present live size.
-    pub fn cache_bound(&self) -> usize {
-        let (in_use, dirty) = self.with_state(|state| bytes(state)).unwrap_or((0, 0));
-        bound(in_use + self.budget.outside_live.load(Ordering::Relaxed)).saturating_sub(dirty)
+    pub fn cache_bound(&self, share: Share) -> usize {
+        self.bound(share).saturating_sub(share.dirty)
     }
 
     /// Dirty pages beyond what the purge should leave, if the bound is passed.
     pub(super) fn excess(&self, state: &State) -> Option<u32> {
-        let (in_use, dirty) = bytes(state);
-        let bound = bound(in_use + self.budget.outside_live.load(Ordering::Relaxed));
-        let dirty = dirty + self.budget.outside_cached.load(Ordering::Relaxed);
-        (dirty > bound).then(|| div_up(dirty - target(bound), state.page) as u32)
+        self.excess_bytes(Share::of(state)).map(|bytes| div_up(bytes, state.page) as u32)
+    }
+
+    /// Whether there is anything to enforce, after a large mapping was freed: the arena's share is as it was
+    /// before.
+    pub(super) fn asks(&self, share: Share) -> bool {
+        share.ends_go || self.is_over() || self.is_pressed() || self.excess_bytes(share).is_some()
+    }
+
+    fn bound(&self, share: Share) -> usize {
+        bound(share.in_use + self.budget.outside_live.load(Ordering::Relaxed))
+    }
+
+    fn excess_bytes(&self, share: Share) -> Option<usize> {
+        let bound = self.bound(share);
+        let dirty = share.dirty + self.budget.outside_cached.load(Ordering::Relaxed);
+        (dirty > bound).then(|| dirty - target(bound))
     }
 }
 
-/// The arena's bytes in use, and its dirty bytes.
-fn bytes(state: &State) -> (usize, usize) {
-    ((state.in_use as usize) << GRANULE_SHIFT, state.dirty as usize * state.page)
+/// The arena's share of what is live and dirty, in bytes.
+#[derive(Clone, Copy)]
+pub struct Share {
+    in_use: usize,
+    dirty: usize,
+    /// An end should go as addresses.
+    ends_go: bool,
+}
+
+impl Share {
+    fn of(state: &State) -> Share {
+        Share {
+            in_use: (state.in_use as usize) << GRANULE_SHIFT,
+            dirty: state.dirty as usize * state.page,
+            ends_go: state.ends_go,
+        }
+    }
 }
 
 /// Bytes of dirty memory allowed beside `live` bytes in use.

@@ -7,11 +7,12 @@
 //!
 //! Edge BLOCK: `set` (Release) behind the making of the tables → `get` (Acquire). Who holds a granule needs
 //! no more than that its holding came behind it; others may ask about any address.
+#![allow(unsafe_code)]
 
 use super::block::{Block, Head};
+use crate::base::row::Row;
+use crate::base::units::round_up;
 use crate::os::Os;
-use crate::row::Row;
-use crate::units::round_up;
 use core::ptr::null_mut;
 use core::sync::atomic::{AtomicPtr, Ordering};
 
@@ -112,7 +113,7 @@ impl Directory {
     fn leaf(self, at: usize) -> Option<*const Leaf> {
         // SAFETY: the directory's memory (`begin`).
         if at == unsafe { (*self.0).near_at } {
-            // SAFETY: as above.
+            // SAFETY: the directory has a leaf in it, of which only the address is taken.
             return Some(unsafe { &raw const (*self.0).near });
         }
         let leaf = self.far(at).load(Ordering::Acquire);

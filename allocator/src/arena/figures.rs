@@ -1,10 +1,11 @@
 //! What the arena has, in bytes.
+#![forbid(unsafe_code)]
 
 use super::Arena;
 use super::block::place_of;
-use crate::config::GRANULE_SHIFT;
+use crate::base::config::GRANULE_SHIFT;
+use crate::base::units::{Bytes, GranuleIdx};
 use crate::os::Os;
-use crate::units::{Bytes, GranuleIdx};
 
 /// How the arena grew last.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

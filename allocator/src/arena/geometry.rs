@@ -1,10 +1,11 @@
 //! Where things are: granules by their index, the tables of each.
+#![allow(unsafe_code)]
 
 use super::block::{BLOCK, Block, Table, number_of, place_of};
 use super::directory::Directory;
-use crate::config::{BLOCK_GRANULES, GRANULE, GRANULE_SHIFT};
-use crate::fatal;
-use crate::units::GranuleIdx;
+use crate::base::config::{BLOCK_GRANULES, GRANULE, GRANULE_SHIFT};
+use crate::base::fatal;
+use crate::base::units::GranuleIdx;
 
 /// Bits of an address that the arena tells apart.
 pub(super) const ADDRESS_BITS: u32 = 48;
@@ -20,7 +21,7 @@ pub struct Geometry {
 
 // SAFETY: the directory's slots are atomics.
 unsafe impl Send for Geometry {}
-// SAFETY: as above.
+// SAFETY: the slots are atomics.
 unsafe impl Sync for Geometry {}
 
 impl Geometry {

@@ -7,10 +7,11 @@
 //! It is ours to move while nobody else moves it unseen: in the process's own malloc, whose `sbrk` everybody
 //! else has to use; beside another malloc while the process has one thread, and until that malloc moved it.
 //! From then on the arena grows by regions, and what it had here stays until it can be trimmed.
+#![allow(unsafe_code)]
 
-use crate::config::{GRANULE, HUGE_PAGE};
+use crate::base::config::{GRANULE, HUGE_PAGE};
+use crate::base::units::round_up;
 use crate::os::{BreakOwner, Os};
-use crate::units::round_up;
 use core::ops::Range;
 
 pub struct OwnBreak {

@@ -1,15 +1,16 @@
 //! The arena in the child of a fork that caught other threads at work.
+#![allow(unsafe_code)]
 
 use super::Arena;
 use super::bits::Bits;
 use super::block_list::BlockList;
 use super::page_map::Entry;
 use super::state::{State, places};
-use crate::config::{BLOCK_GRANULES, GRANULE};
+use crate::base::config::{BLOCK_GRANULES, GRANULE};
+use crate::base::units::{GranuleIdx, div_up};
 use crate::os::Os;
 use crate::sync::lock::Inherited;
 use crate::sync::token::token;
-use crate::units::{GranuleIdx, div_up};
 use core::ops::Range;
 
 impl<O: Os> Arena<O> {

@@ -12,19 +12,20 @@
 //! long enough, and the highest granule that is dirty, are found down the summaries.
 //!
 //! Invariants:
-//! 1. No two free runs touch: `insert` joins them.
-//! 2. A granule's dirty `pages` are an upper bound of those that may hold anything but zeros; they are kept
-//!    while the granule is in use. Its `purgeable` pages are the same while it is free, and 0 while it is
-//!    not.
-//! 3. Edges are as in the picture; inside of runs and in used granules they are 0. A summary is what its
-//!    granules say: whatever changes an edge or a purgeable count refreshes it.
+//! - I4: No two free runs touch: `insert` joins them.
+//! - I5: A granule's dirty `pages` are an upper bound of those that may hold anything but zeros; they are
+//!   kept while the granule is in use. Its `purgeable` pages are the same while it is free, and 0 while it is
+//!   not.
+//! - I6: Edges are as in the picture; inside of runs and in used granules they are 0. A summary is what its
+//!   granules say: whatever changes an edge or a purgeable count refreshes it.
 //!
 //! Zero bytes are a block of which nothing is free: a fresh mapping is valid.
+#![forbid(unsafe_code)]
 
 mod summary;
 
-use crate::config::BLOCK_GRANULES;
-use crate::row::{Row, at_or_end, at_or_end_mut, part_or_end};
+use crate::base::config::BLOCK_GRANULES;
+use crate::base::row::{Row, at_or_end, at_or_end_mut, part_or_end};
 use core::ops::Range;
 pub use summary::Summary;
 

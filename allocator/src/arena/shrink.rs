@@ -9,14 +9,16 @@
 //! that makes an end long has the ends go, the highest first, dirty or not. So a program that frees what it
 //! had keeps few addresses, wherever its last dirty pages are. An end goes by parts: the lock is held for
 //! as long as the kernel takes for 16 MiB.
+#![allow(unsafe_code)]
 
 use super::block::{Block, place_of};
-use super::growth::{at as pointer, in_order};
+use super::growth::at as pointer;
 use super::state::State;
 use super::{Arena, Geometry};
-use crate::config::{BLOCK_GRANULES, GRANULE_SHIFT, GROW_FIRST, TRIM_MIN};
+use crate::base::config::{BLOCK_GRANULES, GRANULE_SHIFT, GROW_FIRST, TRIM_MIN};
+use crate::base::units::GranuleIdx;
 use crate::os::Os;
-use crate::units::GranuleIdx;
+use crate::sync::stores::in_order;
 use core::ops::Range;
 
 /// Free granules from which on ends go, and how many stay (32 and 16 MiB): as much has to be taken again

@@ -1,14 +1,15 @@
 //! What the arena's lock guards.
+#![allow(unsafe_code)]
 
 use super::block::{Block, Head, number_of, place_of};
 use super::block_list::BlockList;
 use super::own_break::OwnBreak;
 use super::regions::Regions;
 use super::runs::Runs;
-use crate::config::{BLOCK_GRANULES, GROW_FIRST};
-use crate::row::Row;
+use crate::base::config::{BLOCK_GRANULES, GROW_FIRST};
+use crate::base::row::Row;
+use crate::base::units::{GranuleIdx, Granules};
 use crate::sync::token::token;
-use crate::units::{GranuleIdx, Granules};
 use core::ops::Range;
 
 /// Frees above the bound for which a purge is left out at most.

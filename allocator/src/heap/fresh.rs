@@ -10,12 +10,13 @@
 //! below it are stamped: they begin in the page of a block that was handed out, so that a stamp touches no
 //! page that the program does not. What lies higher is looked up once, and moves the bound to the end of its
 //! page.
+#![allow(unsafe_code)]
 
 use super::Heap;
-use crate::config::{GRANULE, HOMING};
-use crate::size_class;
+use crate::base::config::{GRANULE, HOMING};
+use crate::base::size_class;
+use crate::base::units::SizeClass;
 use crate::slab::{block_at, index_of, stamp};
-use crate::units::SizeClass;
 
 /// The smallest page there is.
 const PAGE: usize = 4096;

@@ -9,20 +9,22 @@
 //! one: most such threads free only what libc made for them, behind their last destructor, and nothing of
 //! theirs may wait here. Of one that goes on, a parcel for each block would cost two fences each, on a cache
 //! line that all senders write to.
+#![allow(unsafe_code)]
 
 use super::exposed;
 use super::registry::Registry;
 use super::remote::send_each;
 use crate::arena::Arena;
-use crate::config::HOMING;
+use crate::base::config::HOMING;
+use crate::base::row::{Row, at_or_end, part_or_end};
+use crate::base::size_class::{self, ByClass, CLASSES};
+use crate::base::units::SizeClass;
 use crate::os::Os;
-use crate::row::{Row, at_or_end, part_or_end};
-use crate::size_class::{self, ByClass, CLASSES};
 use crate::slab::slot::Slot;
 use crate::sync::lock::Lock;
+use crate::sync::stores::in_order;
 use crate::sync::token::token;
-use crate::units::SizeClass;
-use core::sync::atomic::{AtomicBool, Ordering, compiler_fence};
+use core::sync::atomic::{AtomicBool, Ordering};
 
 /// Outboxes: for as many threads at once that free without a heap.
 const BOXES: usize = 8;
@@ -70,7 +72,7 @@ impl Held {
     fn put(&mut self, class: SizeClass, block: *mut u8) -> Option<Blocks> {
         let count = self.counts[class.0 as usize];
         at_or_end(&self.blocks[class.0 as usize], count as usize).set(block);
-        compiler_fence(Ordering::Release);
+        in_order();
         self.counts[class.0 as usize] = count + 1;
         (count + 1 >= ROOMS[class.0 as usize]).then(|| self.take(class).0)
     }
@@ -79,7 +81,7 @@ impl Held {
     fn take(&mut self, class: SizeClass) -> (Blocks, usize) {
         let from = &self.blocks[class.0 as usize];
         let blocks: Blocks = core::array::from_fn(|at| Slot::new(at_or_end(from, at).get()));
-        compiler_fence(Ordering::Release);
+        in_order();
         (blocks, core::mem::take(&mut self.counts[class.0 as usize]) as usize)
     }
 }

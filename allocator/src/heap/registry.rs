@@ -10,6 +10,7 @@
 //! What is known of all heaps stands in dense tables, so that a fork's child can look them through without
 //! touching a page of each. A heap is mapped when it is made. Of one that is parked the pages go back: all of
 //! it is *blank* then, and written anew for the thread that adopts it.
+#![allow(unsafe_code)]
 
 mod ended;
 
@@ -18,14 +19,14 @@ use super::pages::heap_bytes;
 use super::remote::send_each;
 use super::{Heap, exposed};
 use crate::arena::Arena;
-use crate::config::{HEAP_LIMIT, WARM_HEAPS};
+use crate::base::config::{HEAP_LIMIT, WARM_HEAPS};
+use crate::base::row::Row;
+use crate::base::units::{HeapId, SizeClass};
 use crate::os::Os;
-use crate::row::Row;
 use crate::slab::slot::Slot;
 use crate::sync::blank::Blank;
 use crate::sync::lock::Lock;
 use crate::sync::seats::Seats;
-use crate::units::{HeapId, SizeClass};
 use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering};
 
 /// Heaps that there may be under any limit of address space.
@@ -316,7 +317,7 @@ impl Registry {
                 // SAFETY: as the caller vouches.
                 unsafe { self.heap(id_of(seat)).repair_shared(arena) };
             } else if gone {
-                // SAFETY: as above.
+                // SAFETY: as the caller vouches.
                 unsafe { self.heap(id_of(seat)).open_shared() };
             }
             if gone {

@@ -1,25 +1,26 @@
 //! What other threads do to a heap: send parcels to it, sort them where the owner does not, repair it
 //! after a fork.
+#![allow(unsafe_code)]
 
-use super::owner::Fresh;
 use super::registry::Registry;
 use super::{Heap, Shared};
 use crate::arena::Arena;
 use crate::arena::page_map::Entry;
-use crate::config::{GRANULE, INBOX_STEAL};
+use crate::base::allocated::Allocated;
+use crate::base::config::{GRANULE, INBOX_STEAL};
+use crate::base::row::split_or_end;
+use crate::base::size_class;
+use crate::base::units::{HeapId, SizeClass};
 use crate::os::Os;
-use crate::row::split_or_end;
-use crate::size_class;
-use crate::slab::central::Central;
-use crate::slab::central::free::FreeBlocks;
 use crate::slab::noted::Noted;
 use crate::slab::parcel::{Closed, WRITTEN};
 use crate::slab::site::Site;
+use crate::slab::slabs::Slabs;
+use crate::slab::slabs::free::FreeBlocks;
 use crate::slab::slot::Slot;
 use crate::slab::starts::index_of;
 use crate::sync::lock::Inherited;
 use crate::sync::settle::{Strong, settle};
-use crate::units::{HeapId, SizeClass};
 use core::sync::atomic::{Ordering, fence};
 
 /// An inbox weighs its parcels in units of the smallest block.
@@ -63,19 +64,19 @@ impl Heap {
 
     /// A block of this heap's for a thread that has no heap and gets none. None where the arena can grow no
     /// more.
-    pub fn lend<O: Os>(&self, arena: &Arena<O>, class: SizeClass) -> Option<Fresh> {
+    pub fn lend<O: Os>(&self, arena: &Arena<O>, class: SizeClass) -> Option<Allocated> {
         let noted = Noted::nothing();
         let site = self.site(arena, &noted);
         let slot = Slot::empty();
         let refill = {
-            let mut central = self.shared.central.lock();
-            self.shared.keep_inbox(&site, &mut central);
-            let refill = central.refill(&site, class, core::slice::from_ref(&slot));
-            self.tidy(&mut central, &site);
+            let mut slabs = self.shared.slabs.lock();
+            self.shared.keep_inbox(&site, &mut slabs);
+            let refill = slabs.refill(&site, class, core::slice::from_ref(&slot));
+            self.tidy(&mut slabs, &site);
             refill
         };
         self.sort(&site);
-        Some(Fresh { block: slot.get(), zeroed: refill?.zeroed })
+        Some(Allocated::new(slot.get(), refill?.zeroed))
     }
 
     /// Sorts what waits for an owner that may be asleep. Whoever is at the slabs already looks again.
@@ -84,20 +85,20 @@ impl Heap {
     }
 
     fn try_sort<O: Os>(&self, site: &Site<O>) -> bool {
-        let Some(mut central) = self.shared.central.try_lock() else { return false };
-        self.shared.keep_inbox(site, &mut central);
-        self.tidy(&mut central, site);
+        let Some(mut slabs) = self.shared.slabs.try_lock() else { return false };
+        self.shared.keep_inbox(site, &mut slabs);
+        self.tidy(&mut slabs, site);
         true
     }
 
     /// Keeps nothing that nobody may come to use, and nothing that pins slabs that are mostly free.
-    fn tidy<O: Os>(&self, central: &mut Central, site: &Site<O>) {
+    fn tidy<O: Os>(&self, slabs: &mut Slabs, site: &Site<O>) {
         let parked = self.is_parked();
-        if self.note_sparse(site, central) || parked {
-            central.empty_depot(site);
+        if self.note_sparse(site, slabs) || parked {
+            slabs.empty_depot(site);
         }
         if parked {
-            central.retire_empty(site);
+            slabs.retire_empty(site);
         }
     }
 
@@ -106,10 +107,10 @@ impl Heap {
         let noted = Noted::nothing();
         let site = self.site(arena, &noted);
         {
-            let mut central = self.shared.central.lock();
-            self.shared.take_inbox(&site, |parcel| central.release_closed(&site, parcel));
-            central.empty_depot(&site);
-            central.retire_empty(&site);
+            let mut slabs = self.shared.slabs.lock();
+            self.shared.take_inbox(&site, |parcel| slabs.release_closed(&site, parcel));
+            slabs.empty_depot(&site);
+            slabs.retire_empty(&site);
         }
         // A sender that found the lock taken has left its parcel to whoever held it.
         self.sort(&site);
@@ -118,8 +119,8 @@ impl Heap {
     /// Bytes of this heap's slabs, and of their blocks that are out.
     pub fn slab_figures<O: Os>(&self, arena: &Arena<O>) -> (usize, usize) {
         let figures = {
-            let central = self.shared.central.lock();
-            (central.slab_bytes(), central.used_bytes())
+            let slabs = self.shared.slabs.lock();
+            (slabs.slab_bytes(), slabs.used_bytes())
         };
         // As above.
         let noted = Noted::nothing();
@@ -131,7 +132,7 @@ impl Heap {
     pub fn free_blocks<O: Os>(&self, arena: &Arena<O>) -> FreeBlocks {
         let noted = Noted::nothing();
         let site = self.site(arena, &noted);
-        let free = self.shared.central.lock().free_blocks(&site);
+        let free = self.shared.slabs.lock().free_blocks(&site);
         // As above.
         self.sort(&site);
         free
@@ -142,17 +143,17 @@ impl Heap {
     /// # Safety
     /// As for `Allocator::repair_after_fork`.
     pub(super) unsafe fn repair_shared<O: Os>(&self, arena: &Arena<O>) {
-        let central = &self.shared.central;
+        let slabs = &self.shared.slabs;
         // SAFETY: as the caller vouches.
-        let inherited = unsafe { central.inherit() };
+        let inherited = unsafe { slabs.inherit() };
         // Only read where there is nothing to do: a page that is written to is copied, of every heap.
         // SAFETY: nobody holds the lock, or takes it meanwhile.
-        let lost = inherited == Inherited::Open && unsafe { central.peek(Central::has_lost_round) };
+        let lost = inherited == Inherited::Open && unsafe { slabs.peek(Slabs::has_lost_round) };
         let noted = Noted::nothing();
         if inherited == Inherited::Torn {
-            central.lock().rebuild(&self.site(arena, &noted));
+            slabs.lock().rebuild(&self.site(arena, &noted));
         } else if lost {
-            central.lock().end_lost_round(&self.site(arena, &noted));
+            slabs.lock().end_lost_round(&self.site(arena, &noted));
         }
     }
 
@@ -162,24 +163,24 @@ impl Heap {
     /// As for `Allocator::repair_after_fork`.
     pub(super) unsafe fn open_shared(&self) {
         // SAFETY: as the caller vouches. The heap is made anew before it is used.
-        unsafe { self.shared.central.inherit() };
+        unsafe { self.shared.slabs.inherit() };
     }
 
     /// Whether the calling thread holds its lock.
     pub(super) fn is_mine(&self) -> bool {
-        self.shared.central.is_mine()
+        self.shared.slabs.is_mine()
     }
 }
 
 impl Shared {
     #[cfg(test)]
     pub fn hold_lock(&self) -> impl Sized + '_ {
-        self.central.lock()
+        self.slabs.lock()
     }
 
     /// Takes everything out of the inbox and into the depot.
-    pub(super) fn keep_inbox<O: Os>(&self, site: &Site<O>, central: &mut Central) {
-        self.take_inbox(site, |parcel| central.keep(site, parcel));
+    pub(super) fn keep_inbox<O: Os>(&self, site: &Site<O>, slabs: &mut Slabs) {
+        self.take_inbox(site, |parcel| slabs.keep(site, parcel));
     }
 
     /// Takes everything out of the inbox.

@@ -1,8 +1,9 @@
 //! The cache of freed mappings. They keep their pages, so that the next large blocks need not fault them in.
+#![forbid(unsafe_code)]
 
 use super::Mapping;
-use crate::config::HUGE_PAGE;
-use crate::row::Row;
+use crate::base::config::HUGE_PAGE;
+use crate::base::row::Row;
 
 /// The most mappings in the cache, which is searched from end to end.
 const CACHED_MAX: usize = 32;

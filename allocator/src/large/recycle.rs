@@ -7,8 +7,9 @@
 //! Freed large bytes earn credit, at most 256 MiB. With 32 MiB of credit a mapping no longer than the credit
 //! goes on huge pages, and spends half of its fresh length. So a program that goes on recycling is never
 //! short of credit, and one that freed once gets twice that much at most.
+#![forbid(unsafe_code)]
 
-use crate::config::HUGE_PAGE;
+use crate::base::config::HUGE_PAGE;
 
 /// The credit from which on a program is recycling.
 const AFTER: usize = 32 << 20;

@@ -1,5 +1,6 @@
 //! The running Linux. System calls go through rustix, which returns errors as values and leaves errno
 //! alone; the break has a way of its own (`program_break`).
+#![allow(unsafe_code)]
 
 use super::program_break::ProgramBreak;
 use super::{BreakOwner, Os};
@@ -115,7 +116,7 @@ unsafe impl Os for Linux {
             // What is locked needs a word of its own (Linux 5.18, madvise(2)).
             Err(Errno::INVAL) => keep_errno(|| {
                 const MADV_DONTNEED_LOCKED: libc::c_int = 24;
-                // SAFETY: as above.
+                // SAFETY: the range is the caller's, and nothing in it is needed.
                 unsafe { libc::madvise(at.cast(), len, MADV_DONTNEED_LOCKED) == 0 }
             }),
             done => done.is_ok(),
@@ -219,10 +220,10 @@ pub fn page_wiped_by_fork() -> Option<*mut u8> {
 pub fn keep_errno<T>(call: impl FnOnce() -> T) -> T {
     // SAFETY: the location is this thread's own errno.
     let errno = unsafe { libc::__errno_location() };
-    // SAFETY: as above.
+    // SAFETY: this thread's own.
     let before = unsafe { *errno };
     let result = call();
-    // SAFETY: as above.
+    // SAFETY: this thread's own.
     unsafe { *errno = before };
     result
 }

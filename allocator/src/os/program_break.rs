@@ -8,6 +8,7 @@
 //!   of the process (libc's own, found by dlsym or RTLD_DEEPBIND) takes mappings and never moves the break,
 //!   with whatever threads. The program's own calls of `sbrk` and `brk` come to our functions of that name.
 //! - Beside libc's malloc it moves the break by libc's `sbrk`.
+#![allow(unsafe_code)]
 
 use super::BreakOwner;
 use super::linux::keep_errno;

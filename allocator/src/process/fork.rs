@@ -11,6 +11,7 @@
 //! shares its parent's memory (vfork) finds all as it is, and its parent's other threads at work. Where the
 //! kernel has no such page the word is one like another; the handler then wipes it, and who waits very long
 //! for a lock asks for the process's number.
+#![allow(unsafe_code)]
 
 use super::{ALLOCATOR, thread};
 use crate::os::Os;

@@ -1,4 +1,5 @@
 //! The threads of the process: how each comes to a heap, and leaves it.
+#![allow(unsafe_code)]
 
 use super::{ALLOCATOR, environment, fork, unload};
 use crate::allocator::Freer;

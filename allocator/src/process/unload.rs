@@ -12,6 +12,7 @@
 //! - One in a namespace of its own (dlmopen(3)): its libc calls no function at exit. It is never unloaded.
 //! - One that came with the program and made its first request in a constructor: libc calls its destructors
 //!   before what was given to atexit so early. It gives the function again, as more threads come.
+#![allow(unsafe_code)]
 
 use super::thread::forget_exit_key;
 use super::{ALLOCATOR, fork};

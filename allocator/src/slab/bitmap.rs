@@ -4,12 +4,13 @@
 //!   summary   … 0 1 1      bit w: word w is not zero (in the record)
 //!   words     │ 0 │ … │    as many as the class has blocks for (beside it, or in a table of their own)
 //! ```
+#![forbid(unsafe_code)]
 
 use super::starts::CAPACITY;
 use crate::arena::Table;
-use crate::row::{at_or_end, at_or_end_mut};
-use crate::size_class::{ByClass, CLASSES};
-use crate::units::SizeClass;
+use crate::base::row::{at_or_end, at_or_end_mut};
+use crate::base::size_class::{ByClass, CLASSES};
+use crate::base::units::SizeClass;
 use core::ops::Range;
 
 /// Words for the blocks of a class, and where they are.

@@ -9,12 +9,13 @@
 //! taken
 //!                                      from them, blocks come back
 //! ```
+#![allow(unsafe_code)]
 
 use super::site::Site;
+use crate::base::row::Row;
+use crate::base::size_class::CLASSES;
+use crate::base::units::{GranuleIdx, SizeClass};
 use crate::os::Os;
-use crate::row::Row;
-use crate::size_class::CLASSES;
-use crate::units::{GranuleIdx, SizeClass};
 
 /// Which list a slab is in. In order of what happens when a block comes back: up to `Seen` it becomes fresh.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -85,7 +86,7 @@ impl Lists {
     // Rare, and out of line so that the loop of `release` has its registers for itself; `remove` too.
     #[inline(never)]
     pub fn append<O: Os>(&mut self, site: &Site<O>, granule: GranuleIdx, place: Place) {
-        // SAFETY: a slab of this heap, lock held; no other reference is alive.
+        // SAFETY: a slab of this heap, lock held (I10); no other reference is alive.
         let slab = unsafe { site.slab(granule) };
         let ends = self.ends(place, slab.class);
         let last = core::mem::replace(&mut ends.last, granule.0 + 1);
@@ -102,7 +103,7 @@ impl Lists {
     /// Takes a slab out of the list it is in.
     #[inline(never)]
     pub fn remove<O: Os>(&mut self, site: &Site<O>, granule: GranuleIdx) {
-        // SAFETY: a slab of this heap, lock held; its neighbours are other records.
+        // SAFETY: a slab of this heap, lock held (I10); its neighbours are other records.
         let slab = unsafe { site.slab(granule) };
         let (place, prev, next) = (slab.place, slab.prev, slab.next);
         (slab.prev, slab.next, slab.place) = (0, 0, Place::None);
@@ -111,12 +112,12 @@ impl Lists {
         }
         let ends = self.ends(place, slab.class);
         match prev.checked_sub(1) {
-            // SAFETY: as above.
+            // SAFETY: another record of this heap (I10).
             Some(prev) => unsafe { site.slab(GranuleIdx(prev)) }.next = next,
             None => ends.first = next,
         }
         match next.checked_sub(1) {
-            // SAFETY: as above.
+            // SAFETY: another record of this heap (I10).
             Some(next) => unsafe { site.slab(GranuleIdx(next)) }.prev = prev,
             None => ends.last = prev,
         }

@@ -8,12 +8,13 @@
 //! ```
 //!
 //! A page is *clean* when it reads as zero and has no memory behind it, because it was purged.
+#![allow(unsafe_code)]
 
 use super::bitmap::first_clear;
 use super::{Slab, block_at};
-use crate::config::GRANULE;
-use crate::size_class;
-use crate::units::div_up;
+use crate::base::config::GRANULE;
+use crate::base::size_class;
+use crate::base::units::div_up;
 use core::ops::Range;
 
 /// A bit for each page of a slab, the lowest first. Of a page larger than a slab there is none.
@@ -106,8 +107,8 @@ pub fn free(slab: &Slab, bits: &[u64], page: usize) -> Pages {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::units::SizeClass;
     use crate::slab::capacity;
-    use crate::units::SizeClass;
     use proptest::prelude::*;
     use std::collections::BTreeSet;
 

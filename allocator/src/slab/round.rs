@@ -8,16 +8,17 @@
 //! that is away, so what is free in it stays so; blocks come back to it as to any other. One thread at a time
 //! makes a round through a heap: in the child of a fork, the slabs of a round whose thread is not there are
 //! taken back.
+#![allow(unsafe_code)]
 
-use super::central::Central;
 use super::lists::Place;
 use super::pages::{self, Pages};
 use super::site::Site;
-use crate::config::{PURGE_BATCH, PURGE_LOOKS};
+use super::slabs::Slabs;
+use crate::base::config::{PURGE_BATCH, PURGE_LOOKS};
+use crate::base::size_class::CLASSES;
+use crate::base::units::{GranuleIdx, SizeClass};
 use crate::os::Os;
-use crate::size_class::CLASSES;
 use crate::sync::token::token;
-use crate::units::{GranuleIdx, SizeClass};
 use core::ops::Range;
 
 /// What a heap knows of the rounds through its slabs.
@@ -117,7 +118,7 @@ struct Stretch {
     slabs: Range<usize>,
 }
 
-impl Central {
+impl Slabs {
     /// Starts a round. False where another thread is making one.
     pub fn start_round(&mut self) -> bool {
         if self.rounds.by != 0 {
@@ -159,7 +160,7 @@ impl Central {
     /// Looks at a fresh slab of a class. It is seen then, or away where it has pages to purge.
     fn look<O: Os>(&mut self, site: &Site<O>, class: SizeClass, granule: GranuleIdx) -> Option<Away> {
         self.lists.remove(site, granule);
-        // SAFETY: a slab of this heap, lock held.
+        // SAFETY: a slab of this heap, lock held (I10).
         let (slab, bits) = unsafe { site.parts(granule, class) };
         slab.round = self.rounds.number;
         let page = site.page();
@@ -177,13 +178,13 @@ impl Central {
 
     /// Puts a slab back whose pages were purged, or were not to be.
     fn put_back<O: Os>(&mut self, site: &Site<O>, away: &Away) {
-        // SAFETY: a slab of this heap, lock held; the reference ends here.
+        // SAFETY: a slab of this heap, lock held (I10); the reference ends here.
         if unsafe { site.slab(away.granule) }.place != Place::Away {
             // Made anew in the child of a fork, which a signal handler made inside of this round.
             return;
         }
         self.lists.remove(site, away.granule);
-        // SAFETY: as above; no other reference to this record is alive.
+        // SAFETY: a slab of this heap, lock held; the reference above has ended (I10).
         let slab = unsafe { site.slab(away.granule) };
         if away.purged {
             slab.clean = slab.clean.or(away.pages);
@@ -207,7 +208,7 @@ impl Central {
     pub fn end_lost_round<O: Os>(&mut self, site: &Site<O>) {
         self.rounds.by = 0;
         while let Some(granule) = self.lists.first_away() {
-            // SAFETY: a slab of this heap, lock held.
+            // SAFETY: a slab of this heap, lock held (I10).
             let used = unsafe { site.slab(granule) }.used;
             self.put_back(site, &Away { granule, pages: Pages::NONE, used, purged: false });
         }

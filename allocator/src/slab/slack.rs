@@ -1,7 +1,7 @@
 //! The slack of a heap: bytes that came back to its slabs since their free pages were last purged. It says
 //! when a round is worth its while; how many of them make whole pages, only a look tells.
 
-use crate::config::{SLACK_LEAST, SLACK_STEP};
+use crate::base::config::{SLACK_LEAST, SLACK_STEP};
 
 pub struct Slack {
     /// The fewest dirty bytes there were since the last round: those that no round can purge, or that are

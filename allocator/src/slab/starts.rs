@@ -6,9 +6,9 @@
 //! direct computation"). A bound of so many steps is therefore a test for both: a block begins here, and its
 //! index is below that count.
 
-use crate::config::GRANULE;
-use crate::size_class::{self, ByClass, CLASSES};
-use crate::units::SizeClass;
+use crate::base::config::GRANULE;
+use crate::base::size_class::{self, ByClass, CLASSES};
+use crate::base::units::SizeClass;
 use core::cell::Cell;
 
 /// Blocks of a slab of a class.

@@ -13,6 +13,7 @@
 //! of them comes first in the single order of such fences, and the side whose fence comes second sees the
 //! other's store: the sender finds the lock free, or the holder finds what was pushed. Without them both
 //! looks may miss, and a parcel may wait for ever.
+#![allow(unsafe_code)]
 
 use super::inbox::Inbox;
 use super::{Ordering, fence};

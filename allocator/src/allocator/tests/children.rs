@@ -2,7 +2,7 @@
 //! are gone from the middle of something else.
 
 use super::*;
-use crate::config::WARM_HEAPS;
+use crate::base::config::WARM_HEAPS;
 
 /// Blocks of all kinds, of a heap.
 fn some(harness: &Harness, heap: &Heap) -> Vec<Held> {

@@ -2,7 +2,7 @@
 //! blocks that follow.
 
 use super::*;
-use crate::config::BLOCK_GRANULES;
+use crate::base::config::BLOCK_GRANULES;
 use crate::os::BreakOwner;
 use crate::os::sim::RANGE;
 

@@ -1,7 +1,7 @@
 //! Whose blocks a thread keeps at hand, and when they go home.
 
 use super::*;
-use crate::config::HOMING;
+use crate::base::config::HOMING;
 
 /// More than a magazine of the class holds at first, and fewer than half of what it holds at most.
 const SOME: usize = 40;

@@ -2,9 +2,10 @@
 
 use super::*;
 use crate::allocator::examine::Standing;
-use crate::config::HOMING;
+use crate::arena::page_map::Entry;
+use crate::base::config::HOMING;
+use crate::base::units::HeapId;
 use crate::slab::{capacity, stamp};
-use crate::units::HeapId;
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 

@@ -13,13 +13,14 @@
 //! A family that is made of this front's functions (a tracer that comes before us, by dlsym; a program's
 //! malloc over `__libc_malloc`) is none of another's: this front serves what it lacks, as libc's own malloc
 //! does. So it does where a family can serve in no way.
+#![allow(unsafe_code)]
 
 use super::fail;
 use super::names::{Front, Name};
 use super::report::{MallInfo, MallInfo2};
+use crate::base::size_class::STEP_MAX;
+use crate::base::units::round_up;
 use crate::os::linux::keep_errno;
-use crate::size_class::STEP_MAX;
-use crate::units::round_up;
 use core::ffi::{c_int, c_void};
 use core::ptr::null_mut;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

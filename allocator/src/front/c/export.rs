@@ -1,4 +1,5 @@
 //! The symbols, one line each: written once, for the preload library and for `override`.
+#![allow(unsafe_code)]
 
 /// Defines malloc's family for the front `$front`.
 #[doc(hidden)]

@@ -10,6 +10,7 @@ use core::ptr::NonNull;
 /// A function of the family that may be somebody else's.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(usize)]
+#[allow(missing_docs, reason = "each is the function of that name")]
 pub enum Name {
     Malloc,
     Free,

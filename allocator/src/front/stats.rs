@@ -19,11 +19,13 @@ pub struct Stats {
     pub small_bytes: usize,
     /// Bytes of slabs.
     pub slab_bytes: usize,
-    /// Large blocks, and their bytes.
+    /// Large blocks.
     pub large_blocks: usize,
+    /// Their bytes.
     pub large_bytes: usize,
-    /// Freed mappings kept for reuse, and their bytes.
+    /// Freed mappings kept for reuse.
     pub cached_blocks: usize,
+    /// Their bytes.
     pub cached_bytes: usize,
     /// Free bytes that may still have pages behind them: free runs of the arena, and cached mappings. An
     /// upper bound.

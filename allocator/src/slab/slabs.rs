@@ -4,6 +4,7 @@
 //!   class   partial slabs: see `lists`
 //!           depot: parcel ► parcel ► …           a refill takes one of these first
 //! ```
+#![allow(unsafe_code)]
 
 pub mod free;
 mod refill;
@@ -19,15 +20,16 @@ use super::slot::Slot;
 use super::{Slab, bitmap, capacity};
 use crate::arena::LastTables;
 use crate::arena::page_map::Entry;
-use crate::config::{GRANULE, GRANULE_SHIFT};
+use crate::base::config::{GRANULE, GRANULE_SHIFT};
+use crate::base::row::{Row, at_or_end, part_or_end};
+use crate::base::size_class::{self, CLASSES};
+use crate::base::units::{Bytes, GranuleIdx, Granules, Run, SizeClass, round_down};
 use crate::os::Os;
-use crate::row::{Row, at_or_end, part_or_end};
-use crate::size_class::{self, CLASSES};
-use crate::units::{Bytes, GranuleIdx, Granules, Run, SizeClass, round_down};
 
-pub struct Central {
+pub struct Slabs {
     pub(super) lists: Lists,
-    slabs: u32,
+    /// How many slabs there are.
+    count: u32,
     /// The slab that is kept though no block of it is out: granule index plus one, or 0. One, against a
     /// program that allocates and frees at the edge of a slab: eight held 460 KiB in each of 200 idle
     /// threads. The lowest, so that the top of the arena can go.
@@ -51,11 +53,11 @@ fn start_of(block: *mut u8) -> usize {
     round_down(block.addr(), GRANULE)
 }
 
-impl Central {
+impl Slabs {
     pub const fn new() -> Self {
-        Central {
+        Slabs {
             lists: Lists::new(),
-            slabs: 0,
+            count: 0,
             kept: 0,
             depot: Depot::new(),
             growing: Row([0; CLASSES]),
@@ -69,7 +71,7 @@ impl Central {
 
     /// Bytes of this heap's slabs.
     pub fn slab_bytes(&self) -> usize {
-        (self.slabs as usize) << GRANULE_SHIFT
+        (self.count as usize) << GRANULE_SHIFT
     }
 
     /// Bytes of blocks that are with the program, in magazines, or on their way.
@@ -148,11 +150,11 @@ impl Central {
                 continue;
             }
             let from = start_of(block.get());
-            // SAFETY: a slab of this heap, and the lock is held.
+            // SAFETY: a slab of this heap, lock held (I10).
             let (slab, bits) = unsafe { tables.record_of(&site.geometry, from, table) };
-            // SAFETY: as above; one record at a time.
+            // SAFETY: its record; one at a time (I10).
             let slab = unsafe { &mut *slab.cast::<Slab>() };
-            // SAFETY: as above; the table has room for so many.
+            // SAFETY: its bits (I10); the table has room for so many.
             let bits = unsafe { core::slice::from_raw_parts_mut(bits, words) };
             let (mut block, mut offset, mut count) = (block.get(), block.get().addr() - from, 0);
             // Blocks of one slab often come one behind the other.
@@ -177,7 +179,7 @@ impl Central {
     /// Puts a block of this heap back into its slab, as `release` does many.
     pub fn release_one<O: Os>(&mut self, site: &Site<O>, class: SizeClass, block: *mut u8) {
         let (from, granule) = (start_of(block), site.granule_of(block));
-        // SAFETY: as in `release`.
+        // SAFETY: a slab of this heap, lock held (I10).
         let (slab, bits) = unsafe { site.parts(granule, class) };
         match slab.put_back(bits, class, block.addr() - from) {
             Ok(()) => self.took_back(site, slab, from, 1),
@@ -192,7 +194,8 @@ impl Central {
         if count == 0 {
             return;
         }
-        // SAFETY: as in `release`; the reference ends before the lists are changed, which make their own.
+        // SAFETY: a slab of this heap, lock held (I10); the reference ends before the lists are changed,
+        // which make their own.
         let slab = unsafe { &mut *slab };
         slab.used -= count as u16;
         let (class, used, place) = (slab.class, slab.used, slab.place);
@@ -238,7 +241,7 @@ impl Central {
     /// After a fork that caught another thread at work here: nothing in the lists can be trusted. All
     /// blocks count as used from now on; what was free is lost, what is live can be freed.
     pub fn rebuild<O: Os>(&mut self, site: &Site<O>) {
-        *self = Central::new();
+        *self = Slabs::new();
         site.arena.for_each_granule(|granule, entry| {
             let Some((heap, class)) = entry.as_slab() else { return };
             if heap != site.heap {
@@ -249,9 +252,9 @@ impl Central {
             slab.reset(bits, class, false);
             slab.carved = capacity(class);
             slab.used = slab.carved;
-            // SAFETY: as above.
+            // SAFETY: a slab of this heap.
             unsafe { site.mark(granule, slab.carved) };
-            self.slabs += 1;
+            self.count += 1;
             self.used_bytes += slab.used as usize * size_class::bytes(class);
         });
     }
@@ -259,7 +262,7 @@ impl Central {
     // Rare, and out of line so that the loop of `release` has its registers for itself.
     #[inline(never)]
     pub(super) fn on_empty<O: Os>(&mut self, site: &Site<O>, granule: GranuleIdx) {
-        // SAFETY: a slab of this heap, lock held.
+        // SAFETY: a slab of this heap, lock held (I10).
         if unsafe { site.slab(granule) }.place == Place::Away {
             // Whoever purges its pages looks when it puts it back.
             return;
@@ -276,7 +279,7 @@ impl Central {
     /// Gives a slab back of which no block is out.
     fn retire<O: Os>(&mut self, site: &Site<O>, granule: GranuleIdx) {
         self.lists.remove(site, granule);
-        // SAFETY: a slab of this heap, lock held.
+        // SAFETY: a slab of this heap, lock held (I10).
         let slab = unsafe { site.slab(granule) };
         let (page, carved) = (site.page(), slab.carved as usize * size_class::bytes(slab.class));
         // Where no page was purged, the arena knows better what the others were before.
@@ -288,7 +291,7 @@ impl Central {
         if *growing == granule.0 + 1 {
             *growing = 0;
         }
-        self.slabs -= 1;
+        self.count -= 1;
         self.fresh -= if slab.zeroed { GRANULE - carved } else { 0 };
         self.clean -= slab.clean.bytes(page);
         site.arena.free_run(Run { head: granule, len: Granules(1), zeroed }, Bytes(touched));

@@ -3,16 +3,18 @@
 //! Everything up to the empty magazine is inlined into the program; with a constant Layout the class is
 //! folded, and what is left of alloc is three loads, a test and a store, of dealloc three loads, a test and
 //! two stores.
+#![allow(unsafe_code)]
 
-use crate::allocator::{Allocated, Resized, zeroed};
-use crate::config::OVERRIDE;
-use crate::fatal;
+use crate::allocator::{Resized, zeroed};
+use crate::base::allocated::Allocated;
+use crate::base::config::OVERRIDE;
+use crate::base::fatal;
+use crate::base::size_class;
+use crate::base::units::SizeClass;
 use crate::heap::{EMPTY, Heap};
 use crate::os::linux::set_errno;
 use crate::os::thread::ThreadWord;
-use crate::process::{self, ALLOCATOR};
-use crate::size_class;
-use crate::units::SizeClass;
+use crate::process::{self, Move, OrElse, Rules};
 use core::alloc::{GlobalAlloc, Layout};
 use core::cell::Cell;
 use core::ffi::c_void;
@@ -38,6 +40,7 @@ pub struct BrkMap {
 }
 
 impl BrkMap {
+    /// The allocator of the process; all are the same.
     pub const fn new() -> Self {
         BrkMap { _private: () }
     }
@@ -137,7 +140,7 @@ unsafe impl GlobalAlloc for BrkMap {
         match (size_class::of_aligned(layout.size(), align), size_class::of_aligned(size, align)) {
             (Some(old), Some(new)) if old == new => block,
             // SAFETY: as the caller vouches.
-            (Some(_), _) => unsafe { move_block(block, layout, size) },
+            (Some(_), _) => unsafe { move_block(block, layout, size, OrElse::Fail) },
             // SAFETY: as the caller vouches.
             (None, _) => unsafe { resize_big(block, layout, size) },
         }
@@ -158,7 +161,7 @@ fn alloc_big(size: usize, align: usize) -> *mut u8 {
 
 #[inline(never)]
 fn zeroed_slow(size: usize, align: usize) -> *mut u8 {
-    let block = zeroed(process::alloc::<StdWord>(size, align), size);
+    let block = zeroed(process::alloc::<StdWord>(Rules::Rust, size, align), size);
     if block.is_null() { no_memory() } else { block }
 }
 
@@ -167,17 +170,16 @@ fn zeroed_slow(size: usize, align: usize) -> *mut u8 {
 /// # Safety
 /// As for `GlobalAlloc::realloc`.
 #[inline(never)]
-unsafe fn move_block(block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+unsafe fn move_block(block: *mut u8, layout: Layout, size: usize, or_else: OrElse) -> *mut u8 {
     let allocator = BrkMap::new();
-    // SAFETY: the layout is valid: the caller's alignment, and its promise about the size. The old block
-    // is live and the new one is another.
+    // SAFETY: the layout is valid: the caller's alignment, and its promise about the size. The old block is
+    // the caller's, and given up by it once the new one is there.
     unsafe {
-        let new = allocator.alloc(Layout::from_size_align_unchecked(size, layout.align()));
-        if !new.is_null() {
-            new.copy_from_nonoverlapping(block, layout.size().min(size));
-            allocator.dealloc(block, layout);
-        }
-        new
+        process::move_block(
+            Move { block, usable: layout.size(), size, or_else },
+            || allocator.alloc(Layout::from_size_align_unchecked(size, layout.align())),
+            |old| allocator.dealloc(old, layout),
+        )
     }
 }
 
@@ -187,19 +189,15 @@ unsafe fn move_block(block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
 unsafe fn resize_big(block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
     // A mapping that moves keeps the alignment of a page only.
     let stays_big = size_class::of_aligned(size, layout.align()).is_none() && layout.align() <= 4096;
-    if stays_big {
+    if !stays_big {
         // SAFETY: as the caller vouches.
-        match unsafe { process::resize::<StdWord>(block, size) } {
-            Resized::To(block) => return block,
-            Resized::Copy { .. } => {}
-            Resized::NoBlock => fatal::wrong_use(c"realloc(): invalid pointer", block),
-        }
+        return unsafe { move_block(block, layout, size, OrElse::Fail) };
     }
     // SAFETY: as the caller vouches.
-    let moved = unsafe { move_block(block, layout, size) };
-    if moved.is_null() && stays_big {
+    match unsafe { process::resize::<StdWord>(block, size) } {
+        Resized::To(block) => block,
         // SAFETY: as the caller vouches.
-        return unsafe { ALLOCATOR.resize_without_copy(block, size) }.unwrap_or(moved);
+        Resized::Copy { .. } => unsafe { move_block(block, layout, size, OrElse::Stretch) },
+        Resized::NoBlock => fatal::wrong_use(c"realloc(): invalid pointer", block),
     }
-    moved
 }

@@ -4,7 +4,7 @@
 use super::hand_on;
 use super::names::Front;
 use super::text::Text;
-use crate::stats::Stats;
+use crate::front::stats::Stats;
 use core::ffi::c_int;
 
 /// Defines mallinfo(3)'s struct with fields of a type.
@@ -14,21 +14,32 @@ macro_rules! mall_info {
         #[derive(Clone, Copy, Debug, Default)]
         #[repr(C)]
         pub struct $name {
+            /// Bytes of the arena.
             pub arena: $field,
+            /// Free chunks: always 0.
             pub ordblks: $field,
+            /// Fast chunks: always 0.
             pub smblks: $field,
+            /// Large blocks.
             pub hblks: $field,
+            /// Their bytes.
             pub hblkhd: $field,
+            /// The most bytes of the arena that were used.
             pub usmblks: $field,
+            /// Bytes of fast chunks: always 0.
             pub fsmblks: $field,
+            /// Bytes of the arena that are with the program.
             pub uordblks: $field,
+            /// Bytes of the arena that are free.
             pub fordblks: $field,
+            /// Bytes that `malloc_trim` could give back at the break's end.
             pub keepcost: $field,
         }
     };
 }
 
 mall_info! {
+    /// mallinfo2's figures.
     MallInfo2 of usize
 }
 mall_info! {
@@ -61,10 +72,12 @@ macro_rules! convert {
 convert!(MallInfo2 to MallInfo as c_int);
 convert!(MallInfo to MallInfo2 as u32 as usize);
 
+/// `mallinfo`.
 pub fn mallinfo<F: Front>() -> MallInfo {
     hand_on::mallinfo::<F>().unwrap_or_else(figures).into()
 }
 
+/// `mallinfo2`.
 pub fn mallinfo2<F: Front>() -> MallInfo2 {
     hand_on::mallinfo2::<F>().unwrap_or_else(figures)
 }
@@ -85,6 +98,7 @@ pub fn figures() -> MallInfo2 {
     }
 }
 
+/// `malloc_stats`: a few lines on standard error.
 pub fn malloc_stats<F>() {
     let stats = Stats::read();
     let mut out = Text::<1024>::new();

@@ -7,8 +7,9 @@
 //!
 //! Class 0 is the one of no bytes. It has no blocks, so that the class of every request up to 1 KiB is
 //! `(size + 15) >> 4`, with no test for zero on the way: where class 0 finds nothing, class 1 serves.
+#![forbid(unsafe_code)]
 
-use crate::units::SizeClass;
+use crate::base::units::SizeClass;
 
 /// Largest request that the 16-byte steps serve.
 pub const STEP_MAX: usize = 1024;

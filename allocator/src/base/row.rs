@@ -1,7 +1,8 @@
 //! Checked arrays and slices. An index out of range ends the program with a message, and without a panic:
 //! std's panic machinery may allocate.
+#![forbid(unsafe_code)]
 
-use crate::fatal;
+use crate::base::fatal;
 use core::ops::{Index, IndexMut, Range};
 
 /// An array whose index out of range ends the program.

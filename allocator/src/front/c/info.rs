@@ -1,12 +1,13 @@
 //! `malloc_info`: the figures as XML of glibc's shape, for a stream of the caller's. A `heap` is a thread's,
 //! its `sizes` are the blocks that lie free in its slabs; what threads have at hand counts as in use.
+#![allow(unsafe_code)]
 
 use super::text::Text;
+use crate::base::size_class::{self, CLASSES};
+use crate::base::units::SizeClass;
+use crate::front::stats::Stats;
 use crate::heap::Heap;
 use crate::process::ALLOCATOR;
-use crate::size_class::{self, CLASSES};
-use crate::stats::Stats;
-use crate::units::SizeClass;
 use core::ffi::c_int;
 
 unsafe extern "C" {
@@ -34,7 +35,7 @@ pub unsafe fn malloc_info<F>(options: c_int, stream: *mut Stream) -> c_int {
     // No lock is held while the stream is written to: it may allocate.
     // SAFETY: as the caller vouches.
     write_all(&mut |text| _ = unsafe { libc::fwrite(text.as_ptr().cast(), 1, text.len(), stream) });
-    // SAFETY: as above.
+    // SAFETY: changes the calling thread alone.
     unsafe { pthread_setcancelstate(state, &mut state) };
     0
 }

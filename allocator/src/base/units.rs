@@ -1,4 +1,5 @@
 //! Units: a type for each kind of number, so that no bare `usize` between modules leaves its unit to guess.
+#![forbid(unsafe_code)]
 
 /// Index of a granule, counted from the arena's origin over all 48 bits of addresses.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]

@@ -4,6 +4,7 @@
 //! the symbols, for the preload library and for the `override` feature alike. NULL means errno ENOMEM, or
 //! EINVAL where an alignment is none (but `posix_memalign` returns its error and leaves errno alone); free
 //! and what it calls leave errno as it was.
+#![allow(unsafe_code)]
 
 mod brk;
 mod export;
@@ -21,15 +22,15 @@ pub use names::{Front, NAMES, Name};
 pub use report::{MallInfo, MallInfo2, mallinfo, mallinfo2, malloc_stats};
 pub use sized::{free_aligned_sized, free_sized};
 
-use crate::allocator::{Allocated, Resized, Unlike, zeroed};
-use crate::config::ADDRESSES;
-use crate::fatal;
+use crate::allocator::{Resized, zeroed};
+use crate::base::allocated::Allocated;
+use crate::base::config::ADDRESSES;
+use crate::base::fatal;
+use crate::base::size_class::{self, CLASS_MAX, STEP_MAX};
+use crate::base::units::round_up;
+use crate::front::stats::Stats;
 use crate::os::linux::set_errno;
-use crate::process::{self, ALLOCATOR};
-use crate::size_class::{self, CLASS_MAX, STEP_MAX};
-use crate::slab::stamp;
-use crate::stats::Stats;
-use crate::units::round_up;
+use crate::process::{self, ALLOCATOR, Move, OrElse, Rules};
 use core::ffi::{c_int, c_void};
 use core::ptr::null_mut;
 
@@ -40,6 +41,7 @@ fn claim_break<F: Front>() {
     }
 }
 
+/// `malloc`. Up to 1 KiB what the thread has at hand serves.
 #[inline(always)]
 pub fn malloc<F: Front>(size: usize) -> *mut c_void {
     let block = quick::<F>(size, STEP_MAX + 1);
@@ -53,22 +55,16 @@ fn quick<F: Front>(size: usize, limit: usize) -> *mut c_void {
     if size >= limit {
         return null_mut();
     }
-    let block = process::current::<F>().pop(size_class::of_step(size));
-    if !block.is_null() {
-        // SAFETY: a block of a slab, and the caller's.
-        unsafe { stamp::take_away(block) };
-    }
-    block.cast()
+    process::pop_for_c::<F>(size_class::of_step(size)).cast()
 }
 
 /// What the fast path did not serve: a larger class, an empty bin, or a request that no class serves.
 #[inline(never)]
 fn malloc_slow<F: Front>(size: usize) -> *mut c_void {
-    if size <= CLASS_MAX && size < ALLOCATOR.tunables.mmap_threshold() {
-        let block = process::current::<F>().pop(size_class::of(size.max(1)));
+    let searched = STEP_MAX + 1..=CLASS_MAX;
+    if searched.contains(&size) && size < ALLOCATOR.tunables.mmap_threshold() {
+        let block = process::pop_for_c::<F>(size_class::of(size));
         if !block.is_null() {
-            // SAFETY: as in `quick`.
-            unsafe { stamp::take_away(block) };
             return block.cast();
         }
     }
@@ -79,33 +75,33 @@ fn malloc_slow<F: Front>(size: usize) -> *mut c_void {
 #[inline(never)]
 fn malloc_cold<F: Front>(size: usize) -> *mut c_void {
     hand_on::note_request::<F>();
-    give(allocate::<F>(size, 1))
+    prepare::<F>();
+    give(process::alloc_slow::<F>(Rules::C, size, 1))
 }
 
-/// A request by the C front's rules: from the threshold on, each is a mapping, whatever the classes
-/// could serve.
-fn allocate<F: Front>(size: usize, align: usize) -> Option<Allocated> {
+/// Before a thread's first block.
+#[inline]
+fn prepare<F: Front>() {
     if process::current::<F>().is_none() {
-        claim_break::<F>();
-        hand_on::set_quick_limit::<F>();
+        prepare_first::<F>();
     }
-    if size > STEP_MAX && size >= ALLOCATOR.tunables.mmap_threshold() {
-        return process::alloc_big::<F>(size, align);
-    }
-    let size = size.max(1);
-    let allocated = process::alloc::<F>(size, align)?;
-    if size_class::of_aligned(size, align).is_some() && allocated.soiled > 0 {
-        // SAFETY: as in `quick`.
-        unsafe { stamp::take_away(allocated.block) };
-    }
-    Some(allocated)
+}
+
+#[cold]
+#[inline(never)]
+fn prepare_first<F: Front>() {
+    claim_break::<F>();
+    hand_on::set_quick_limit::<F>();
+}
+
+#[inline(never)]
+fn allocate<F: Front>(size: usize, align: usize) -> Option<Allocated> {
+    prepare::<F>();
+    process::alloc::<F>(Rules::C, size, align)
 }
 
 fn give(allocated: Option<Allocated>) -> *mut c_void {
-    match allocated {
-        Some(allocated) => allocated.block.cast(),
-        None => fail(libc::ENOMEM),
-    }
+    allocated.map_or_else(|| fail(libc::ENOMEM), |allocated| allocated.block.cast())
 }
 
 /// NULL, and errno says why.
@@ -115,6 +111,8 @@ fn fail(errno: c_int) -> *mut c_void {
     null_mut()
 }
 
+/// `free`. A pointer that is seen to be none ends the program.
+///
 /// # Safety
 /// `block` is NULL or a live block of this allocator, and is not used again.
 #[inline(always)]
@@ -138,6 +136,7 @@ pub unsafe fn cfree<F: Front>(block: *mut c_void) {
     }
 }
 
+/// `calloc`.
 pub fn calloc<F: Front>(count: usize, size: usize) -> *mut c_void {
     let Some(bytes) = count.checked_mul(size) else { return fail(libc::ENOMEM) };
     let block = quick::<F>(bytes, hand_on::quick_limit());
@@ -154,6 +153,8 @@ fn calloc_slow<F: Front>(bytes: usize) -> *mut c_void {
     if block.is_null() { fail(libc::ENOMEM) } else { block.cast() }
 }
 
+/// `realloc`. A size of 0 frees the block, as in glibc.
+///
 /// # Safety
 /// As for `free`; where the result is not NULL, `block` is not used again.
 pub unsafe fn realloc<F: Front>(block: *mut c_void, size: usize) -> *mut c_void {
@@ -168,37 +169,22 @@ pub unsafe fn realloc<F: Front>(block: *mut c_void, size: usize) -> *mut c_void 
     if size > ADDRESSES {
         return fail(libc::ENOMEM);
     }
-    let resized = match process::current::<F>().class_of(block.cast()) {
-        Some(class) => ALLOCATOR.resize_small(block.cast(), class, size),
-        None => {
-            ALLOCATOR.refuse_freed(block.cast(), c"realloc(): the block was freed");
-            // SAFETY: as the caller vouches.
-            unsafe { process::resize::<F>(block.cast(), size) }
-        }
-    };
-    let usable = match resized {
+    // SAFETY: as the caller vouches.
+    let usable = match unsafe { process::resize_checked::<F>(block.cast(), size) } {
         Resized::To(same) => return same.cast(),
         Resized::Copy { usable } => usable,
         // SAFETY: as the caller vouches.
         Resized::NoBlock => return unsafe { realloc_of_none::<F>(block, size) },
     };
-    let Some(new) = allocate::<F>(size, 1) else {
-        if size <= usable {
-            ALLOCATOR.sizes.note(Unlike::Refused);
-            return block;
-        }
-        // SAFETY: as the caller vouches.
-        let grown = unsafe { ALLOCATOR.resize_without_copy(block.cast(), size) };
-        return grown.map_or_else(|| fail(libc::ENOMEM), |grown| grown.cast());
+    // SAFETY: as the caller vouches.
+    let moved = unsafe {
+        process::move_block(
+            Move { block: block.cast(), usable, size, or_else: OrElse::Stay },
+            || allocate::<F>(size, 1).map_or(null_mut(), |new| new.block),
+            |old| free::<F>(old.cast()),
+        )
     };
-    let new = new.block;
-    // SAFETY: two live blocks, each at least as long as the smaller of the two; the old one is the caller's
-    // to give up.
-    unsafe {
-        new.copy_from_nonoverlapping(block.cast(), usable.min(size));
-        free::<F>(block);
-    }
-    new.cast()
+    if moved.is_null() { fail(libc::ENOMEM) } else { moved.cast() }
 }
 
 #[inline(never)]
@@ -235,6 +221,8 @@ unsafe fn realloc_of_none<F: Front>(block: *mut c_void, size: usize) -> *mut c_v
         .unwrap_or_else(|| fatal::wrong_use(c"realloc(): invalid pointer", block.cast()))
 }
 
+/// `reallocarray`.
+///
 /// # Safety
 /// As for `realloc`.
 pub unsafe fn reallocarray<F: Front>(block: *mut c_void, count: usize, size: usize) -> *mut c_void {
@@ -243,6 +231,8 @@ pub unsafe fn reallocarray<F: Front>(block: *mut c_void, count: usize, size: usi
     unsafe { hand_on::reallocarray::<F>(block, bytes).unwrap_or_else(|| realloc::<F>(block, bytes)) }
 }
 
+/// `posix_memalign`: the error is the result, and errno stays as it was.
+///
 /// # Safety
 /// `out` is writable.
 pub unsafe fn posix_memalign<F: Front>(out: *mut *mut c_void, align: usize, size: usize) -> c_int {
@@ -272,10 +262,12 @@ pub fn memalign<F: Front>(align: usize, size: usize) -> *mut c_void {
     }
 }
 
+/// `valloc`: at a multiple of a page.
 pub fn valloc<F: Front>(size: usize) -> *mut c_void {
     aligned::<F>(Name::Valloc, page(), size)
 }
 
+/// `pvalloc`: the same, and the size is rounded up to whole pages.
 pub fn pvalloc<F: Front>(size: usize) -> *mut c_void {
     match round_up(size, page()) {
         Some(pages) => aligned::<F>(Name::Pvalloc, page(), pages),
@@ -300,6 +292,8 @@ fn page() -> usize {
     ALLOCATOR.arena.os.page()
 }
 
+/// `malloc_usable_size`.
+///
 /// # Safety
 /// `block` is NULL or a live block of this allocator.
 pub unsafe fn malloc_usable_size<F: Front>(block: *mut c_void) -> usize {

@@ -1,5 +1,6 @@
 //! Ends a program whose heap is broken: one line on standard error, then abort. Nothing here allocates,
 //! formats or unwinds.
+#![allow(unsafe_code)]
 
 use core::ffi::CStr;
 use rustix::fd::BorrowedFd;

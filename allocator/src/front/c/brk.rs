@@ -1,5 +1,6 @@
 //! `brk` and `sbrk` where this allocator is the process's malloc: others may go on moving the break,
 //! above what is ours, and under the lock that our own moves take.
+#![allow(unsafe_code)]
 
 use super::names::Front;
 use super::{claim_break, fail};

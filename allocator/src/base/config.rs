@@ -1,7 +1,8 @@
 //! Constants with their reasons, and what can be set at run time.
+#![forbid(unsafe_code)]
 
-use crate::size_class::{self, ByClass, CLASSES};
-use crate::units::SizeClass;
+use crate::base::size_class::{self, ByClass, CLASSES};
+use crate::base::units::SizeClass;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 /// C's functions are defined in the Rust program that the crate is linked into.

@@ -1,16 +1,17 @@
 //! Blocks for an empty magazine: of the depot, of slabs that have free ones, of slabs that are carved on.
+#![allow(unsafe_code)]
 
-use super::{Central, Site};
+use super::{Site, Slabs};
 use crate::arena::page_map::Entry;
-use crate::config::GRANULE;
+use crate::base::config::GRANULE;
+use crate::base::row::{part_or_end, split_or_end};
+use crate::base::size_class;
+use crate::base::units::{GranuleIdx, Granules, SizeClass};
 use crate::os::Os;
-use crate::row::{part_or_end, split_or_end};
-use crate::size_class;
 use crate::slab::capacity;
 use crate::slab::lists::Place;
 use crate::slab::pages::Pages;
 use crate::slab::slot::Slot;
-use crate::units::{GranuleIdx, Granules, SizeClass};
 
 /// What a refill brought.
 pub struct Refill {
@@ -22,7 +23,7 @@ pub struct Refill {
     pub carved: Option<u16>,
 }
 
-impl Central {
+impl Slabs {
     /// Fills slots, from the first on, with up to as many blocks of a class; within a slab the lowest
     /// comes last, because magazines are emptied from that end. None where the arena can grow no more.
     pub fn refill<O: Os>(&mut self, site: &Site<O>, class: SizeClass, slots: &[Slot]) -> Option<Refill> {
@@ -44,7 +45,7 @@ impl Central {
                 None if count > 0 => break,
                 None => self.new_slab(site, class)?,
             };
-            // SAFETY: listed slabs are this heap's, and `&mut self` is its lock held; one at a time.
+            // SAFETY: listed slabs are this heap's, and `&mut self` is its lock held; one at a time (I10).
             let (slab, bits) = unsafe { site.parts(first, class) };
             if self.kept == first.0 + 1 {
                 self.kept = 0;
@@ -82,7 +83,7 @@ impl Central {
         granule: GranuleIdx,
         slots: &[Slot],
     ) -> Refill {
-        // SAFETY: as in `refill`.
+        // SAFETY: a listed slab, lock held (I10).
         let slab = unsafe { site.slab(granule) };
         let carved = slab.carved as usize;
         let count = (capacity(class) as usize - carved).min(slots.len());
@@ -93,7 +94,7 @@ impl Central {
         slab.carved += count as u16;
         slab.used += count as u16;
         self.fresh -= if slab.zeroed { count * size } else { 0 };
-        // SAFETY: as above.
+        // SAFETY: a slab of this heap, lock held.
         unsafe { site.mark(granule, slab.carved) };
         let refill = Refill { count: count as u32, zeroed: slab.zeroed, carved: Some(slab.carved) };
         if slab.carved == capacity(class) {
@@ -128,7 +129,7 @@ impl Central {
             slab.reset(bits, class, run.zeroed);
             site.mark(run.head, 0);
         }
-        self.slabs += 1;
+        self.count += 1;
         self.fresh += if run.zeroed { GRANULE } else { 0 };
         self.lists.append(site, run.head, Place::Fresh);
         Some(run.head)
@@ -139,7 +140,7 @@ impl Central {
     #[inline(never)]
     fn soil<O: Os>(&mut self, site: &Site<O>, granule: GranuleIdx, blocks: &[Slot]) {
         let (Some(highest), Some(lowest)) = (blocks.first(), blocks.last()) else { return };
-        // SAFETY: a slab of this heap, lock held.
+        // SAFETY: a slab of this heap, lock held (I10).
         let slab = unsafe { site.slab(granule) };
         let from = site.geometry.addr_of(granule);
         let end = highest.get().addr() + size_class::bytes(slab.class) - from;

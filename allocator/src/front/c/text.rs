@@ -1,4 +1,5 @@
 //! Text on the stack. Not core's formatting: it can panic, and brings some 200 KiB of std along.
+#![allow(unsafe_code)]
 
 use rustix::fd::BorrowedFd;
 
