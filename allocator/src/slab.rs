@@ -40,6 +40,8 @@ use core::ffi::CStr;
 use core::ops::Range;
 use lists::Place;
 use pages::Pages;
+use slot::Slot;
+use starts::Indices;
 pub use starts::{block_at, capacity, index_of};
 
 /// The record of a granule that is a slab. Guarded by the lock of the heap that owns it.
@@ -106,19 +108,42 @@ impl Slab {
         at >= self.carved as usize || bitmap::contains(bits, at)
     }
 
-    /// Puts the block at an offset back, which is of `class`, the slab's: who does it counts it in `used`.
-    /// What is wrong where there is none, or where it is there already.
-    #[inline]
-    pub fn put_back(
-        &mut self,
-        bits: &mut [u64],
-        class: SizeClass,
-        offset: usize,
-    ) -> Result<(), &'static CStr> {
-        let Some(at) = index_of(class, offset).filter(|&at| at < self.carved as usize) else {
-            return Err(c"free(): invalid pointer");
+    /// Puts the block at an offset back. Who does it counts it in `used`.
+    #[inline(always)]
+    fn put(&mut self, bits: &mut [u64], indices: Indices, offset: usize) -> Result<(), Wrong> {
+        let at = indices.at(offset).filter(|&at| at < self.carved as usize).ok_or(Wrong::NoBlock)?;
+        if self.free(bits).insert(at) { Ok(()) } else { Err(Wrong::There) }
+    }
+
+    /// Puts blocks back, from the first on, as long as they are of this slab, which starts at the address
+    /// `from`: how many those are. Who does it counts them in `used`. The indices are those of the slab's
+    /// class.
+    // Out of line: the loop has its registers for itself.
+    #[inline(never)]
+    fn put_back(&mut self, bits: &mut [u64], indices: Indices, from: usize, blocks: &[Slot]) -> usize {
+        let is_back = |slot: &Slot| {
+            let offset = slot.get().addr().wrapping_sub(from);
+            offset < GRANULE && self.put(bits, indices, offset).is_ok()
         };
-        if self.free(bits).insert(at) { Ok(()) } else { Err(c"free(): double free detected") }
+        blocks.iter().map(is_back).take_while(|&back| back).count()
+    }
+}
+
+/// Why a block cannot be put back into a slab.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Wrong {
+    /// No block begins there, or it was never handed out.
+    NoBlock,
+    /// It is in the slab already.
+    There,
+}
+
+impl Wrong {
+    fn message(self) -> &'static CStr {
+        match self {
+            Wrong::NoBlock => c"free(): invalid pointer",
+            Wrong::There => c"free(): double free detected",
+        }
     }
 }
 

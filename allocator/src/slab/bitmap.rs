@@ -72,13 +72,18 @@ impl Bitmap<'_> {
     }
 
     /// Sets a bit. False where it was set already.
-    #[inline]
+    #[inline(always)]
     pub fn insert(&mut self, at: usize) -> bool {
-        let (word, bit) = (at_or_end_mut(self.words, at / 64), 1 << (at % 64));
-        let new = *word & bit == 0;
-        *word |= bit;
-        *self.summary |= 1 << (at / 64 % 64);
-        new
+        let word = at_or_end_mut(self.words, at / 64);
+        let (before, bit) = (*word, 1 << (at % 64));
+        if before & bit != 0 {
+            return false;
+        }
+        *word = before | bit;
+        if before == 0 {
+            *self.summary |= 1 << (at / 64 % 64);
+        }
+        true
     }
 
     /// Takes set bits out, from the lowest up, one for each of `places`.

@@ -17,6 +17,7 @@ use super::round::Rounds;
 use super::site::Site;
 use super::slack::{Slack, Worth};
 use super::slot::Slot;
+use super::starts::Indices;
 use super::{Slab, bitmap, capacity};
 use crate::arena::LastTables;
 use crate::arena::page_map::Entry;
@@ -136,75 +137,64 @@ impl Slabs {
     /// Puts blocks of a class back into their slabs, those of this heap; a slab that becomes empty is
     /// retired. Returns how many blocks belong to other heaps: they are moved to the front of `blocks`.
     pub fn release<O: Os>(&mut self, site: &Site<O>, class: SizeClass, blocks: &[Slot]) -> usize {
-        let mine = Entry::slab(site.heap, class);
-        let (mut others, mut tables) = (0, LastTables::NONE);
+        let (mine, indices) = (Entry::slab(site.heap, class), Indices::of(class));
         let (words, table) = bitmap::words(class);
-        let mut rest = blocks.iter();
-        let mut next = rest.next();
-        while let Some(block) = next {
-            if site.entry_of(block.get()) != mine {
+        let (mut others, mut back, mut tables) = (0, 0, LastTables::NONE);
+        let mut rest = blocks;
+        while let Some((slot, behind)) = rest.split_first() {
+            let block = slot.get();
+            if site.entry_of(block) != mine {
                 // All before it are others' too, or back in their slabs.
-                at_or_end(blocks, others).swap(block);
-                others += 1;
-                next = rest.next();
+                at_or_end(blocks, others).swap(slot);
+                (others, rest) = (others + 1, behind);
                 continue;
             }
-            let from = start_of(block.get());
+            let from = start_of(block);
             // SAFETY: a slab of this heap, lock held (I10).
             let (slab, bits) = unsafe { tables.record_of(&site.geometry, from, table) };
             // SAFETY: its record; one at a time (I10).
             let slab = unsafe { &mut *slab.cast::<Slab>() };
             // SAFETY: its bits (I10); the table has room for so many.
             let bits = unsafe { core::slice::from_raw_parts_mut(bits, words) };
-            let (mut block, mut offset, mut count) = (block.get(), block.get().addr() - from, 0);
-            // Blocks of one slab often come one behind the other.
-            loop {
-                match slab.put_back(bits, class, offset) {
-                    Ok(()) => count += 1,
-                    Err(what) => site.noted.note(what, block),
-                }
-                next = rest.next();
-                let Some(slot) = next else { break };
-                block = slot.get();
-                offset = block.addr().wrapping_sub(from);
-                if offset >= GRANULE {
-                    break;
-                }
+            rest = behind;
+            if let Err(wrong) = slab.put(bits, indices, block.addr() - from) {
+                site.noted.note(wrong.message(), block);
+                continue;
             }
-            self.took_back(site, slab, from, count);
+            let mut count = 1;
+            // Blocks of one slab often come one behind the other.
+            if rest.first().is_some_and(|next| next.get().addr().wrapping_sub(from) < GRANULE) {
+                let more = slab.put_back(bits, indices, from, rest);
+                rest = part_or_end(rest, more..rest.len());
+                count += more;
+            }
+            back += count;
+            slab.used -= count as u16;
+            let (used, place) = (slab.used, slab.place);
+            if used == 0 || place < Place::Fresh {
+                self.took_back(site, from, used, place);
+            }
         }
+        self.used_bytes -= back * size_class::bytes(class);
         others
     }
 
     /// Puts a block of this heap back into its slab, as `release` does many.
     pub fn release_one<O: Os>(&mut self, site: &Site<O>, class: SizeClass, block: *mut u8) {
-        let (from, granule) = (start_of(block), site.granule_of(block));
-        // SAFETY: a slab of this heap, lock held (I10).
-        let (slab, bits) = unsafe { site.parts(granule, class) };
-        match slab.put_back(bits, class, block.addr() - from) {
-            Ok(()) => self.took_back(site, slab, from, 1),
-            Err(what) => site.noted.note(what, block),
-        }
+        let others = self.release(site, class, &[Slot::new(block)]);
+        debug_assert_eq!(others, 0, "a block of this heap");
     }
 
-    /// Blocks of a slab of this heap, which starts at the address `from`, went back into it, if any was
-    /// right.
-    #[inline]
-    fn took_back<O: Os>(&mut self, site: &Site<O>, slab: *mut Slab, from: usize, count: usize) {
-        if count == 0 {
-            return;
-        }
-        // SAFETY: a slab of this heap, lock held (I10); the reference ends before the lists are changed,
-        // which make their own.
-        let slab = unsafe { &mut *slab };
-        slab.used -= count as u16;
-        let (class, used, place) = (slab.class, slab.used, slab.place);
-        self.used_bytes -= count * size_class::bytes(class);
+    /// The first blocks went back into a slab of this heap, which starts at the address `from`, or the last
+    /// ones that it lacked: so many are out still.
+    #[inline(never)]
+    fn took_back<O: Os>(&mut self, site: &Site<O>, from: usize, used: u16, place: Place) {
+        let granule = site.geometry.granule_of(from);
         if place < Place::Fresh {
-            self.lists.refresh(site, site.geometry.granule_of(from));
+            self.lists.refresh(site, granule);
         }
         if used == 0 {
-            self.on_empty(site, site.geometry.granule_of(from));
+            self.on_empty(site, granule);
         }
     }
 

@@ -137,8 +137,9 @@ fn blocks_of_regions_anywhere_are_freed_by_any_thread() {
     os.scatter = true;
     let harness = Harness::new(os);
     let (heap, other) = (harness.heap(), harness.heap());
-    let mut held = spans(&harness, heap, if cfg!(miri) { 60 } else { 400 });
-    held.extend((0..900).map(|k| harness.hold(heap, 700, 16, k as u8).unwrap()));
+    let (long, short) = if cfg!(miri) { (30, 60) } else { (400, 900) };
+    let mut held = spans(&harness, heap, long);
+    held.extend((0..short).map(|k| harness.hold(heap, 700, 16, k as u8).unwrap()));
     held.chunks(2).for_each(|pair| {
         pair.iter().zip([heap, other]).for_each(|(&one, heap)| harness.check_and_free(heap, one))
     });
@@ -150,6 +151,7 @@ fn blocks_of_regions_anywhere_are_freed_by_any_thread() {
 
 /// A span that ends where the first region begins, and a slab there: no granule's index ends the numbers.
 #[test]
+#[cfg_attr(miri, ignore = "too many blocks")]
 fn right_below_the_first_region_spans_and_slabs_are_whole() {
     for span in [SPAN, 2 * SPAN] {
         let harness = Harness::new(Sim::with_first_region_at_a_block());
