@@ -163,15 +163,13 @@ impl<O: Os> Allocator<O> {
     /// # Safety
     /// As for `free_slow`.
     unsafe fn free_big(&self, place: Option<(GranuleIdx, Entry)>, block: *mut u8) {
-        match place {
+        let span = place.and_then(|(head, entry)| Some(Run { head, len: entry.as_span()?, zeroed: false }));
+        match span {
             // SAFETY: as the caller vouches.
-            None if unsafe { self.large.free(&self.arena, block) } => self.arena.enforce_bound(),
-            Some((head, entry))
-                if let Some(len) = entry.as_span()
-                    && block.addr().is_multiple_of(GRANULE) =>
-            {
-                self.free_span(Run { head, len, zeroed: false });
+            None if place.is_none() && unsafe { self.large.free(&self.arena, block) } => {
+                self.arena.enforce_bound()
             }
+            Some(run) if block.addr().is_multiple_of(GRANULE) => self.free_span(run),
             _ => fatal::wrong_use(c"free(): invalid pointer", block),
         }
     }
