@@ -45,10 +45,11 @@ const TOOL: [(&[&str], Neighbours); 8] = [
 ];
 
 /// The packages of this workspace.
-const PACKAGES: [(&[&str], Neighbours); 3] = [
-    (&["brkmap", "brkmap-base", "brkmap-witness"], Neighbours::Unknown),
+const PACKAGES: [(&[&str], Neighbours); 4] = [
+    (&["brkmap", "brkmap-base", "brkmap-loom", "brkmap-witness"], Neighbours::Unknown),
     (&["brkmap-preload", "brkmap-probe", "brkmap-tracer"], Neighbours::Unknown),
     (&["brkmap-benches", "brkmap-demos", "brkmap-tests", "brkmap-tool"], Neighbours::Unknown),
+    (&["brkmap-pages"], Neighbours::Unknown),
 ];
 
 type Layers = [(&'static [&'static str], Neighbours)];
