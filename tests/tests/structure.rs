@@ -40,7 +40,7 @@ const TOOL: [(&[&str], Neighbours); 8] = [
     (&["observe"], Neighbours::Unknown),
     (&["comparison"], Neighbours::Unknown),
     (&["explain", "table"], Neighbours::Unknown),
-    (&["compare", "demo", "sweep", "trace"], Neighbours::Unknown),
+    (&["compare", "demo", "doctor", "sweep", "trace"], Neighbours::Unknown),
     (&["cli"], Neighbours::Unknown),
 ];
 
