@@ -34,7 +34,7 @@ enum Neighbours {
 
 /// The tool's, likewise: each command stands by itself, and the command line above them all.
 const TOOL: [(&[&str], Neighbours); 8] = [
-    (&["console", "regions", "summary"], Neighbours::Unknown),
+    (&["console", "regions", "summary", "variables"], Neighbours::Unknown),
     (&["locate"], Neighbours::Unknown),
     (&["contender"], Neighbours::Unknown),
     (&["observe"], Neighbours::Unknown),

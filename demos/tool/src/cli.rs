@@ -23,15 +23,19 @@ pub struct Cli {
 
 const EXAMPLES: &str = "\
 Examples:
-  brkmap                                            compare brkmap with glibc
-  brkmap --sizes 100,32K,1.5MiB                     the same at other sizes
-  brkmap compare --with jemalloc=/usr/lib/x86_64-linux-gnu/libjemalloc.so.2
-  brkmap trace -- python3 -c 'print(1)'             every memory call of a program
-  brkmap sweep                                      the size at which brk turns to mmap
-  LD_PRELOAD=libbrkmap.so.0 brkmap doctor -- python3
-  brkmap demo                                       what else mmap is for
+  Compare brkmap with glibc, and at sizes of your own:
+    brkmap
+    brkmap --sizes 100,32K,1.5MiB
+  Every memory call of a program:
+    brkmap trace -- python3 -c 'print(1)'
+  The size at which brk turns to mmap:
+    brkmap sweep
+  Whether a program runs on brkmap:
+    brkmap doctor 4711
+  What else mmap is for:
+    brkmap demo
 
-Colour shows on a terminal only; NO_COLOR=1 turns it off, CLICOLOR_FORCE=1 on.";
+Colour shows on a terminal only. NO_COLOR=1 turns it off, CLICOLOR_FORCE=1 on.";
 
 #[derive(Subcommand)]
 enum Command {

@@ -22,6 +22,7 @@ use std::ffi::OsString;
 use brkmap_base::error::{Error, Result};
 use brkmap_base::output;
 use brkmap_base::style::{FAILURE, GREEN, STRONG, YELLOW, paint};
+use brkmap_base::wrap::wrap;
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -102,17 +103,17 @@ fn print(report: &Report) -> Result<()> {
     match &report.effect {
         Effect::Yes(by) => {
             let verdict = paint(GREEN, "in effect");
-            output::line(console::wrap(&format!("brkmap is {verdict} in {name}, from {by}."), width, ""))?;
+            output::line(wrap(&format!("brkmap is {verdict} in {name}, from {by}."), width, ""))?;
         }
         Effect::No => {
             let verdict = paint(FAILURE, "not in effect");
-            output::line(console::wrap(&format!("brkmap is {verdict} in {name}."), width, ""))?;
+            output::line(wrap(&format!("brkmap is {verdict} in {name}."), width, ""))?;
         }
     }
     for finding in &report.findings {
         let mark = if finding.stops { paint(FAILURE, "✗") } else { paint(YELLOW, "•") };
         let text = format!("{} {}", finding.text, finding.help);
-        output::line(format_args!("{mark} {}", console::wrap(text.trim_end(), width - 2, "  ")))?;
+        output::line(format_args!("{mark} {}", wrap(text.trim_end(), width - 2, "  ")))?;
     }
     for (title, facts) in [("Settings", &report.settings), ("Machine", &report.machine)] {
         output::line(format_args!("\n{}", paint(STRONG, title)))?;
@@ -120,7 +121,7 @@ fn print(report: &Report) -> Result<()> {
             let mark = if fact.matters { paint(YELLOW, "•") } else { " ".to_owned() };
             let end = if fact.words.is_empty() { String::new() } else { format!(". {}", fact.words) };
             let text = format!("{}: {}{end}", fact.name, fact.value);
-            output::line(format_args!("{mark} {}", console::wrap(&text, width - 2, "    ")))?;
+            output::line(format_args!("{mark} {}", wrap(&text, width - 2, "    ")))?;
         }
     }
     Ok(())

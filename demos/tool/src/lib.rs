@@ -29,5 +29,6 @@ mod summary;
 mod sweep;
 mod table;
 mod trace;
+mod variables;
 
 pub use contender::PROBE_ARGUMENT;

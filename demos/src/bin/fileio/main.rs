@@ -106,16 +106,17 @@ fn claims(report: &mut Report, ground: &Ground, rows: &[Measured]) {
             mmap.calls.clone().map(|counted| {
                 let moving: u64 =
                     ["read", "write", "lseek", "pread", "pwrite"].iter().map(|call| counted.of(call)).sum();
-                (moving == 0 && counted.copied == 0, format!("{:?}", counted.by_name))
+                (moving == 0 && counted.copied == 0, counted.words())
             }),
         );
         let least = ground.least_moves(work);
         let claim = format!("{name}: the other way makes {least} calls at least to move data");
         report.claim_or_skip(
             claim,
-            calls.calls.clone().map(|counted| {
-                (counted.of("read") + counted.of("write") >= least, format!("{:?}", counted.by_name))
-            }),
+            calls
+                .calls
+                .clone()
+                .map(|counted| (counted.of("read") + counted.of("write") >= least, counted.words())),
         );
     }
 }

@@ -67,7 +67,7 @@ fn main() -> ExitCode {
                 done(form, json!({"sequence": store.sequence()}), &format!("commit {}", store.sequence()))
             }
             Command::Get { file, key } => {
-                let store = Store::open(&file)?;
+                let store = Store::view(&file)?;
                 let Some(value) = store.get(key.as_bytes()) else { return Ok(missing(&file, &key)) };
                 let value = text(&value);
                 done(form, json!({"key": key, "value": value}), &value)
@@ -95,7 +95,7 @@ fn main() -> ExitCode {
 }
 
 fn scan(file: &Path, prefix: &str, form: Form) -> Result<ExitCode, Error> {
-    let store = Store::open(file)?;
+    let store = Store::view(file)?;
     let pairs = store.scan(prefix.as_bytes()).map(|(key, value)| (text(key), text(&value)));
     if form == Form::Json {
         let pairs: Vec<Value> = pairs.map(|(key, value)| json!({"key": key, "value": value})).collect();
