@@ -19,8 +19,13 @@ mod measure;
 mod show;
 mod work;
 
+const EXAMPLES: &str = "\
+Examples:
+  brkmap demo fileio
+  brkmap demo fileio --size 256M --dir /var/tmp --svg figures.svg";
+
 #[derive(Parser)]
-#[command(name = "fileio", version, about = "A file by read and write, and by mmap")]
+#[command(name = "fileio", version, about = "A file by read and write, and by mmap", after_help = EXAMPLES)]
 struct Cli {
     /// How long the file is: bytes, or a number with K, M or G
     #[arg(long, default_value = "64M", value_parser = Bytes::some)]

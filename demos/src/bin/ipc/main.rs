@@ -26,8 +26,13 @@ mod ring;
 /// The fastest of these is kept.
 const RUNS: u64 = 3;
 
+const EXAMPLES: &str = "\
+Examples:
+  brkmap demo ipc
+  brkmap demo ipc --size 64M --dir /var/tmp";
+
 #[derive(Parser)]
-#[command(name = "ipc", version, about = "Pipe, message queue and shared memory, counted")]
+#[command(name = "ipc", version, about = "Pipe, message queue and shared memory, counted", after_help = EXAMPLES)]
 struct Cli {
     /// How much is sent: bytes, or a number with K, M or G
     #[arg(long, default_value = "16M", value_parser = Bytes::some)]

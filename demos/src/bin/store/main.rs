@@ -16,8 +16,15 @@ mod store;
 mod torture;
 mod worker;
 
+const EXAMPLES: &str = "\
+Examples:
+  brkmap demo store
+  brkmap demo store put FILE colour blue
+  brkmap demo store get FILE colour
+  brkmap demo store scan FILE col";
+
 #[derive(Parser)]
-#[command(name = "store", version, about = "A memory-mapped key-value file that survives kill -9")]
+#[command(name = "store", version, about = "A memory-mapped key-value file that survives kill -9", after_help = EXAMPLES)]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
