@@ -68,7 +68,10 @@ for rust in $(cut -f2 "$work/stated" | sort -Vu); do
     continue
   else
     toolchain=$rust
-    if ! rustc "+$rust" --version >/dev/null 2>&1 && [ "${BRKMAP_INSTALL:-yes}" != no ]; then $line >/dev/null 2>&1; fi
+    if ! rustc "+$rust" --version >/dev/null 2>&1 && [ "${BRKMAP_INSTALL:-yes}" != no ]; then
+      tell "installing Rust $rust"
+      $line >/dev/null 2>&1
+    fi
     if ! rustc "+$rust" --version >/dev/null 2>&1; then
       echo "skip rust_$rust: missing; install: $line"
       continue

@@ -3,6 +3,11 @@
 set -u
 . tests/lib.sh
 need_linker
+want man man-db
+want zsh zsh
+want fish fish
+want systemd-analyze systemd
+lacks() { if [ -n "${BRKMAP_CANNOT:-}" ]; then echo "cannot install $1"; else echo "missing $1; install: apt-get install $2"; fi; }
 version=$(sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' Cargo.toml)
 triplet=$(uname -m)-linux-gnu
 here=$PWD
@@ -45,7 +50,7 @@ pages_read() {
 if command -v man >/dev/null; then
   step "man shows the pages without a warning" pages_read
 else
-  echo "skip man_pages: missing man; install: apt-get install man-db"
+  echo "skip man_pages: $(lacks man man-db)"
 fi
 
 completes() {
@@ -57,7 +62,7 @@ completes() {
 }
 step "bash completes a command" completes
 for shell in zsh fish; do
-  command -v $shell >/dev/null || { echo "skip ${shell}_completion: missing $shell; install: apt-get install $shell"; continue; }
+  command -v $shell >/dev/null || { echo "skip ${shell}_completion: $(lacks $shell $shell)"; continue; }
   file=share/zsh/site-functions/_brkmap
   [ $shell = fish ] && file=share/fish/vendor_completions.d/brkmap.fish
   step "$shell reads its completion" $shell -n "$usr/$file"
@@ -86,7 +91,7 @@ service() {
 if command -v systemd-analyze >/dev/null; then
   step "systemd takes the drop-in" service
 else
-  echo "skip systemd_drop_in: missing systemd-analyze; install: apt-get install systemd"
+  echo "skip systemd_drop_in: $(lacks systemd-analyze systemd)"
 fi
 
 # What the Dockerfile has the daemon run, without one.
@@ -135,7 +140,7 @@ no_root() { echo "skip debian_packages: $1"; exit $step_failed; }
 [ "$(id -u)" = 0 ] || no_root "a chroot needs root"
 unshare --mount true 2>/dev/null || no_root "mounts are refused here"
 want debootstrap debootstrap
-command -v debootstrap >/dev/null || no_root "missing debootstrap; install: apt-get install debootstrap"
+command -v debootstrap >/dev/null || no_root "$(lacks debootstrap debootstrap)"
 suite=$(. /etc/os-release && echo "$VERSION_CODENAME")
 base=$BRKMAP_TARGET/install-root/$suite.tar
 root=$work/root
@@ -144,6 +149,7 @@ if [ ! -s "$base" ]; then
   mirror=$(apt-get indextargets --format '$(CODENAME) $(REPO_URI)' 'Created-By: Packages' |
     awk -v suite="$suite" '$1 == suite { print $2; exit }')
   mkdir -p "${base%/*}"
+  tell "making a root of Debian's $suite by debootstrap: a minute or two, once"
   debootstrap --variant=minbase --include=gcc,libc6-dev,pkg-config "$suite" "$root" "$mirror" >"$work/debootstrap" 2>&1 ||
     { tail -5 "$work/debootstrap"; no_root "missing: debootstrap could not make a root"; }
   rm -f "$root"/var/cache/apt/archives/*.deb
