@@ -12,6 +12,12 @@ cannot() { echo "$1${2:+; install: $2}" | tee "$BRKMAP_REASON"; exit "$CANNOT"; 
 skipped() { echo "$1${2:+; install: $2}" | tee "$BRKMAP_REASON"; exit "$SKIPPED"; }
 absent() { echo "$1" | tee "$BRKMAP_REASON"; exit "$ABSENT"; }
 
+# tell WORDS…: for whoever waits before tests/run, and for the log.
+tell() {
+  echo "$*"
+  if [ -n "${BRKMAP_TELL:-}" ]; then echo "   $*" >&3; fi
+}
+
 # step NAME CMD…: one test made of one command.
 step_failed=0
 step() {
@@ -40,6 +46,7 @@ apt() {
   [ "${BRKMAP_INSTALL:-yes}" = no ] && skipped "missing $* and BRKMAP_INSTALL=no" "$line"
   command -v apt-get >/dev/null || cannot "missing $*, and no apt-get here" "$line (on Debian)"
   as_root true 2>/dev/null || cannot "missing $*, and neither root nor passwordless sudo" "$line"
+  tell "installing $*"
   apt_once "$@" && return
   # One update a run is enough, and none is needed where the lists are fresh.
   local stamp=$BRKMAP_TARGET/test-logs/apt-updated
@@ -85,6 +92,7 @@ need_nightly() {
   for word in "$@"; do grep -q "^$word" <<<"$have" || missing=1; done
   [ $missing = 0 ] && return
   [ "${BRKMAP_INSTALL:-yes}" = no ] && skipped "missing nightly with $* and BRKMAP_INSTALL=no" "$line"
+  tell "installing nightly Rust with $*"
   $line || skipped "could not install nightly with $*" "$line"
 }
 
@@ -98,6 +106,7 @@ need_stable() {
   fi
   command -v rustup >/dev/null || cannot "no rustup here to bring $2" "$line"
   [ "${BRKMAP_INSTALL:-yes}" = no ] && skipped "missing $2 and BRKMAP_INSTALL=no" "$line"
+  tell "installing $2 for Rust"
   $line || skipped "could not add $2" "$line"
 }
 

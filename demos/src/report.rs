@@ -9,6 +9,8 @@ use std::process::ExitCode;
 use brkmap_base::error::Result;
 use brkmap_base::output;
 use brkmap_base::style::{FAINT, GREEN, RED, STRONG, YELLOW, paint};
+use brkmap_base::wrap::fit;
+use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -48,6 +50,17 @@ pub struct Report {
     /// The first line that could not be written took those behind it with it.
     #[serde(skip)]
     written: Result<()>,
+}
+
+/// A table that fits the text of a report: where it is too wide, cells are broken into lines.
+pub fn table(header: impl IntoIterator<Item = &'static str>) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    table.set_content_arrangement(ContentArrangement::Dynamic);
+    // A note is indented by two columns.
+    table.set_width(u16::try_from(output::width() - 2).unwrap_or(u16::MAX));
+    table.set_header(header);
+    table
 }
 
 impl Report {
@@ -130,9 +143,10 @@ impl Report {
         Ok(if self.holds { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 
-    fn say(&mut self, line: String) {
+    fn say(&mut self, text: String) {
         if self.form == Form::Text && self.written.is_ok() {
-            self.written = output::line(line);
+            let lines: Vec<_> = text.split('\n').map(|line| fit(line, output::width())).collect();
+            self.written = output::line(lines.join("\n"));
         }
     }
 }

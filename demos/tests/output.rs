@@ -44,3 +44,36 @@ fn a_closed_pipe_is_said_in_one_line() {
         assert_refused(program, arguments, writer.into());
     }
 }
+
+/// Every line of a text for reading, as long as it can be broken.
+fn too_wide(text: &str, columns: usize) -> Vec<&str> {
+    text.lines().filter(|line| line.chars().count() > columns && line.trim().contains(' ')).collect()
+}
+
+#[test]
+fn reports_and_their_tables_fit_the_columns_there_are() {
+    for columns in [60, 80] {
+        for (program, arguments) in DEMOS.into_iter().filter(|(program, _)| !program.ends_with("screen")) {
+            let mut command = Command::new(program);
+            let output =
+                command.args(arguments).env("COLUMNS", columns.to_string()).output().expect("it starts");
+            let text = String::from_utf8_lossy(&output.stdout);
+            let wide = too_wide(&text, columns);
+            assert!(text.lines().count() > 10 && wide.is_empty(), "{program}, {columns}: {wide:#?}");
+        }
+    }
+}
+
+#[test]
+fn every_demo_has_help_with_examples() {
+    let device = (env!("CARGO_BIN_EXE_device"), &[][..]);
+    for (program, _) in DEMOS.into_iter().chain([device]) {
+        let output = Command::new(program).arg("--help").env("COLUMNS", "80").output().expect("it starts");
+        let text = String::from_utf8_lossy(&output.stdout);
+        let wide = too_wide(&text, 80);
+        assert!(
+            text.contains("Examples:\n  brkmap demo ") && wide.is_empty(),
+            "{program}: {wide:#?}\n{text}"
+        );
+    }
+}

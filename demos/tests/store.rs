@@ -1,3 +1,5 @@
+use std::os::unix::fs::PermissionsExt;
+
 mod common;
 
 use common::{claim, file, interrupted, run, run_unprivileged};
@@ -55,6 +57,27 @@ fn bad_input_is_refused_by_name_and_left_alone() {
     if nix::unistd::geteuid().is_root() {
         ran.refused(&[&stranger, "permission denied"]);
     }
+}
+
+#[test]
+fn reading_writes_nothing_and_needs_no_right_to_write() {
+    let dir = tempfile::tempdir().expect("a directory");
+    std::fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o755)).expect("for everybody");
+    let path = dir.path().join("store").display().to_string();
+    assert_eq!(run(STORE, &["put", &path, "a", "1"]).code, Some(0));
+    std::fs::set_permissions(&path, PermissionsExt::from_mode(0o444)).expect("read only");
+    let before = std::fs::metadata(&path).expect("its times").modified().expect("of the last write");
+    let bytes = std::fs::read(&path).expect("read");
+    for (arguments, said) in [(&["get", &path, "a"][..], "1\n"), (&["scan", &path], "a\t1\n")] {
+        let Some(ran) = run_unprivileged("store reading", STORE, arguments) else { return };
+        assert_eq!((ran.code, ran.stdout.as_str()), (Some(0), said), "{}", ran.stderr);
+    }
+    // An empty file is not made a store by being looked at.
+    let empty = file(dir.path(), "empty", &[], 0o600);
+    run(STORE, &["get", &empty, "a"]).refused(&[&empty, "no store"]);
+    assert_eq!(std::fs::read(&empty).expect("read").len(), 0);
+    assert_eq!(std::fs::read(&path).expect("read"), bytes);
+    assert_eq!(std::fs::metadata(&path).expect("its times").modified().expect("of the last write"), before);
 }
 
 #[test]

@@ -10,17 +10,26 @@ GNU=x86_64-unknown-linux-gnu
 # Emulated, the guest needs 10 to 30 s; a busy host several times that.
 : "${MYMAP_VM_TIMEOUT:=300}"
 
-# missing: prints the first thing that is not there, and how to get it.
+# missing [headers]: prints all that is not there, a line each, and the commands that bring it.
 missing() {
-  local want
+  local want commands=() lines=()
   [ "$(uname -m)" = x86_64 ] || { echo "this machine is $(uname -m): the module is for x86-64"; return; }
-  for want in make:make gcc:gcc cpio:cpio qemu-system-x86_64:qemu-system-x86 cargo:cargo; do
-    command -v "${want%%:*}" >/dev/null ||
-      { echo "no ${want%%:*}: apt-get install --no-install-recommends $(xargs <"$KMOD/vm/packages")"; return; }
+  command -v apt-get >/dev/null || lines+=("no apt-get: the kernel to boot is a Debian package")
+  for want in make gcc cpio qemu-system-x86_64; do
+    command -v "$want" >/dev/null || commands+=("$want")
   done
-  command -v apt-get >/dev/null || { echo "no apt-get: the kernel to boot is a Debian package"; return; }
-  ls "$(rustc --print target-libdir --target x86_64-unknown-none)"/libcore-* >/dev/null 2>&1 ||
-    echo "no Rust for the kernel: rustup target add x86_64-unknown-none"
+  [ "${1-}" != headers ] || ls -d /usr/src/linux-headers-*-amd64 >/dev/null 2>&1 || commands+=("kernel headers")
+  if [ ${#commands[@]} -gt 0 ]; then
+    want=$(printf ', %s' "${commands[@]}")
+    lines+=("no ${want#, }: apt-get install --no-install-recommends $(xargs <"$KMOD/vm/packages")")
+  fi
+  if ! command -v cargo >/dev/null; then
+    lines+=("no cargo: the pages of Rust say how to install it")
+  elif ! ls "$(rustc --print target-libdir --target x86_64-unknown-none)"/libcore-* >/dev/null 2>&1; then
+    lines+=("no Rust for the kernel: rustup target add x86_64-unknown-none")
+  fi
+  [ "$(id -u)" = 0 ] || lines+=("not root: the guest's console is a device node")
+  [ ${#lines[@]} -eq 0 ] || printf '%s\n' "${lines[@]}"
 }
 
 # fetch DIRECTORY PACKAGE... [-- APT-OPTION...]: downloads and unpacks what is not there yet.

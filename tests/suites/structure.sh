@@ -3,4 +3,25 @@
 set -u
 . tests/lib.sh
 need_linker
-cargo_test -p brkmap-tests --test structure --test unsafety --test documents
+cargo_test -p brkmap-tests --test structure --test unsafety --test documents || step_failed=1
+
+# tests/run itself, over suites of our own.
+tells() {
+  local tree
+  tree=$(mktemp -d) || return 1
+  mkdir -p "$tree/tests/suites"
+  cp tests/run tests/lib.sh "$tree/tests/"
+  printf '. tests/lib.sh\ntell "bringing something"\nstep "a good step" true\n' >"$tree/tests/suites/good.sh"
+  printf '. tests/lib.sh\nstep "a bad step" false\nexit 1\n' >"$tree/tests/suites/bad.sh"
+  env -u BRKMAP_TELL CARGO_TARGET_DIR="$tree/target" "$tree/tests/run" good bad >"$tree/first" 2>&1
+  env -u BRKMAP_TELL CARGO_TARGET_DIR="$tree/target" "$tree/tests/run" good >"$tree/second" 2>&1
+  local line
+  for line in '== good (1 of 2; 0 s so far' '   bringing something' '== bad (2 of 2;' \
+    "FAILED bad: not ok a bad step; its log: $tree/target/test-logs/bad.log" '1 passed, 1 failed, 0 skipped'; do
+    grep -qF "$line" "$tree/first" || { echo "no line: $line"; cat "$tree/first"; return 1; }
+  done
+  [ "$(tail -n 1 "$tree/second")" = "1 passed, 0 failed, 0 skipped" ] || { cat "$tree/second"; return 1; }
+  rm -rf "$tree"
+}
+step "tests/run says what it does, how far it is, and what failed where" tells
+exit $step_failed

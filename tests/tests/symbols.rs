@@ -76,6 +76,12 @@ fn thread_local_storage_is_initial_exec() {
 }
 
 #[test]
+fn programs_linked_with_it_ask_for_the_file_that_is_installed() {
+    let Some(dynamic) = readelf("-d") else { return };
+    assert!(dynamic.contains("soname: [libbrkmap.so.0]"), "{dynamic}");
+}
+
+#[test]
 fn the_library_cannot_be_unloaded() {
     let Some(dynamic) = readelf("-d") else { return };
     assert!(dynamic.contains("NODELETE"), "{dynamic}");

@@ -105,8 +105,9 @@ impl<O: Os> Allocator<O> {
     /// # Safety
     /// As for `free_slow`.
     pub(super) unsafe fn free_big(&self, place: Option<(GranuleIdx, Entry)>, block: *mut u8) {
-        match place {
-            None => {
+        let span = place.and_then(|(head, entry)| Some((head, entry.as_span()?)));
+        match span {
+            None if place.is_none() => {
                 let share = self.arena.share();
                 // SAFETY: as the caller vouches.
                 if !unsafe { self.large.free(&self.arena, share, block) } {
@@ -114,12 +115,7 @@ impl<O: Os> Allocator<O> {
                 }
                 self.arena.enforce_bound_after(share);
             }
-            Some((head, entry))
-                if let Some(len) = entry.as_span()
-                    && block.addr().is_multiple_of(GRANULE) =>
-            {
-                self.free_span(head, len);
-            }
+            Some((head, len)) if block.addr().is_multiple_of(GRANULE) => self.free_span(head, len),
             _ => fatal::wrong_use(c"free(): invalid pointer", block),
         }
     }

@@ -6,6 +6,7 @@ pub mod bytes;
 pub mod error;
 pub mod output;
 pub mod style;
+pub mod wrap;
 
 pub use bytes::Bytes;
 pub use error::{During, Error, Result};

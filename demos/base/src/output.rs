@@ -20,6 +20,13 @@ pub fn raw(text: impl fmt::Display) -> Result<()> {
     written(write!(out, "{text}").and_then(|()| out.flush()))
 }
 
+/// How many columns text for reading has: the terminal's, or COLUMNS, or 100, and never more than 100.
+pub fn width() -> usize {
+    let terminal = terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| usize::from(width.0));
+    let variable = || std::env::var("COLUMNS").ok()?.parse().ok();
+    terminal.or_else(variable).map_or(100, |width: usize| width.clamp(20, 100))
+}
+
 /// What a write to stdout came to, as an error in words.
 pub fn written(done: io::Result<()>) -> Result<()> {
     done.map_err(Error::during("cannot write to stdout"))

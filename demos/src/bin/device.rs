@@ -32,8 +32,13 @@ const DEVICES: [Device; 2] = [
     Device { path: "/dev/mymap_fault", way: uapi::WAY_FAULT, pages: uapi::FAULT_PAGES },
 ];
 
+const EXAMPLES: &str = "\
+Examples:
+  brkmap demo device
+  brkmap demo device --vm";
+
 #[derive(Parser)]
-#[command(name = "device", version, about = "Maps kernel pages through /dev/mymap and /dev/mymap_fault")]
+#[command(name = "device", version, about = "Maps kernel pages through /dev/mymap and /dev/mymap_fault", after_help = EXAMPLES)]
 struct Cli {
     /// Print one JSON object
     #[arg(long)]

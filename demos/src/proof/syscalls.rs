@@ -23,6 +23,12 @@ impl Calls {
         self.by_name.values().sum()
     }
 
+    /// `read 6, lseek 1`, by name.
+    pub fn words(&self) -> String {
+        let each: Vec<_> = self.by_name.iter().map(|(name, count)| format!("{name} {count}")).collect();
+        each.join(", ")
+    }
+
     pub fn of(&self, name: &str) -> u64 {
         self.by_name.get(name).copied().unwrap_or(0)
     }

@@ -6,7 +6,7 @@ use brkmap_base::error::Result;
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 
-use crate::{compare, demo, sweep, trace};
+use crate::{compare, demo, doctor, sweep, trace};
 
 /// Shows which system call a request for memory becomes: brk or mmap.
 ///
@@ -23,14 +23,19 @@ pub struct Cli {
 
 const EXAMPLES: &str = "\
 Examples:
-  brkmap                                            compare brkmap with glibc
-  brkmap --sizes 100,32K,1.5MiB                     the same at other sizes
-  brkmap compare --with jemalloc=/usr/lib/x86_64-linux-gnu/libjemalloc.so.2
-  brkmap trace -- python3 -c 'print(1)'             every memory call of a program
-  brkmap sweep                                      the size at which brk turns to mmap
-  brkmap demo                                       what else mmap is for
+  Compare brkmap with glibc, and at sizes of your own:
+    brkmap
+    brkmap --sizes 100,32K,1.5MiB
+  Every memory call of a program:
+    brkmap trace -- python3 -c 'print(1)'
+  The size at which brk turns to mmap:
+    brkmap sweep
+  Whether a program runs on brkmap:
+    brkmap doctor 4711
+  What else mmap is for:
+    brkmap demo
 
-Colour shows on a terminal only; NO_COLOR=1 turns it off, CLICOLOR_FORCE=1 on.";
+Colour shows on a terminal only. NO_COLOR=1 turns it off, CLICOLOR_FORCE=1 on.";
 
 #[derive(Subcommand)]
 enum Command {
@@ -40,6 +45,8 @@ enum Command {
     Trace(trace::Arguments),
     /// Find, to the byte, the request size at which an allocator changes its choice
     Sweep(sweep::Arguments),
+    /// Say whether brkmap is a program's malloc, and if not, why
+    Doctor(doctor::Arguments),
     /// List the demo programs, or run one
     Demo(demo::Arguments),
 }
@@ -65,6 +72,7 @@ impl Cli {
             Some(Command::Compare(args)) => compare::run(args, self.json),
             Some(Command::Trace(args)) => trace::run(args, self.json),
             Some(Command::Sweep(args)) => sweep::run(args, self.json),
+            Some(Command::Doctor(args)) => doctor::run(args, self.json),
             Some(Command::Demo(args)) => demo::run(args, self.json),
         }
     }

@@ -27,7 +27,12 @@ const HELP: &str = "\
 Each size is put to each allocator in two fresh processes. One makes a first request, a second one \
 while the first lives, frees both, and asks once more; the other lets one block grow by realloc to \
 twice and to four times its size. Page faults are counted as A+B: A while the call ran, B while \
-every page of the answer was then written to.";
+every page of the answer was then written to.
+
+Examples:
+  brkmap compare --sizes 100,32K,1.5MiB
+  brkmap compare --only brkmap,glibc --json
+  brkmap compare --with other=/opt/lib/libother.so";
 
 /// What is asked when nobody says what: small, large, and both sides of 128 KiB, where mmap begins
 /// by default in brkmap and in what mallopt(3) says of glibc.

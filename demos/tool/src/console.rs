@@ -12,7 +12,7 @@ use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 use serde::Serialize;
 
 /// The number every `--json` document carries; it changes when a field changes its meaning or goes.
-pub const JSON_SCHEMA: u32 = 1;
+pub const JSON_SCHEMA: u32 = 2;
 
 pub const BREAK: Style = GREEN;
 pub const MAPPING: Style = CYAN;
@@ -68,36 +68,4 @@ pub fn table(header: impl IntoIterator<Item = String>) -> Table {
 
 pub fn right(text: impl fmt::Display) -> Cell {
     Cell::new(text.to_string()).set_alignment(CellAlignment::Right)
-}
-
-/// Breaks a paragraph into lines of at most `width` characters, all but the first indented. A
-/// unit stays with its number.
-pub fn wrap(text: &str, width: usize, indent: &str) -> String {
-    let mut lines = vec![String::new()];
-    for word in text.split_whitespace() {
-        let line = lines.last_mut().expect("there is a first line");
-        let unit = matches!(word.trim_end_matches([',', ';', ':', '.']), "B" | "KiB" | "MiB" | "GiB");
-        if !unit && !line.trim().is_empty() && line.chars().count() + 1 + word.chars().count() > width {
-            lines.push(format!("{indent}{word}"));
-        } else {
-            if !line.trim().is_empty() {
-                line.push(' ');
-            }
-            line.push_str(word);
-        }
-    }
-    lines.join("\n")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn paragraphs_are_wrapped_and_indented() {
-        assert_eq!(wrap("one two three", 7, "  "), "one two\n  three");
-        assert_eq!(wrap("one", 2, ""), "one");
-        assert_eq!(wrap("", 10, ""), "");
-        assert_eq!(wrap("at 64 KiB, then", 7, ""), "at 64 KiB,\nthen");
-    }
 }

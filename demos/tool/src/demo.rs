@@ -7,6 +7,7 @@ use std::process::Command;
 use brkmap_base::error::{Error, Result};
 use brkmap_base::output;
 use brkmap_base::style::{STRONG, paint};
+use brkmap_base::wrap::wrap;
 use clap::Args;
 use serde_json::json;
 
@@ -27,11 +28,21 @@ const DEMOS: [(&str, &str); 9] = [
 ];
 
 #[derive(Args)]
+#[command(after_help = HELP)]
 pub struct Arguments {
     /// The demo to run, and what it is given; without it they are listed
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_names = ["NAME", "ARGUMENTS"])]
     pub words: Vec<OsString>,
 }
+
+const HELP: &str = "\
+What follows the name is the demo's own, options too.
+
+Examples:
+  brkmap demo
+  brkmap demo share
+  brkmap demo threshold --json
+  brkmap demo store --help";
 
 pub fn run(args: &Arguments, json: bool) -> Result<i32> {
     let Some((name, arguments)) = args.words.split_first() else { return list(json) };
@@ -52,6 +63,7 @@ fn list(json: bool) -> Result<i32> {
         console::json(&json!({ "schema": JSON_SCHEMA, "tool": "demo", "demos": demos }))?;
     } else {
         for (name, shows) in DEMOS {
+            let shows = wrap(shows, output::width() - 13, "             ");
             output::line(format_args!("  {}  {shows}", paint(STRONG, format!("{name:<9}"))))?;
         }
         output::line("\nRun one: brkmap demo NAME [ARGUMENTS]")?;

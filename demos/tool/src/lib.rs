@@ -5,7 +5,8 @@
 //!        │           └─ observe ─┬─ contender ── locate
 //!        ├─ sweep ───── observe ─┴─ regions           brkmap-tracer (this process)
 //!        ├─ trace ───── summary                              │
-//!        └─ demo ────── locate                        brkmap-probe  (a fresh process each)
+//!        ├─ demo ────── locate                        brkmap-probe  (a fresh process each)
+//!        └─ doctor                                    (what is there: files, and the memory of a process)
 //! ```
 //!
 //! The command line knows the commands, and no command knows it: each holds its own arguments.
@@ -19,6 +20,7 @@ mod comparison;
 pub mod console;
 mod contender;
 mod demo;
+mod doctor;
 mod explain;
 mod locate;
 mod observe;
@@ -27,5 +29,6 @@ mod summary;
 mod sweep;
 mod table;
 mod trace;
+mod variables;
 
 pub use contender::PROBE_ARGUMENT;

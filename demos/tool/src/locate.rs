@@ -1,4 +1,5 @@
-//! Finding the other programs of the workspace, and building the ones that are missing.
+//! Finding the library and the other programs: beside this program, where `allocator/preload/install` puts them, or by
+//! building them in the workspace.
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -17,9 +18,13 @@ struct Artifact<'a> {
     profile: &'a str,
 }
 
+/// The library as cargo makes it, and as it is installed.
+const LIBRARY: &str = "libbrkmap.so";
+const SONAME: &str = "libbrkmap.so.0";
+
 /// libbrkmap.so.
 pub fn preload(given: Option<&Path>) -> Result<PathBuf> {
-    let file = "libbrkmap.so".to_owned();
+    let file = LIBRARY.to_owned();
     find(
         given,
         &Artifact {
@@ -52,6 +57,11 @@ fn find(given: Option<&Path>, artifact: &Artifact<'_>) -> Result<PathBuf> {
         return path.canonicalize().map_err(missing);
     }
     let this = std::env::current_exe().map_err(Error::during("cannot find this program's file"))?;
+    if let Some(prefix) = prefix(&this) {
+        let places = installed(prefix, &artifact.file);
+        let found = places.into_iter().find(|file| file.is_file());
+        return found.map_or_else(|| build(artifact, Reason::Missing), Ok);
+    }
     let beside = this.with_file_name(&artifact.file);
     // A profile has a folder in the target directory. What is in that of the release, a debug build of this program
     // does not take without asking cargo.
@@ -71,6 +81,20 @@ fn find(given: Option<&Path>, artifact: &Artifact<'_>) -> Result<PathBuf> {
     Ok(beside)
 }
 
+/// PREFIX, for a program that is installed as PREFIX/bin/brkmap. Beside it are the programs of others.
+fn prefix(this: &Path) -> Option<&Path> {
+    this.parent().filter(|folder| folder.ends_with("bin"))?.parent()
+}
+
+/// Where `allocator/preload/install` puts a file.
+fn installed(prefix: &Path, file: &str) -> Vec<PathBuf> {
+    if file != LIBRARY {
+        return vec![prefix.join("libexec/brkmap").join(file)];
+    }
+    let triplet = format!("lib/{}-linux-gnu", std::env::consts::ARCH);
+    [triplet.as_str(), "lib64", "lib"].map(|folder| prefix.join(folder).join(SONAME)).into()
+}
+
 /// Why cargo is asked: a first build is announced, a check is not.
 #[derive(Clone, Copy, PartialEq)]
 enum Reason {
@@ -87,7 +111,9 @@ fn older(file: &Path, than: &Path) -> bool {
 fn build(artifact: &Artifact<'_>, reason: Reason) -> Result<PathBuf> {
     let root = workspace().ok_or_else(|| {
         let file = &artifact.file;
-        Error::Failed(format!("{file} is not beside this program, and the workspace to build it is gone"))
+        Error::Failed(format!(
+            "{file} is neither beside this program nor installed with it, and there is no workspace to build it in"
+        ))
     })?;
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(&cargo);
@@ -154,6 +180,14 @@ mod tests {
             made_by(r#"{"reason":"build-finished"}"#, &binary("brkmap-probe", "probe", "release")),
             None
         );
+    }
+
+    #[test]
+    fn an_installed_program_looks_below_its_prefix() {
+        let prefix = prefix(Path::new("/opt/b/bin/brkmap")).unwrap();
+        assert_eq!(installed(prefix, "probe"), [Path::new("/opt/b/libexec/brkmap/probe")]);
+        assert!(installed(prefix, LIBRARY).contains(&"/opt/b/lib/libbrkmap.so.0".into()));
+        assert!(super::prefix(Path::new("/t/release/brkmap")).is_none());
     }
 
     #[test]

@@ -6,6 +6,7 @@ use brkmap_base::Bytes;
 use brkmap_base::error::{Error, Result};
 use brkmap_base::output;
 use brkmap_base::style::{FAILURE, paint};
+use brkmap_base::wrap::wrap;
 use brkmap_probe::marker::Phase;
 use brkmap_probe::scenario;
 use clap::Args;
@@ -39,7 +40,8 @@ is not seen.
 Examples:
   brkmap sweep
   MALLOC_MMAP_THRESHOLD_=65536 brkmap sweep --only glibc
-  brkmap sweep --from 1K --to 1M --with mimalloc=/usr/lib/x86_64-linux-gnu/libmimalloc.so.2";
+  brkmap sweep --from 1K --to 1M
+  brkmap sweep --with other=/opt/lib/libother.so";
 
 /// Where the last of several live requests of one size is served from, in a fresh process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -172,12 +174,12 @@ fn print(found: &[(String, Vec<Stretch>)]) -> Result<()> {
     output::line(format_args!("{}\n", table.trim_fmt()))?;
     for (name, stretches) in found {
         let boundaries: Vec<_> = stretches.iter().skip(1).map(|stretch| stretch.from.to_string()).collect();
-        if boundaries.is_empty() {
-            output::line(format_args!("{name} does not change its choice between these sizes."))?;
+        let text = if boundaries.is_empty() {
+            format!("{name} does not change its choice between these sizes.")
         } else {
-            let list = boundaries.join(", ");
-            output::line(format_args!("{name} changes its choice at {list}; both sides were asked twice."))?;
-        }
+            format!("{name} changes its choice at {}; both sides were asked twice.", boundaries.join(", "))
+        };
+        output::line(wrap(&text, output::width(), ""))?;
     }
     Ok(())
 }

@@ -1,19 +1,51 @@
 //! The table of `brkmap compare`, for reading.
 
+use anstream::adapter::strip_str;
 use brkmap_base::error::Result;
 use brkmap_base::style::{FAILURE, FAINT, STRONG, paint};
+use brkmap_base::wrap::wrap;
 use brkmap_base::{Bytes, output};
 use brkmap_tracer::{Call, Syscall};
 
-use crate::comparison::{Comparison, PHASES};
+use crate::comparison::{Comparison, PHASES, Row};
 use crate::console;
 use crate::observe::{Cell, Served};
 
-const LINE: usize = 100;
-
 pub fn print(comparison: &Comparison, words: &[String]) -> Result<()> {
+    let width = output::width();
+    for table in tables(comparison, &comparison.rows, width) {
+        output::line(format_args!("{table}\n"))?;
+    }
+    let legend = "first, second: requests of this size, both live. again: one more after both were freed. \
+                  grow: realloc to twice, then four times the size. In brackets: no system call, the memory \
+                  came from there. reserve: an mmap of address space without memory (PROT_NONE). faults A+B: pages faulted in by the call, then by writing to every \
+                  page.";
+    output::line(format_args!("{}\n", paint(FAINT, wrap(legend, width, ""))))?;
+    for word in words {
+        output::line(wrap(&format!("• {word}"), width, "  "))?;
+    }
+    Ok(())
+}
+
+/// As many allocators side by side as fit the width, one at least; the others in tables below.
+fn tables(comparison: &Comparison, rows: &[Row], width: usize) -> Vec<String> {
+    let columns = |table: &str| {
+        table.lines().map(|line| strip_str(line).to_string().chars().count()).max().unwrap_or_default()
+    };
+    let fitting = (1..=rows.len()).rev().map(|count| (count, table(comparison, &rows[..count])));
+    let Some((count, first)) =
+        fitting.into_iter().find(|(count, table)| *count == 1 || columns(table) <= width)
+    else {
+        return Vec::new();
+    };
+    let mut found = vec![first];
+    found.extend(tables(comparison, &rows[count..], width));
+    found
+}
+
+fn table(comparison: &Comparison, rows: &[Row]) -> String {
     let mut header = vec!["request".to_owned()];
-    for row in &comparison.rows {
+    for row in rows {
         header.extend([row.name.clone(), "faults".to_owned()]);
     }
     let mut table = console::table(header);
@@ -21,22 +53,14 @@ pub fn print(comparison: &Comparison, words: &[String]) -> Result<()> {
         table.add_row([paint(STRONG, size)]);
         for (phase, name, _) in PHASES {
             let mut line = vec![comfy_table::Cell::new(format!("  {name}"))];
-            for row in &comparison.rows {
+            for row in rows {
                 let (calls, faults) = row.observed[at].cell(phase).map(shown).unwrap_or_default();
                 line.extend([comfy_table::Cell::new(calls), console::right(faults)]);
             }
             table.add_row(line);
         }
     }
-    output::line(format_args!("{}\n", table.trim_fmt()))?;
-    let legend = "first, second: requests of this size, both live. again: one more after both were freed. \
-                  grow: realloc to twice, then four times the size. In brackets: no system call, the memory \
-                  came from there. reserve: an mmap of address space without memory (PROT_NONE). faults A+B: pages faulted in by the call, then by writing to every page.";
-    output::line(format_args!("{}\n", paint(FAINT, console::wrap(legend, LINE, ""))))?;
-    for word in words {
-        output::line(console::wrap(&format!("• {word}"), LINE, "  "))?;
-    }
-    Ok(())
+    table.trim_fmt()
 }
 
 fn shown(cell: &Cell) -> (String, String) {

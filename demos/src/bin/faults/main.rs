@@ -14,8 +14,13 @@ mod anonymous;
 mod beyond;
 mod cache;
 
+const EXAMPLES: &str = "\
+Examples:
+  brkmap demo faults
+  brkmap demo faults --pages 512 /usr/bin/python3";
+
 #[derive(Parser)]
-#[command(name = "faults", version, about = "Page faults, frame by frame")]
+#[command(name = "faults", version, about = "Page faults, frame by frame", after_help = EXAMPLES)]
 struct Cli {
     /// A file to map, read only; without it, one of our own
     file: Option<PathBuf>,

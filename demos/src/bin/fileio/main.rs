@@ -19,8 +19,13 @@ mod measure;
 mod show;
 mod work;
 
+const EXAMPLES: &str = "\
+Examples:
+  brkmap demo fileio
+  brkmap demo fileio --size 256M --dir /var/tmp --svg figures.svg";
+
 #[derive(Parser)]
-#[command(name = "fileio", version, about = "A file by read and write, and by mmap")]
+#[command(name = "fileio", version, about = "A file by read and write, and by mmap", after_help = EXAMPLES)]
 struct Cli {
     /// How long the file is: bytes, or a number with K, M or G
     #[arg(long, default_value = "64M", value_parser = Bytes::some)]
@@ -106,16 +111,17 @@ fn claims(report: &mut Report, ground: &Ground, rows: &[Measured]) {
             mmap.calls.clone().map(|counted| {
                 let moving: u64 =
                     ["read", "write", "lseek", "pread", "pwrite"].iter().map(|call| counted.of(call)).sum();
-                (moving == 0 && counted.copied == 0, format!("{:?}", counted.by_name))
+                (moving == 0 && counted.copied == 0, counted.words())
             }),
         );
         let least = ground.least_moves(work);
         let claim = format!("{name}: the other way makes {least} calls at least to move data");
         report.claim_or_skip(
             claim,
-            calls.calls.clone().map(|counted| {
-                (counted.of("read") + counted.of("write") >= least, format!("{:?}", counted.by_name))
-            }),
+            calls
+                .calls
+                .clone()
+                .map(|counted| (counted.of("read") + counted.of("write") >= least, counted.words())),
         );
     }
 }

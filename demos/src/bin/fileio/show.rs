@@ -3,16 +3,15 @@
 use std::path::Path;
 
 use brkmap_base::error::{During, Error};
-use comfy_table::{Cell, CellAlignment, Table, presets};
+use brkmap_demos::report;
+use comfy_table::{Cell, CellAlignment};
 use plotters::prelude::*;
 
 use crate::measure::Measured;
 use crate::work::{Way, Work};
 
 pub fn table(rows: &[Measured]) -> String {
-    let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
-    table.set_header(["work", "way", "time, ms", "syscalls", "minor faults", "major faults"]);
+    let mut table = report::table(["work", "way", "time, ms", "syscalls", "minor faults", "major faults"]);
     for row in rows {
         let calls = row.calls.as_ref().map_or("?".to_owned(), |calls| calls.all().to_string());
         let figures = [

@@ -14,8 +14,13 @@ mod messages;
 #[global_allocator]
 static GLOBAL: brkmap::BrkMap = brkmap::BrkMap::new();
 
+const EXAMPLES: &str = "\
+Examples:
+  brkmap demo fork
+  brkmap demo fork --json";
+
 #[derive(Parser)]
-#[command(name = "fork", version, about = "Parent and child over anonymous mappings")]
+#[command(name = "fork", version, about = "Parent and child over anonymous mappings", after_help = EXAMPLES)]
 struct Cli {
     /// Print JSON
     #[arg(long)]

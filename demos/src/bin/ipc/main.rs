@@ -13,11 +13,11 @@ use brkmap_base::error::{During, Error};
 use brkmap_demos::child::Child;
 use brkmap_demos::program::run;
 use brkmap_demos::proof::syscalls::{self, Calls};
-use brkmap_demos::report::{Form, Report};
+use brkmap_demos::report::{self, Form, Report};
 use brkmap_demos::scratch;
 use channel::{BLOCK, Channel, Kind};
 use clap::Parser;
-use comfy_table::{Cell, CellAlignment, Table, presets};
+use comfy_table::{Cell, CellAlignment};
 use serde::Serialize;
 
 mod channel;
@@ -26,8 +26,13 @@ mod ring;
 /// The fastest of these is kept.
 const RUNS: u64 = 3;
 
+const EXAMPLES: &str = "\
+Examples:
+  brkmap demo ipc
+  brkmap demo ipc --size 64M --dir /var/tmp";
+
 #[derive(Parser)]
-#[command(name = "ipc", version, about = "Pipe, message queue and shared memory, counted")]
+#[command(name = "ipc", version, about = "Pipe, message queue and shared memory, counted", after_help = EXAMPLES)]
 struct Cli {
     /// How much is sent: bytes, or a number with K, M or G
     #[arg(long, default_value = "16M", value_parser = Bytes::some)]
@@ -158,14 +163,19 @@ fn claims(report: &mut Report, rows: &[Measured], length: u64) {
     report.claim(
         moves(&ring) * 2 <= moves(&pipe),
         "the ring halves the calls that move bytes; what it adds is a futex when a side must sleep",
-        format!("pipe: {}, ring: {}; {:?}", moves(&pipe), moves(&ring), ring.map(|side| side.by_name)),
+        format!(
+            "pipe: {}, ring: {}; the ring's sender: {}; its receiver: {}",
+            moves(&pipe),
+            moves(&ring),
+            ring[0].words(),
+            ring[1].words()
+        ),
     );
 }
 
 fn table(rows: &[Measured]) -> String {
-    let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
-    table.set_header(["channel", "time, ms", "bytes copied", "sender's calls", "receiver's calls"]);
+    let mut table =
+        report::table(["channel", "time, ms", "bytes copied", "sender's calls", "receiver's calls"]);
     for row in rows {
         let figures = match &row.calls {
             Ok([sender, receiver]) => [sender.copied + receiver.copied, sender.all(), receiver.all()]

@@ -22,11 +22,18 @@ mod framebuffer;
 mod painter;
 mod terminal;
 
+const EXAMPLES: &str = "\
+Examples:
+  brkmap demo screen
+  brkmap demo screen --width 100 --pictures 200 --png last.png";
+
 #[derive(Parser)]
-#[command(name = "screen", version, about = "One process draws, another shows")]
+#[command(name = "screen", version, about = "One process draws, another shows", after_help = EXAMPLES)]
 struct Cli {
+    /// How many points the picture has side by side
     #[arg(long, default_value_t = 72, value_parser = clap::value_parser!(u32).range(1..=4096))]
     width: u32,
+    /// And one above the other
     #[arg(long, default_value_t = 40, value_parser = clap::value_parser!(u32).range(1..=4096))]
     height: u32,
     /// How many pictures are drawn; Ctrl-C ends it earlier

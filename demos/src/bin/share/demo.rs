@@ -126,7 +126,7 @@ pub fn run(form: Form) -> Result<ExitCode, Error> {
         .claim_or_skip("both processes look at one frame", written.same_as(watched).map(|same| (same, why)));
 
     report.step("another process writes \"7\" at offset 40 through MAP_PRIVATE, as the article's B does");
-    report.note("the article says that its A then sees the change; it does not:");
+    report.note("the article (demos/README.md) says that its A then sees the change; it does not:");
     let private = writer(&mut report, &path, &["40", "7", "--private"])?;
     // Nothing to wait for when nothing comes: a shared write after it shows that the watcher looked.
     writer(&mut report, &path, &["60", "!"])?;

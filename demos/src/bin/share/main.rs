@@ -21,8 +21,14 @@ use clap::{Parser, Subcommand};
 mod demo;
 mod watcher;
 
+const EXAMPLES: &str = "\
+Examples:
+  brkmap demo share
+  brkmap demo share watch FILE
+  brkmap demo share write FILE 0 hello";
+
 #[derive(Parser)]
-#[command(name = "share", version, about = "Two processes share a file by mmap")]
+#[command(name = "share", version, about = "Two processes share a file by mmap", after_help = EXAMPLES)]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,

@@ -16,8 +16,15 @@ mod store;
 mod torture;
 mod worker;
 
+const EXAMPLES: &str = "\
+Examples:
+  brkmap demo store
+  brkmap demo store put FILE colour blue
+  brkmap demo store get FILE colour
+  brkmap demo store scan FILE col";
+
 #[derive(Parser)]
-#[command(name = "store", version, about = "A memory-mapped key-value file that survives kill -9")]
+#[command(name = "store", version, about = "A memory-mapped key-value file that survives kill -9", after_help = EXAMPLES)]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
@@ -67,7 +74,7 @@ fn main() -> ExitCode {
                 done(form, json!({"sequence": store.sequence()}), &format!("commit {}", store.sequence()))
             }
             Command::Get { file, key } => {
-                let store = Store::open(&file)?;
+                let store = Store::view(&file)?;
                 let Some(value) = store.get(key.as_bytes()) else { return Ok(missing(&file, &key)) };
                 let value = text(&value);
                 done(form, json!({"key": key, "value": value}), &value)
@@ -95,7 +102,7 @@ fn main() -> ExitCode {
 }
 
 fn scan(file: &Path, prefix: &str, form: Form) -> Result<ExitCode, Error> {
-    let store = Store::open(file)?;
+    let store = Store::view(file)?;
     let pairs = store.scan(prefix.as_bytes()).map(|(key, value)| (text(key), text(&value)));
     if form == Form::Json {
         let pairs: Vec<Value> = pairs.map(|(key, value)| json!({"key": key, "value": value})).collect();

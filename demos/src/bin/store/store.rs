@@ -19,7 +19,7 @@
 //! pages may reach the disk in any order: without the first, a slot could speak of records that
 //! never came.
 //!
-//! The log only grows; `compact` writes a new one. One process at a time, by flock.
+//! The log only grows; `compact` writes a new one. One process at a time writes, by flock, and none while others read.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -30,7 +30,8 @@ use nix::errno::Errno;
 use nix::fcntl::{FallocateFlags, fallocate};
 
 use brkmap_base::error::{During, Error};
-use brkmap_demos::mapping::{Mapping, SharedFile, Writable};
+use brkmap_demos::input::Access;
+use brkmap_demos::mapping::{FileView, Mapping, SharedFile, Writable};
 use brkmap_witness::page_size;
 
 mod header;
@@ -44,12 +45,13 @@ use record::Record;
 /// The first growth takes this, later ones double it.
 const FIRST_LENGTH: usize = 64 << 10;
 
+/// Over a mapping that can be written, or over one that can only be read.
 #[derive(Debug)]
-pub struct Store {
+pub struct Store<M: Mapping = SharedFile> {
     path: PathBuf,
     /// Holds the lock until dropped.
     file: File,
-    mapping: SharedFile,
+    mapping: M,
     /// Where each key's latest value lies in the mapping.
     index: BTreeMap<Vec<u8>, Place>,
     committed: Commit,
@@ -75,42 +77,43 @@ impl Store {
     }
 
     fn with(path: &Path, options: &OpenOptions) -> Result<Store, Error> {
-        let file = loop {
-            let file = options.open(path).map_err(|error| refused(path, &error))?;
-            let meta = file.metadata().during("ask for the file's length")?;
-            if !meta.is_file() {
-                return Err(Error::usage(format!(
-                    "{} is no regular file; a store needs one",
-                    path.display()
-                )));
-            }
-            file.lock().during("lock the store")?;
-            // While we waited for the lock, `compact` may have put another file in this one's place.
-            if std::fs::metadata(path).is_ok_and(|now| (now.dev(), now.ino()) == (meta.dev(), meta.ino())) {
-                break file;
-            }
-        };
-        let mut length = usize::try_from(file.metadata().during("ask for the file's length")?.len())
-            .during("fit the file into memory")?;
+        let (file, mut length) = locked(path, options, Access::ReadWrite)?;
         if length == 0 {
             lengthen(&file, 0, FIRST_LENGTH)?;
             length = FIRST_LENGTH;
         }
-        let damaged = |what: String| Error::usage(format!("{} {what}", path.display()));
-        if length < page_size() {
-            return Err(damaged(format!("has {length} bytes and is no store; name one, or a new file")));
-        }
+        long_enough(path, length)?;
         let mapping = SharedFile::map(&file, length)?;
-        let committed = header::read(&mapping).map_err(&damaged)?;
-        if committed.end > length {
-            let end = committed.end;
-            return Err(damaged(format!("was cut: its log goes to {end}, the file to {length}; restore it")));
+        let committed = header::read(&mapping).map_err(|what| damaged(path, &what))?;
+        let committed = committed.unwrap_or_else(|| header::begin(&mapping));
+        Store::over(path, file, mapping, committed)
+    }
+}
+
+impl Store<FileView> {
+    /// Opens a store to look at: nothing is written, and the right to read is enough.
+    pub fn view(path: &Path) -> Result<Store<FileView>, Error> {
+        let (file, length) = locked(path, OpenOptions::new().read(true), Access::Read)?;
+        long_enough(path, length)?;
+        let mapping = FileView::map(&file, length)?;
+        let committed = header::read(&mapping).map_err(|what| damaged(path, &what))?;
+        Store::over(path, file, mapping, committed.unwrap_or(header::NOTHING))
+    }
+}
+
+impl<M: Mapping> Store<M> {
+    /// Reads the log as far as it counts.
+    fn over(path: &Path, file: File, mapping: M, committed: Commit) -> Result<Store<M>, Error> {
+        let (end, length) = (committed.end, mapping.len());
+        if end > length {
+            let what = format!("was cut: its log goes to {end}, the file to {length}; restore it");
+            return Err(damaged(path, &what));
         }
         let mut index = BTreeMap::new();
         let mut at = LOG_START;
-        while at < committed.end {
-            let record = Record::read(&mapping, at, committed.end)
-                .ok_or_else(|| damaged(format!("is damaged at offset {at}; restore it")))?;
+        while at < end {
+            let record = Record::read(&mapping, at, end)
+                .ok_or_else(|| damaged(path, &format!("is damaged at offset {at}; restore it")))?;
             at = record.end();
             apply(&mut index, &record);
         }
@@ -129,6 +132,14 @@ impl Store {
             .map(|(key, &place)| (key.as_slice(), self.value(place)))
     }
 
+    fn value(&self, place: Place) -> Vec<u8> {
+        let mut value = vec![0; place.len];
+        self.mapping.copy_out(place.offset, &mut value);
+        value
+    }
+}
+
+impl Store {
     /// Counts after the next `commit`.
     pub fn put(&mut self, key: &[u8], value: &[u8]) -> Result<(), Error> {
         self.append(key, Some(value))
@@ -207,12 +218,38 @@ impl Store {
         File::open(parent).and_then(|dir| dir.sync_all()).during("write the directory back")?;
         Ok(fresh)
     }
+}
 
-    fn value(&self, place: Place) -> Vec<u8> {
-        let mut value = vec![0; place.len];
-        self.mapping.copy_out(place.offset, &mut value);
-        value
+/// The file, locked for this process, or for all that read; and its length.
+fn locked(path: &Path, options: &OpenOptions, access: Access) -> Result<(File, usize), Error> {
+    loop {
+        let file = options.open(path).map_err(|error| refused(path, access, &error))?;
+        let meta = file.metadata().during("ask for the file's length")?;
+        if !meta.is_file() {
+            return Err(Error::usage(format!("{} is no regular file; a store needs one", path.display())));
+        }
+        match access {
+            Access::Read => file.lock_shared(),
+            Access::ReadWrite => file.lock(),
+        }
+        .during("lock the store")?;
+        // While we waited for the lock, `compact` may have put another file in this one's place.
+        if std::fs::metadata(path).is_ok_and(|now| (now.dev(), now.ino()) == (meta.dev(), meta.ino())) {
+            let length = file.metadata().during("ask for the file's length")?.len();
+            return Ok((file, usize::try_from(length).during("fit the file into memory")?));
+        }
     }
+}
+
+fn long_enough(path: &Path, length: usize) -> Result<(), Error> {
+    if length < page_size() {
+        return Err(damaged(path, &format!("has {length} bytes and is no store; name one, or a new file")));
+    }
+    Ok(())
+}
+
+fn damaged(path: &Path, what: &str) -> Error {
+    Error::usage(format!("{} {what}", path.display()))
 }
 
 fn apply(index: &mut BTreeMap<Vec<u8>, Place>, record: &Record) {
@@ -236,7 +273,7 @@ fn lengthen(file: &File, old: usize, new: usize) -> Result<(), Error> {
     }
 }
 
-fn refused(path: &Path, error: &std::io::Error) -> Error {
+fn refused(path: &Path, access: Access, error: &std::io::Error) -> Error {
     use std::io::ErrorKind;
     let name = path.display();
     Error::usage(match error.kind() {
@@ -245,7 +282,8 @@ fn refused(path: &Path, error: &std::io::Error) -> Error {
         }
         ErrorKind::IsADirectory => format!("{name} is a directory; name a file in it"),
         ErrorKind::PermissionDenied => {
-            format!("{name} may not be opened (permission denied); read and write permission is needed")
+            let need = if access == Access::Read { "read" } else { "read and write" };
+            format!("{name} may not be opened (permission denied); {need} permission is needed")
         }
         _ => format!("{name} cannot be opened: {error}; name a regular file"),
     })

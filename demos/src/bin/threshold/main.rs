@@ -15,8 +15,13 @@ mod small;
 #[global_allocator]
 static GLOBAL: brkmap::BrkMap = brkmap::BrkMap::new();
 
+const EXAMPLES: &str = "\
+Examples:
+  brkmap demo threshold
+  brkmap demo threshold --json";
+
 #[derive(Parser)]
-#[command(name = "threshold", version, about = "Where brk ends and mmap begins")]
+#[command(name = "threshold", version, about = "Where brk ends and mmap begins", after_help = EXAMPLES)]
 struct Cli {
     /// Print JSON
     #[arg(long)]

@@ -39,7 +39,7 @@ pub fn keep_frames(report: &mut Report) -> Result<(), Error> {
     report.claim_or_skip(
         "one mremap does it",
         calls.map(|calls| {
-            (calls.of("mremap") == 1, format!("the calls of malloc, realloc, free: {:?}", calls.by_name))
+            (calls.of("mremap") == 1, format!("the calls of malloc, realloc, free: {}", calls.words()))
         }),
     );
     Ok(())

@@ -45,7 +45,7 @@ pub fn one(report: &mut Report) -> Result<(), Error> {
         report.skip(claim, "in this break mode the arena is not the program break");
     }
     report.note(format!(
-        "the article says that malloc(10) calls brk; here the break moved by {} bytes: one move serves \
+        "the article (demos/README.md) says that malloc(10) calls brk; here the break moved by {} bytes: one move serves \
          many blocks",
         after - before
     ));

@@ -74,3 +74,53 @@ fn demos_are_listed_and_an_unknown_one_is_named() {
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr(&output).contains("`frok`") && stderr(&output).contains("fork"), "{}", stderr(&output));
 }
+
+#[test]
+fn a_variable_that_does_nothing_is_said_once_for_all_probes() {
+    for (name, value, words) in [
+        ("BRKMAP_MMAP_THRESHOLD", "64K", "BRKMAP_MMAP_THRESHOLD is `64K`, which is ignored"),
+        ("BRKMAP_MMAP_TRESHOLD", "65536", "BRKMAP_MMAP_TRESHOLD is set, and brkmap reads no variable"),
+    ] {
+        let mut command = brkmap(&["compare", "--sizes", "10,1M", "--only", "brkmap,brkmap-rust"]);
+        let output = run(command.env(name, value));
+        let said = stderr(&output);
+        assert!(output.status.success() && said.contains(words), "{said}");
+        assert_eq!(said.matches(name).count(), 1 + said.matches(&format!("reads {name}")).count(), "{said}");
+    }
+}
+
+/// Examples are lines to be copied: they stay whole at 80 columns.
+#[test]
+fn help_fits_80_columns_with_its_examples_whole() {
+    for arguments in [
+        &["--help"][..],
+        &["compare", "--help"],
+        &["trace", "--help"],
+        &["sweep", "--help"],
+        &["doctor", "--help"],
+        &["demo", "--help"],
+    ] {
+        let text = |columns: &str| stdout(&run(brkmap(arguments).env("COLUMNS", columns)));
+        let examples = |text: &str| text.split_once("Examples:").expect("examples").1.to_owned();
+        let (narrow, wide) = (text("80"), text("100"));
+        assert!(narrow.lines().all(|line| line.chars().count() <= 80), "{narrow}");
+        assert_eq!(examples(&narrow), examples(&wide), "{arguments:?}");
+    }
+}
+
+#[test]
+fn what_is_for_reading_fits_the_columns_there_are() {
+    let commands: [&[&str]; 4] = [
+        &["compare", "--only", "brkmap,brkmap-rust,glibc", "--sizes", "10,128K,10M"],
+        &["sweep", "--only", "glibc", "--from", "64K", "--to", "256K"],
+        &["demo"],
+        &["doctor", "--", "cat"],
+    ];
+    for columns in [60, 80] {
+        for arguments in commands {
+            let text = stdout(&run(brkmap(arguments).env("COLUMNS", columns.to_string())));
+            let wide: Vec<_> = text.lines().filter(|line| line.chars().count() > columns).collect();
+            assert!(!text.is_empty() && wide.is_empty(), "{columns} columns, {arguments:?}: {wide:#?}");
+        }
+    }
+}

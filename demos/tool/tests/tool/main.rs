@@ -2,6 +2,7 @@
 
 mod commands;
 mod compare;
+mod doctor;
 mod strace;
 mod support;
 mod sweep;

@@ -15,8 +15,11 @@ pub fn brkmap(arguments: &[&str]) -> Command {
 
 pub fn clean(command: &mut Command) {
     for (name, _) in std::env::vars() {
-        let sets = name.starts_with("MALLOC_") || name == "GLIBC_TUNABLES" || name == "LD_PRELOAD";
-        if sets || name.starts_with("CLICOLOR") || name == "NO_COLOR" {
+        let sets = name.starts_with("MALLOC_")
+            || name.starts_with("BRKMAP_")
+            || name == "GLIBC_TUNABLES"
+            || name == "LD_PRELOAD";
+        if sets || name.starts_with("CLICOLOR") || name == "NO_COLOR" || name == "COLUMNS" {
             command.env_remove(name);
         }
     }
@@ -39,7 +42,7 @@ pub fn json(command: &mut Command) -> Value {
     let output = run(command);
     assert!(output.status.success(), "{}", stderr(&output));
     let document: Value = serde_json::from_slice(&output.stdout).expect("one JSON document");
-    assert_eq!(document["schema"], 1);
+    assert_eq!(document["schema"], 2);
     document
 }
 

@@ -109,7 +109,7 @@ fn the_json_document_adds_up() {
     assert_eq!(output.status.code(), Some(2));
     assert_eq!(stderr(&output), "");
     let document: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
-    assert_eq!(document["schema"], 1);
+    assert_eq!(document["schema"], 2);
     assert_eq!(document["exit"], 2);
     let calls = document["calls"].as_array().unwrap();
     for (name, row) in document["summary"].as_object().unwrap() {
@@ -120,6 +120,12 @@ fn the_json_document_adds_up() {
         assert_eq!(row["bytes"], bytes, "{name}");
     }
     assert_eq!(document["total"]["calls"], calls.len());
+    let mapped: Vec<_> = calls
+        .iter()
+        .filter(|call| call["call"] == "mmap")
+        .map(|call| call["result"].as_str().unwrap())
+        .collect();
+    assert!(mapped.len() > 3 && mapped.iter().all(|result| result.starts_with("0x")), "{mapped:?}");
     assert!(document["threads"].as_u64().unwrap() >= 3, "sh, ls and cat");
 }
 

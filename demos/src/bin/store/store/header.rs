@@ -17,27 +17,30 @@ pub struct Commit {
     pub end: usize,
 }
 
-const NOTHING: Commit = Commit { sequence: 0, end: LOG_START };
+pub const NOTHING: Commit = Commit { sequence: 0, end: LOG_START };
 
-/// The newest commit; a file as `create` leaves it when killed, all zeros, becomes an empty store. `Err` completes a sentence that begins
-/// with the file's name.
-pub fn read<M: Writable>(mapping: &M) -> Result<Commit, String> {
+/// The newest commit. None is a file as `create` leaves it when killed: all zeros, to become an empty store. `Err`
+/// completes a sentence that begins with the file's name.
+pub fn read<M: Mapping>(mapping: &M) -> Result<Option<Commit>, String> {
     let mut magic = [0; 8];
     mapping.copy_out(0, &mut magic);
     match u64::from_le_bytes(magic) {
         MAGIC => {}
         0 if mapping.len() == FIRST_LENGTH && (0..FIRST_LENGTH).all(|offset| mapping.load(offset) == 0) => {
-            mapping.copy_in(0, &MAGIC.to_le_bytes());
-            return Ok(NOTHING);
+            return Ok(None);
         }
         _ => return Err("is no store; name one, or a new file".to_owned()),
     }
     // Before the first commit both slots are zeros, or the first one to be written is torn.
-    Ok(SLOTS
-        .into_iter()
-        .filter_map(|slot| read_slot(mapping, slot))
-        .max_by_key(|slot| slot.sequence)
-        .unwrap_or(NOTHING))
+    let newest =
+        SLOTS.into_iter().filter_map(|slot| read_slot(mapping, slot)).max_by_key(|slot| slot.sequence);
+    Ok(Some(newest.unwrap_or(NOTHING)))
+}
+
+/// Makes an empty store of zeros.
+pub fn begin<M: Writable>(mapping: &M) -> Commit {
+    mapping.copy_in(0, &MAGIC.to_le_bytes());
+    NOTHING
 }
 
 /// Over the older of the two: the newer stays valid until this one is whole.
