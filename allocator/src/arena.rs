@@ -224,13 +224,13 @@ impl<O: Os> Arena<O> {
                 if run.zeroed {
                     runs.clean(places(run.head, run.len));
                 }
-                runs.soil(places(run.head, run.len), pages);
+                runs.mark_dirty(places(run.head, run.len), pages);
                 runs.insert(places(run.head, run.len))
             });
             state.note_end(geometry, at, joined, place_of(run.head));
             self.budget.note_pinned(state.is_pinned());
             if state.ends_go || self.excess(state).is_some() {
-                self.budget.note_over(true);
+                self.budget.note_over();
             }
         });
     }

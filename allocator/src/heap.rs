@@ -43,6 +43,7 @@ use at_hand::AtHand;
 use bin::{Bin, Inlined, Seen};
 use core::cell::Cell;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+pub use fresh::Stamps;
 use magazine::{Magazine, Slots};
 
 /// Laid out so that the fast paths of malloc and free touch this head and one bin.
@@ -65,7 +66,7 @@ struct Owned {
     /// `sync/held.rs`.
     busy: AtomicBool,
     /// C's free may be given blocks of this heap: those that were never handed out are stamped.
-    stamps: Cell<bool>,
+    stamps: Cell<Stamps>,
     at_hand: AtHand,
     /// A heap that this thread sent blocks to since its last refill was sparse.
     hurried: Cell<bool>,
@@ -111,7 +112,7 @@ impl Heap {
                 magazines: Row([const { Magazine::none() }; CLASSES]),
                 slots: Cell::new(Slots(core::ptr::null())),
                 busy: AtomicBool::new(false),
-                stamps: Cell::new(false),
+                stamps: Cell::new(Stamps::None),
                 at_hand: AtHand::new(),
                 hurried: Cell::new(false),
                 only_frees: Cell::new(false),
@@ -149,7 +150,7 @@ impl Heap {
         owned.slots.set(Slots(at.wrapping_add(1).cast()));
         // Relaxed: the heap is published with its seat.
         owned.busy.store(false, Ordering::Relaxed);
-        owned.stamps.set(false);
+        owned.stamps.set(Stamps::None);
         owned.hurried.set(false);
         owned.only_frees.set(false);
         owned.wide.set(false);
@@ -267,9 +268,14 @@ impl Heap {
         self.shared.state.store(PARKED, Ordering::Relaxed);
     }
 
-    /// Notes whether its thread never allocated. What was noted before.
-    fn only_frees(&self, only_frees: bool) -> bool {
-        self.owned.only_frees.replace(only_frees)
+    /// Notes that its thread has it to free with.
+    fn note_only_frees(&self) {
+        self.owned.only_frees.set(true);
+    }
+
+    /// From here on its thread allocates, or is another. Whether it had the heap to free with.
+    fn forget_only_frees(&self) -> bool {
+        self.owned.only_frees.replace(false)
     }
 }
 

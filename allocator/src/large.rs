@@ -51,13 +51,13 @@ pub struct Large {
     pub locked: core::sync::atomic::AtomicUsize,
 }
 
-/// Whether a block that is to grow may be left as it is because a copy of it costs less: into cached pages,
-/// or onto huge ones.
+/// How a block is to grow.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Shortcuts {
-    Copies,
-    /// It must grow if it can: there is no memory for a copy.
-    None,
+pub enum Growth {
+    /// Not at all where a copy of it costs less: into cached pages, or onto huge ones.
+    Cheapest,
+    /// If it can: there is no memory for a copy.
+    Forced,
 }
 
 /// Why a large block has not the size that was asked for. It is as it was, with so many usable bytes.
@@ -119,7 +119,7 @@ impl Large {
             unsafe { self.unmap_all(&arena.os, leaving) };
             return None;
         }
-        let huge = state.recycle.take(mapping.len, fresh);
+        let huge = state.recycle.spend(mapping.len, fresh);
         drop(state);
         if huge {
             // SAFETY: a block that was handed to nobody yet. All of it is asked for, so that it stays one
@@ -203,9 +203,9 @@ impl Large {
         arena: &Arena<O>,
         block: *mut u8,
         size: usize,
-        shortcuts: Shortcuts,
+        growth: Growth,
     ) -> Result<(*mut u8, Bytes), Refusal> {
-        let plan = self.lock().plan_resize(arena, block, size, shortcuts)?;
+        let plan = self.lock().plan_resize(arena, block, size, growth)?;
         let (old, new) = match plan {
             Resizing::Done { len } => return Ok((block, Bytes(len))),
             Resizing::Remap { from, to } => (from, to),
@@ -215,7 +215,7 @@ impl Large {
         let now = moved.map_or(old, |at| Mapping { at, len: new });
         let mut state = self.lock();
         state.enter_again(arena, old, now);
-        let huge = now.len > old.len && state.recycle.take(now.len, now.len - old.len);
+        let huge = now.len > old.len && state.recycle.spend(now.len, now.len - old.len);
         drop(state);
         if huge {
             // SAFETY: the caller's block, as above. All of it is asked for, so that it stays one mapping.

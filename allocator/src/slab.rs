@@ -65,10 +65,10 @@ const _: () = assert!(size_of::<Slab>() <= RECORD);
 const _: () = assert!(GRANULE / 16 <= u16::MAX as usize);
 
 impl Slab {
-    /// Makes the record of a slab without blocks, and its bits.
-    fn reset(&mut self, bits: &mut [u64], class: SizeClass, zeroed: bool) {
+    /// Makes the record of a slab without blocks, and its bits. Nothing is known to read as zero.
+    fn reset(&mut self, bits: &mut [u64], class: SizeClass) {
         (self.next, self.prev, self.used, self.carved) = (0, 0, 0, 0);
-        (self.class, self.place, self.zeroed) = (class, Place::None, zeroed);
+        (self.class, self.place, self.zeroed) = (class, Place::None, false);
         (self.clean, self.round) = (Pages::NONE, 0);
         self.free(bits).clear();
     }

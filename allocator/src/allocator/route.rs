@@ -19,7 +19,7 @@ use crate::base::fatal;
 use crate::base::size_class;
 use crate::base::units::{GranuleIdx, SizeClass};
 use crate::heap::Heap;
-use crate::large::{Refusal, Shortcuts};
+use crate::large::{Growth, Refusal};
 use crate::os::Os;
 
 impl<O: Os> Allocator<O> {
@@ -174,7 +174,7 @@ impl<O: Os> Allocator<O> {
             return None;
         }
         // SAFETY: as the caller vouches.
-        unsafe { self.large.resize(&self.arena, block, size, Shortcuts::None) }.ok().map(|(block, _)| block)
+        unsafe { self.large.resize(&self.arena, block, size, Growth::Forced) }.ok().map(|(block, _)| block)
     }
 
     /// # Safety
@@ -185,7 +185,7 @@ impl<O: Os> Allocator<O> {
             return self.large.usable(block).map_or(Resized::NoBlock, |usable| Resized::Copy { usable });
         }
         // SAFETY: as the caller vouches.
-        match unsafe { self.large.resize(&self.arena, block, size, Shortcuts::Copies) } {
+        match unsafe { self.large.resize(&self.arena, block, size, Growth::Cheapest) } {
             Ok((resized, len)) => {
                 self.note_mapping(size, len.0);
                 Resized::To(resized)

@@ -2,7 +2,7 @@
 
 use super::{Allocator, Resized};
 use crate::arena::page_map::Entry;
-use crate::base::allocated::Allocated;
+use crate::base::allocated::{Allocated, UNKNOWN};
 use crate::base::config::{GRANULE, GRANULE_SHIFT};
 use crate::base::size_class;
 use crate::base::units::{Bytes, GranuleIdx, Granules, Run};
@@ -13,7 +13,8 @@ impl<O: Os> Allocator<O> {
         let granules = |bytes: usize| bytes.div_ceil(GRANULE).try_into().ok().map(Granules);
         let len = granules(size.max(1)).filter(|&len| len <= Entry::SPAN_MAX)?;
         let run = self.arena.alloc_run(len, granules(align)?, Entry::span(len))?;
-        Some(Allocated::new(self.arena.started().start(run.head), run.zeroed))
+        let block = self.arena.started().start(run.head);
+        Some(Allocated { block, zeroed_from: if run.zeroed { 0 } else { UNKNOWN } })
     }
 
     /// Frees the span that begins at a granule.

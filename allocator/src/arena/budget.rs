@@ -39,8 +39,12 @@ impl Budget {
         }
     }
 
-    pub fn note_over(&self, over: bool) {
-        self.over.store(over, Ordering::Relaxed);
+    pub fn note_over(&self) {
+        self.over.store(true, Ordering::Relaxed);
+    }
+
+    pub fn clear_over(&self) {
+        self.over.store(false, Ordering::Relaxed);
     }
 
     pub fn note_pinned(&self, pinned: bool) {
@@ -49,8 +53,12 @@ impl Budget {
         }
     }
 
-    pub fn note_pressed(&self, pressed: bool) {
-        self.pressed.store(pressed, Ordering::Relaxed);
+    pub fn note_pressed(&self) {
+        self.pressed.store(true, Ordering::Relaxed);
+    }
+
+    pub fn clear_pressed(&self) {
+        self.pressed.store(false, Ordering::Relaxed);
     }
 }
 
@@ -78,7 +86,7 @@ impl<O: Os> Arena<O> {
     /// Says that runs in use may have pages to purge: to whoever asks whether it `is_over`.
     pub fn note_slack(&self) {
         self.budget.slack.store(true, Ordering::Relaxed);
-        self.budget.note_over(true);
+        self.budget.note_over();
     }
 
     /// Whether that was said since the last call.

@@ -90,7 +90,7 @@ impl<O: Os> Arena<O> {
 /// Adds granules of which nothing is known to the free runs.
 fn add(state: &mut State, at: usize, granules: Range<u32>, page: usize) {
     state.change(at, |runs| {
-        runs.soil(granules.clone(), div_up(GRANULE, page) as u8);
+        runs.mark_dirty(granules.clone(), div_up(GRANULE, page) as u8);
         runs.insert(granules)
     });
 }

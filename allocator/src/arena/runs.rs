@@ -167,7 +167,7 @@ impl Runs {
     }
 
     /// Raises the dirty pages of granules in use to at least `pages` each.
-    pub fn soil(&mut self, granules: Range<u32>, pages: u8) {
+    pub fn mark_dirty(&mut self, granules: Range<u32>, pages: u8) {
         for at in granules {
             let most = &mut self.pages[at as usize];
             *most = pages.max(*most);

@@ -63,6 +63,14 @@ pub struct State {
 // SAFETY: the pointers lead to the arena's own tables, which this state's lock guards.
 unsafe impl Send for State {}
 
+/// What became of a purge.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Purged {
+    /// The pages went.
+    Done,
+    Refused,
+}
+
 impl State {
     pub fn new(brk: OwnBreak, regions: Regions, page: usize) -> Self {
         State {
@@ -141,17 +149,18 @@ impl State {
         Some(purging)
     }
 
-    /// Adds a run that was purged to the free ones; `done` is whether its pages went. Where its block
-    /// stands in the list, and the free run that it is a part of.
-    pub fn end_purge(&mut self, purging: Purging, done: bool) -> Option<(usize, Range<u32>)> {
+    /// Adds a run that was to be purged to the free ones. Where its block stands in the list, and the free
+    /// run that it is a part of.
+    pub fn end_purge(&mut self, purging: Purging, purged: Purged) -> Option<(usize, Range<u32>)> {
         if let Some(row) = self.purging.0.iter_mut().find(|row| row.holds(purging.head)) {
             *row = Purging::NONE;
         }
-        self.purge_pause = if done { 0 } else { (self.purge_pause * 2).clamp(1, PURGE_PAUSE_MAX) };
+        self.purge_pause =
+            if purged == Purged::Done { 0 } else { (self.purge_pause * 2).clamp(1, PURGE_PAUSE_MAX) };
         self.purge_skips = self.purge_pause;
         let (at, granules) = (self.find(purging.head)?, places(purging.head, purging.len));
         let run = self.change(at, |runs| {
-            if done {
+            if purged == Purged::Done {
                 runs.clean(granules.clone());
             }
             runs.insert(granules)

@@ -21,9 +21,16 @@ use crate::slab::{block_at, index_of, stamp};
 /// The smallest page there is.
 const PAGE: usize = 4096;
 
+/// Whether free blocks have stamps, which C's free looks at.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Stamps {
+    None,
+    Kept,
+}
+
 impl Heap {
-    /// Whether blocks of this heap may be given to C's free.
-    pub fn set_stamps(&self, stamps: bool) {
+    /// Says whether blocks of this heap may be given to C's free.
+    pub fn set_stamps(&self, stamps: Stamps) {
         self.owned.stamps.set(stamps);
     }
 
@@ -31,8 +38,8 @@ impl Heap {
     pub(super) fn note_carved(&self, class: SizeClass, carved: u16, block: *mut u8) {
         self.magazine(class).set_carved(carved);
         match self.owned.stamps.get() {
-            true => self.know_page(class, block),
-            false => self.set_known(class, carved),
+            Stamps::Kept => self.know_page(class, block),
+            Stamps::None => self.set_known(class, carved),
         }
     }
 

@@ -48,7 +48,7 @@ impl Heap {
             if let Some(carved) = refill.carved {
                 self.note_carved(class, carved, block);
             }
-            Some(Allocated::new(block, refill.zeroed))
+            Some(Allocated { block, zeroed_from: refill.zeroed_from })
         })
     }
 

@@ -69,6 +69,14 @@ impl Tables {
     }
 }
 
+/// How many threads the child of a fork has.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Threads {
+    /// The calling one.
+    One,
+    Several,
+}
+
 pub struct Registry {
     tables: &'static Tables,
     count: AtomicU32,
@@ -136,7 +144,7 @@ impl Registry {
         let slot = self.freeing.iter().find(mine)?;
         let heap = self.claim(arena, me);
         match heap {
-            Some(heap) => _ = heap.only_frees(true),
+            Some(heap) => heap.note_only_frees(),
             None => slot.store(0, Ordering::Relaxed),
         }
         heap
@@ -145,7 +153,7 @@ impl Registry {
     /// The thread of a heap allocates: if it had the heap to free with, another may have one.
     #[inline]
     pub fn stop_freeing(&self, heap: &Heap) {
-        if heap.only_frees(false) {
+        if heap.forget_only_frees() {
             self.let_another_free(self.tables.seats.owner(seat_of(heap.id())));
         }
     }
@@ -171,7 +179,7 @@ impl Registry {
     /// the owner's half again. No caller has the heap by an argument that is a reference (`Heap::wipe`).
     pub unsafe fn park<O: Os>(&self, arena: &Arena<O>, id: HeapId) {
         let (heap, seat) = (self.heap(id), seat_of(id));
-        let (me, only_freed) = (self.tables.seats.owner(seat), heap.only_frees(false));
+        let (me, only_freed) = (self.tables.seats.owner(seat), heap.forget_only_frees());
         heap.mark_parked();
         self.give_pages(arena, id);
         self.tables.seats.leave(seat);
@@ -299,7 +307,7 @@ impl Registry {
     ///
     /// # Safety
     /// As for `Allocator::repair_after_fork`.
-    pub unsafe fn repair_after_fork<O: Os>(&self, arena: &Arena<O>, me: usize, alone: bool) {
+    pub unsafe fn repair_after_fork<O: Os>(&self, arena: &Arena<O>, me: usize, threads: Threads) {
         // SAFETY: as the caller vouches. Half a heap is written again by `make`.
         unsafe { self.growth.inherit() };
         // SAFETY: as the caller vouches.
@@ -311,7 +319,7 @@ impl Registry {
         }
         for seat in 0..self.count() as usize {
             let (owner, blank) = (self.tables.seats.owner(seat), self.tables.blank.is(seat));
-            let gone = owner != 0 && owner != me && alone;
+            let gone = owner != 0 && owner != me && threads == Threads::One;
             // What is blank and nobody's has no pages, and gets none here.
             if !blank {
                 // SAFETY: as the caller vouches.

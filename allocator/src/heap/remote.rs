@@ -76,7 +76,7 @@ impl Heap {
             refill
         };
         self.sort(&site);
-        Some(Allocated::new(slot.get(), refill?.zeroed))
+        Some(Allocated { block: slot.get(), zeroed_from: refill?.zeroed_from })
     }
 
     /// Sorts what waits for an owner that may be asleep. Whoever is at the slabs already looks again.

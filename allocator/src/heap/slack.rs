@@ -29,7 +29,8 @@ impl Heap {
         }
         let resident = slabs.resident_bytes();
         let slack = resident > SLACK_FROM && used * 4 < resident;
-        if slabs.asks_for_slack(slack) {
+        let asks = if slack { slabs.asks_for_slack() } else { slabs.asks_to_forget_slack() };
+        if asks {
             self.note_slack(site, slabs, slack);
         }
         sparse

@@ -1,12 +1,12 @@
 //! What is known of the large blocks, under their lock; and what is decided of each call: its plan.
 #![allow(unsafe_code)]
 
-use super::cache::Cache;
+use super::cache::{Cache, Short};
 use super::index::Index;
 use super::leaving::Leaving;
-use super::recycle::Recycle;
+use super::recycle::{Pages, Recycle};
 use super::stuck::Stuck;
-use super::{LargeFigures, Mapping, Refusal, Shortcuts};
+use super::{Growth, LargeFigures, Mapping, Refusal};
 use crate::arena::{Arena, Share};
 use crate::base::config::HUGE_PAGE;
 use crate::base::units::round_up;
@@ -51,10 +51,10 @@ impl State {
         }
     }
 
-    /// Plans a block of so many bytes of pages: how long it is to be, and what there is for it. None where
-    /// there is no memory for the index.
-    pub fn find<O: Os>(&mut self, arena: &Arena<O>, pages: usize, align: usize) -> Option<(usize, Found)> {
-        let len = self.recycle.length(pages);
+    /// Plans a block of so many bytes, in whole pages: how long it is to be, and what there is for it. None
+    /// where there is no memory for the index.
+    pub fn find<O: Os>(&mut self, arena: &Arena<O>, bytes: usize, align: usize) -> Option<(usize, Found)> {
+        let len = self.recycle.length(bytes);
         if let Some(mapping) = self.stuck.pop(len, align) {
             if !self.enter(arena, mapping) {
                 // SAFETY: it was there a moment ago.
@@ -63,9 +63,10 @@ impl State {
             }
             return Some((len, Found::Whole(mapping)));
         }
-        let huge = self.recycle.is_on();
+        let pages = self.recycle.pages();
         // Growing may move the mapping, to a multiple of a page only.
-        let Some(mapping) = self.cache.take_for(len, align, huge, align <= arena.os.page()) else {
+        let short = if align <= arena.os.page() { Short::Grows } else { Short::Stays };
+        let Some(mapping) = self.cache.take_for(len, align, pages, short) else {
             return Some((len, Found::Nothing));
         };
         arena.count_outside(0, -(mapping.len as isize));
@@ -107,9 +108,9 @@ impl State {
         let bound = arena.cache_bound(share);
         let whole = Mapping { at: core::ptr::with_exposed_provenance_mut(block.addr()), len };
         // Of what is longer than the bound a part is kept, and of what is cut at huge pages the whole ones.
-        let huge = self.recycle.is_on();
-        let (front, rest) = whole.split(if huge { whole.before_huge() } else { 0 });
-        let (kept, behind) = rest.split(rest.part_within(bound, huge));
+        let pages = self.recycle.pages();
+        let (front, rest) = whole.split(if pages == Pages::Huge { whole.before_huge() } else { 0 });
+        let (kept, behind) = rest.split(rest.part_within(bound, pages));
         for part in [front, behind] {
             if part.len > 0 {
                 self.leave(part, leaving);
@@ -123,7 +124,7 @@ impl State {
 
     /// Has a mapping leave, which is in neither the index nor the cache. Its bytes earn credit.
     pub fn leave(&mut self, mapping: Mapping, leaving: &mut Leaving) {
-        self.recycle.give_back(mapping.len);
+        self.recycle.earn(mapping.len);
         leaving.push(mapping);
         if !self.stuck.is_empty() {
             leaving.note_others_wait();
@@ -143,8 +144,8 @@ impl State {
     /// leave at once.
     pub fn take_excess<O: Os>(&mut self, arena: &Arena<O>, bound: usize, leaving: &mut Leaving) {
         while !leaving.is_full() {
-            let huge = self.recycle.is_on();
-            let Some(excess) = self.cache.take_excess(bound, huge) else { return };
+            let pages = self.recycle.pages();
+            let Some(excess) = self.cache.take_excess(bound, pages) else { return };
             arena.count_outside(0, -(excess.len as isize));
             self.leave(excess, leaving);
         }
@@ -156,7 +157,7 @@ impl State {
         arena: &Arena<O>,
         block: *mut u8,
         size: usize,
-        shortcuts: Shortcuts,
+        growth: Growth,
     ) -> Result<Resizing, Refusal> {
         let key = block.addr();
         let mut old = self.index.get(key).ok_or(Refusal::NoBlock)?;
@@ -168,9 +169,9 @@ impl State {
         if new > old {
             // Cached pages first: those behind it; else, at the price of a copy, those elsewhere.
             let gained = self.cache.take_behind(at.wrapping_add(old), new - old);
-            let to_huge = self.recycle.is_on() && old < HUGE_PAGE && new >= HUGE_PAGE;
+            let to_huge = self.recycle.pages() == Pages::Huge && old < HUGE_PAGE && new >= HUGE_PAGE;
             let copy = to_huge || self.cache.fits(new);
-            if gained == 0 && copy && shortcuts == Shortcuts::Copies {
+            if gained == 0 && copy && growth == Growth::Cheapest {
                 return Err(Refusal::CopyCostsLess { usable: old });
             }
             self.change(key, old, old + gained);

@@ -14,6 +14,7 @@
 #![allow(unsafe_code)]
 
 use super::{ALLOCATOR, thread};
+use crate::heap::registry::Threads;
 use crate::os::Os;
 use crate::os::linux::page_wiped_by_fork;
 use crate::os::thread::ThreadWord;
@@ -101,11 +102,11 @@ fn look_over<W: ThreadWord>() -> bool {
         let me = token();
         birth.look_over(me, || {
             // Of a child's threads only the first was there at the fork.
-            let alone = gettid() == getpid();
+            let threads = if gettid() == getpid() { Threads::One } else { Threads::Several };
             // SAFETY: the others of the parent are gone, and those of the child wait for this.
             unsafe {
                 thread::repair_after_fork();
-                ALLOCATOR.repair_after_fork(me, alone);
+                ALLOCATOR.repair_after_fork(me, threads);
             }
             note_process();
             done = true;

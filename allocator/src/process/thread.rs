@@ -3,7 +3,7 @@
 
 use super::{ALLOCATOR, environment, fork, unload};
 use crate::allocator::Freer;
-use crate::heap::{EMPTY, Heap};
+use crate::heap::{EMPTY, Heap, Stamps};
 use crate::os::thread::{ThreadWord, arm_exit, at_fork_child, drop_exit, exit_key};
 use crate::sync::lock::Lock;
 use core::ffi::c_void;
@@ -74,7 +74,7 @@ pub fn let_go<W: ThreadWord>() {
 /// A thread has its first heap, or one again.
 #[cold]
 fn on_new_heap<W: ThreadWord>(heap: &Heap) {
-    heap.set_stamps(W::SERVES_C);
+    heap.set_stamps(if W::SERVES_C { Stamps::Kept } else { Stamps::None });
     let (key, first) = {
         let mut key = EXIT_KEY.lock();
         let first = key.is_none();

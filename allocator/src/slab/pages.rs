@@ -117,7 +117,7 @@ mod tests {
     fn slab(class: SizeClass, carved: usize, out: &[usize]) -> (Slab, [u64; 64]) {
         // SAFETY: zeros are a record.
         let (mut slab, mut bits): (Slab, _) = (unsafe { core::mem::zeroed() }, [0; 64]);
-        slab.reset(&mut bits, class, false);
+        slab.reset(&mut bits, class);
         slab.carved = carved as u16;
         slab.used = out.len() as u16;
         let mut free = slab.free(&mut bits);

@@ -89,10 +89,16 @@ impl Slabs {
         self.resident_bytes().saturating_sub(self.used_bytes)
     }
 
-    /// Whether there is anything to note about slack, in a heap that is sparse or is not.
+    /// Whether there is anything to note about the slack of a heap that is sparse.
     #[inline]
-    pub fn asks_for_slack(&self, sparse: bool) -> bool {
-        self.slack.asks(self.used_bytes, sparse)
+    pub fn asks_for_slack(&self) -> bool {
+        self.slack.asks_sparse(self.used_bytes)
+    }
+
+    /// Whether there is anything to forget about that of a heap that is not.
+    #[inline]
+    pub fn asks_to_forget_slack(&self) -> bool {
+        self.slack.asks_dense()
     }
 
     /// Where a sparse heap uses no fewer bytes than these, there is not.
@@ -249,7 +255,7 @@ impl Slabs {
             }
             // SAFETY: a slab of this heap by its entry; the only thread of the process is this one.
             let (slab, bits) = unsafe { site.parts(granule, class) };
-            slab.reset(bits, class, false);
+            slab.reset(bits, class);
             slab.carved = capacity(class);
             slab.used = slab.carved;
             // SAFETY: a slab of this heap.
