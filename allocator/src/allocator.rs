@@ -53,9 +53,9 @@ impl<O: Os> Allocator<O> {
     /// After blocks were freed: what is dirty beyond its bound goes, of the arena first, then inside the
     /// slabs of sparse heaps, and of the cached mappings. With no lock held, since pages go back.
     #[inline]
-    pub fn relieve(&self) {
+    pub fn purge_excess(&self) {
         if self.arena.is_over() {
-            self.relieve_arena();
+            self.purge_arena();
         }
         if self.arena.is_pressed() {
             self.large.shrink_cache(&self.arena, self.arena.cache_bound(self.arena.share()));
@@ -64,7 +64,7 @@ impl<O: Os> Allocator<O> {
 
     #[cold]
     #[inline(never)]
-    fn relieve_arena(&self) {
+    fn purge_arena(&self) {
         self.arena.enforce_bound();
         if self.arena.take_slack() {
             self.registry.purge_slack(&self.arena);

@@ -27,8 +27,8 @@ mod slack;
 
 use crate::arena::page_map::Entry;
 use crate::arena::{Arena, Window};
+use crate::base::checked::Checked;
 use crate::base::config::HOMING;
-use crate::base::row::Row;
 use crate::base::size_class::CLASSES;
 use crate::base::units::{HeapId, SizeClass};
 use crate::os::Os;
@@ -60,7 +60,7 @@ pub struct Heap {
 
 /// What only the heap's own thread touches, off the fast paths.
 struct Owned {
-    magazines: Row<Magazine, CLASSES>,
+    magazines: Checked<Magazine, CLASSES>,
     slots: Cell<Slots>,
     /// Set while the thread changes its lists in ways that a fork's copy could tear. Edge BUSY of
     /// `sync/held.rs`.
@@ -68,8 +68,9 @@ struct Owned {
     /// C's free may be given blocks of this heap: those that were never handed out are stamped.
     stamps: Cell<Stamps>,
     at_hand: AtHand,
-    /// A heap that this thread sent blocks to since its last refill was sparse.
-    hurried: Cell<bool>,
+    /// This thread swept its magazines since its last refill, because a heap that it sent blocks to was
+    /// sparse.
+    swept_for_others: Cell<bool>,
     /// Its thread never allocated.
     only_frees: Cell<bool>,
     /// A magazine has outgrown its first slots since the heap was adopted.
@@ -109,12 +110,12 @@ impl Heap {
             id: Cell::new(HeapId(0)),
             bins: [const { Bin::none() }; CLASSES],
             owned: Owned {
-                magazines: Row([const { Magazine::none() }; CLASSES]),
+                magazines: Checked([const { Magazine::none() }; CLASSES]),
                 slots: Cell::new(Slots(core::ptr::null())),
                 busy: AtomicBool::new(false),
                 stamps: Cell::new(Stamps::None),
                 at_hand: AtHand::new(),
-                hurried: Cell::new(false),
+                swept_for_others: Cell::new(false),
                 only_frees: Cell::new(false),
                 wide: Cell::new(false),
             },
@@ -151,7 +152,7 @@ impl Heap {
         // Relaxed: the heap is published with its seat.
         owned.busy.store(false, Ordering::Relaxed);
         owned.stamps.set(Stamps::None);
-        owned.hurried.set(false);
+        owned.swept_for_others.set(false);
         owned.only_frees.set(false);
         owned.wide.set(false);
         for class in (0..CLASSES as u8).map(SizeClass) {
@@ -170,8 +171,8 @@ impl Heap {
         self.id.get()
     }
 
-    /// True of `EMPTY`.
-    pub fn is_none(&self) -> bool {
+    /// Whether it is `EMPTY`: the thread has no heap.
+    pub fn is_no_heap(&self) -> bool {
         self.id().0 == 0
     }
 
@@ -259,7 +260,7 @@ impl Heap {
     }
 
     fn is_parked(&self) -> bool {
-        // Relaxed: only chooses how soon a sender sorts for the owner.
+        // Relaxed: only chooses how soon a sender drains the inbox for the owner.
         self.shared.state.load(Ordering::Relaxed) == PARKED
     }
 

@@ -76,7 +76,7 @@ pub unsafe trait Os: Sync {
     ///
     /// # Safety
     /// The calling thread is the process's only one, and the break is its allocator's.
-    unsafe fn settle_break(&self);
+    unsafe fn reread_break(&self);
 
     /// none → reserved, wherever there is room (mmap(2), PROT_NONE).
     fn reserve(&self, len: usize, name: &'static core::ffi::CStr) -> Option<*mut u8>;

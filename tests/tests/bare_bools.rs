@@ -8,12 +8,13 @@ use source::production::{assert_none, production};
 use source::shown;
 
 /// The core library's, where the value is the whole of what is said.
-const PLAIN: [&str; 11] = [
+const PLAIN: [&str; 12] = [
     "AtomicBool::new",
     "Cell::new",
     "Err",
     "Ok",
     "Some",
+    ".fold",
     ".map_or",
     ".replace",
     ".set",

@@ -13,7 +13,7 @@ use source::{parsed, shown, text, tokens};
 const SAFE: [&str; 14] = [
     "base::allocated",
     "base::config",
-    "base::row",
+    "base::checked",
     "base::size_class",
     "base::units",
     "arena::bits",

@@ -36,7 +36,7 @@ impl<O: Os> Allocator<O> {
         };
         // A refill may have emptied a depot.
         if self.arena.is_over() {
-            self.relieve();
+            self.purge_excess();
         }
         allocated
     }
@@ -97,7 +97,7 @@ impl<O: Os> Allocator<O> {
             Freer::Visitor => registry.send_home(arena, block),
             Freer::Consumer => registry.outboxes().put(arena, registry, entry.class(), block),
         }
-        self.relieve();
+        self.purge_excess();
     }
 
     /// Frees a span, which has a place in the arena, or a mapping.

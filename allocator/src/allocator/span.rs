@@ -20,7 +20,7 @@ impl<O: Os> Allocator<O> {
     /// Frees the span that begins at a granule.
     pub(super) fn free_span(&self, head: GranuleIdx, len: Granules) {
         self.arena.free_run(Run { head, len, zeroed: false }, Bytes(GRANULE));
-        self.relieve();
+        self.purge_excess();
     }
 
     /// As `resize`, for a span of `len` granules.
@@ -38,7 +38,7 @@ impl<O: Os> Allocator<O> {
         let want = Granules(size.div_ceil(GRANULE) as u32);
         if want < len {
             self.arena.cut_run(head, len, want);
-            self.relieve();
+            self.purge_excess();
         } else if want > len && !self.arena.extend_run(head, len, Granules(want.0 - len.0)) {
             return copy;
         }

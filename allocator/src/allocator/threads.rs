@@ -68,6 +68,6 @@ impl<O: Os> Allocator<O> {
         heap.give_up(&self.arena, &self.registry);
         // SAFETY: as the caller vouches.
         unsafe { self.registry.park(&self.arena, id) };
-        self.relieve();
+        self.purge_excess();
     }
 }

@@ -3,17 +3,17 @@
 //! A fork may copy them between any two stores of another thread: each word is right, or one store behind.
 #![forbid(unsafe_code)]
 
+use crate::base::checked::Checked;
 use crate::base::config::BLOCK_GRANULES;
-use crate::base::row::Row;
 use core::ops::Range;
 
 const WORDS: usize = BLOCK_GRANULES as usize / 64;
 
 #[repr(C)]
-pub struct Bits(Row<u64, WORDS>);
+pub struct Bits(Checked<u64, WORDS>);
 
 impl Bits {
-    pub const NONE: Bits = Bits(Row([0; WORDS]));
+    pub const NONE: Bits = Bits(Checked([0; WORDS]));
 
     pub fn set(&mut self, granules: Range<u32>) {
         each_word(granules, |at, mask| self.0[at] |= mask);

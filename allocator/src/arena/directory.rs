@@ -10,7 +10,7 @@
 #![allow(unsafe_code)]
 
 use super::block::{Block, Head};
-use crate::base::row::Row;
+use crate::base::checked::Checked;
 use crate::base::units::round_up;
 use crate::os::Os;
 use core::ptr::null_mut;
@@ -20,7 +20,7 @@ use core::sync::atomic::{AtomicPtr, Ordering};
 const SLOTS: usize = 2048;
 
 #[repr(C)]
-struct Leaf(Row<AtomicPtr<Head>, SLOTS>);
+struct Leaf(Checked<AtomicPtr<Head>, SLOTS>);
 
 /// Zero bytes are an empty directory.
 #[repr(C)]
@@ -28,7 +28,7 @@ pub struct Directory {
     /// Which leaf is `near`. Written before anybody else knows of the directory.
     near_at: usize,
     near: Leaf,
-    far: Row<AtomicPtr<Leaf>, SLOTS>,
+    far: Checked<AtomicPtr<Leaf>, SLOTS>,
 }
 
 impl Directory {

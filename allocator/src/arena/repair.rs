@@ -32,7 +32,7 @@ impl<O: Os> Arena<O> {
             if torn {
                 // SAFETY: as the caller vouches. The kernel's own copy need not fit what the other noted of
                 // it.
-                unsafe { state.brk.settle(&self.os) };
+                unsafe { state.brk.reread(&self.os) };
                 self.rebuild(state);
             }
         });

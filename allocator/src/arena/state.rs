@@ -6,8 +6,8 @@ use super::block_list::BlockList;
 use super::own_break::OwnBreak;
 use super::regions::Regions;
 use super::runs::Runs;
+use crate::base::checked::Checked;
 use crate::base::config::{BLOCK_GRANULES, GROW_FIRST};
-use crate::base::row::Row;
 use crate::base::units::{GranuleIdx, Granules};
 use crate::sync::token::token;
 use core::ops::Range;
@@ -49,7 +49,7 @@ pub struct State {
     pub free: u32,
     pub dirty: u32,
     /// Runs that are taken out while their pages go back.
-    pub purging: Row<Purging, PURGERS>,
+    pub purging: Checked<Purging, PURGERS>,
     /// An end that is long is free, and should go (see `shrink`).
     pub ends_go: bool,
     /// How many granules must be free before ends are tried again, while much is: the kernel kept one.
@@ -83,7 +83,7 @@ impl State {
             peak: 0,
             free: 0,
             dirty: 0,
-            purging: Row([Purging::NONE; PURGERS]),
+            purging: Checked([Purging::NONE; PURGERS]),
             ends_go: false,
             refused_at: 0,
             purge_skips: 0,

@@ -82,7 +82,7 @@ fn malloc_cold<F: Front>(size: usize) -> *mut c_void {
 /// Before a thread's first block.
 #[inline]
 fn prepare<F: Front>() {
-    if process::current::<F>().is_none() {
+    if process::current::<F>().is_no_heap() {
         prepare_first::<F>();
     }
 }

@@ -15,8 +15,8 @@ use super::exposed;
 use super::registry::Registry;
 use super::remote::send_each;
 use crate::arena::Arena;
+use crate::base::checked::{Checked, at_or_end, part_or_end};
 use crate::base::config::HOMING;
-use crate::base::row::{Row, at_or_end, part_or_end};
 use crate::base::size_class::{self, ByClass, CLASSES};
 use crate::base::units::SizeClass;
 use crate::os::Os;
@@ -47,7 +47,7 @@ const ROOMS: ByClass<u8> = {
     rooms
 };
 
-pub struct Outboxes(Row<Outbox, BOXES>);
+pub struct Outboxes(Checked<Outbox, BOXES>);
 
 #[repr(align(64))]
 struct Outbox {
@@ -60,8 +60,8 @@ type Blocks = [Slot; ROOM];
 
 /// A block stands in its place before it is counted, so a fork may copy this between any two stores.
 struct Held {
-    counts: Row<u8, CLASSES>,
-    blocks: Row<Blocks, CLASSES>,
+    counts: Checked<u8, CLASSES>,
+    blocks: Checked<Blocks, CLASSES>,
 }
 
 // SAFETY: the blocks are free, and the outbox's own.
@@ -88,8 +88,11 @@ impl Held {
 
 impl Outbox {
     const fn new() -> Self {
-        let blocks = Row([const { [const { Slot::empty() }; ROOM] }; CLASSES]);
-        Outbox { held: Lock::new(Held { counts: Row([0; CLASSES]), blocks }), sparse: AtomicBool::new(false) }
+        let blocks = Checked([const { [const { Slot::empty() }; ROOM] }; CLASSES]);
+        Outbox {
+            held: Lock::new(Held { counts: Checked([0; CLASSES]), blocks }),
+            sparse: AtomicBool::new(false),
+        }
     }
 
     fn send<O: Os>(&self, arena: &Arena<O>, registry: &Registry, blocks: &[Slot]) {
@@ -103,7 +106,7 @@ impl Outbox {
 
 impl Outboxes {
     pub const fn new() -> Self {
-        Outboxes(Row([const { Outbox::new() }; BOXES]))
+        Outboxes(Checked([const { Outbox::new() }; BOXES]))
     }
 
     /// Takes a block of a slab in that the calling thread frees, which has no heap.

@@ -19,8 +19,8 @@ use super::pages::heap_bytes;
 use super::remote::send_each;
 use super::{Heap, exposed};
 use crate::arena::Arena;
+use crate::base::checked::Checked;
 use crate::base::config::{HEAP_LIMIT, WARM_HEAPS};
-use crate::base::row::Row;
 use crate::base::units::{HeapId, SizeClass};
 use crate::os::Os;
 use crate::slab::slot::Slot;
@@ -45,7 +45,7 @@ const WORDS: usize = HEAPS / 64;
 pub struct Tables {
     /// Where each heap is. Edge MADE: `count` is stored Release behind the heap it counts, and loaded
     /// Acquire.
-    heaps: Row<AtomicPtr<Heap>, HEAPS>,
+    heaps: Checked<AtomicPtr<Heap>, HEAPS>,
     /// Whose it is.
     seats: Seats<HEAPS, WORDS>,
     /// Which have no pages, and must be written anew before they are used.
@@ -56,7 +56,7 @@ pub struct Tables {
 impl Tables {
     pub const fn new() -> Self {
         Tables {
-            heaps: Row([const { AtomicPtr::new(core::ptr::null_mut()) }; HEAPS]),
+            heaps: Checked([const { AtomicPtr::new(core::ptr::null_mut()) }; HEAPS]),
             seats: Seats::new(),
             blank: Blank::none(),
             outboxes: Outboxes::new(),

@@ -74,7 +74,7 @@ impl Heap {
         }
         self.shared.say_slack(0);
         // A sender that found the lock taken has left its parcel to whoever held it.
-        self.sort(&site);
+        self.drain(&site);
         any
     }
 

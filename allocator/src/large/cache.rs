@@ -3,8 +3,8 @@
 
 use super::Mapping;
 use super::recycle::Pages;
+use crate::base::checked::Checked;
 use crate::base::config::HUGE_PAGE;
-use crate::base::row::Row;
 
 /// The most mappings in the cache, which is searched from end to end.
 const CACHED_MAX: usize = 32;
@@ -24,7 +24,7 @@ pub enum Short {
 
 pub struct Cache {
     /// Oldest first.
-    mappings: Row<Mapping, CACHED_MAX>,
+    mappings: Checked<Mapping, CACHED_MAX>,
     count: usize,
     bytes: usize,
 }
@@ -32,7 +32,7 @@ pub struct Cache {
 impl Cache {
     pub const fn new() -> Self {
         Cache {
-            mappings: Row([Mapping { at: core::ptr::null_mut(), len: 0 }; CACHED_MAX]),
+            mappings: Checked([Mapping { at: core::ptr::null_mut(), len: 0 }; CACHED_MAX]),
             count: 0,
             bytes: 0,
         }
@@ -197,7 +197,7 @@ mod tests {
     use core::ptr::without_provenance_mut;
 
     const MIB: usize = 1 << 20;
-    const UNIT: usize = 2 * MIB;
+    const HUGE: usize = 2 * MIB;
 
     fn mapping(at: usize, len: usize) -> Mapping {
         Mapping { at: without_provenance_mut(at), len }
@@ -234,18 +234,18 @@ mod tests {
 
     #[test]
     fn huge_pages_stay_whole_where_a_small_block_is_cut_off() {
-        let mut cache = cache(&[(64 * MIB, 3 * UNIT + 4096), (33 * MIB, 7 * MIB)]);
+        let mut cache = cache(&[(64 * MIB, 3 * HUGE + 4096), (33 * MIB, 7 * MIB)]);
         let mut take = |len, align| range(cache.take_for(len, align, Pages::Huge, Short::Grows));
-        assert_eq!(take(UNIT, 1), Some((64 * MIB, UNIT)), "one that starts at a huge page");
-        assert_eq!(take(MIB, 1 << 16), Some((66 * MIB + UNIT, MIB)), "of the last that is long enough");
-        assert_eq!(take(UNIT, 1), Some((66 * MIB, UNIT)));
+        assert_eq!(take(HUGE, 1), Some((64 * MIB, HUGE)), "one that starts at a huge page");
+        assert_eq!(take(MIB, 1 << 16), Some((66 * MIB + HUGE, MIB)), "of the last that is long enough");
+        assert_eq!(take(HUGE, 1), Some((66 * MIB, HUGE)));
         assert_eq!(cache.bytes(), 8 * MIB + 4096);
         assert!(cache.fits(7 * MIB), "the mapping that starts between two is there");
     }
 
     #[test]
     fn a_block_of_a_large_alignment_is_not_cut_off_at_a_smaller_one() {
-        let mut cache = cache(&[(64 * MIB, 3 * UNIT)]);
+        let mut cache = cache(&[(64 * MIB, 3 * HUGE)]);
         assert_eq!(range(cache.take_for(MIB, 4 * MIB, Pages::Huge, Short::Grows)), Some((64 * MIB, MIB)));
     }
 

@@ -91,8 +91,8 @@ unsafe impl Os for Linux {
         isize::try_from(by).is_ok_and(|by| self.brk.shift(-by).is_some())
     }
 
-    unsafe fn settle_break(&self) {
-        self.brk.settle();
+    unsafe fn reread_break(&self) {
+        self.brk.reread();
     }
 
     fn reserve(&self, len: usize, name: &'static CStr) -> Option<*mut u8> {

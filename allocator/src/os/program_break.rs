@@ -67,7 +67,7 @@ impl ProgramBreak {
     }
 
     /// In a fork's child: libc's copy is set to where the kernel has the break.
-    pub fn settle(&self) {
+    pub fn reread(&self) {
         if !self.is_ours()
             && let Some(brk) = raw(0).filter(is_address)
         {

@@ -8,7 +8,7 @@
 
 use super::starts::CAPACITY;
 use crate::arena::Table;
-use crate::base::row::{at_or_end, at_or_end_mut};
+use crate::base::checked::{at_or_end, at_or_end_mut};
 use crate::base::size_class::{ByClass, CLASSES};
 use crate::base::units::SizeClass;
 use core::ops::Range;

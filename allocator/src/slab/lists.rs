@@ -12,7 +12,7 @@
 #![allow(unsafe_code)]
 
 use super::site::Site;
-use crate::base::row::Row;
+use crate::base::checked::Checked;
 use crate::base::size_class::CLASSES;
 use crate::base::units::{GranuleIdx, SizeClass};
 use crate::os::Os;
@@ -40,14 +40,18 @@ impl Ends {
 }
 
 pub struct Lists {
-    fresh: Row<Ends, CLASSES>,
-    seen: Row<Ends, CLASSES>,
+    fresh: Checked<Ends, CLASSES>,
+    seen: Checked<Ends, CLASSES>,
     away: Ends,
 }
 
 impl Lists {
     pub const fn new() -> Lists {
-        Lists { fresh: Row([Ends::NONE; CLASSES]), seen: Row([Ends::NONE; CLASSES]), away: Ends::NONE }
+        Lists {
+            fresh: Checked([Ends::NONE; CLASSES]),
+            seen: Checked([Ends::NONE; CLASSES]),
+            away: Ends::NONE,
+        }
     }
 
     /// The slab of a class that the next blocks are to come from.

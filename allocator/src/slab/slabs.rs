@@ -20,8 +20,8 @@ use super::slot::Slot;
 use super::{Slab, bitmap, capacity};
 use crate::arena::LastTables;
 use crate::arena::page_map::Entry;
+use crate::base::checked::{Checked, at_or_end, part_or_end};
 use crate::base::config::{GRANULE, GRANULE_SHIFT};
-use crate::base::row::{Row, at_or_end, part_or_end};
 use crate::base::size_class::{self, CLASSES};
 use crate::base::units::{Bytes, GranuleIdx, Granules, Run, SizeClass, round_down};
 use crate::os::Os;
@@ -37,7 +37,7 @@ pub struct Slabs {
     depot: Depot,
     /// The slab of each class that is carved to its end, and whose last blocks may be at hand of the heap's
     /// thread still: granule index plus one, or 0. Until the next refill its entry is a young slab's.
-    growing: Row<u32, CLASSES>,
+    growing: Checked<u32, CLASSES>,
     /// Bytes of blocks that are outside their slabs.
     pub(super) used_bytes: usize,
     /// Bytes that were never carved, of slabs that read as zero there, and of clean pages: neither has memory
@@ -60,7 +60,7 @@ impl Slabs {
             count: 0,
             kept: 0,
             depot: Depot::new(),
-            growing: Row([0; CLASSES]),
+            growing: Checked([0; CLASSES]),
             used_bytes: 0,
             fresh: 0,
             clean: 0,

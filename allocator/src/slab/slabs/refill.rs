@@ -4,8 +4,8 @@
 use super::{Site, Slabs};
 use crate::arena::page_map::Entry;
 use crate::base::allocated::UNKNOWN;
+use crate::base::checked::{part_or_end, split_or_end};
 use crate::base::config::GRANULE;
-use crate::base::row::{part_or_end, split_or_end};
 use crate::base::size_class;
 use crate::base::units::{GranuleIdx, Granules, SizeClass};
 use crate::os::Os;
