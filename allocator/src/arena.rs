@@ -23,6 +23,7 @@
 mod bits;
 mod block;
 mod block_list;
+mod break_mode;
 mod budget;
 mod directory;
 mod figures;
@@ -47,10 +48,10 @@ use crate::sync::lock::Guard;
 use crate::sync::started::Started;
 use block::{BLOCK, Block, number_of, place_of};
 pub use block::{RECORD, Table};
+pub use break_mode::BreakMode;
 use budget::Budget;
 pub use budget::Share;
 use directory::Directory;
-pub use figures::BreakMode;
 use geometry::{ADDRESS_BITS, granule_of};
 pub use geometry::{Geometry, LastTables};
 use own_break::OwnBreak;
@@ -65,7 +66,8 @@ pub struct Arena<O: Os> {
     /// The geometry for all, and what the arena's lock guards. Edge START.
     started: Started<State, Geometry>,
     windows: Windows,
-    budget: Budget,
+    /// How much may stay dirty: asked by all who free.
+    pub budget: Budget,
     /// How often the lock was taken.
     #[cfg(test)]
     pub locked: core::sync::atomic::AtomicUsize,
@@ -229,7 +231,7 @@ impl<O: Os> Arena<O> {
             });
             state.note_end(geometry, at, joined, place_of(run.head));
             self.budget.note_pinned(state.is_pinned());
-            if state.ends_go || self.excess(state).is_some() {
+            if state.ends_go || self.budget.excess(state).is_some() {
                 self.budget.note_over();
             }
         });
@@ -283,6 +285,11 @@ impl<O: Os> Arena<O> {
     #[inline]
     pub fn window(&self) -> Window {
         self.windows.newest()
+    }
+
+    /// The arena's share, read at once under its lock.
+    pub fn share(&self) -> Share {
+        self.with_state(|state| Share::of(state)).unwrap_or(Share::NOTHING)
     }
 
     #[inline]

@@ -23,6 +23,7 @@ pub mod owner;
 mod pages;
 pub mod registry;
 mod remote;
+mod send;
 mod slack;
 
 use crate::arena::page_map::Entry;
@@ -43,8 +44,14 @@ use at_hand::AtHand;
 use bin::{Bin, Inlined, Seen};
 use core::cell::Cell;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
-pub use fresh::Stamps;
 use magazine::{Magazine, Slots};
+
+/// Whether free blocks have stamps, which C's free looks at.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Stamps {
+    None,
+    Kept,
+}
 
 /// Laid out so that the fast paths of malloc and free touch this head and one bin.
 #[repr(C, align(64))]

@@ -26,6 +26,7 @@
 mod cache;
 mod index;
 mod leaving;
+mod mapping;
 mod recycle;
 mod state;
 mod stuck;
@@ -36,48 +37,15 @@ use crate::base::units::{Bytes, round_up};
 use crate::os::Os;
 use crate::sync::lock::{Guard, Inherited, Lock};
 use leaving::Leaving;
+use mapping::Mapping;
 use state::{Found, Resizing, State};
-
-#[derive(Clone, Copy)]
-struct Mapping {
-    at: *mut u8,
-    len: usize,
-}
+pub use state::{Growth, LargeFigures, Refusal};
 
 pub struct Large {
     state: Lock<State>,
     /// How often the lock was taken.
     #[cfg(test)]
     pub locked: core::sync::atomic::AtomicUsize,
-}
-
-/// How a block is to grow.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Growth {
-    /// Not at all where a copy of it costs less: into cached pages, or onto huge ones.
-    Cheapest,
-    /// If it can: there is no memory for a copy.
-    Forced,
-}
-
-/// Why a large block has not the size that was asked for. It is as it was, with so many usable bytes.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Refusal {
-    /// The pointer is no large block.
-    NoBlock,
-    /// A copy of it costs less.
-    CopyCostsLess { usable: usize },
-    /// The kernel has no memory or no addresses for it.
-    NoMemory { usable: usize },
-}
-
-/// A glance at the large blocks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LargeFigures {
-    pub live: usize,
-    pub live_bytes: usize,
-    pub cached: usize,
-    pub cached_bytes: usize,
 }
 
 impl Large {

@@ -3,28 +3,25 @@
 #![allow(unsafe_code)]
 
 mod environment;
+mod exit_key;
 pub mod fork;
+mod instance;
 mod thread;
 mod unload;
+mod word;
 
-use crate::allocator::{Allocator, Resized, Unlike};
+use crate::allocator::{Resized, Unlike};
 use crate::base::allocated::Allocated;
 use crate::base::config::ADDRESSES;
 use crate::base::size_class::{self, STEP_MAX};
 use crate::base::units::SizeClass;
-use crate::heap::registry::Tables;
 use crate::os::Os;
-use crate::os::linux::Linux;
 use crate::os::thread::ThreadWord;
 use crate::slab::stamp;
 use core::ptr::null_mut;
 use fork::{Way, look};
-pub use thread::current;
-
-static TABLES: Tables = Tables::new();
-
-/// One for each program or library that the crate is linked into.
-pub static ALLOCATOR: Allocator<Linux> = Allocator::new(Linux::new(), &TABLES);
+pub use instance::ALLOCATOR;
+pub use word::current;
 
 /// A block of a class, by the slow path.
 #[cold]

@@ -3,4 +3,4 @@
 set -u
 . tests/lib.sh
 need_linker
-cargo_test -p brkmap-tests --test structure --test unsafety --test bare_bools --test documents
+cargo_test -p brkmap-tests --test structure --test unsafety --test bare_bools --test circles --test documents

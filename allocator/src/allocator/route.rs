@@ -35,7 +35,7 @@ impl<O: Os> Allocator<O> {
             None => self.registry.lender(class)?.lend(&self.arena, class),
         };
         // A refill may have emptied a depot.
-        if self.arena.is_over() {
+        if self.arena.budget.is_over() {
             self.purge_excess();
         }
         allocated
@@ -95,7 +95,7 @@ impl<O: Os> Allocator<O> {
         match freer {
             Freer::Heap(heap) => heap.free_slow(arena, registry, entry, block),
             Freer::Visitor => registry.send_home(arena, block),
-            Freer::Consumer => registry.outboxes().put(arena, registry, entry.class(), block),
+            Freer::Consumer => registry.send_later(arena, entry.class(), block),
         }
         self.purge_excess();
     }

@@ -12,7 +12,7 @@
 //! page.
 #![allow(unsafe_code)]
 
-use super::Heap;
+use super::{Heap, Stamps};
 use crate::base::config::{GRANULE, HOMING};
 use crate::base::size_class;
 use crate::base::units::SizeClass;
@@ -20,13 +20,6 @@ use crate::slab::{block_at, index_of, stamp};
 
 /// The smallest page there is.
 const PAGE: usize = 4096;
-
-/// Whether free blocks have stamps, which C's free looks at.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Stamps {
-    None,
-    Kept,
-}
 
 impl Heap {
     /// Says whether blocks of this heap may be given to C's free.

@@ -12,14 +12,10 @@
 #![allow(unsafe_code)]
 
 use super::exposed;
-use super::registry::Registry;
-use super::remote::send_each;
-use crate::arena::Arena;
 use crate::base::checked::{Checked, at_or_end, part_or_end};
 use crate::base::config::HOMING;
 use crate::base::size_class::{self, ByClass, CLASSES};
 use crate::base::units::SizeClass;
-use crate::os::Os;
 use crate::slab::slot::Slot;
 use crate::sync::lock::Lock;
 use crate::sync::stores::in_order;
@@ -95,8 +91,8 @@ impl Outbox {
         }
     }
 
-    fn send<O: Os>(&self, arena: &Arena<O>, registry: &Registry, blocks: &[Slot]) {
-        let sparse = send_each(arena, registry, blocks);
+    /// Notes whether the heaps that it sent to last are mostly free.
+    fn note_sparse(&self, sparse: bool) {
         // Relaxed: a hint.
         if self.sparse.load(Ordering::Relaxed) != sparse {
             self.sparse.store(sparse, Ordering::Relaxed);
@@ -109,8 +105,9 @@ impl Outboxes {
         Outboxes(Checked([const { Outbox::new() }; BOXES]))
     }
 
-    /// Takes a block of a slab in that the calling thread frees, which has no heap.
-    pub fn put<O: Os>(&self, arena: &Arena<O>, registry: &Registry, class: SizeClass, block: *mut u8) {
+    /// Takes a block of a slab in that the calling thread frees, which has no heap. `send` sends blocks home,
+    /// and says whether one of their heaps is mostly free.
+    pub fn put(&self, class: SizeClass, block: *mut u8, send: impl FnOnce(&[Slot]) -> bool) {
         // The upper bits of the product depend on all of the token's.
         let hash = (token() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let outbox = &self.0[(hash >> (u64::BITS - BOXES.trailing_zeros())) as usize];
@@ -121,22 +118,22 @@ impl Outboxes {
             let full = held.put(class, exposed(block));
             drop(held);
             if let Some(blocks) = full {
-                outbox.send(arena, registry, part_or_end(&blocks, 0..ROOMS[class.0 as usize] as usize));
+                outbox.note_sparse(send(part_or_end(&blocks, 0..ROOMS[class.0 as usize] as usize)));
             }
             return;
         }
         // It would pin a slab, or another thread is there.
-        outbox.send(arena, registry, &[Slot::new(exposed(block))]);
+        outbox.note_sparse(send(&[Slot::new(exposed(block))]));
     }
 
-    /// Sends everything home.
-    pub fn empty<O: Os>(&self, arena: &Arena<O>, registry: &Registry) {
+    /// Has `send` send everything home, as in `put`.
+    pub fn empty(&self, mut send: impl FnMut(&[Slot]) -> bool) {
         for outbox in &self.0.0 {
             for class in (0..CLASSES as u8).map(SizeClass) {
                 let (blocks, count) = outbox.held.lock().take(class);
                 // Where nothing is, there may be no arena yet.
                 if count > 0 {
-                    outbox.send(arena, registry, part_or_end(&blocks, 0..count));
+                    outbox.note_sparse(send(part_or_end(&blocks, 0..count)));
                 }
             }
         }

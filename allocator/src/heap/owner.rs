@@ -172,7 +172,7 @@ impl Heap {
     /// block at hand is not worth that, be its slab's other pages purged.
     fn pins<O: Os>(&self, site: &Site<O>, slabs: &Slabs) -> bool {
         let (bytes, used) = (slabs.slab_bytes(), slabs.used_bytes());
-        site.arena.is_pinned() && used.saturating_sub(self.in_magazines()) * 4 < bytes
+        site.arena.budget.is_pinned() && used.saturating_sub(self.in_magazines()) * 4 < bytes
     }
 
     /// Bytes of the blocks in this thread's magazines.

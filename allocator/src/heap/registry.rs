@@ -14,16 +14,14 @@
 
 mod ended;
 
+use super::Heap;
 use super::outbox::Outboxes;
 use super::pages::heap_bytes;
-use super::remote::send_each;
-use super::{Heap, exposed};
 use crate::arena::Arena;
 use crate::base::checked::Checked;
 use crate::base::config::{HEAP_LIMIT, WARM_HEAPS};
 use crate::base::units::{HeapId, SizeClass};
 use crate::os::Os;
-use crate::slab::slot::Slot;
 use crate::sync::blank::Blank;
 use crate::sync::lock::Lock;
 use crate::sync::seats::Seats;
@@ -258,11 +256,6 @@ impl Registry {
     /// Where threads without a heap leave what they free.
     pub fn outboxes(&self) -> &Outboxes {
         &self.tables.outboxes
-    }
-
-    /// Sends a block of a slab to its heap.
-    pub fn send_home<O: Os>(&self, arena: &Arena<O>, block: *mut u8) {
-        send_each(arena, self, &[Slot::new(exposed(block))]);
     }
 
     /// Heaps made so far, parked ones included.

@@ -2,7 +2,6 @@
 //! after a fork.
 #![allow(unsafe_code)]
 
-use super::registry::Registry;
 use super::{Heap, Shared};
 use crate::arena::Arena;
 use crate::arena::page_map::Entry;
@@ -10,7 +9,7 @@ use crate::base::allocated::Allocated;
 use crate::base::checked::split_or_end;
 use crate::base::config::{GRANULE, INBOX_STEAL};
 use crate::base::size_class;
-use crate::base::units::{HeapId, SizeClass};
+use crate::base::units::SizeClass;
 use crate::os::Os;
 use crate::slab::noted::Noted;
 use crate::slab::parcel::{Closed, WRITTEN};
@@ -201,26 +200,6 @@ impl Shared {
             link = behind;
         }
     }
-}
-
-/// Sends blocks to the heaps whose slabs they are of; the order they stand in changes. Whether one of those
-/// is mostly free.
-pub(super) fn send_each<O: Os>(arena: &Arena<O>, registry: &Registry, blocks: &[Slot]) -> bool {
-    let noted = Noted::nothing();
-    // Of no heap's: only to look blocks up.
-    let site =
-        Site { arena, geometry: arena.started(), window: arena.window(), heap: HeapId(0), noted: &noted };
-    let (mut rest, mut sparse) = (blocks, false);
-    while let Some(first) = rest.first() {
-        let entry = site.entry_of(first.get());
-        let (these, behind) = split_or_end(rest, gather(&site, rest, entry));
-        match entry.as_slab() {
-            Some((heap, class)) => sparse |= registry.heap(heap).receive(&site.of(heap), class, these),
-            None => noted.note(c"free(): invalid pointer", first.get()),
-        }
-        rest = behind;
-    }
-    sparse
 }
 
 /// Swaps the blocks of an entry to the front. How many they are.

@@ -49,7 +49,7 @@ impl Heap {
             // Relaxed: as the slack.
             self.shared.due.store(true, Ordering::Relaxed);
         }
-        site.arena.note_slack();
+        site.arena.budget.note_slack();
     }
 
     /// Purges the free pages of this heap's slabs. Whether any went.

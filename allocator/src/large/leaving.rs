@@ -1,7 +1,7 @@
 //! Mappings that leave: what a plan has unmapped, without the lock.
 #![forbid(unsafe_code)]
 
-use super::Mapping;
+use super::mapping::Mapping;
 use crate::base::checked::Checked;
 use core::ptr::null_mut;
 

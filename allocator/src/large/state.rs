@@ -4,13 +4,42 @@
 use super::cache::{Cache, Short};
 use super::index::Index;
 use super::leaving::Leaving;
+use super::mapping::Mapping;
 use super::recycle::{Pages, Recycle};
 use super::stuck::Stuck;
-use super::{Growth, LargeFigures, Mapping, Refusal};
 use crate::arena::{Arena, Share};
 use crate::base::config::HUGE_PAGE;
 use crate::base::units::round_up;
 use crate::os::Os;
+
+/// How a block is to grow.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Growth {
+    /// Not at all where a copy of it costs less: into cached pages, or onto huge ones.
+    Cheapest,
+    /// If it can: there is no memory for a copy.
+    Forced,
+}
+
+/// Why a large block has not the size that was asked for. It is as it was, with so many usable bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Refusal {
+    /// The pointer is no large block.
+    NoBlock,
+    /// A copy of it costs less.
+    CopyCostsLess { usable: usize },
+    /// The kernel has no memory or no addresses for it.
+    NoMemory { usable: usize },
+}
+
+/// A glance at the large blocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LargeFigures {
+    pub live: usize,
+    pub live_bytes: usize,
+    pub cached: usize,
+    pub cached_bytes: usize,
+}
 
 pub struct State {
     pub index: Index,
@@ -69,7 +98,7 @@ impl State {
         let Some(mapping) = self.cache.take_for(len, align, pages, short) else {
             return Some((len, Found::Nothing));
         };
-        arena.count_outside(0, -(mapping.len as isize));
+        arena.budget.count_outside(0, -(mapping.len as isize));
         if mapping.len < len {
             return Some((len, Found::Short(mapping)));
         }
@@ -89,7 +118,7 @@ impl State {
         }
         self.index.insert(mapping.at.addr(), mapping.len);
         self.live_bytes += mapping.len;
-        arena.count_outside(mapping.len as isize, 0);
+        arena.budget.count_outside(mapping.len as isize, 0);
         true
     }
 
@@ -104,8 +133,8 @@ impl State {
     ) -> Option<(Mapping, usize)> {
         let len = self.index.remove(block.addr())?;
         self.live_bytes -= len;
-        arena.count_outside(-(len as isize), 0);
-        let bound = arena.cache_bound(share);
+        arena.budget.count_outside(-(len as isize), 0);
+        let bound = arena.budget.cache_bound(share);
         let whole = Mapping { at: core::ptr::with_exposed_provenance_mut(block.addr()), len };
         // Of what is longer than the bound a part is kept, and of what is cut at huge pages the whole ones.
         let pages = self.recycle.pages();
@@ -134,7 +163,7 @@ impl State {
     /// Puts a mapping into the cache; it leaves where there is no place.
     pub fn put<O: Os>(&mut self, arena: &Arena<O>, mapping: Mapping, leaving: &mut Leaving) {
         if self.cache.put(mapping) {
-            arena.count_outside(0, mapping.len as isize);
+            arena.budget.count_outside(0, mapping.len as isize);
         } else {
             self.leave(mapping, leaving);
         }
@@ -146,7 +175,7 @@ impl State {
         while !leaving.is_full() {
             let pages = self.recycle.pages();
             let Some(excess) = self.cache.take_excess(bound, pages) else { return };
-            arena.count_outside(0, -(excess.len as isize));
+            arena.budget.count_outside(0, -(excess.len as isize));
             self.leave(excess, leaving);
         }
     }
@@ -175,7 +204,7 @@ impl State {
                 return Err(Refusal::CopyCostsLess { usable: old });
             }
             self.change(key, old, old + gained);
-            arena.count_outside(gained as isize, -(gained as isize));
+            arena.budget.count_outside(gained as isize, -(gained as isize));
             old += gained;
             if old >= new {
                 return Ok(Resizing::Done { len: old });
@@ -201,7 +230,7 @@ impl State {
         self.index.insert(now.at.addr(), now.len);
         self.index.reserve(&arena.os);
         self.live_bytes = self.live_bytes - old.len + now.len;
-        arena.count_outside(now.len as isize - old.len as isize, 0);
+        arena.budget.count_outside(now.len as isize - old.len as isize, 0);
     }
 
     pub fn figures(&self) -> LargeFigures {
@@ -220,6 +249,6 @@ impl State {
         self.cache = Cache::new();
         self.stuck = Stuck::new();
         self.live_bytes = self.index.bytes();
-        arena.recount_outside(self.live_bytes, 0);
+        arena.budget.recount_outside(self.live_bytes, 0);
     }
 }

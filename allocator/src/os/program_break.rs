@@ -11,7 +11,7 @@
 #![allow(unsafe_code)]
 
 use super::BreakOwner;
-use super::linux::keep_errno;
+use super::errno::keep_errno;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 pub struct ProgramBreak {

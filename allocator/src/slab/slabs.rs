@@ -8,16 +8,18 @@
 
 pub mod free;
 mod refill;
+mod round;
 
+use super::bitmap;
 use super::depot::Depot;
-use super::lists::{Lists, Place};
-use super::pages;
+use super::lists::Lists;
 use super::parcel::{Closed, Parcel, WRITTEN};
+use super::record::{Place, Slab};
 use super::round::Rounds;
 use super::site::Site;
 use super::slack::{Slack, Worth};
 use super::slot::Slot;
-use super::{Slab, bitmap, capacity};
+use super::starts::capacity;
 use crate::arena::LastTables;
 use crate::arena::page_map::Entry;
 use crate::base::checked::{Checked, at_or_end, part_or_end};
@@ -291,7 +293,7 @@ impl Slabs {
         // Where no page was purged, the arena knows better what the others were before.
         let (zeroed, touched) = match slab.clean.is_empty() {
             true => (false, carved.min(GRANULE)),
-            false => (true, GRANULE - slab.clean.or(pages::never_used(slab, page)).bytes(page)),
+            false => (true, GRANULE - slab.clean.or(slab.never_used(page)).bytes(page)),
         };
         let growing = &mut self.growing[slab.class.0 as usize];
         if *growing == granule.0 + 1 {

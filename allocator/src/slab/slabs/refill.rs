@@ -9,10 +9,10 @@ use crate::base::config::GRANULE;
 use crate::base::size_class;
 use crate::base::units::{GranuleIdx, Granules, SizeClass};
 use crate::os::Os;
-use crate::slab::capacity;
-use crate::slab::lists::Place;
 use crate::slab::pages::Pages;
+use crate::slab::record::Place;
 use crate::slab::slot::Slot;
+use crate::slab::starts::capacity;
 
 /// What a refill brought.
 pub struct Refill {
