@@ -292,7 +292,7 @@ impl<O: Os> Arena<O> {
         self.with_state(|state| Share::of(state)).unwrap_or(Share::NOTHING)
     }
 
-    #[inline]
+    #[inline(always)]
     fn lock(&self) -> Guard<'_, Option<State>> {
         #[cfg(test)]
         self.locked.fetch_add(1, core::sync::atomic::Ordering::Relaxed);

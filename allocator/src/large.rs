@@ -57,7 +57,7 @@ impl Large {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn lock(&self) -> Guard<'_, State> {
         #[cfg(test)]
         self.locked.fetch_add(1, core::sync::atomic::Ordering::Relaxed);
@@ -84,7 +84,7 @@ impl Large {
             state.leave(mapping, &mut leaving);
             drop(state);
             // SAFETY: mapped above, handed to nobody.
-            unsafe { self.unmap_all(&arena.os, leaving) };
+            unsafe { self.unmap_all(&arena.os, &leaving) };
             return None;
         }
         let huge = state.recycle.spend(mapping.len, fresh);
@@ -107,7 +107,7 @@ impl Large {
         let mut leaving = Leaving::none();
         self.lock().put(arena, cached, &mut leaving);
         // SAFETY: what leaves is this call's alone (I16).
-        unsafe { self.unmap_all(&arena.os, leaving) };
+        unsafe { self.unmap_all(&arena.os, &leaving) };
         None
     }
 
@@ -126,7 +126,7 @@ impl Large {
         let more = leaving.is_full();
         // SAFETY: it left the index, so it is this call's alone (I16).
         unsafe {
-            self.unmap_all(&arena.os, leaving);
+            self.unmap_all(&arena.os, &leaving);
             if kept.len > 0 {
                 self.keep(arena, kept, bound);
             } else if more {
@@ -155,7 +155,7 @@ impl Large {
         drop(state);
         let more = leaving.is_full();
         // SAFETY: as the caller vouches, and what left the cache is this thread's alone.
-        unsafe { self.unmap_all(&arena.os, leaving) };
+        unsafe { self.unmap_all(&arena.os, &leaving) };
         if more {
             self.shrink_cache(arena, bound);
         }
@@ -203,7 +203,7 @@ impl Large {
             self.lock().take_excess(arena, bound, &mut leaving);
             let more = leaving.is_full();
             // SAFETY: they left the cache, so they are this call's alone (I16).
-            unsafe { self.unmap_all(&arena.os, leaving) };
+            unsafe { self.unmap_all(&arena.os, &leaving) };
             if !more {
                 return;
             }
@@ -215,7 +215,7 @@ impl Large {
     ///
     /// # Safety
     /// The mappings are this thread's alone, and nothing in them is needed.
-    unsafe fn unmap_all<O: Os>(&self, os: &O, leaving: Leaving) {
+    unsafe fn unmap_all<O: Os>(&self, os: &O, leaving: &Leaving) {
         let mut went = 0;
         for &mapping in leaving.mappings() {
             // SAFETY: as the caller vouches.

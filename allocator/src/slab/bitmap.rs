@@ -111,7 +111,7 @@ mod tests {
     const BITS: usize = 4096;
 
     /// What a bitmap is made of, full of something.
-    fn soiled() -> (u64, [u64; BITS / 64]) {
+    fn filled() -> (u64, [u64; BITS / 64]) {
         (u64::MAX, [u64::MAX; BITS / 64])
     }
 
@@ -122,7 +122,7 @@ mod tests {
 
     #[test]
     fn a_bit_is_set_once() {
-        let (mut summary, mut words) = soiled();
+        let (mut summary, mut words) = filled();
         let mut bitmap = Bitmap { summary: &mut summary, words: &mut words };
         bitmap.clear();
         assert!(insert(&mut bitmap, &[4095, 7]));
@@ -148,7 +148,7 @@ mod tests {
         fn it_agrees_with_a_set(steps in prop::collection::vec(
             (prop::collection::btree_set(0..BITS, 0..40), 0usize..40), 0..if cfg!(miri) { 8 } else { 60 },
         )) {
-            let (mut summary, mut words) = soiled();
+            let (mut summary, mut words) = filled();
             let (mut bitmap, mut set) =
                 (Bitmap { summary: &mut summary, words: &mut words }, BTreeSet::new());
             bitmap.clear();
