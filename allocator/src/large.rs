@@ -215,7 +215,19 @@ impl Large {
     ///
     /// # Safety
     /// The mappings are this thread's alone, and nothing in them is needed.
+    #[inline]
     unsafe fn unmap_all<O: Os>(&self, os: &O, leaving: &Leaving) {
+        // Mostly none leaves.
+        if !leaving.mappings().is_empty() {
+            // SAFETY: as the caller vouches.
+            unsafe { self.unmap_each(os, leaving) };
+        }
+    }
+
+    /// # Safety
+    /// As for `unmap_all`.
+    #[inline(never)]
+    unsafe fn unmap_each<O: Os>(&self, os: &O, leaving: &Leaving) {
         let mut went = 0;
         for &mapping in leaving.mappings() {
             // SAFETY: as the caller vouches.

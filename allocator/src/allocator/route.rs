@@ -42,6 +42,7 @@ impl<O: Os> Allocator<O> {
     }
 
     /// A request that no class serves: a span or a mapping.
+    #[inline(never)]
     pub fn alloc_big(&self, size: usize, align: usize) -> Option<Allocated> {
         if size > ADDRESSES {
             return None;
