@@ -3,6 +3,8 @@
 
 mod child;
 mod examine;
+mod freer;
+mod may_have;
 mod place;
 mod route;
 mod sizes;
@@ -17,9 +19,9 @@ use crate::heap::registry::{Registry, Tables};
 use crate::large::Large;
 use crate::os::Os;
 use crate::slab::Slab;
+pub use freer::Freer;
 use sizes::Sizes;
 pub use sizes::Unlike;
-pub use threads::Freer;
 
 pub struct Allocator<O: Os> {
     pub arena: Arena<O>,
@@ -53,20 +55,20 @@ impl<O: Os> Allocator<O> {
     /// After blocks were freed: what is dirty beyond its bound goes, of the arena first, then inside the
     /// slabs of sparse heaps, and of the cached mappings. With no lock held, since pages go back.
     #[inline]
-    pub fn relieve(&self) {
-        if self.arena.is_over() {
-            self.relieve_arena();
+    pub fn purge_excess(&self) {
+        if self.arena.budget.is_over() {
+            self.purge_arena();
         }
-        if self.arena.is_pressed() {
-            self.large.shrink_cache(&self.arena, self.arena.cache_bound(self.arena.share()));
+        if self.arena.budget.is_pressed() {
+            self.large.shrink_cache(&self.arena, self.arena.budget.cache_bound(self.arena.share()));
         }
     }
 
     #[cold]
     #[inline(never)]
-    fn relieve_arena(&self) {
+    fn purge_arena(&self) {
         self.arena.enforce_bound();
-        if self.arena.take_slack() {
+        if self.arena.budget.take_slack() {
             self.registry.purge_slack(&self.arena);
         }
     }
@@ -76,7 +78,7 @@ impl<O: Os> Allocator<O> {
         if let Some(heap) = own {
             heap.give_back(&self.arena, &self.registry);
         }
-        self.registry.outboxes().empty(&self.arena, &self.registry);
+        self.registry.empty_outboxes(&self.arena);
         let mut any = false;
         self.registry.for_each(|heap| {
             heap.trim_shared(&self.arena);
@@ -92,7 +94,7 @@ impl<O: Os> Allocator<O> {
     /// # Safety
     /// No thread is inside of the allocator, or enters it from here on.
     pub unsafe fn unload(&self) {
-        self.registry.outboxes().empty(&self.arena, &self.registry);
+        self.registry.empty_outboxes(&self.arena);
         // Twice: what the heaps sent to each other is home then.
         for _ in 0..2 {
             self.registry.for_each(|heap| heap.give_back(&self.arena, &self.registry));

@@ -23,6 +23,7 @@
 mod bits;
 mod block;
 mod block_list;
+mod break_mode;
 mod budget;
 mod directory;
 mod figures;
@@ -47,10 +48,10 @@ use crate::sync::lock::Guard;
 use crate::sync::started::Started;
 use block::{BLOCK, Block, number_of, place_of};
 pub use block::{RECORD, Table};
+pub use break_mode::BreakMode;
 use budget::Budget;
 pub use budget::Share;
 use directory::{Directory, Levels};
-pub use figures::BreakMode;
 use geometry::{ADDRESS_BITS, granule_of};
 pub use geometry::{Geometry, LastTables};
 use own_break::OwnBreak;
@@ -65,7 +66,8 @@ pub struct Arena<O: Os> {
     /// The geometry for all, and what the arena's lock guards. Edge START.
     started: Started<State, Geometry>,
     windows: Windows,
-    budget: Budget,
+    /// How much may stay dirty: asked by all who free.
+    pub budget: Budget,
     /// How often the lock was taken.
     #[cfg(test)]
     pub locked: core::sync::atomic::AtomicUsize,
@@ -224,13 +226,13 @@ impl<O: Os> Arena<O> {
                 if run.zeroed {
                     runs.clean(places(run.head, run.len));
                 }
-                runs.soil(places(run.head, run.len), pages);
+                runs.mark_dirty(places(run.head, run.len), pages);
                 runs.insert(places(run.head, run.len))
             });
             state.note_end(geometry, at, joined, place_of(run.head));
             self.budget.note_pinned(state.is_pinned());
-            if state.ends_go || self.excess(state).is_some() {
-                self.budget.note_over(true);
+            if state.ends_go || self.budget.excess(state).is_some() {
+                self.budget.note_over();
             }
         });
     }
@@ -285,7 +287,12 @@ impl<O: Os> Arena<O> {
         self.windows.newest()
     }
 
-    #[inline]
+    /// The arena's share, read at once under its lock.
+    pub fn share(&self) -> Share {
+        self.with_state(|state| Share::of(state)).unwrap_or(Share::NOTHING)
+    }
+
+    #[inline(always)]
     fn lock(&self) -> Guard<'_, Option<State>> {
         #[cfg(test)]
         self.locked.fetch_add(1, core::sync::atomic::Ordering::Relaxed);

@@ -2,8 +2,8 @@
 //! arrays.
 
 pub mod allocated;
+pub mod checked;
 pub mod config;
 pub mod fatal;
-pub mod row;
 pub mod size_class;
 pub mod units;

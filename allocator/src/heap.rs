@@ -23,12 +23,13 @@ pub mod owner;
 mod pages;
 pub mod registry;
 mod remote;
+mod send;
 mod slack;
 
 use crate::arena::page_map::Entry;
 use crate::arena::{Arena, Window};
+use crate::base::checked::Checked;
 use crate::base::config::HOMING;
-use crate::base::row::Row;
 use crate::base::size_class::CLASSES;
 use crate::base::units::{HeapId, SizeClass};
 use crate::os::Os;
@@ -45,6 +46,13 @@ use core::cell::Cell;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use magazine::{Magazine, Slots};
 
+/// Whether free blocks have stamps, which C's free looks at.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Stamps {
+    None,
+    Kept,
+}
+
 /// Laid out so that the fast paths of malloc and free touch this head and one bin.
 #[repr(C, align(64))]
 pub struct Heap {
@@ -59,16 +67,17 @@ pub struct Heap {
 
 /// What only the heap's own thread touches, off the fast paths.
 struct Owned {
-    magazines: Row<Magazine, CLASSES>,
+    magazines: Checked<Magazine, CLASSES>,
     slots: Cell<Slots>,
     /// Set while the thread changes its lists in ways that a fork's copy could tear. Edge BUSY of
     /// `sync/held.rs`.
     busy: AtomicBool,
     /// C's free may be given blocks of this heap: those that were never handed out are stamped.
-    stamps: Cell<bool>,
+    stamps: Cell<Stamps>,
     at_hand: AtHand,
-    /// A heap that this thread sent blocks to since its last refill was sparse.
-    hurried: Cell<bool>,
+    /// This thread swept its magazines since its last refill, because a heap that it sent blocks to was
+    /// sparse.
+    swept_for_others: Cell<bool>,
     /// Its thread never allocated.
     only_frees: Cell<bool>,
     /// A magazine has outgrown its first slots since the heap was adopted.
@@ -108,12 +117,12 @@ impl Heap {
             id: Cell::new(HeapId(0)),
             bins: [const { Bin::none() }; CLASSES],
             owned: Owned {
-                magazines: Row([const { Magazine::none() }; CLASSES]),
+                magazines: Checked([const { Magazine::none() }; CLASSES]),
                 slots: Cell::new(Slots(core::ptr::null())),
                 busy: AtomicBool::new(false),
-                stamps: Cell::new(false),
+                stamps: Cell::new(Stamps::None),
                 at_hand: AtHand::new(),
-                hurried: Cell::new(false),
+                swept_for_others: Cell::new(false),
                 only_frees: Cell::new(false),
                 wide: Cell::new(false),
             },
@@ -149,8 +158,8 @@ impl Heap {
         owned.slots.set(Slots(at.wrapping_add(1).cast()));
         // Relaxed: the heap is published with its seat.
         owned.busy.store(false, Ordering::Relaxed);
-        owned.stamps.set(false);
-        owned.hurried.set(false);
+        owned.stamps.set(Stamps::None);
+        owned.swept_for_others.set(false);
         owned.only_frees.set(false);
         owned.wide.set(false);
         for class in (0..CLASSES as u8).map(SizeClass) {
@@ -169,8 +178,8 @@ impl Heap {
         self.id.get()
     }
 
-    /// True of `EMPTY`.
-    pub fn is_none(&self) -> bool {
+    /// Whether it is `EMPTY`: the thread has no heap.
+    pub fn is_no_heap(&self) -> bool {
         self.id().0 == 0
     }
 
@@ -258,7 +267,7 @@ impl Heap {
     }
 
     fn is_parked(&self) -> bool {
-        // Relaxed: only chooses how soon a sender sorts for the owner.
+        // Relaxed: only chooses how soon a sender drains the inbox for the owner.
         self.shared.state.load(Ordering::Relaxed) == PARKED
     }
 
@@ -267,9 +276,14 @@ impl Heap {
         self.shared.state.store(PARKED, Ordering::Relaxed);
     }
 
-    /// Notes whether its thread never allocated. What was noted before.
-    fn only_frees(&self, only_frees: bool) -> bool {
-        self.owned.only_frees.replace(only_frees)
+    /// Notes that its thread has it to free with.
+    fn note_only_frees(&self) {
+        self.owned.only_frees.set(true);
+    }
+
+    /// From here on its thread allocates, or is another. Whether it had the heap to free with.
+    fn forget_only_frees(&self) -> bool {
+        self.owned.only_frees.replace(false)
     }
 }
 

@@ -26,6 +26,7 @@
 mod cache;
 mod index;
 mod leaving;
+mod mapping;
 mod recycle;
 mod state;
 mod stuck;
@@ -36,48 +37,15 @@ use crate::base::units::{Bytes, round_up};
 use crate::os::Os;
 use crate::sync::lock::{Guard, Inherited, Lock};
 use leaving::Leaving;
+use mapping::Mapping;
 use state::{Found, Resizing, State};
-
-#[derive(Clone, Copy)]
-struct Mapping {
-    at: *mut u8,
-    len: usize,
-}
+pub use state::{Growth, LargeFigures, Refusal};
 
 pub struct Large {
     state: Lock<State>,
     /// How often the lock was taken.
     #[cfg(test)]
     pub locked: core::sync::atomic::AtomicUsize,
-}
-
-/// Whether a block that is to grow may be left as it is because a copy of it costs less: into cached pages,
-/// or onto huge ones.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Shortcuts {
-    Copies,
-    /// It must grow if it can: there is no memory for a copy.
-    None,
-}
-
-/// Why a large block has not the size that was asked for. It is as it was, with so many usable bytes.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Refusal {
-    /// The pointer is no large block.
-    NoBlock,
-    /// A copy of it costs less.
-    CopyCostsLess { usable: usize },
-    /// The kernel has no memory or no addresses for it.
-    NoMemory { usable: usize },
-}
-
-/// A glance at the large blocks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LargeFigures {
-    pub live: usize,
-    pub live_bytes: usize,
-    pub cached: usize,
-    pub cached_bytes: usize,
 }
 
 impl Large {
@@ -89,7 +57,7 @@ impl Large {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn lock(&self) -> Guard<'_, State> {
         #[cfg(test)]
         self.locked.fetch_add(1, core::sync::atomic::Ordering::Relaxed);
@@ -116,10 +84,10 @@ impl Large {
             state.leave(mapping, &mut leaving);
             drop(state);
             // SAFETY: mapped above, handed to nobody.
-            unsafe { self.unmap_all(&arena.os, leaving) };
+            unsafe { self.unmap_all(&arena.os, &leaving) };
             return None;
         }
-        let huge = state.recycle.take(mapping.len, fresh);
+        let huge = state.recycle.spend(mapping.len, fresh);
         drop(state);
         if huge {
             // SAFETY: a block that was handed to nobody yet. All of it is asked for, so that it stays one
@@ -139,7 +107,7 @@ impl Large {
         let mut leaving = Leaving::none();
         self.lock().put(arena, cached, &mut leaving);
         // SAFETY: what leaves is this call's alone (I16).
-        unsafe { self.unmap_all(&arena.os, leaving) };
+        unsafe { self.unmap_all(&arena.os, &leaving) };
         None
     }
 
@@ -158,7 +126,7 @@ impl Large {
         let more = leaving.is_full();
         // SAFETY: it left the index, so it is this call's alone (I16).
         unsafe {
-            self.unmap_all(&arena.os, leaving);
+            self.unmap_all(&arena.os, &leaving);
             if kept.len > 0 {
                 self.keep(arena, kept, bound);
             } else if more {
@@ -187,7 +155,7 @@ impl Large {
         drop(state);
         let more = leaving.is_full();
         // SAFETY: as the caller vouches, and what left the cache is this thread's alone.
-        unsafe { self.unmap_all(&arena.os, leaving) };
+        unsafe { self.unmap_all(&arena.os, &leaving) };
         if more {
             self.shrink_cache(arena, bound);
         }
@@ -203,9 +171,9 @@ impl Large {
         arena: &Arena<O>,
         block: *mut u8,
         size: usize,
-        shortcuts: Shortcuts,
+        growth: Growth,
     ) -> Result<(*mut u8, Bytes), Refusal> {
-        let plan = self.lock().plan_resize(arena, block, size, shortcuts)?;
+        let plan = self.lock().plan_resize(arena, block, size, growth)?;
         let (old, new) = match plan {
             Resizing::Done { len } => return Ok((block, Bytes(len))),
             Resizing::Remap { from, to } => (from, to),
@@ -215,7 +183,7 @@ impl Large {
         let now = moved.map_or(old, |at| Mapping { at, len: new });
         let mut state = self.lock();
         state.enter_again(arena, old, now);
-        let huge = now.len > old.len && state.recycle.take(now.len, now.len - old.len);
+        let huge = now.len > old.len && state.recycle.spend(now.len, now.len - old.len);
         drop(state);
         if huge {
             // SAFETY: the caller's block, as above. All of it is asked for, so that it stays one mapping.
@@ -235,7 +203,7 @@ impl Large {
             self.lock().take_excess(arena, bound, &mut leaving);
             let more = leaving.is_full();
             // SAFETY: they left the cache, so they are this call's alone (I16).
-            unsafe { self.unmap_all(&arena.os, leaving) };
+            unsafe { self.unmap_all(&arena.os, &leaving) };
             if !more {
                 return;
             }
@@ -247,7 +215,19 @@ impl Large {
     ///
     /// # Safety
     /// The mappings are this thread's alone, and nothing in them is needed.
-    unsafe fn unmap_all<O: Os>(&self, os: &O, leaving: Leaving) {
+    #[inline]
+    unsafe fn unmap_all<O: Os>(&self, os: &O, leaving: &Leaving) {
+        // Mostly none leaves.
+        if !leaving.mappings().is_empty() {
+            // SAFETY: as the caller vouches.
+            unsafe { self.unmap_each(os, leaving) };
+        }
+    }
+
+    /// # Safety
+    /// As for `unmap_all`.
+    #[inline(never)]
+    unsafe fn unmap_each<O: Os>(&self, os: &O, leaving: &Leaving) {
         let mut went = 0;
         for &mapping in leaving.mappings() {
             // SAFETY: as the caller vouches.

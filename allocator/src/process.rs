@@ -3,28 +3,26 @@
 #![allow(unsafe_code)]
 
 mod environment;
+mod exit_key;
 pub mod fork;
+mod instance;
 mod thread;
 mod unload;
+mod word;
 
-use crate::allocator::{Allocator, Resized, Unlike};
+use crate::allocator::{Resized, Unlike};
 use crate::base::allocated::Allocated;
 use crate::base::config::ADDRESSES;
 use crate::base::size_class::{self, STEP_MAX};
 use crate::base::units::SizeClass;
-use crate::heap::registry::Tables;
+use crate::heap::Heap;
 use crate::os::Os;
-use crate::os::linux::Linux;
 use crate::os::thread::ThreadWord;
 use crate::slab::stamp;
 use core::ptr::null_mut;
 use fork::{Way, look};
-pub use thread::current;
-
-static TABLES: Tables = Tables::new();
-
-/// One for each program or library that the crate is linked into.
-pub static ALLOCATOR: Allocator<Linux> = Allocator::new(Linux::new(), &TABLES);
+pub use instance::ALLOCATOR;
+pub use word::current;
 
 /// A block of a class, by the slow path.
 #[cold]
@@ -39,10 +37,23 @@ pub fn alloc_class<W: ThreadWord>(class: SizeClass) -> Option<Allocated> {
     if !block.is_null() {
         return Some(Allocated::unknown(block));
     }
-    ALLOCATOR.alloc_class(heap, class).or_else(|| {
-        // What is free but kept may be what is missing, as pages or as address space.
+    or_after_trim(heap, || true, || ALLOCATOR.alloc_class(heap, class))
+}
+
+/// What `request` gets. Where it gets nothing, what is free but kept may be what is missing, as pages or as
+/// address space: if that `may_help`, all of it is given back, and the request made again.
+#[inline]
+fn or_after_trim(
+    heap: Option<&Heap>,
+    may_help: impl FnOnce() -> bool,
+    request: impl Fn() -> Option<Allocated>,
+) -> Option<Allocated> {
+    request().or_else(|| {
+        if !may_help() {
+            return None;
+        }
         ALLOCATOR.trim(heap);
-        ALLOCATOR.alloc_class(heap, class)
+        request()
     })
 }
 
@@ -117,15 +128,10 @@ pub fn alloc_big<W: ThreadWord>(size: usize, align: usize) -> Option<Allocated> 
         return ALLOCATOR.alloc_barred(size, align);
     }
     // The first request of a process sets it up, whatever its size.
-    thread::attach::<W>();
-    ALLOCATOR.alloc_big(size, align).or_else(|| {
-        // Beyond reach nothing that is given back makes room.
-        if most > ALLOCATOR.arena.os.reach() {
-            return None;
-        }
-        ALLOCATOR.trim(ALLOCATOR.attached::<W>());
-        ALLOCATOR.alloc_big(size, align)
-    })
+    let heap = thread::attach::<W>();
+    // Beyond reach nothing that is given back makes room.
+    let may_help = || most <= ALLOCATOR.arena.os.reach();
+    or_after_trim(heap, may_help, || ALLOCATOR.alloc_big(size, align))
 }
 
 /// Frees what the fast path refused.

@@ -8,11 +8,11 @@
 pub mod appended;
 pub mod birth;
 pub mod blank;
+pub mod drain;
 pub mod held;
 pub mod inbox;
 pub mod lock;
 pub mod seats;
-pub mod settle;
 pub mod started;
 pub mod stores;
 pub mod token;

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use brkmap_tests::program::root;
+use quote::ToTokens;
 
 mod markdown;
 mod source;
@@ -224,6 +225,29 @@ fn commands_and_options_that_the_readme_names_are_the_tools() {
     }
     assert!(commands.contains("trace") && options.contains("--json"), "{commands:?} {options:?}");
     assert_none(strange, "in README, and not the tool's");
+}
+
+/// What a system is asked without a call.
+const NO_CALL: [&str; 2] = ["break_owner", "single_threaded"];
+
+#[test]
+fn a_method_of_the_system_names_the_man_page_of_its_call() {
+    let code = source::parsed(&root().join("allocator/src/os.rs"));
+    let system = code.items.iter().find_map(|item| match item {
+        syn::Item::Trait(item) if item.ident == "Os" => Some(item),
+        _ => None,
+    });
+    let methods = system.expect("the trait Os").items.iter().filter_map(|item| match item {
+        syn::TraitItem::Fn(method) => Some(method),
+        _ => None,
+    });
+    let unnamed = methods.filter(|method| {
+        let text: String =
+            method.attrs.iter().map(|attribute| attribute.to_token_stream().to_string()).collect();
+        !text.contains("(2)") && !text.contains("(3)")
+    });
+    let names: Vec<_> = unnamed.map(|method| method.sig.ident.to_string()).collect();
+    assert_eq!(names, NO_CALL, "methods of Os without a man page");
 }
 
 /// The edges whose definition stands in a module's text: `Edge NAME:` or `NAME:` below `Edges:`.

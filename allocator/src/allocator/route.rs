@@ -19,7 +19,7 @@ use crate::base::fatal;
 use crate::base::size_class;
 use crate::base::units::{GranuleIdx, SizeClass};
 use crate::heap::Heap;
-use crate::large::{Refusal, Shortcuts};
+use crate::large::{Growth, Refusal};
 use crate::os::Os;
 
 impl<O: Os> Allocator<O> {
@@ -35,13 +35,14 @@ impl<O: Os> Allocator<O> {
             None => self.registry.lender(class)?.lend(&self.arena, class),
         };
         // A refill may have emptied a depot.
-        if self.arena.is_over() {
-            self.relieve();
+        if self.arena.budget.is_over() {
+            self.purge_excess();
         }
         allocated
     }
 
     /// A request that no class serves: a span or a mapping.
+    #[inline(never)]
     pub fn alloc_big(&self, size: usize, align: usize) -> Option<Allocated> {
         if size > ADDRESSES {
             return None;
@@ -95,9 +96,9 @@ impl<O: Os> Allocator<O> {
         match freer {
             Freer::Heap(heap) => heap.free_slow(arena, registry, entry, block),
             Freer::Visitor => registry.send_home(arena, block),
-            Freer::Consumer => registry.outboxes().put(arena, registry, entry.class(), block),
+            Freer::Consumer => registry.send_later(arena, entry.class(), block),
         }
-        self.relieve();
+        self.purge_excess();
     }
 
     /// Frees a span, which has a place in the arena, or a mapping.
@@ -170,7 +171,7 @@ impl<O: Os> Allocator<O> {
             return None;
         }
         // SAFETY: as the caller vouches.
-        unsafe { self.large.resize(&self.arena, block, size, Shortcuts::None) }.ok().map(|(block, _)| block)
+        unsafe { self.large.resize(&self.arena, block, size, Growth::Forced) }.ok().map(|(block, _)| block)
     }
 
     /// # Safety
@@ -181,7 +182,7 @@ impl<O: Os> Allocator<O> {
             return self.large.usable(block).map_or(Resized::NoBlock, |usable| Resized::Copy { usable });
         }
         // SAFETY: as the caller vouches.
-        match unsafe { self.large.resize(&self.arena, block, size, Shortcuts::Copies) } {
+        match unsafe { self.large.resize(&self.arena, block, size, Growth::Cheapest) } {
             Ok((resized, len)) => {
                 self.note_mapping(size, len.0);
                 Resized::To(resized)

@@ -2,7 +2,7 @@
 
 use super::{Allocator, Resized};
 use crate::arena::page_map::Entry;
-use crate::base::allocated::Allocated;
+use crate::base::allocated::{Allocated, UNKNOWN};
 use crate::base::config::{GRANULE, GRANULE_SHIFT};
 use crate::base::size_class;
 use crate::base::units::{Bytes, GranuleIdx, Granules, Run};
@@ -13,13 +13,14 @@ impl<O: Os> Allocator<O> {
         let granules = |bytes: usize| bytes.div_ceil(GRANULE).try_into().ok().map(Granules);
         let len = granules(size.max(1)).filter(|&len| len <= Entry::SPAN_MAX)?;
         let run = self.arena.alloc_run(len, granules(align)?, Entry::span(len))?;
-        Some(Allocated::new(self.arena.started().start(run.head), run.zeroed))
+        let block = self.arena.started().start(run.head);
+        Some(Allocated { block, zeroed_from: if run.zeroed { 0 } else { UNKNOWN } })
     }
 
     /// Frees the span that begins at a granule.
     pub(super) fn free_span(&self, head: GranuleIdx, len: Granules) {
         self.arena.free_run(Run { head, len, zeroed: false }, Bytes(GRANULE));
-        self.relieve();
+        self.purge_excess();
     }
 
     /// As `resize`, for a span of `len` granules.
@@ -37,7 +38,7 @@ impl<O: Os> Allocator<O> {
         let want = Granules(size.div_ceil(GRANULE) as u32);
         if want < len {
             self.arena.cut_run(head, len, want);
-            self.relieve();
+            self.purge_excess();
         } else if want > len && !self.arena.extend_run(head, len, Granules(want.0 - len.0)) {
             return copy;
         }

@@ -6,6 +6,8 @@ use crate::arena::BreakMode;
 use crate::base::config::GRANULE;
 use crate::base::size_class;
 use crate::base::units::{HeapId, SizeClass};
+use crate::heap::Stamps;
+use crate::heap::registry::Threads;
 use crate::os::sim::{Call, Sim};
 use crate::slab::stamp;
 use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
@@ -89,7 +91,7 @@ impl Harness {
     /// What the child of a fork does whose thread runs `mine`.
     fn repair(&self, mine: &Heap) {
         // SAFETY: one thread, and others' guards were forgotten.
-        unsafe { self.allocator.repair_after_fork(self.allocator.registry.owner(mine), true) };
+        unsafe { self.allocator.repair_after_fork(self.allocator.registry.owner(mine), Threads::One) };
     }
 
     /// Another thread, which a fork does not copy, at work: does `work` and is gone.

@@ -10,7 +10,7 @@
 #![allow(unsafe_code)]
 
 use super::block::{Block, Head};
-use crate::base::row::Row;
+use crate::base::checked::Checked;
 use crate::base::units::round_up;
 use crate::os::Os;
 use core::ptr::null_mut;
@@ -19,7 +19,7 @@ use core::sync::atomic::{AtomicPtr, Ordering};
 /// Slots of a leaf, and leaves.
 const SLOTS: usize = 2048;
 
-type Leaf = Row<AtomicPtr<Head>, SLOTS>;
+type Leaf = Checked<AtomicPtr<Head>, SLOTS>;
 
 /// The memory of a directory. Zero bytes are an empty one.
 #[repr(C)]
@@ -27,7 +27,7 @@ pub struct Levels {
     /// Which leaf is `near`. Written before anybody else knows of the directory.
     near_at: usize,
     near: Leaf,
-    far: Row<AtomicPtr<Leaf>, SLOTS>,
+    far: Checked<AtomicPtr<Leaf>, SLOTS>,
 }
 
 /// Where a directory is. Only single slots are referred to: Miri checks all that a reference leads to, at

@@ -88,10 +88,10 @@ impl OwnBreak {
     ///
     /// # Safety
     /// The calling thread is the process's only one.
-    pub unsafe fn settle<O: Os>(&mut self, os: &O) {
+    pub unsafe fn reread<O: Os>(&mut self, os: &O) {
         if !self.barred && self.left != 0 {
             // SAFETY: the only thread of the process, as the caller vouches.
-            unsafe { os.settle_break() };
+            unsafe { os.reread_break() };
             self.left = os.current_break();
         }
     }

@@ -29,7 +29,7 @@ pub struct Entry(pub u32);
 /// An entry of a span.
 const SPAN: u32 = 1 << 31;
 
-/// The unit of an entry's low half: what one class takes in a heap's row of bins.
+/// What an entry's low half counts: what one class takes in a heap's row of bins.
 pub const BIN: usize = 32;
 
 /// From a bin's one test to its other.

@@ -32,7 +32,7 @@ impl<O: Os> Arena<O> {
             if torn {
                 // SAFETY: as the caller vouches. The kernel's own copy need not fit what the other noted of
                 // it.
-                unsafe { state.brk.settle(&self.os) };
+                unsafe { state.brk.reread(&self.os) };
                 self.rebuild(state);
             }
         });
@@ -90,7 +90,7 @@ impl<O: Os> Arena<O> {
 /// Adds granules of which nothing is known to the free runs.
 fn add(state: &mut State, at: usize, granules: Range<u32>, page: usize) {
     state.change(at, |runs| {
-        runs.soil(granules.clone(), div_up(GRANULE, page) as u8);
+        runs.mark_dirty(granules.clone(), div_up(GRANULE, page) as u8);
         runs.insert(granules)
     });
 }

@@ -24,8 +24,8 @@
 
 mod summary;
 
+use crate::base::checked::{Checked, at_or_end, at_or_end_mut, part_or_end};
 use crate::base::config::BLOCK_GRANULES;
-use crate::base::row::{Row, at_or_end, at_or_end_mut, part_or_end};
 use core::ops::Range;
 pub use summary::Summary;
 
@@ -42,14 +42,14 @@ pub struct Runs {
     free: u32,
     dirty: u32,
     /// Of 256 granules each.
-    supers: Row<Summary, SUPERS>,
+    supers: Checked<Summary, SUPERS>,
     /// Of 16 granules each.
-    groups: Row<Summary, GROUPS>,
+    groups: Checked<Summary, GROUPS>,
     /// The length of the free run whose first granule this is; minus the length, at the last one. A run of
     /// one granule has 1; all others have 0.
-    edges: Row<i16, BLOCK>,
-    purgeable: Row<u8, BLOCK>,
-    pages: Row<u8, BLOCK>,
+    edges: Checked<i16, BLOCK>,
+    purgeable: Checked<u8, BLOCK>,
+    pages: Checked<u8, BLOCK>,
 }
 
 impl Runs {
@@ -59,11 +59,11 @@ impl Runs {
         Runs {
             free: 0,
             dirty: 0,
-            supers: Row([Summary::NOTHING; SUPERS]),
-            groups: Row([Summary::NOTHING; GROUPS]),
-            edges: Row([0; BLOCK]),
-            purgeable: Row([0; BLOCK]),
-            pages: Row([0; BLOCK]),
+            supers: Checked([Summary::NOTHING; SUPERS]),
+            groups: Checked([Summary::NOTHING; GROUPS]),
+            edges: Checked([0; BLOCK]),
+            purgeable: Checked([0; BLOCK]),
+            pages: Checked([0; BLOCK]),
         }
     }
 
@@ -167,7 +167,7 @@ impl Runs {
     }
 
     /// Raises the dirty pages of granules in use to at least `pages` each.
-    pub fn soil(&mut self, granules: Range<u32>, pages: u8) {
+    pub fn mark_dirty(&mut self, granules: Range<u32>, pages: u8) {
         for at in granules {
             let most = &mut self.pages[at as usize];
             *most = pages.max(*most);

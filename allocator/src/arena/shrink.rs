@@ -68,7 +68,7 @@ impl State {
         while geometry.addr_of(next) != brk.end {
             let Some(above) = self.find(next).filter(|_| place_of(next) == 0) else { return false };
             let head = self.head(above);
-            let end = head.gained.next(0, false);
+            let end = head.gained.next_clear(0);
             if end == 0 || head.runs.last(end).start > 0 {
                 return false;
             }
@@ -90,7 +90,7 @@ impl State {
             return (stretch, is_end);
         }
         let start = head.starts.last_below(place + 1).unwrap_or(place);
-        (start..head.gained.next(start, false).min(head.starts.next(start + 1, true)), true)
+        (start..head.gained.next_clear(start).min(head.starts.next_set(start + 1)), true)
     }
 
     /// The highest free end of a block that is worth it, below a granule: what of it goes, if `most` may.

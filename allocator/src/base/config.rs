@@ -74,7 +74,7 @@ pub const MAGAZINE_FREED: u32 = 128;
 /// into that thread's magazine. Its cache lines are with the thread that filled it.
 pub const HOMING: SizeClass = size_class::of(4096);
 
-/// With more bytes than this in an inbox the sender takes the lock and sorts them for an owner that sleeps.
+/// With more bytes than this in an inbox the sender takes the lock and drains it for an owner that sleeps.
 pub const INBOX_STEAL: usize = 256 * 1024;
 
 /// Bytes of parcels that a heap keeps as they came. What comes beyond goes back to the slabs.

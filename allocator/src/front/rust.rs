@@ -12,7 +12,7 @@ use crate::base::fatal;
 use crate::base::size_class;
 use crate::base::units::SizeClass;
 use crate::heap::{EMPTY, Heap};
-use crate::os::linux::set_errno;
+use crate::os::errno::set_errno;
 use crate::os::thread::ThreadWord;
 use crate::process::{self, Move, OrElse, Rules};
 use core::alloc::{GlobalAlloc, Layout};

@@ -49,8 +49,8 @@ impl Stats {
             slab_bytes += slabs;
             small_bytes += used;
         });
-        // Looking at a heap sorts what other threads sent to it, which may free slabs.
-        ALLOCATOR.relieve();
+        // Looking at a heap drains its inbox, which may free slabs.
+        ALLOCATOR.purge_excess();
         Stats {
             break_mode: arena.map(|arena| arena.mode),
             arena_bytes: arena.map_or(0, |arena| arena.gained.0),

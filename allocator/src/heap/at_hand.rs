@@ -15,8 +15,8 @@
 //! they may move the magazines that they use themselves, and no other.
 #![forbid(unsafe_code)]
 
+use crate::base::checked::Checked;
 use crate::base::config::{HELD_MOST, HOARD, HOARD_MOST, SPARSE_BYTES};
-use crate::base::row::Row;
 use crate::base::size_class::CLASSES;
 use crate::base::units::SizeClass;
 use core::cell::Cell;
@@ -41,7 +41,7 @@ pub struct AtHand {
     again_at: Cell<usize>,
     /// What sweeps took of each class since one took what was hoarded, in units of the smallest block,
     /// until it opens again.
-    taken: Row<Cell<u16>, CLASSES>,
+    taken: Checked<Cell<u16>, CLASSES>,
     /// What they took in all, and what of that opened since.
     taken_in_all: Cell<u32>,
     opened: Cell<u32>,
@@ -71,7 +71,7 @@ impl AtHand {
             last: Cell::new(Density::Dense),
             last_from: Cell::new(NEVER),
             again_at: Cell::new(0),
-            taken: Row([const { Cell::new(0) }; CLASSES]),
+            taken: Checked([const { Cell::new(0) }; CLASSES]),
             taken_in_all: Cell::new(0),
             opened: Cell::new(0),
             regrets: Cell::new(0),

@@ -26,7 +26,7 @@ impl Heap {
         let site = self.site(arena, &noted);
         let has = self.shared.slabs.lock().has(&site, class, block);
         // A sender that found the lock taken has left its parcel to whoever held it.
-        self.sort(&site);
+        self.drain(&site);
         has
     }
 
@@ -41,7 +41,7 @@ impl Heap {
             slabs.has(&site, class, block)
         };
         // As above.
-        self.sort(&site);
+        self.drain(&site);
         has
     }
 }

@@ -8,8 +8,8 @@ use super::{Heap, RUNNING, exposed};
 use crate::arena::Arena;
 use crate::arena::page_map::Entry;
 use crate::base::allocated::Allocated;
+use crate::base::checked::{part_or_end, split_or_end};
 use crate::base::config::{HOMING, MAGAZINE_CAP, MAGAZINE_FIRST, MAGAZINE_FREED};
-use crate::base::row::{part_or_end, split_or_end};
 use crate::base::size_class::{self, CLASSES};
 use crate::base::units::SizeClass;
 use crate::os::Os;
@@ -30,7 +30,7 @@ impl Heap {
         self.while_busy(|| {
             let mut slabs = self.shared.slabs.lock();
             self.shared.keep_inbox(&site, &mut slabs);
-            self.owned.hurried.set(false);
+            self.owned.swept_for_others.set(false);
             let want = self.widen(class, u32::MAX).div_ceil(2) as usize;
             let (bin, magazine) = (self.bin(class), self.magazine(class));
             let room = magazine.room(bin);
@@ -42,13 +42,13 @@ impl Heap {
             if self.note_sparse(&site, &mut slabs) {
                 slabs.empty_depot(&site);
                 drop(slabs);
-                self.sort(&site);
+                self.drain(&site);
             }
             let block = self.pop(class);
             if let Some(carved) = refill.carved {
                 self.note_carved(class, carved, block);
             }
-            Some(Allocated::new(block, refill.zeroed))
+            Some(Allocated { block, zeroed_from: refill.zeroed_from })
         })
     }
 
@@ -131,7 +131,7 @@ impl Heap {
             slabs.empty_depot(site);
             drop(slabs);
             // What others sent pins slabs too.
-            self.sort(site);
+            self.drain(site);
         }
         (own, result)
     }
@@ -172,7 +172,7 @@ impl Heap {
     /// block at hand is not worth that, be its slab's other pages purged.
     fn pins<O: Os>(&self, site: &Site<O>, slabs: &Slabs) -> bool {
         let (bytes, used) = (slabs.slab_bytes(), slabs.used_bytes());
-        site.arena.is_pinned() && used.saturating_sub(self.in_magazines()) * 4 < bytes
+        site.arena.budget.is_pinned() && used.saturating_sub(self.in_magazines()) * 4 < bytes
     }
 
     /// Bytes of the blocks in this thread's magazines.
@@ -187,7 +187,7 @@ impl Heap {
         if !sparse || self.owned.at_hand.is_sheltered() {
             return Density::Dense;
         }
-        match self.owned.hurried.replace(true) {
+        match self.owned.swept_for_others.replace(true) {
             true => Density::Sparse,
             false => Density::Turned,
         }
@@ -236,7 +236,7 @@ impl Heap {
         self.trim_shared(arena);
     }
 
-    /// As `give_back`, before the heap is parked: from here on senders sort what they send.
+    /// As `give_back`, before the heap is parked: from here on senders drain what they send.
     pub fn give_up<O: Os>(&self, arena: &Arena<O>, registry: &Registry) {
         // Ordered by the fence.
         self.mark_parked();

@@ -1,16 +1,15 @@
-//! What other threads do to a heap: send parcels to it, sort them where the owner does not, repair it
+//! What other threads do to a heap: send parcels to it, drain its inbox where the owner does not, repair it
 //! after a fork.
 #![allow(unsafe_code)]
 
-use super::registry::Registry;
 use super::{Heap, Shared};
 use crate::arena::Arena;
 use crate::arena::page_map::Entry;
 use crate::base::allocated::Allocated;
+use crate::base::checked::split_or_end;
 use crate::base::config::{GRANULE, INBOX_STEAL};
-use crate::base::row::split_or_end;
 use crate::base::size_class;
-use crate::base::units::{HeapId, SizeClass};
+use crate::base::units::SizeClass;
 use crate::os::Os;
 use crate::slab::noted::Noted;
 use crate::slab::parcel::{Closed, WRITTEN};
@@ -19,12 +18,12 @@ use crate::slab::slabs::Slabs;
 use crate::slab::slabs::free::FreeBlocks;
 use crate::slab::slot::Slot;
 use crate::slab::starts::index_of;
+use crate::sync::drain::{Strong, drain};
 use crate::sync::lock::Inherited;
-use crate::sync::settle::{Strong, settle};
 use core::sync::atomic::{Ordering, fence};
 
-/// An inbox weighs its parcels in units of the smallest block.
-const UNIT: usize = 16;
+/// An inbox weighs its parcels in bytes of the smallest block.
+const WEIGHT: usize = 16;
 
 impl Heap {
     /// Receives blocks of this heap's, all of `class`, at least one, from whoever is at `site`. True where
@@ -54,9 +53,9 @@ impl Heap {
         fence(Ordering::SeqCst);
         // Relaxed: a hint, see `note_sparse`.
         let sparse = self.shared.sparse.load(Ordering::Relaxed);
-        let limit = if sparse || self.is_parked() { 0 } else { INBOX_STEAL / UNIT };
+        let limit = if sparse || self.is_parked() { 0 } else { INBOX_STEAL / WEIGHT };
         if waiting as usize > limit {
-            self.sort(&site);
+            self.drain(&site);
         }
         // Relaxed: as above.
         self.shared.sparse.load(Ordering::Relaxed)
@@ -72,27 +71,27 @@ impl Heap {
             let mut slabs = self.shared.slabs.lock();
             self.shared.keep_inbox(&site, &mut slabs);
             let refill = slabs.refill(&site, class, core::slice::from_ref(&slot));
-            self.tidy(&mut slabs, &site);
+            self.release_idle(&mut slabs, &site);
             refill
         };
-        self.sort(&site);
-        Some(Allocated::new(slot.get(), refill?.zeroed))
+        self.drain(&site);
+        Some(Allocated { block: slot.get(), zeroed_from: refill?.zeroed_from })
     }
 
-    /// Sorts what waits for an owner that may be asleep. Whoever is at the slabs already looks again.
-    pub(super) fn sort<O: Os>(&self, site: &Site<O>) {
-        settle::<Strong>(&self.shared.inbox, || self.try_sort(site));
+    /// Drains the inbox of an owner that may be asleep. Whoever is at the slabs already looks again.
+    pub(super) fn drain<O: Os>(&self, site: &Site<O>) {
+        drain::<Strong>(&self.shared.inbox, || self.try_drain(site));
     }
 
-    fn try_sort<O: Os>(&self, site: &Site<O>) -> bool {
+    fn try_drain<O: Os>(&self, site: &Site<O>) -> bool {
         let Some(mut slabs) = self.shared.slabs.try_lock() else { return false };
         self.shared.keep_inbox(site, &mut slabs);
-        self.tidy(&mut slabs, site);
+        self.release_idle(&mut slabs, site);
         true
     }
 
     /// Keeps nothing that nobody may come to use, and nothing that pins slabs that are mostly free.
-    fn tidy<O: Os>(&self, slabs: &mut Slabs, site: &Site<O>) {
+    fn release_idle<O: Os>(&self, slabs: &mut Slabs, site: &Site<O>) {
         let parked = self.is_parked();
         if self.note_sparse(site, slabs) || parked {
             slabs.empty_depot(site);
@@ -113,7 +112,7 @@ impl Heap {
             slabs.retire_empty(&site);
         }
         // A sender that found the lock taken has left its parcel to whoever held it.
-        self.sort(&site);
+        self.drain(&site);
     }
 
     /// Bytes of this heap's slabs, and of their blocks that are out.
@@ -124,7 +123,7 @@ impl Heap {
         };
         // As above.
         let noted = Noted::nothing();
-        self.sort(&self.site(arena, &noted));
+        self.drain(&self.site(arena, &noted));
         figures
     }
 
@@ -134,7 +133,7 @@ impl Heap {
         let site = self.site(arena, &noted);
         let free = self.shared.slabs.lock().free_blocks(&site);
         // As above.
-        self.sort(&site);
+        self.drain(&site);
         free
     }
 
@@ -203,26 +202,6 @@ impl Shared {
     }
 }
 
-/// Sends blocks to the heaps whose slabs they are of; the order they stand in changes. Whether one of those
-/// is mostly free.
-pub(super) fn send_each<O: Os>(arena: &Arena<O>, registry: &Registry, blocks: &[Slot]) -> bool {
-    let noted = Noted::nothing();
-    // Of no heap's: only to look blocks up.
-    let site =
-        Site { arena, geometry: arena.started(), window: arena.window(), heap: HeapId(0), noted: &noted };
-    let (mut rest, mut sparse) = (blocks, false);
-    while let Some(first) = rest.first() {
-        let entry = site.entry_of(first.get());
-        let (these, behind) = split_or_end(rest, gather(&site, rest, entry));
-        match entry.as_slab() {
-            Some((heap, class)) => sparse |= registry.heap(heap).receive(&site.of(heap), class, these),
-            None => noted.note(c"free(): invalid pointer", first.get()),
-        }
-        rest = behind;
-    }
-    sparse
-}
-
 /// Swaps the blocks of an entry to the front. How many they are.
 pub(super) fn gather<O: Os>(site: &Site<O>, blocks: &[Slot], entry: Entry) -> usize {
     let mut last = None;
@@ -248,5 +227,5 @@ pub(super) fn gather<O: Os>(site: &Site<O>, blocks: &[Slot], entry: Entry) -> us
 
 /// What an inbox weighs a parcel by.
 fn units(parcel: &Closed) -> u64 {
-    (parcel.count * size_class::bytes(parcel.class) / UNIT) as u64
+    (parcel.count * size_class::bytes(parcel.class) / WEIGHT) as u64
 }

@@ -29,7 +29,8 @@ impl Heap {
         }
         let resident = slabs.resident_bytes();
         let slack = resident > SLACK_FROM && used * 4 < resident;
-        if slabs.asks_for_slack(slack) {
+        let asks = if slack { slabs.asks_for_slack() } else { slabs.asks_to_forget_slack() };
+        if asks {
             self.note_slack(site, slabs, slack);
         }
         sparse
@@ -48,7 +49,7 @@ impl Heap {
             // Relaxed: as the slack.
             self.shared.due.store(true, Ordering::Relaxed);
         }
-        site.arena.note_slack();
+        site.arena.budget.note_slack();
     }
 
     /// Purges the free pages of this heap's slabs. Whether any went.
@@ -73,7 +74,7 @@ impl Heap {
         }
         self.shared.say_slack(0);
         // A sender that found the lock taken has left its parcel to whoever held it.
-        self.sort(&site);
+        self.drain(&site);
         any
     }
 

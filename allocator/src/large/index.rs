@@ -5,7 +5,7 @@
 //! complete before it replaces the old one. So a fork may copy the index in any state.
 #![allow(unsafe_code)]
 
-use crate::base::row::{at_or_end, at_or_end_mut};
+use crate::base::checked::{at_or_end, at_or_end_mut};
 use crate::base::units::{div_up, round_up};
 use crate::os::Os;
 use crate::sync::stores::in_order;

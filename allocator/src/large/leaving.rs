@@ -1,8 +1,8 @@
 //! Mappings that leave: what a plan has unmapped, without the lock.
 #![forbid(unsafe_code)]
 
-use super::Mapping;
-use crate::base::row::Row;
+use super::mapping::Mapping;
+use crate::base::checked::Checked;
 use core::ptr::null_mut;
 
 /// The most mappings that leave at once. Whoever finds it full comes again.
@@ -10,7 +10,7 @@ const MOST: usize = 8;
 
 #[must_use = "what left the cache and the index is lost unless it is unmapped"]
 pub struct Leaving {
-    mappings: Row<Mapping, MOST>,
+    mappings: Checked<Mapping, MOST>,
     count: usize,
     others_wait: bool,
 }
@@ -18,7 +18,7 @@ pub struct Leaving {
 impl Leaving {
     pub const fn none() -> Self {
         let none = Mapping { at: null_mut(), len: 0 };
-        Leaving { mappings: Row([none; MOST]), count: 0, others_wait: false }
+        Leaving { mappings: Checked([none; MOST]), count: 0, others_wait: false }
     }
 
     /// Adds a mapping. There is room while it is not full.

@@ -1,16 +1,45 @@
 //! What is known of the large blocks, under their lock; and what is decided of each call: its plan.
 #![allow(unsafe_code)]
 
-use super::cache::Cache;
+use super::cache::{Cache, Short};
 use super::index::Index;
 use super::leaving::Leaving;
-use super::recycle::Recycle;
+use super::mapping::Mapping;
+use super::recycle::{Pages, Recycle};
 use super::stuck::Stuck;
-use super::{LargeFigures, Mapping, Refusal, Shortcuts};
 use crate::arena::{Arena, Share};
 use crate::base::config::HUGE_PAGE;
 use crate::base::units::round_up;
 use crate::os::Os;
+
+/// How a block is to grow.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Growth {
+    /// Not at all where a copy of it costs less: into cached pages, or onto huge ones.
+    Cheapest,
+    /// If it can: there is no memory for a copy.
+    Forced,
+}
+
+/// Why a large block has not the size that was asked for. It is as it was, with so many usable bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Refusal {
+    /// The pointer is no large block.
+    NoBlock,
+    /// A copy of it costs less.
+    CopyCostsLess { usable: usize },
+    /// The kernel has no memory or no addresses for it.
+    NoMemory { usable: usize },
+}
+
+/// A glance at the large blocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LargeFigures {
+    pub live: usize,
+    pub live_bytes: usize,
+    pub cached: usize,
+    pub cached_bytes: usize,
+}
 
 pub struct State {
     pub index: Index,
@@ -51,10 +80,10 @@ impl State {
         }
     }
 
-    /// Plans a block of so many bytes of pages: how long it is to be, and what there is for it. None where
-    /// there is no memory for the index.
-    pub fn find<O: Os>(&mut self, arena: &Arena<O>, pages: usize, align: usize) -> Option<(usize, Found)> {
-        let len = self.recycle.length(pages);
+    /// Plans a block of so many bytes, in whole pages: how long it is to be, and what there is for it. None
+    /// where there is no memory for the index.
+    pub fn find<O: Os>(&mut self, arena: &Arena<O>, bytes: usize, align: usize) -> Option<(usize, Found)> {
+        let len = self.recycle.length(bytes);
         if let Some(mapping) = self.stuck.pop(len, align) {
             if !self.enter(arena, mapping) {
                 // SAFETY: it was there a moment ago.
@@ -63,12 +92,13 @@ impl State {
             }
             return Some((len, Found::Whole(mapping)));
         }
-        let huge = self.recycle.is_on();
+        let pages = self.recycle.pages();
         // Growing may move the mapping, to a multiple of a page only.
-        let Some(mapping) = self.cache.take_for(len, align, huge, align <= arena.os.page()) else {
+        let short = if align <= arena.os.page() { Short::Grows } else { Short::Stays };
+        let Some(mapping) = self.cache.take_for(len, align, pages, short) else {
             return Some((len, Found::Nothing));
         };
-        arena.count_outside(0, -(mapping.len as isize));
+        arena.budget.count_outside(0, -(mapping.len as isize));
         if mapping.len < len {
             return Some((len, Found::Short(mapping)));
         }
@@ -88,7 +118,7 @@ impl State {
         }
         self.index.insert(mapping.at.addr(), mapping.len);
         self.live_bytes += mapping.len;
-        arena.count_outside(mapping.len as isize, 0);
+        arena.budget.count_outside(mapping.len as isize, 0);
         true
     }
 
@@ -103,13 +133,13 @@ impl State {
     ) -> Option<(Mapping, usize)> {
         let len = self.index.remove(block.addr())?;
         self.live_bytes -= len;
-        arena.count_outside(-(len as isize), 0);
-        let bound = arena.cache_bound(share);
+        arena.budget.count_outside(-(len as isize), 0);
+        let bound = arena.budget.cache_bound(share);
         let whole = Mapping { at: core::ptr::with_exposed_provenance_mut(block.addr()), len };
         // Of what is longer than the bound a part is kept, and of what is cut at huge pages the whole ones.
-        let huge = self.recycle.is_on();
-        let (front, rest) = whole.split(if huge { whole.before_huge() } else { 0 });
-        let (kept, behind) = rest.split(rest.part_within(bound, huge));
+        let pages = self.recycle.pages();
+        let (front, rest) = whole.split(if pages == Pages::Huge { whole.before_huge() } else { 0 });
+        let (kept, behind) = rest.split(rest.part_within(bound, pages));
         for part in [front, behind] {
             if part.len > 0 {
                 self.leave(part, leaving);
@@ -123,7 +153,7 @@ impl State {
 
     /// Has a mapping leave, which is in neither the index nor the cache. Its bytes earn credit.
     pub fn leave(&mut self, mapping: Mapping, leaving: &mut Leaving) {
-        self.recycle.give_back(mapping.len);
+        self.recycle.earn(mapping.len);
         leaving.push(mapping);
         if !self.stuck.is_empty() {
             leaving.note_others_wait();
@@ -133,7 +163,7 @@ impl State {
     /// Puts a mapping into the cache; it leaves where there is no place.
     pub fn put<O: Os>(&mut self, arena: &Arena<O>, mapping: Mapping, leaving: &mut Leaving) {
         if self.cache.put(mapping) {
-            arena.count_outside(0, mapping.len as isize);
+            arena.budget.count_outside(0, mapping.len as isize);
         } else {
             self.leave(mapping, leaving);
         }
@@ -143,9 +173,9 @@ impl State {
     /// leave at once.
     pub fn take_excess<O: Os>(&mut self, arena: &Arena<O>, bound: usize, leaving: &mut Leaving) {
         while !leaving.is_full() {
-            let huge = self.recycle.is_on();
-            let Some(excess) = self.cache.take_excess(bound, huge) else { return };
-            arena.count_outside(0, -(excess.len as isize));
+            let pages = self.recycle.pages();
+            let Some(excess) = self.cache.take_excess(bound, pages) else { return };
+            arena.budget.count_outside(0, -(excess.len as isize));
             self.leave(excess, leaving);
         }
     }
@@ -156,7 +186,7 @@ impl State {
         arena: &Arena<O>,
         block: *mut u8,
         size: usize,
-        shortcuts: Shortcuts,
+        growth: Growth,
     ) -> Result<Resizing, Refusal> {
         let key = block.addr();
         let mut old = self.index.get(key).ok_or(Refusal::NoBlock)?;
@@ -168,13 +198,13 @@ impl State {
         if new > old {
             // Cached pages first: those behind it; else, at the price of a copy, those elsewhere.
             let gained = self.cache.take_behind(at.wrapping_add(old), new - old);
-            let to_huge = self.recycle.is_on() && old < HUGE_PAGE && new >= HUGE_PAGE;
+            let to_huge = self.recycle.pages() == Pages::Huge && old < HUGE_PAGE && new >= HUGE_PAGE;
             let copy = to_huge || self.cache.fits(new);
-            if gained == 0 && copy && shortcuts == Shortcuts::Copies {
+            if gained == 0 && copy && growth == Growth::Cheapest {
                 return Err(Refusal::CopyCostsLess { usable: old });
             }
             self.change(key, old, old + gained);
-            arena.count_outside(gained as isize, -(gained as isize));
+            arena.budget.count_outside(gained as isize, -(gained as isize));
             old += gained;
             if old >= new {
                 return Ok(Resizing::Done { len: old });
@@ -200,7 +230,7 @@ impl State {
         self.index.insert(now.at.addr(), now.len);
         self.index.reserve(&arena.os);
         self.live_bytes = self.live_bytes - old.len + now.len;
-        arena.count_outside(now.len as isize - old.len as isize, 0);
+        arena.budget.count_outside(now.len as isize - old.len as isize, 0);
     }
 
     pub fn figures(&self) -> LargeFigures {
@@ -219,6 +249,6 @@ impl State {
         self.cache = Cache::new();
         self.stuck = Stuck::new();
         self.live_bytes = self.index.bytes();
-        arena.recount_outside(self.live_bytes, 0);
+        arena.budget.recount_outside(self.live_bytes, 0);
     }
 }

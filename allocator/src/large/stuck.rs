@@ -5,7 +5,7 @@
 //! At the limit `munmap` fails, and `free` must not.
 #![allow(unsafe_code)]
 
-use super::Mapping;
+use super::mapping::Mapping;
 use core::ptr::null_mut;
 
 struct Node {

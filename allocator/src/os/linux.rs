@@ -2,6 +2,7 @@
 //! alone; the break has a way of its own (`program_break`).
 #![allow(unsafe_code)]
 
+use super::errno::keep_errno;
 use super::program_break::ProgramBreak;
 use super::{BreakOwner, Os};
 use core::ffi::{CStr, c_void};
@@ -91,8 +92,8 @@ unsafe impl Os for Linux {
         isize::try_from(by).is_ok_and(|by| self.brk.shift(-by).is_some())
     }
 
-    unsafe fn settle_break(&self) {
-        self.brk.settle();
+    unsafe fn reread_break(&self) {
+        self.brk.reread();
     }
 
     fn reserve(&self, len: usize, name: &'static CStr) -> Option<*mut u8> {
@@ -214,24 +215,6 @@ pub fn page_wiped_by_fork() -> Option<*mut u8> {
         return None;
     }
     Some(at.cast())
-}
-
-/// Runs a libc call and puts errno back to what it was.
-pub fn keep_errno<T>(call: impl FnOnce() -> T) -> T {
-    // SAFETY: the location is this thread's own errno.
-    let errno = unsafe { libc::__errno_location() };
-    // SAFETY: this thread's own.
-    let before = unsafe { *errno };
-    let result = call();
-    // SAFETY: this thread's own.
-    unsafe { *errno = before };
-    result
-}
-
-/// Says why a call of the C front failed.
-pub fn set_errno(errno: core::ffi::c_int) {
-    // SAFETY: the location is this thread's own errno.
-    unsafe { *libc::__errno_location() = errno };
 }
 
 /// The value of an environment variable, unless the program runs with raised privileges (AT_SECURE).

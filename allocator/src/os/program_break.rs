@@ -11,7 +11,7 @@
 #![allow(unsafe_code)]
 
 use super::BreakOwner;
-use super::linux::keep_errno;
+use super::errno::keep_errno;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 pub struct ProgramBreak {
@@ -67,7 +67,7 @@ impl ProgramBreak {
     }
 
     /// In a fork's child: libc's copy is set to where the kernel has the break.
-    pub fn settle(&self) {
+    pub fn reread(&self) {
         if !self.is_ours()
             && let Some(brk) = raw(0).filter(is_address)
         {

@@ -315,7 +315,7 @@ unsafe impl Os for Sim {
         true
     }
 
-    unsafe fn settle_break(&self) {}
+    unsafe fn reread_break(&self) {}
 
     fn reserve(&self, len: usize, _name: &'static core::ffi::CStr) -> Option<*mut u8> {
         let mut state = self.enter(Call::Reserve)?;

@@ -1,6 +1,6 @@
 //! What the environment of the process sets.
 
-use super::ALLOCATOR;
+use super::instance::ALLOCATOR;
 use crate::base::config::parse_bytes;
 use crate::base::fatal;
 use crate::os::linux::environment;

@@ -8,7 +8,7 @@
 
 use super::starts::CAPACITY;
 use crate::arena::Table;
-use crate::base::row::{at_or_end, at_or_end_mut};
+use crate::base::checked::{at_or_end, at_or_end_mut};
 use crate::base::size_class::{ByClass, CLASSES};
 use crate::base::units::SizeClass;
 use core::ops::Range;
@@ -116,7 +116,7 @@ mod tests {
     const BITS: usize = 4096;
 
     /// What a bitmap is made of, full of something.
-    fn soiled() -> (u64, [u64; BITS / 64]) {
+    fn filled() -> (u64, [u64; BITS / 64]) {
         (u64::MAX, [u64::MAX; BITS / 64])
     }
 
@@ -127,7 +127,7 @@ mod tests {
 
     #[test]
     fn a_bit_is_set_once() {
-        let (mut summary, mut words) = soiled();
+        let (mut summary, mut words) = filled();
         let mut bitmap = Bitmap { summary: &mut summary, words: &mut words };
         bitmap.clear();
         assert!(insert(&mut bitmap, &[4095, 7]));
@@ -153,7 +153,7 @@ mod tests {
         fn it_agrees_with_a_set(steps in prop::collection::vec(
             (prop::collection::btree_set(0..BITS, 0..40), 0usize..40), 0..if cfg!(miri) { 8 } else { 60 },
         )) {
-            let (mut summary, mut words) = soiled();
+            let (mut summary, mut words) = filled();
             let (mut bitmap, mut set) =
                 (Bitmap { summary: &mut summary, words: &mut words }, BTreeSet::new());
             bitmap.clear();

@@ -6,8 +6,8 @@
 
 use super::parcel::{Closed, Parcel, WRITTEN};
 use super::site::Site;
+use crate::base::checked::Checked;
 use crate::base::config::DEPOT_BYTES;
-use crate::base::row::Row;
 use crate::base::size_class::{self, CLASSES};
 use crate::base::units::SizeClass;
 use crate::os::Os;
@@ -22,13 +22,13 @@ struct Pile {
 }
 
 pub struct Depot {
-    piles: Row<Pile, CLASSES>,
+    piles: Checked<Pile, CLASSES>,
     bytes: usize,
 }
 
 impl Depot {
     pub const fn new() -> Self {
-        Depot { piles: Row([Pile { newest: 0, count: 0 }; CLASSES]), bytes: 0 }
+        Depot { piles: Checked([Pile { newest: 0, count: 0 }; CLASSES]), bytes: 0 }
     }
 
     /// Bytes of the blocks in it.

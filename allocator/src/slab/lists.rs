@@ -5,28 +5,17 @@
 //!                                      long as can be to fill up again
 //!           seen:  first ⇄ …           no block came back since their free pages were purged: taken from
 //!                                      where nothing is fresh, because their pages have to be faulted in
-//! heap    away:  first ⇄ …           their free pages are being purged, with no lock held: nothing is
-//! taken
-//!                                      from them, blocks come back
+//!   heap    away:  first ⇄ …           their free pages are being purged, with no lock held: nothing is
+//!                                      taken from them, blocks come back
 //! ```
 #![allow(unsafe_code)]
 
+use super::record::Place;
 use super::site::Site;
-use crate::base::row::Row;
+use crate::base::checked::Checked;
 use crate::base::size_class::CLASSES;
 use crate::base::units::{GranuleIdx, SizeClass};
 use crate::os::Os;
-
-/// Which list a slab is in. In order of what happens when a block comes back: up to `Seen` it becomes fresh.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-#[repr(u8)]
-pub enum Place {
-    /// In none: nothing of it is free.
-    None,
-    Seen,
-    Fresh,
-    Away,
-}
 
 /// The ends of a list: granule index plus one, or 0.
 #[derive(Clone, Copy)]
@@ -40,14 +29,18 @@ impl Ends {
 }
 
 pub struct Lists {
-    fresh: Row<Ends, CLASSES>,
-    seen: Row<Ends, CLASSES>,
+    fresh: Checked<Ends, CLASSES>,
+    seen: Checked<Ends, CLASSES>,
     away: Ends,
 }
 
 impl Lists {
     pub const fn new() -> Lists {
-        Lists { fresh: Row([Ends::NONE; CLASSES]), seen: Row([Ends::NONE; CLASSES]), away: Ends::NONE }
+        Lists {
+            fresh: Checked([Ends::NONE; CLASSES]),
+            seen: Checked([Ends::NONE; CLASSES]),
+            away: Ends::NONE,
+        }
     }
 
     /// The slab of a class that the next blocks are to come from.

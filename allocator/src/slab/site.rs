@@ -5,7 +5,8 @@
 #![allow(unsafe_code)]
 
 use super::noted::Noted;
-use super::{Slab, index_of, parts_of};
+use super::record::{Slab, parts_of};
+use super::starts::index_of;
 use crate::arena::page_map::Entry;
 use crate::arena::{Arena, Geometry, Window};
 use crate::base::config::GRANULE;

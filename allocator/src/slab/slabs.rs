@@ -8,21 +8,22 @@
 
 pub mod free;
 mod refill;
+mod round;
 
+use super::bitmap;
 use super::depot::Depot;
-use super::lists::{Lists, Place};
-use super::pages;
+use super::lists::Lists;
 use super::parcel::{Closed, Parcel, WRITTEN};
+use super::record::{Place, Slab};
 use super::round::Rounds;
 use super::site::Site;
 use super::slack::{Slack, Worth};
 use super::slot::Slot;
-use super::starts::Indices;
-use super::{Slab, bitmap, capacity};
+use super::starts::{Indices, capacity};
 use crate::arena::LastTables;
 use crate::arena::page_map::Entry;
+use crate::base::checked::{Checked, at_or_end, part_or_end};
 use crate::base::config::{GRANULE, GRANULE_SHIFT};
-use crate::base::row::{Row, at_or_end, part_or_end};
 use crate::base::size_class::{self, CLASSES};
 use crate::base::units::{Bytes, GranuleIdx, Granules, Run, SizeClass, round_down};
 use crate::os::Os;
@@ -38,7 +39,7 @@ pub struct Slabs {
     depot: Depot,
     /// The slab of each class that is carved to its end, and whose last blocks may be at hand of the heap's
     /// thread still: granule index plus one, or 0. Until the next refill its entry is a young slab's.
-    growing: Row<u32, CLASSES>,
+    growing: Checked<u32, CLASSES>,
     /// Bytes of blocks that are outside their slabs.
     pub(super) used_bytes: usize,
     /// Bytes that were never carved, of slabs that read as zero there, and of clean pages: neither has memory
@@ -61,7 +62,7 @@ impl Slabs {
             count: 0,
             kept: 0,
             depot: Depot::new(),
-            growing: Row([0; CLASSES]),
+            growing: Checked([0; CLASSES]),
             used_bytes: 0,
             fresh: 0,
             clean: 0,
@@ -90,10 +91,16 @@ impl Slabs {
         self.resident_bytes().saturating_sub(self.used_bytes)
     }
 
-    /// Whether there is anything to note about slack, in a heap that is sparse or is not.
+    /// Whether there is anything to note about the slack of a heap that is sparse.
     #[inline]
-    pub fn asks_for_slack(&self, sparse: bool) -> bool {
-        self.slack.asks(self.used_bytes, sparse)
+    pub fn asks_for_slack(&self) -> bool {
+        self.slack.asks_sparse(self.used_bytes)
+    }
+
+    /// Whether there is anything to forget about that of a heap that is not.
+    #[inline]
+    pub fn asks_to_forget_slack(&self) -> bool {
+        self.slack.asks_dense()
     }
 
     /// Where a sparse heap uses no fewer bytes than these, there is not.
@@ -239,7 +246,7 @@ impl Slabs {
             }
             // SAFETY: a slab of this heap by its entry; the only thread of the process is this one.
             let (slab, bits) = unsafe { site.parts(granule, class) };
-            slab.reset(bits, class, false);
+            slab.reset(bits, class);
             slab.carved = capacity(class);
             slab.used = slab.carved;
             // SAFETY: a slab of this heap.
@@ -275,7 +282,7 @@ impl Slabs {
         // Where no page was purged, the arena knows better what the others were before.
         let (zeroed, touched) = match slab.clean.is_empty() {
             true => (false, carved.min(GRANULE)),
-            false => (true, GRANULE - slab.clean.or(pages::never_used(slab, page)).bytes(page)),
+            false => (true, GRANULE - slab.clean.or(slab.never_used(page)).bytes(page)),
         };
         let growing = &mut self.growing[slab.class.0 as usize];
         if *growing == granule.0 + 1 {

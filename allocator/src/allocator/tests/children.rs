@@ -92,7 +92,7 @@ fn of_several_threads_of_a_child_none_loses_its_heap() {
     let inherited: Vec<_> = [first, other].iter().flat_map(|heap| some(&harness, heap)).collect();
     harness.elsewhere(Allocator::leak_every_lock);
     // SAFETY: one thread, as far as this is concerned; others' guards were forgotten.
-    unsafe { harness.allocator.repair_after_fork(harness.allocator.registry.owner(other), false) };
+    unsafe { harness.allocator.repair_after_fork(harness.allocator.registry.owner(other), Threads::Several) };
     let third = harness.heap();
     assert!(third.id() != first.id() && third.id() != other.id());
     works(&harness, other, inherited);

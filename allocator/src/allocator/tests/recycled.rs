@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::base::config::{DIRTY_FLOOR, HUGE_PAGE};
-use crate::large::{Refusal, Shortcuts};
+use crate::large::{Growth, Refusal};
 
 #[test]
 fn a_block_longer_than_may_stay_goes_at_first_and_stays_in_part_when_it_comes_again() {
@@ -138,13 +138,13 @@ fn a_refused_resize_says_why() {
     let heap = harness.heap();
     let (arena, large) = (&harness.allocator.arena, &harness.allocator.large);
     // SAFETY: live blocks, which stay as they are; and a pointer at which none begins.
-    let resize = |block, shortcuts| unsafe { large.resize(arena, block, 2 << 20, shortcuts) };
+    let resize = |block, growth| unsafe { large.resize(arena, block, 2 << 20, growth) };
     let (held, _) = to_be_copied(&harness, heap);
     let usable = 1 << 20;
-    assert_eq!(resize(held.at, Shortcuts::Copies), Err(Refusal::CopyCostsLess { usable }));
-    assert_eq!(resize(held.at.wrapping_add(4096), Shortcuts::Copies), Err(Refusal::NoBlock));
+    assert_eq!(resize(held.at, Growth::Cheapest), Err(Refusal::CopyCostsLess { usable }));
+    assert_eq!(resize(held.at.wrapping_add(4096), Growth::Cheapest), Err(Refusal::NoBlock));
     arena.os.refuse_everything(true);
-    assert_eq!(resize(held.at, Shortcuts::None), Err(Refusal::NoMemory { usable }));
+    assert_eq!(resize(held.at, Growth::Forced), Err(Refusal::NoMemory { usable }));
     arena.os.refuse_everything(false);
     harness.check_and_free(heap, held);
 }

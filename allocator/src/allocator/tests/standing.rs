@@ -21,7 +21,7 @@ impl Harness {
     /// A heap whose fresh blocks are stamped, as those of C's threads are.
     fn heap_of_c(&self) -> &Heap {
         let heap = self.heap();
-        heap.set_stamps(true);
+        heap.set_stamps(Stamps::Kept);
         let first = self.alloc(heap, 32, 16).expect("memory");
         // The first free shows the heap where the arena is.
         self.free(heap, first);

@@ -2,8 +2,8 @@
 //! above what is ours, and under the lock that our own moves take.
 #![allow(unsafe_code)]
 
+use super::answer::{claim_break, fail};
 use super::names::Front;
-use super::{claim_break, fail};
 use crate::os::Os;
 use crate::process::ALLOCATOR;
 use crate::process::fork::look;

@@ -2,8 +2,11 @@
 //! others.
 #![allow(unsafe_code)]
 
-use super::report::{self, MallInfo};
-use super::{Front, allocate_aligned, calloc_slow, fail, give, malloc, page};
+use super::answer::{fail, give, page};
+use super::family::{self, allocate_aligned, calloc_slow, malloc};
+use super::mallinfo::MallInfo;
+use super::names::Front;
+use super::report;
 use crate::base::fatal;
 use crate::base::units::round_up;
 use crate::process::ALLOCATOR;
@@ -44,7 +47,7 @@ pub unsafe fn realloc<F: Front>(block: *mut c_void, size: usize) -> *mut c_void 
         fatal::wrong_use(c"realloc(): invalid pointer", block.cast());
     }
     // SAFETY: as the caller vouches.
-    unsafe { super::realloc::<F>(block, size) }
+    unsafe { family::realloc::<F>(block, size) }
 }
 
 /// `__libc_mallinfo`.

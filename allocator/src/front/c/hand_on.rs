@@ -15,12 +15,12 @@
 //! does. So it does where a family can serve in no way.
 #![allow(unsafe_code)]
 
-use super::fail;
+use super::answer::{fail, page};
+use super::mallinfo::{MallInfo, MallInfo2};
 use super::names::{Front, Name};
-use super::report::{MallInfo, MallInfo2};
 use crate::base::size_class::STEP_MAX;
 use crate::base::units::round_up;
-use crate::os::linux::keep_errno;
+use crate::os::errno::keep_errno;
 use core::ffi::{c_int, c_void};
 use core::ptr::null_mut;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -139,7 +139,7 @@ fn make_aligned<F: Front>(align: usize, size: usize) -> Option<*mut c_void> {
         if let (Some(aligned_alloc), Some(size)) = (their_aligned_alloc::<F>(), round_up(size, align)) {
             return Some(aligned_alloc(align, size));
         }
-        if let (Some(valloc), true) = (their_valloc::<F>(), align <= super::page()) {
+        if let (Some(valloc), true) = (their_valloc::<F>(), align <= page()) {
             return Some(valloc(size));
         }
         // Blocks of 16 bytes and more are aligned for every type.

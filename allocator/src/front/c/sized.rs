@@ -1,8 +1,9 @@
 //! C23's frees that are told the size: a size that the block was not asked for with ends the program.
 #![allow(unsafe_code)]
 
+use super::family::free;
+use super::hand_on;
 use super::names::{Front, Name};
-use super::{free, hand_on};
 use crate::base::fatal;
 use crate::process::ALLOCATOR;
 use core::ffi::{CStr, c_void};

@@ -9,7 +9,7 @@
 #![allow(unsafe_code)]
 
 use super::leaf::{Distance, Leaf, Sum};
-use crate::base::row::{part_or_end, split_or_end};
+use crate::base::checked::{part_or_end, split_or_end};
 use crate::base::size_class;
 use crate::base::units::SizeClass;
 use crate::os::prefetch;

@@ -3,8 +3,8 @@
 #![allow(unsafe_code)]
 
 use super::Slabs;
+use crate::base::checked::Checked;
 use crate::base::config::GRANULE;
-use crate::base::row::Row;
 use crate::base::size_class::CLASSES;
 use crate::base::units::{GranuleIdx, SizeClass};
 use crate::os::Os;
@@ -12,7 +12,7 @@ use crate::slab::site::Site;
 use crate::slab::{capacity, index_of};
 
 /// Free blocks of each class, those that were never handed out included.
-pub type FreeBlocks = Row<usize, CLASSES>;
+pub type FreeBlocks = Checked<usize, CLASSES>;
 
 impl Slabs {
     /// Whether a block of this heap is in its slab.
@@ -27,7 +27,7 @@ impl Slabs {
     }
 
     pub fn free_blocks<O: Os>(&self, site: &Site<O>) -> FreeBlocks {
-        let mut free = Row([0; CLASSES]);
+        let mut free = Checked([0; CLASSES]);
         for class in (0..CLASSES as u8).map(SizeClass) {
             for first in self.lists.firsts(class) {
                 let mut next = first;

@@ -3,22 +3,23 @@
 
 use super::{Site, Slabs};
 use crate::arena::page_map::Entry;
+use crate::base::allocated::UNKNOWN;
+use crate::base::checked::{part_or_end, split_or_end};
 use crate::base::config::GRANULE;
-use crate::base::row::{part_or_end, split_or_end};
 use crate::base::size_class;
 use crate::base::units::{GranuleIdx, Granules, SizeClass};
 use crate::os::Os;
-use crate::slab::capacity;
-use crate::slab::lists::Place;
 use crate::slab::pages::Pages;
+use crate::slab::record::Place;
 use crate::slab::slot::Slot;
+use crate::slab::starts::capacity;
 
 /// What a refill brought.
 pub struct Refill {
     /// Blocks, at least one.
     pub count: u32,
-    /// They were never used, and read as zero.
-    pub zeroed: bool,
+    /// As in `Allocated`, of each of them: 0 where they were never used.
+    pub zeroed_from: usize,
     /// They were never handed out: how far their slab is carved.
     pub carved: Option<u16>,
 }
@@ -37,7 +38,7 @@ impl Slabs {
             self.release_parcel(site, class, &mut parcel);
         }
         if count > 0 {
-            return Some(Refill { count, zeroed: false, carved: None });
+            return Some(Refill { count, zeroed_from: UNKNOWN, carved: None });
         }
         while count * 4 < want {
             let first = match self.lists.first(class) {
@@ -65,14 +66,14 @@ impl Slabs {
             count += got;
             let exhausted = slab.exhausted();
             if !slab.clean.is_empty() {
-                self.soil(site, first, filled);
+                self.use_clean_pages(site, first, filled);
             }
             if exhausted {
                 self.lists.remove(site, first);
             }
         }
         self.used_bytes += count as usize * size_class::bytes(class);
-        Some(Refill { count, zeroed: false, carved: None })
+        Some(Refill { count, zeroed_from: UNKNOWN, carved: None })
     }
 
     /// Fills slots with blocks of a listed slab that were never handed out, of which it has some.
@@ -96,13 +97,14 @@ impl Slabs {
         self.fresh -= if slab.zeroed { count * size } else { 0 };
         // SAFETY: a slab of this heap, lock held.
         unsafe { site.mark(granule, slab.carved) };
-        let refill = Refill { count: count as u32, zeroed: slab.zeroed, carved: Some(slab.carved) };
+        let zeroed_from = if slab.zeroed { 0 } else { UNKNOWN };
+        let refill = Refill { count: count as u32, zeroed_from, carved: Some(slab.carved) };
         if slab.carved == capacity(class) {
             self.growing[class.0 as usize] = granule.0 + 1;
         }
         let exhausted = slab.exhausted();
         if !slab.clean.is_empty() {
-            self.soil(site, granule, filled);
+            self.use_clean_pages(site, granule, filled);
         }
         if exhausted {
             self.lists.remove(site, granule);
@@ -126,7 +128,8 @@ impl Slabs {
         // SAFETY: the run is ours alone: its record has no other user.
         unsafe {
             let (slab, bits) = site.parts(run.head, class);
-            slab.reset(bits, class, run.zeroed);
+            slab.reset(bits, class);
+            slab.zeroed = run.zeroed;
             site.mark(run.head, 0);
         }
         self.count += 1;
@@ -138,7 +141,7 @@ impl Slabs {
     /// Blocks of a slab are handed out, the first of them the highest: what they lie in is not clean any
     /// more.
     #[inline(never)]
-    fn soil<O: Os>(&mut self, site: &Site<O>, granule: GranuleIdx, blocks: &[Slot]) {
+    fn use_clean_pages<O: Os>(&mut self, site: &Site<O>, granule: GranuleIdx, blocks: &[Slot]) {
         let (Some(highest), Some(lowest)) = (blocks.first(), blocks.last()) else { return };
         // SAFETY: a slab of this heap, lock held (I10).
         let slab = unsafe { site.slab(granule) };
@@ -148,6 +151,6 @@ impl Slabs {
         let held = Pages::holding(page, lowest.get().addr() - from..end);
         self.clean -= slab.clean.and(held).bytes(page);
         slab.clean = slab.clean.without(held);
-        self.slack.soiled();
+        self.slack.note_used();
     }
 }

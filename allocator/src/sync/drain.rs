@@ -1,11 +1,11 @@
-//! Who sorts what waits in an inbox when its owner sleeps: whoever gets the lock, as long as something waits.
+//! Who drains an inbox whose owner sleeps: whoever gets the lock, as long as something waits.
 //!
 //! ```text
 //!   sender   push ─► fence ─► is the lock free? ─ no: whoever holds it will look ─► leave
-//!   holder   sort ─► unlock ─► fence ─► does anything wait? ─ yes: again
+//!   holder   drain ─► unlock ─► fence ─► does anything wait? ─ yes: again
 //! ```
 //!
-//! Whoever held the lock for something else calls `settle` behind it too. Only the owner of a heap whose
+//! Whoever held the lock for something else calls `drain` behind it too. Only the owner of a heap whose
 //! slabs are mostly used does not: what was pushed meanwhile waits for the next sender or its own next
 //! refill, and is no more than INBOX_STEAL and what was sent while it held the lock.
 //!
@@ -28,15 +28,16 @@ impl Fences for Strong {
     const FENCES: bool = true;
 }
 
-/// Calls `try_sort`, which takes all that waits under a lock if that is free, for as long as something waits.
+/// Calls `try_drain`, which takes all that waits under a lock if that is free, for as long as something
+/// waits.
 /// It says whether the lock was free.
-pub fn settle<F: Fences>(inbox: &Inbox, mut try_sort: impl FnMut() -> bool) {
+pub fn drain<F: Fences>(inbox: &Inbox, mut try_drain: impl FnMut() -> bool) {
     loop {
         if F::FENCES {
             // NOTICE: behind this thread's push, or its unlock.
             fence(Ordering::SeqCst);
         }
-        if inbox.is_empty() || !try_sort() {
+        if inbox.is_empty() || !try_drain() {
             return;
         }
     }
@@ -56,8 +57,8 @@ mod loom_models {
     struct Model {
         inbox: Inbox,
         next: [UnsafeCell<u64>; SENDERS],
-        /// How many items were sorted.
-        sorted: Lock<usize>,
+        /// How many items were drained.
+        drained: Lock<usize>,
     }
 
     impl Model {
@@ -66,25 +67,25 @@ mod loom_models {
             // SAFETY: until it is pushed, the item is this thread's; loom checks the claim.
             self.inbox
                 .push(item as u64 + 1, 1, |next| self.next[item].with_mut(|cell| unsafe { *cell = next }));
-            self.settle::<F>()
+            self.drain::<F>()
         }
 
         /// Holds the lock for something else, as `malloc_trim` does, and meets nobody.
         fn look(&self) -> usize {
-            drop(self.sorted.lock());
+            drop(self.drained.lock());
             0
         }
 
-        fn settle<F: Fences>(&self) -> usize {
+        fn drain<F: Fences>(&self) -> usize {
             let mut busy = 0;
-            settle::<F>(&self.inbox, || {
-                let Some(mut sorted) = self.sorted.try_lock() else {
+            drain::<F>(&self.inbox, || {
+                let Some(mut drained) = self.drained.try_lock() else {
                     busy += 1;
                     return false;
                 };
                 let mut link = self.inbox.take_all().link();
                 while link != 0 {
-                    *sorted += 1;
+                    *drained += 1;
                     // SAFETY: taken items are the taker's; loom checks the claim.
                     link = self.next[link as usize - 1].with(|cell| unsafe { *cell });
                 }
@@ -106,7 +107,7 @@ mod loom_models {
             let model = Arc::new(Model {
                 inbox: Inbox::new(),
                 next: [UnsafeCell::new(0), UnsafeCell::new(0)],
-                sorted: Lock::new(0),
+                drained: Lock::new(0),
             });
             let thread = {
                 let model = model.clone();
@@ -115,7 +116,7 @@ mod loom_models {
             let busy = model.send::<F>(0) + thread.join().unwrap();
             seen.fetch_add((busy > 0) as usize, Plain::Relaxed);
             assert!(model.inbox.is_empty(), "something waits, and nobody will look");
-            assert_eq!(*model.sorted.lock(), sent);
+            assert_eq!(*model.drained.lock(), sent);
         });
         met.load(Plain::Relaxed)
     }
@@ -128,7 +129,7 @@ mod loom_models {
 
     #[test]
     fn loom_nothing_waits_when_the_lock_was_held_for_something_else() {
-        let met = explore::<Strong>(1, |model| model.look() + model.settle::<Strong>());
+        let met = explore::<Strong>(1, |model| model.look() + model.drain::<Strong>());
         assert!(met > 0, "the lock was never met: the model shows nothing");
     }
 

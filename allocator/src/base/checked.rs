@@ -5,11 +5,11 @@
 use crate::base::fatal;
 use core::ops::{Index, IndexMut, Range};
 
-/// An array whose index out of range ends the program.
+/// A checked array.
 #[derive(Clone, Copy)]
-pub struct Row<T, const N: usize>(pub [T; N]);
+pub struct Checked<T, const N: usize>(pub [T; N]);
 
-impl<T, const N: usize> Row<T, N> {
+impl<T, const N: usize> Checked<T, N> {
     /// The first `count` elements.
     #[inline]
     pub fn first(&self, count: usize) -> &[T] {
@@ -17,7 +17,7 @@ impl<T, const N: usize> Row<T, N> {
     }
 }
 
-impl<T, const N: usize> Index<usize> for Row<T, N> {
+impl<T, const N: usize> Index<usize> for Checked<T, N> {
     type Output = T;
 
     #[inline]
@@ -26,7 +26,7 @@ impl<T, const N: usize> Index<usize> for Row<T, N> {
     }
 }
 
-impl<T, const N: usize> IndexMut<usize> for Row<T, N> {
+impl<T, const N: usize> IndexMut<usize> for Checked<T, N> {
     #[inline]
     fn index_mut(&mut self, at: usize) -> &mut T {
         at_or_end_mut(&mut self.0, at)
