@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_credit_once_is_soon_spent() {
+    fn what_was_given_back_once_is_soon_spent() {
         let mut recycle = Recycle::new();
         recycle.earn(64 << 30);
         assert!(!recycle.spend(MOST + 1, 1), "the whole mapping counts, however little of it is new");
