@@ -176,11 +176,7 @@ impl Slabs {
                 count += more;
             }
             back += count;
-            slab.used -= count as u16;
-            let (used, place) = (slab.used, slab.place);
-            if used == 0 || place < Place::Fresh {
-                self.took_back(site, from, used, place);
-            }
+            self.count_back(site, slab, from, count);
         }
         self.used_bytes -= back * size_class::bytes(class);
         others
@@ -188,8 +184,26 @@ impl Slabs {
 
     /// Puts a block of this heap back into its slab, as `release` does many.
     pub fn release_one<O: Os>(&mut self, site: &Site<O>, class: SizeClass, block: *mut u8) {
-        let others = self.release(site, class, &[Slot::new(block)]);
-        debug_assert_eq!(others, 0, "a block of this heap");
+        let from = start_of(block);
+        // SAFETY: a slab of this heap, lock held (I10).
+        let (slab, bits) = unsafe { site.parts(site.granule_of(block), class) };
+        match slab.put(bits, Indices::of(class), block.addr() - from) {
+            Ok(()) => {
+                self.used_bytes -= size_class::bytes(class);
+                self.count_back(site, slab, from, 1);
+            }
+            Err(wrong) => site.noted.note(wrong.message(), block),
+        }
+    }
+
+    /// Blocks went back into a slab of this heap, which starts at the address `from`: at least one.
+    #[inline(always)]
+    fn count_back<O: Os>(&mut self, site: &Site<O>, slab: &mut Slab, from: usize, count: usize) {
+        slab.used -= count as u16;
+        let (used, place) = (slab.used, slab.place);
+        if used == 0 || place < Place::Fresh {
+            self.took_back(site, from, used, place);
+        }
     }
 
     /// The first blocks went back into a slab of this heap, which starts at the address `from`, or the last
