@@ -13,12 +13,21 @@ pub fn minor_faults() -> usize {
 /// Thread heaps that the process's brkmap has made: of the one that is linked in, or of the malloc that is preloaded,
 /// which says it in `malloc_stats`.
 pub fn heaps() -> u32 {
+    match brkmap::Stats::read().heaps {
+        0 => heaps_of_malloc(),
+        linked => linked,
+    }
+}
+
+#[cfg(not(target_env = "gnu"))]
+fn heaps_of_malloc() -> u32 {
+    panic!("this libc has no malloc_stats")
+}
+
+#[cfg(target_env = "gnu")]
+fn heaps_of_malloc() -> u32 {
     unsafe extern "C" {
         fn malloc_stats();
-    }
-    let linked = brkmap::Stats::read().heaps;
-    if linked > 0 {
-        return linked;
     }
     let (mut pipe, mut text) = ([0; 2], [0u8; 4096]);
     // SAFETY: standard error is a pipe of this function's for as long as malloc_stats writes, which is less than a pipe
