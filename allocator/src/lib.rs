@@ -72,3 +72,8 @@ pub use stats::Stats;
 #[cfg(not(loom))]
 #[doc(hidden)]
 pub use {heap::EMPTY as NO_HEAP_STATIC, os::thread::ThreadWord};
+
+#[cfg(not(all(target_os = "linux", target_pointer_width = "64", target_endian = "little")))]
+compile_error!(
+    "brkmap is for Linux on 64-bit little-endian machines: it needs brk, mremap and 48 bits of addresses"
+);
