@@ -11,17 +11,19 @@
 //! block (`windows`). A run does not cross a block.
 //!
 //! Invariants:
-//! 1. A granule is in exactly one of: a free run, a `Run` or what its holder made of it, or not gained.
-//! 2. Its page-map entry is not FREE only while a `Run` or a slab or span holds it: `alloc_run` writes it
-//!    before it returns, `free_run` wipes it, both under the lock. In no state is a granule neither free nor
-//!    named, but for what is being purged.
-//! 3. The tables of a block are there while any granule of it is gained.
+//! - I1: A granule is in exactly one of: a free run, a `Run` or what its holder made of it, or not gained.
+//! - I2: Its page-map entry is not FREE only while a `Run` or a slab or span holds it: `alloc_run` writes it
+//!   before it returns, `free_run` wipes it, both under the lock. In no state is a granule neither free nor
+//!   named, but for what is being purged.
+//! - I3: The tables of a block are there while any granule of it is gained.
 //!
 //! Lock order: a heap's lock, then this one. Purging runs without it: the run is taken out first.
+#![allow(unsafe_code)]
 
 mod bits;
 mod block;
 mod block_list;
+mod break_mode;
 mod budget;
 mod directory;
 mod figures;
@@ -38,16 +40,18 @@ mod state;
 mod unload;
 mod windows;
 
-use crate::config::{BLOCK_GRANULES, GRANULE, GROW_FIRST, ROOM_ABOVE};
-use crate::fatal;
+use crate::base::config::{BLOCK_GRANULES, GRANULE, GROW_FIRST, ROOM_ABOVE};
+use crate::base::fatal;
+use crate::base::units::{Bytes, GranuleIdx, Granules, Run, div_up, round_up};
 use crate::os::{BreakOwner, Os};
+use crate::sync::lock::Guard;
 use crate::sync::started::Started;
-use crate::units::{Bytes, GranuleIdx, Granules, Run, div_up, round_up};
 use block::{BLOCK, Block, number_of, place_of};
 pub use block::{RECORD, Table};
+pub use break_mode::BreakMode;
 use budget::Budget;
-use directory::Directory;
-pub use figures::BreakMode;
+pub use budget::Share;
+use directory::{Directory, Levels};
 use geometry::{ADDRESS_BITS, granule_of};
 pub use geometry::{Geometry, LastTables};
 use own_break::OwnBreak;
@@ -62,12 +66,23 @@ pub struct Arena<O: Os> {
     /// The geometry for all, and what the arena's lock guards. Edge START.
     started: Started<State, Geometry>,
     windows: Windows,
-    budget: Budget,
+    /// How much may stay dirty: asked by all who free.
+    pub budget: Budget,
+    /// How often the lock was taken.
+    #[cfg(test)]
+    pub locked: core::sync::atomic::AtomicUsize,
 }
 
 impl<O: Os> Arena<O> {
     pub const fn new(os: O) -> Self {
-        Arena { os, started: Started::nothing(), windows: Windows::none(), budget: Budget::new() }
+        Arena {
+            os,
+            started: Started::nothing(),
+            windows: Windows::none(),
+            budget: Budget::new(),
+            #[cfg(test)]
+            locked: core::sync::atomic::AtomicUsize::new(0),
+        }
     }
 
     /// None until the arena has started.
@@ -94,8 +109,8 @@ impl<O: Os> Arena<O> {
     /// Maps the directory, and chooses the way to grow.
     fn build(&self) -> Option<(State, Geometry)> {
         let page = self.os.page();
-        let directory_len = round_up(size_of::<Directory>(), page)?;
-        let directory: *mut Directory = self.os.map(directory_len)?.cast();
+        let directory_len = round_up(size_of::<Levels>(), page)?;
+        let levels: *mut Levels = self.os.map(directory_len)?.cast();
         let owner = self.os.break_owner();
         let brk = if owner == BreakOwner::Foreign { 0 } else { self.os.current_break() };
         let (own, mut regions) = match round_up(brk, BLOCK) {
@@ -107,7 +122,7 @@ impl<O: Os> Arena<O> {
         let region = if own.is_ours() { None } else { regions.map(&self.os, GROW_FIRST, 0) };
         let first = region.as_ref().map_or(brk, |region| region.start);
         // SAFETY: mapped above, zeros, and nobody knows of it.
-        unsafe { &mut *directory }.begin_at(number_of(granule_of(first)));
+        let directory = unsafe { Directory::begin(levels, number_of(granule_of(first))) };
         let geometry = Geometry { directory };
         let to = regions.direction();
         let mut state = State::new(own, regions, page);
@@ -118,7 +133,7 @@ impl<O: Os> Arena<O> {
         }
         if !ready {
             // SAFETY: mapped above, and nobody knows of it.
-            unsafe { self.os.unmap(directory.cast(), directory_len) };
+            unsafe { self.os.unmap(levels.cast(), directory_len) };
             return None;
         }
         Some((state, geometry))
@@ -129,7 +144,7 @@ impl<O: Os> Arena<O> {
     pub fn alloc_run(&self, len: Granules, align: Granules, entry: Entry) -> Option<Run> {
         let geometry = self.start()?;
         let want = Granules(len.0.checked_add(align.0 - 1).filter(|&want| want <= BLOCK_GRANULES)?);
-        let mut guard = self.started.lock();
+        let mut guard = self.lock();
         let state = guard.as_mut()?;
         // A gain may end in another block than it began in, with too little in each: the next one goes on
         // there.
@@ -154,7 +169,7 @@ impl<O: Os> Arena<O> {
     /// granules read as zero is not known.
     pub fn extend_run(&self, head: GranuleIdx, len: Granules, by: Granules) -> bool {
         let geometry = self.started();
-        let mut guard = self.started.lock();
+        let mut guard = self.lock();
         let Some(state) = guard.as_mut() else { return false };
         let Some(at) = state.find(head) else { return false };
         let behind = places(head, len).end;
@@ -211,13 +226,13 @@ impl<O: Os> Arena<O> {
                 if run.zeroed {
                     runs.clean(places(run.head, run.len));
                 }
-                runs.soil(places(run.head, run.len), pages);
+                runs.mark_dirty(places(run.head, run.len), pages);
                 runs.insert(places(run.head, run.len))
             });
             state.note_end(geometry, at, joined, place_of(run.head));
             self.budget.note_pinned(state.is_pinned());
-            if state.ends_go || self.excess(state).is_some() {
-                self.budget.note_over(true);
+            if state.ends_go || self.budget.excess(state).is_some() {
+                self.budget.note_over();
             }
         });
     }
@@ -254,7 +269,7 @@ impl<O: Os> Arena<O> {
             return Entry::FREE;
         }
         let granule = geometry.granule_of(addr);
-        match geometry.directory().get(number_of(granule)) {
+        match geometry.directory.get(number_of(granule)) {
             // SAFETY: a block that no window shows keeps its tables for good, and has a word for each
             // granule.
             Some(block) => unsafe { block.words().get(place_of(granule) as usize) },
@@ -272,20 +287,32 @@ impl<O: Os> Arena<O> {
         self.windows.newest()
     }
 
+    /// The arena's share, read at once under its lock.
+    pub fn share(&self) -> Share {
+        self.with_state(|state| Share::of(state)).unwrap_or(Share::NOTHING)
+    }
+
+    #[inline(always)]
+    fn lock(&self) -> Guard<'_, Option<State>> {
+        #[cfg(test)]
+        self.locked.fetch_add(1, core::sync::atomic::Ordering::Relaxed);
+        self.started.lock()
+    }
+
     fn with_state<R>(&self, f: impl FnOnce(&mut State) -> R) -> Option<R> {
-        self.started.lock().as_mut().map(f)
+        self.lock().as_mut().map(f)
     }
 
     #[cfg(test)]
     pub fn hold_lock(&self) -> impl Sized + '_ {
-        self.started.lock()
+        self.lock()
     }
 
     /// Calls `f` with every granule the arena was given, and its entry. Without the lock: for a fork's child,
     /// whose only thread may have been caught inside of it.
     pub fn for_each_granule(&self, mut f: impl FnMut(GranuleIdx, Entry)) {
         let Some(geometry) = self.geometry() else { return };
-        for block in geometry.directory().iter() {
+        for block in geometry.directory.iter() {
             // SAFETY: the only thread of the process is this one; others' references are gone with them.
             let head = unsafe { block.head() };
             for place in head.gained.stretches().flatten() {
@@ -298,7 +325,7 @@ impl<O: Os> Arena<O> {
     /// Has `f` move the break with the arena's lock held: nobody grows the arena meanwhile. `f` gets the
     /// address behind the last byte that the arena has of it.
     pub fn with_break_held<R>(&self, f: impl FnOnce(usize) -> R) -> R {
-        match &mut *self.started.lock() {
+        match &mut *self.lock() {
             Some(State { brk, .. }) => brk.lend(&self.os, |brk| f(brk.addrs().end)),
             None => f(0),
         }

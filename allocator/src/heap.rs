@@ -3,7 +3,7 @@
 //! ```text
 //!   owner's half   geometry, bins, magazines              no lock, no atomics
 //!   shared half    inbox ── other threads push            lock-free
-//!                  central ─ slabs, depot                 under the heap's lock
+//!                  slabs ─ lists by class, depot        under the heap's lock
 //!                  state                                  whether senders wait for an owner
 //! ```
 //!
@@ -11,6 +11,7 @@
 //! another thread's magazine it goes home in a parcel, by its heap's inbox, to that heap's depot.
 //!
 //! Lock order: the registry's lock, a heap's, the arena's. Never two heaps' locks at once.
+#![allow(unsafe_code)]
 
 mod at_hand;
 mod bin;
@@ -22,27 +23,35 @@ pub mod owner;
 mod pages;
 pub mod registry;
 mod remote;
+mod send;
 mod slack;
 
 use crate::arena::page_map::Entry;
 use crate::arena::{Arena, Window};
-use crate::config::HOMING;
+use crate::base::checked::Checked;
+use crate::base::config::HOMING;
+use crate::base::size_class::CLASSES;
+use crate::base::units::{HeapId, SizeClass};
 use crate::os::Os;
-use crate::row::Row;
-use crate::size_class::CLASSES;
-use crate::slab::central::Central;
 use crate::slab::noted::Noted;
 use crate::slab::site::Site;
+use crate::slab::slabs::Slabs;
 use crate::slab::stamp;
 use crate::slab::starts::Starts;
 use crate::sync::inbox::Inbox;
 use crate::sync::lock::Lock;
-use crate::units::{HeapId, SizeClass};
 use at_hand::AtHand;
 use bin::{Bin, Inlined, Seen};
 use core::cell::Cell;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use magazine::{Magazine, Slots};
+
+/// Whether free blocks have stamps, which C's free looks at.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Stamps {
+    None,
+    Kept,
+}
 
 /// Laid out so that the fast paths of malloc and free touch this head and one bin.
 #[repr(C, align(64))]
@@ -58,16 +67,17 @@ pub struct Heap {
 
 /// What only the heap's own thread touches, off the fast paths.
 struct Owned {
-    magazines: Row<Magazine, CLASSES>,
+    magazines: Checked<Magazine, CLASSES>,
     slots: Cell<Slots>,
     /// Set while the thread changes its lists in ways that a fork's copy could tear. Edge BUSY of
     /// `sync/held.rs`.
     busy: AtomicBool,
     /// C's free may be given blocks of this heap: those that were never handed out are stamped.
-    stamps: Cell<bool>,
+    stamps: Cell<Stamps>,
     at_hand: AtHand,
-    /// A heap that this thread sent blocks to since its last refill was sparse.
-    hurried: Cell<bool>,
+    /// This thread swept its magazines since its last refill, because a heap that it sent blocks to was
+    /// sparse.
+    swept_for_others: Cell<bool>,
     /// Its thread never allocated.
     only_frees: Cell<bool>,
     /// A magazine has outgrown its first slots since the heap was adopted.
@@ -87,7 +97,7 @@ pub struct Shared {
     /// through them is due. Hints.
     slack: AtomicUsize,
     due: AtomicBool,
-    central: Lock<Central>,
+    slabs: Lock<Slabs>,
 }
 
 // SAFETY: `Owned`, the bins and the geometry are touched by one thread at a time: the one whose word
@@ -107,12 +117,12 @@ impl Heap {
             id: Cell::new(HeapId(0)),
             bins: [const { Bin::none() }; CLASSES],
             owned: Owned {
-                magazines: Row([const { Magazine::none() }; CLASSES]),
+                magazines: Checked([const { Magazine::none() }; CLASSES]),
                 slots: Cell::new(Slots(core::ptr::null())),
                 busy: AtomicBool::new(false),
-                stamps: Cell::new(false),
+                stamps: Cell::new(Stamps::None),
                 at_hand: AtHand::new(),
-                hurried: Cell::new(false),
+                swept_for_others: Cell::new(false),
                 only_frees: Cell::new(false),
                 wide: Cell::new(false),
             },
@@ -123,7 +133,7 @@ impl Heap {
                 sparse: AtomicBool::new(false),
                 slack: AtomicUsize::new(0),
                 due: AtomicBool::new(false),
-                central: Lock::new(Central::new()),
+                slabs: Lock::new(Slabs::new()),
             },
         }
     }
@@ -148,8 +158,8 @@ impl Heap {
         owned.slots.set(Slots(at.wrapping_add(1).cast()));
         // Relaxed: the heap is published with its seat.
         owned.busy.store(false, Ordering::Relaxed);
-        owned.stamps.set(false);
-        owned.hurried.set(false);
+        owned.stamps.set(Stamps::None);
+        owned.swept_for_others.set(false);
         owned.only_frees.set(false);
         owned.wide.set(false);
         for class in (0..CLASSES as u8).map(SizeClass) {
@@ -161,15 +171,15 @@ impl Heap {
         heap.shared.sparse.store(false, Ordering::Relaxed);
         heap.shared.slack.store(0, Ordering::Relaxed);
         heap.shared.due.store(false, Ordering::Relaxed);
-        *heap.shared.central.lock() = Central::new();
+        *heap.shared.slabs.lock() = Slabs::new();
     }
 
     pub fn id(&self) -> HeapId {
         self.id.get()
     }
 
-    /// True of `EMPTY`.
-    pub fn is_none(&self) -> bool {
+    /// Whether it is `EMPTY`: the thread has no heap.
+    pub fn is_no_heap(&self) -> bool {
         self.id().0 == 0
     }
 
@@ -227,7 +237,7 @@ impl Heap {
         let bin = unsafe { &*self.bins.as_ptr().byte_add(entry.bin_offset()) };
         let taken = bin.push::<Seen>(block);
         if taken {
-            // SAFETY: as above, and the program gave it up.
+            // SAFETY: a block of a slab begins there, and the program gave it up.
             unsafe { stamp::put(block) };
         }
         taken
@@ -257,7 +267,7 @@ impl Heap {
     }
 
     fn is_parked(&self) -> bool {
-        // Relaxed: only chooses how soon a sender sorts for the owner.
+        // Relaxed: only chooses how soon a sender drains the inbox for the owner.
         self.shared.state.load(Ordering::Relaxed) == PARKED
     }
 
@@ -266,9 +276,14 @@ impl Heap {
         self.shared.state.store(PARKED, Ordering::Relaxed);
     }
 
-    /// Notes whether its thread never allocated. What was noted before.
-    fn only_frees(&self, only_frees: bool) -> bool {
-        self.owned.only_frees.replace(only_frees)
+    /// Notes that its thread has it to free with.
+    fn note_only_frees(&self) {
+        self.owned.only_frees.set(true);
+    }
+
+    /// From here on its thread allocates, or is another. Whether it had the heap to free with.
+    fn forget_only_frees(&self) -> bool {
+        self.owned.only_frees.replace(false)
     }
 }
 

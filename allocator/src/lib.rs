@@ -9,66 +9,39 @@
 //!
 //! Each module knows only those below it. The picture of the layers stands in ARCHITECTURE.md, and a test
 //! compares it with what the code does.
-#![deny(unsafe_code)]
+#![deny(unsafe_code, missing_docs)]
 #![cfg_attr(loom, allow(dead_code, unused_imports))]
 
-#[allow(unsafe_code)]
 mod sync;
 
 #[cfg(not(loom))]
-#[allow(unsafe_code)]
 mod allocator;
 #[cfg(not(loom))]
-#[allow(unsafe_code)]
 mod arena;
 #[cfg(not(loom))]
-#[allow(unsafe_code)]
-#[doc(hidden)]
-pub mod c_api;
+mod base;
 #[cfg(not(loom))]
-mod config;
+mod front;
 #[cfg(not(loom))]
-#[allow(unsafe_code)]
-mod fatal;
-#[cfg(all(feature = "override", target_env = "gnu", not(loom)))]
-#[allow(unsafe_code)]
-mod glibc_names;
-#[cfg(not(loom))]
-#[allow(unsafe_code)]
-mod global;
-#[cfg(not(loom))]
-#[allow(unsafe_code)]
 mod heap;
 #[cfg(not(loom))]
-#[allow(unsafe_code)]
 mod large;
 #[cfg(not(loom))]
-#[allow(unsafe_code)]
 mod os;
-#[cfg(all(feature = "override", not(loom)))]
-#[allow(unsafe_code)]
-mod overrides;
 #[cfg(not(loom))]
-#[allow(unsafe_code)]
 mod process;
 #[cfg(not(loom))]
-mod row;
-#[cfg(not(loom))]
-mod size_class;
-#[cfg(not(loom))]
-#[allow(unsafe_code)]
 mod slab;
-#[cfg(not(loom))]
-mod stats;
-#[cfg(not(loom))]
-mod units;
 
 #[cfg(not(loom))]
 pub use arena::BreakMode;
 #[cfg(not(loom))]
-pub use global::BrkMap;
+#[doc(hidden)]
+pub use front::c as c_api;
 #[cfg(not(loom))]
-pub use stats::Stats;
+pub use front::rust::BrkMap;
+#[cfg(not(loom))]
+pub use front::stats::Stats;
 #[cfg(not(loom))]
 #[doc(hidden)]
 pub use {heap::EMPTY as NO_HEAP_STATIC, os::thread::ThreadWord};

@@ -9,7 +9,9 @@
 //!
 //! Two systems implement it: the running Linux, and a simulated one for the tests (scripted
 //! failures, and it runs under Miri).
+#![allow(unsafe_code)]
 
+pub mod errno;
 pub mod executable;
 pub mod linux;
 pub mod prefetch;
@@ -37,13 +39,14 @@ pub enum BreakOwner {
 /// Memory handed out is readable and writable where the state says *ready*, reads as zero, is not
 /// aliased by anything else, and stays so until it is given back by a call of this trait.
 pub unsafe trait Os: Sync {
-    /// Bytes of a page, a power of two.
+    /// Bytes of a page, a power of two (getauxval(3)).
     fn page(&self) -> usize;
 
-    /// Bytes of address space that the process may have in all (RLIMIT_AS).
+    /// Bytes of address space that the process may have in all (getrlimit(2), RLIMIT_AS).
     fn address_limit(&self) -> usize;
 
-    /// More bytes than this no request can get, however much is given back before it.
+    /// More bytes than this no request can get, however much is given back before it (getrlimit(2),
+    /// sysinfo(2)).
     fn reach(&self) -> usize;
 
     fn break_owner(&self) -> BreakOwner;
@@ -57,68 +60,68 @@ pub unsafe trait Os: Sync {
     /// Whether a thread has ended (tgkill(2)). False where nobody says.
     fn has_ended(&self, thread: u64) -> bool;
 
-    /// The address of the break; 0 where nobody says.
+    /// The address of the break (brk(2), sbrk(3)); 0 where nobody says.
     fn current_break(&self) -> usize;
 
-    /// none → ready. The address of the first new byte: the break as it was.
+    /// none → ready (brk(2)). The address of the first new byte: the break as it was.
     fn grow_break(&self, by: usize) -> Option<*mut u8>;
 
-    /// ready → none, from the top.
+    /// ready → none, from the top (brk(2)).
     ///
     /// # Safety
     /// The `by` bytes below the break are the caller's, and nothing uses them any more.
     unsafe fn shrink_break(&self, by: usize) -> bool;
 
-    /// In a fork's child: from here on the break is where the kernel has it, whatever the copy of libc's
-    /// memory says.
+    /// In a fork's child (brk(2)): from here on the break is where the kernel has it, whatever the copy of
+    /// libc's memory says.
     ///
     /// # Safety
     /// The calling thread is the process's only one, and the break is its allocator's.
-    unsafe fn settle_break(&self);
+    unsafe fn reread_break(&self);
 
-    /// none → reserved, wherever there is room.
+    /// none → reserved, wherever there is room (mmap(2), PROT_NONE).
     fn reserve(&self, len: usize, name: &'static core::ffi::CStr) -> Option<*mut u8>;
 
-    /// reserved → ready; what is ready stays as it is.
+    /// reserved → ready (mprotect(2)); what is ready stays as it is.
     ///
     /// # Safety
     /// The range is reserved or ready, and the caller's.
     unsafe fn commit(&self, at: *mut u8, len: usize) -> bool;
 
-    /// ready → ready, reading as zero again; the pages go back to the kernel.
+    /// ready → ready, reading as zero again (madvise(2), MADV_DONTNEED); the pages go back to the kernel.
     ///
     /// # Safety
     /// The range is ready, the caller's, and nothing in it is needed.
     unsafe fn purge(&self, at: *mut u8, len: usize) -> bool;
 
-    /// ready → ready: the range may be backed by huge pages, if the kernel has them to be asked for. Changes
-    /// nothing that can be seen but the cost of the next faults.
+    /// ready → ready (madvise(2), MADV_HUGEPAGE): the range may be backed by huge pages, if the kernel has
+    /// them to be asked for. Changes nothing that can be seen but the cost of the next faults.
     ///
     /// # Safety
     /// The range is ready, and the caller's.
     unsafe fn advise_huge(&self, at: *mut u8, len: usize) -> bool;
 
-    /// none → ready, wherever there is room: one anonymous mapping.
+    /// none → ready, wherever there is room: one anonymous mapping (mmap(2)).
     fn map(&self, len: usize) -> Option<*mut u8>;
 
-    /// none → ready at the address `hint` if there is room, else wherever there is.
+    /// none → ready (mmap(2)) at the address `hint` if there is room, else wherever there is.
     fn map_near(&self, hint: usize, len: usize) -> Option<*mut u8>;
 
-    /// ready or reserved → none.
+    /// ready or reserved → none (munmap(2)).
     ///
     /// # Safety
     /// The range is mapped, the caller's, and nothing uses it any more.
     unsafe fn unmap(&self, at: *mut u8, len: usize) -> bool;
 
     /// ready → ready: takes back what the program may have done to a block of whole pages before it gave it
-    /// up (mprotect(2), madvise(2)). False where that is refused, and where the range is locked (mlock(2)):
-    /// whether all of the program is meant to be, nobody says.
+    /// up (msync(2), mprotect(2), madvise(2)). False where that is refused, and where the range is locked
+    /// (mlock(2)): whether all of the program is meant to be, nobody says.
     ///
     /// # Safety
     /// The range is mapped, the caller's, and nothing in it is needed.
     unsafe fn make_plain(&self, at: *mut u8, len: usize) -> bool;
 
-    /// Changes the length of a mapping, moving it where it must. Its pages keep their contents.
+    /// Changes the length of a mapping (mremap(2)), moving it where it must. Its pages keep their contents.
     ///
     /// # Safety
     /// `at` and `old` are a mapping from `map` (or a page-aligned part of one), the caller's; where it

@@ -1,25 +1,28 @@
-//! The process's one allocator: a request, a block given back. Below: what ties it to the process.
+//! The process's one allocator: one request, one free, one resize, for both fronts. Below: what ties it to
+//! the process.
+#![allow(unsafe_code)]
 
 mod environment;
+mod exit_key;
 pub mod fork;
+mod instance;
 mod thread;
 mod unload;
+mod word;
 
-use crate::allocator::{Allocated, Allocator, Resized};
-use crate::config::ADDRESSES;
-use crate::heap::registry::Tables;
+use crate::allocator::{Resized, Unlike};
+use crate::base::allocated::Allocated;
+use crate::base::config::ADDRESSES;
+use crate::base::size_class::{self, STEP_MAX};
+use crate::base::units::SizeClass;
+use crate::heap::Heap;
 use crate::os::Os;
-use crate::os::linux::Linux;
 use crate::os::thread::ThreadWord;
-use crate::size_class;
-use crate::units::SizeClass;
+use crate::slab::stamp;
+use core::ptr::null_mut;
 use fork::{Way, look};
-pub use thread::current;
-
-static TABLES: Tables = Tables::new();
-
-/// One for each program or library that the crate is linked into.
-pub static ALLOCATOR: Allocator<Linux> = Allocator::new(Linux::new(), &TABLES);
+pub use instance::ALLOCATOR;
+pub use word::current;
 
 /// A block of a class, by the slow path.
 #[cold]
@@ -32,25 +35,85 @@ pub fn alloc_class<W: ThreadWord>(class: SizeClass) -> Option<Allocated> {
     let heap = thread::attach::<W>();
     let block = current::<W>().pop(class);
     if !block.is_null() {
-        return Some(Allocated::new(block, false));
+        return Some(Allocated::unknown(block));
     }
-    ALLOCATOR.alloc_class(heap, class).or_else(|| {
-        // What is free but kept may be what is missing, as pages or as address space.
+    or_after_trim(heap, || true, || ALLOCATOR.alloc_class(heap, class))
+}
+
+/// What `request` gets. Where it gets nothing, what is free but kept may be what is missing, as pages or as
+/// address space: if that `may_help`, all of it is given back, and the request made again.
+#[inline]
+fn or_after_trim(
+    heap: Option<&Heap>,
+    may_help: impl FnOnce() -> bool,
+    request: impl Fn() -> Option<Allocated>,
+) -> Option<Allocated> {
+    request().or_else(|| {
+        if !may_help() {
+            return None;
+        }
         ALLOCATOR.trim(heap);
-        ALLOCATOR.alloc_class(heap, class)
+        request()
     })
 }
 
-/// A block of any size and alignment.
-pub fn alloc<W: ThreadWord>(size: usize, align: usize) -> Option<Allocated> {
-    if let Some(class) = size_class::of_aligned(size, align) {
-        let block = current::<W>().pop(class);
-        if !block.is_null() {
-            return Some(Allocated::new(block, false));
+/// Whose rules say what serves a request.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Rules {
+    /// Up to 32 KiB a class serves.
+    Rust,
+    /// From the mmap threshold on each request is a mapping, whatever the classes could serve. A block has no
+    /// stamp while it is with the program.
+    C,
+}
+
+impl Rules {
+    #[inline(always)]
+    fn class(self, size: usize, align: usize) -> Option<SizeClass> {
+        match self {
+            Rules::C if size > STEP_MAX && size >= ALLOCATOR.tunables.mmap_threshold() => None,
+            Rules::C => size_class::of_aligned(size.max(1), align),
+            Rules::Rust => size_class::of_aligned(size, align),
         }
-        return alloc_class::<W>(class);
     }
-    alloc_big::<W>(size, align)
+}
+
+/// A block that the calling thread has at hand, for C's functions; or null.
+#[inline(always)]
+pub fn pop_for_c<W: ThreadWord>(class: SizeClass) -> *mut u8 {
+    let block = current::<W>().pop(class);
+    if !block.is_null() {
+        // SAFETY: a block of a slab, and the caller's.
+        unsafe { stamp::take_away(block) };
+    }
+    block
+}
+
+/// A block of any size and alignment.
+pub fn alloc<W: ThreadWord>(rules: Rules, size: usize, align: usize) -> Option<Allocated> {
+    if let Some(class) = rules.class(size, align) {
+        let block = match rules {
+            Rules::Rust => current::<W>().pop(class),
+            Rules::C => pop_for_c::<W>(class),
+        };
+        if !block.is_null() {
+            return Some(Allocated::unknown(block));
+        }
+    }
+    alloc_slow::<W>(rules, size, align)
+}
+
+/// As `alloc`, where the thread has no such block at hand.
+#[cold]
+#[inline(never)]
+pub fn alloc_slow<W: ThreadWord>(rules: Rules, size: usize, align: usize) -> Option<Allocated> {
+    let Some(class) = rules.class(size, align) else { return alloc_big::<W>(size.max(1), align) };
+    let allocated = alloc_class::<W>(class)?;
+    if rules == Rules::C && allocated.zeroed_from > 0 {
+        // SAFETY: as in `pop_for_c`.
+        unsafe { stamp::take_away(allocated.block) };
+    }
+    Some(allocated)
 }
 
 /// A block that no class serves.
@@ -65,15 +128,10 @@ pub fn alloc_big<W: ThreadWord>(size: usize, align: usize) -> Option<Allocated> 
         return ALLOCATOR.alloc_barred(size, align);
     }
     // The first request of a process sets it up, whatever its size.
-    thread::attach::<W>();
-    ALLOCATOR.alloc_big(size, align).or_else(|| {
-        // Beyond reach nothing that is given back makes room.
-        if most > ALLOCATOR.arena.os.reach() {
-            return None;
-        }
-        ALLOCATOR.trim(ALLOCATOR.attached::<W>());
-        ALLOCATOR.alloc_big(size, align)
-    })
+    let heap = thread::attach::<W>();
+    // Beyond reach nothing that is given back makes room.
+    let may_help = || most <= ALLOCATOR.arena.os.reach();
+    or_after_trim(heap, may_help, || ALLOCATOR.alloc_big(size, align))
 }
 
 /// Frees what the fast path refused.
@@ -119,6 +177,81 @@ pub unsafe fn resize<W: ThreadWord>(block: *mut u8, size: usize) -> Resized {
     }
     // SAFETY: as the caller vouches.
     unsafe { ALLOCATOR.resize(block, size) }
+}
+
+/// As `resize`, for C's realloc, which any pointer may be given: a block that is free ends the program.
+///
+/// # Safety
+/// As for `resize`, as far as that cannot be seen.
+#[inline(always)]
+pub unsafe fn resize_checked<W: ThreadWord>(block: *mut u8, size: usize) -> Resized {
+    if let Some(class) = current::<W>().class_of(block) {
+        return ALLOCATOR.resize_small(block, class, size);
+    }
+    ALLOCATOR.refuse_freed(block, c"realloc(): the block was freed");
+    // SAFETY: as the caller vouches.
+    unsafe { resize::<W>(block, size) }
+}
+
+/// A block that gets another size by a copy.
+pub struct Move {
+    pub block: *mut u8,
+    /// How many of its bytes are the caller's.
+    pub usable: usize,
+    pub size: usize,
+    pub or_else: OrElse,
+}
+
+/// What becomes of a block for whose copy there is no memory.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum OrElse {
+    /// It stays as it is where that is long enough. A mapping may grow.
+    Stay,
+    /// A mapping may change its length. Nothing may stay longer than it was asked for: its layout says how it
+    /// is freed.
+    Stretch,
+    Fail,
+}
+
+/// Moves a block to one that `allocate` makes, and has `free` free the old one. Null where there is no memory
+/// for either way; the block is then as it was.
+///
+/// # Safety
+/// The block is the caller's, and of at least `usable` bytes; it uses the result in its stead where that is
+/// not null. `allocate` gives null or a new block of at least `size` bytes.
+#[inline(always)]
+pub unsafe fn move_block(
+    Move { block, usable, size, or_else }: Move,
+    allocate: impl FnOnce() -> *mut u8,
+    free: impl FnOnce(*mut u8),
+) -> *mut u8 {
+    let new = allocate();
+    if new.is_null() {
+        // SAFETY: as the caller vouches.
+        return unsafe { without_copy(Move { block, usable, size, or_else }) };
+    }
+    // SAFETY: two live blocks, each at least as long as the smaller of the two sizes.
+    unsafe { new.copy_from_nonoverlapping(block, usable.min(size)) };
+    free(block);
+    new
+}
+
+/// # Safety
+/// As for `move_block`.
+#[cold]
+#[inline(never)]
+unsafe fn without_copy(Move { block, usable, size, or_else }: Move) -> *mut u8 {
+    match or_else {
+        OrElse::Stay if size <= usable => {
+            ALLOCATOR.sizes.note(Unlike::Refused);
+            block
+        }
+        // SAFETY: as the caller vouches.
+        OrElse::Stay | OrElse::Stretch => unsafe {
+            ALLOCATOR.resize_without_copy(block, size).unwrap_or(null_mut())
+        },
+        OrElse::Fail => null_mut(),
+    }
 }
 
 /// Gives back all that can be. Whether pages inside of slabs went.

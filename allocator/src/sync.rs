@@ -3,16 +3,18 @@
 //!
 //! Under `--cfg loom` this is the only module built: it knows nothing of raw memory, so that loom
 //! can replace its atomics and explore every interleaving.
+#![allow(unsafe_code)]
 
 pub mod appended;
 pub mod birth;
 pub mod blank;
+pub mod drain;
 pub mod held;
 pub mod inbox;
 pub mod lock;
 pub mod seats;
-pub mod settle;
 pub mod started;
+pub mod stores;
 pub mod token;
 
 #[cfg(not(loom))]

@@ -189,6 +189,13 @@ impl Ended {
     }
 }
 
+/// Copies a program, by another one: a child that a thread of this process starts meanwhile would hold the copy open
+/// for writing, and then nobody can execute it.
+pub fn copy(program: &Path, to: &Path) {
+    let copied = Command::new("cp").arg(program).arg(to).status().expect("cp");
+    assert!(copied.success(), "a copy of {}", program.display());
+}
+
 /// Has a command start under a limit, of which it may raise `soft` to `hard`.
 pub fn limited(command: &mut Command, resource: Resource, soft: u64, hard: u64) {
     // SAFETY: setrlimit is async-signal-safe, and nothing else happens between fork and exec.

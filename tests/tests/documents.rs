@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use brkmap_tests::program::root;
+use quote::ToTokens;
 
 mod markdown;
 mod source;
@@ -179,7 +180,7 @@ fn exported(source: &str) -> BTreeSet<String> {
 
 #[test]
 fn symbols_that_the_readme_names_are_exported() {
-    let exported = exported(&read("allocator/src/c_api/export.rs"));
+    let exported = exported(&read("allocator/src/front/c/export.rs"));
     let readme = read("README.md");
     let lines = markdown::section(&readme, "Which one");
     let from = lines.iter().position(|line| line.contains("define `malloc`")).expect("the symbols in README");
@@ -226,6 +227,29 @@ fn commands_and_options_that_the_readme_names_are_the_tools() {
     assert_none(strange, "in README, and not the tool's");
 }
 
+/// What a system is asked without a call.
+const NO_CALL: [&str; 2] = ["break_owner", "single_threaded"];
+
+#[test]
+fn a_method_of_the_system_names_the_man_page_of_its_call() {
+    let code = source::parsed(&root().join("allocator/src/os.rs"));
+    let system = code.items.iter().find_map(|item| match item {
+        syn::Item::Trait(item) if item.ident == "Os" => Some(item),
+        _ => None,
+    });
+    let methods = system.expect("the trait Os").items.iter().filter_map(|item| match item {
+        syn::TraitItem::Fn(method) => Some(method),
+        _ => None,
+    });
+    let unnamed = methods.filter(|method| {
+        let text: String =
+            method.attrs.iter().map(|attribute| attribute.to_token_stream().to_string()).collect();
+        !text.contains("(2)") && !text.contains("(3)")
+    });
+    let names: Vec<_> = unnamed.map(|method| method.sig.ident.to_string()).collect();
+    assert_eq!(names, NO_CALL, "methods of Os without a man page");
+}
+
 /// The edges whose definition stands in a module's text: `Edge NAME:` or `NAME:` below `Edges:`.
 fn defined_edges(source: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
@@ -243,6 +267,36 @@ fn defined_edges(source: &str) -> BTreeSet<String> {
         );
     }
     found
+}
+
+/// The numbers of invariants in a text: `I` and digits.
+fn invariants(text: &str) -> BTreeSet<String> {
+    let words = text.split(|c: char| !c.is_ascii_alphanumeric());
+    let number = |word: &&str| word.strip_prefix('I').is_some_and(|n| n.parse::<u8>().is_ok());
+    words.filter(number).map(str::to_owned).collect()
+}
+
+#[test]
+fn architecture_has_every_invariant_where_it_is_defined() {
+    let (mut defined, mut cited) = (BTreeSet::new(), BTreeSet::new());
+    for file in production() {
+        let path = shown(&file.path).trim_start_matches("allocator/src/").to_owned();
+        let head = file.text.lines().take_while(|line| line.starts_with("//!"));
+        let heads = head.filter_map(|line| line[3..].trim().split_once(':'));
+        let heads = heads.filter_map(|(head, _)| head.strip_prefix("- ").or(head.strip_prefix("Invariant ")));
+        defined.extend(heads.flat_map(invariants).map(|number| (number, path.clone())));
+        cited.extend(invariants(&file.text));
+    }
+    let page = read("ARCHITECTURE.md");
+    let mut named = BTreeSet::new();
+    for row in markdown::rows(&markdown::section(&page, "Invariants")) {
+        let file = row.last().expect("a cell").trim_matches('`').to_owned();
+        named.extend(invariants(row[0]).into_iter().map(|number| (number, file.clone())));
+    }
+    assert_eq!(named, defined, "ARCHITECTURE, and where they are defined");
+    let known: BTreeSet<_> = named.into_iter().map(|(number, _)| number).collect();
+    let strange = cited.into_iter().filter(|number| !known.contains(number));
+    assert_none(strange.collect(), "cited, and not defined");
 }
 
 #[test]

@@ -96,7 +96,7 @@ fn reachable(folder: &std::path::Path, command: Command) -> Command {
     std::fs::set_permissions(folder, all.clone()).expect("a folder of ours");
     let copy = |from: &std::path::Path| {
         let to = folder.join(from.file_name().expect("a file"));
-        std::fs::copy(from, &to).expect("a copy");
+        program::copy(from, &to);
         std::fs::set_permissions(&to, all.clone()).expect("a file of ours");
         to
     };

@@ -1,7 +1,9 @@
 //! The allocator in the child of a fork, which copied it whatever its threads were doing.
+#![allow(unsafe_code)]
 
-use super::{Allocated, Allocator};
-use crate::large::LargeBlock;
+use super::Allocator;
+use crate::base::allocated::Allocated;
+use crate::heap::registry::Threads;
 use crate::os::Os;
 
 impl<O: Os> Allocator<O> {
@@ -11,14 +13,14 @@ impl<O: Os> Allocator<O> {
     ///
     /// # Safety
     /// The other threads of the parent are gone, and no other thread of the child is inside a call of the
-    /// allocator. `alone` is whether there is none: of several, the calling one does not know which heaps are
-    /// theirs.
-    pub unsafe fn repair_after_fork(&self, me: usize, alone: bool) {
+    /// allocator. `threads` is whether there is any: of several, the calling one does not know which
+    /// heaps are theirs.
+    pub unsafe fn repair_after_fork(&self, me: usize, threads: Threads) {
         // SAFETY: as the caller vouches. The arena first: the heaps ask it for their slabs.
         unsafe {
             self.arena.repair_after_fork();
             self.large.repair_after_fork(&self.arena);
-            self.registry.repair_after_fork(&self.arena, me, alone);
+            self.registry.repair_after_fork(&self.arena, me, threads);
         }
     }
 
@@ -33,7 +35,6 @@ impl<O: Os> Allocator<O> {
         if self.large.is_mine() {
             return self.alloc_span(size, align);
         }
-        let LargeBlock { block, soiled, .. } = self.large.alloc(&self.arena, size, align)?;
-        Some(Allocated { block, soiled })
+        self.large.alloc(&self.arena, size, align).map(|(allocated, _)| allocated)
     }
 }

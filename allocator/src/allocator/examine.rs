@@ -1,14 +1,15 @@
 //! What C's functions look at before they take a pointer for a block. Rust's types leave nothing to look at.
+#![allow(unsafe_code)]
 
 use super::{Allocator, Freer};
 use crate::arena::page_map::Entry;
-use crate::config::GRANULE;
-use crate::fatal;
+use crate::base::config::GRANULE;
+use crate::base::fatal;
+use crate::base::units::{GranuleIdx, HeapId, SizeClass};
 use crate::heap::Heap;
 use crate::os::Os;
 use crate::slab::handed_out::HandedOut;
 use crate::slab::{index_of, stamp};
-use crate::units::{GranuleIdx, HeapId, SizeClass};
 use core::ffi::CStr;
 
 /// What a pointer into a slab is, for all that can be found.

@@ -2,14 +2,15 @@
 //!
 //! The fast paths of free do not look so closely. What resizes or measures a block does: a pointer into one,
 //! behind one, or at one that was never handed out is none.
+#![allow(unsafe_code)]
 
 use super::Allocator;
-use crate::config::{GRANULE, GRANULE_SHIFT};
+use crate::base::config::{GRANULE, GRANULE_SHIFT};
+use crate::base::size_class;
+use crate::base::units::{GranuleIdx, Granules, SizeClass};
 use crate::os::Os;
-use crate::size_class;
 use crate::slab::handed_out::HandedOut;
 use crate::slab::index_of;
-use crate::units::{GranuleIdx, Granules, SizeClass};
 
 #[derive(Clone, Copy)]
 pub enum Place {

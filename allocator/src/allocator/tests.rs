@@ -3,10 +3,14 @@
 
 use super::*;
 use crate::arena::BreakMode;
+use crate::base::config::GRANULE;
+use crate::base::size_class;
+use crate::base::units::{HeapId, SizeClass};
+use crate::heap::Stamps;
+use crate::heap::registry::Threads;
 use crate::os::sim::{Call, Sim};
 use crate::slab::stamp;
-use crate::units::HeapId;
-use core::sync::atomic::{AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use proptest::prelude::*;
 
 mod at_hand;
@@ -24,15 +28,31 @@ mod threads;
 struct Harness {
     allocator: Allocator<Sim>,
     tokens: AtomicUsize,
+    /// Dropped last: the allocator refers to them.
+    _tables: OwnTables,
 }
 
-/// Tables for one allocator. They stay, as those of a process do.
-fn tables() -> &'static Tables {
-    static ALL: std::sync::Mutex<Vec<&Tables>> = std::sync::Mutex::new(Vec::new());
-    // SAFETY: zeros are tables: words and null pointers.
-    let tables: &Tables = Box::leak(unsafe { Box::<Tables>::new_zeroed().assume_init() });
-    ALL.lock().expect("no test fails here").push(tables);
-    tables
+/// Tables for one allocator, which need not stay for good as those of a process do: Miri looks through all
+/// memory that is there, again and again.
+struct OwnTables(AtomicPtr<Tables>);
+
+impl OwnTables {
+    fn new() -> Self {
+        // SAFETY: zeros are tables: words and null pointers.
+        OwnTables(AtomicPtr::new(Box::into_raw(unsafe { Box::<Tables>::new_zeroed().assume_init() })))
+    }
+
+    fn get(&self) -> &'static Tables {
+        // SAFETY: they stay until the harness is dropped, and with it the one allocator that gets them.
+        unsafe { &*self.0.load(Ordering::Relaxed) }
+    }
+}
+
+impl Drop for OwnTables {
+    fn drop(&mut self) {
+        // SAFETY: made above, and taken back once.
+        drop(unsafe { Box::from_raw(*self.0.get_mut()) });
+    }
 }
 
 /// A live block: where, how long, how aligned, and the byte it is filled with.
@@ -45,7 +65,8 @@ struct Held {
 
 impl Harness {
     fn new(os: Sim) -> Self {
-        Harness { allocator: Allocator::new(os, tables()), tokens: AtomicUsize::new(0) }
+        let tables = OwnTables::new();
+        Harness { allocator: Allocator::new(os, tables.get()), tokens: AtomicUsize::new(0), _tables: tables }
     }
 
     /// A heap for one thread more. Tokens are even.
@@ -70,7 +91,7 @@ impl Harness {
     /// What the child of a fork does whose thread runs `mine`.
     fn repair(&self, mine: &Heap) {
         // SAFETY: one thread, and others' guards were forgotten.
-        unsafe { self.allocator.repair_after_fork(self.allocator.registry.owner(mine), true) };
+        unsafe { self.allocator.repair_after_fork(self.allocator.registry.owner(mine), Threads::One) };
     }
 
     /// Another thread, which a fork does not copy, at work: does `work` and is gone.
@@ -305,18 +326,18 @@ fn what_is_freed_goes_back_to_the_system() {
 }
 
 #[test]
-fn zeroed_memory_is_told_from_soiled() {
+fn zeroed_memory_is_told_from_used() {
     let harness = Harness::new(Sim::new());
     let fresh = harness.allocator.alloc_big(70_000, 16).unwrap();
-    assert_eq!(fresh.soiled, 0);
+    assert_eq!(fresh.zeroed_from, 0);
     // SAFETY: a fresh block of 70,000 bytes.
     unsafe { fresh.block.write_bytes(1, 70_000) };
     let heap = harness.heap();
     harness.free(heap, fresh.block);
-    assert_eq!(harness.allocator.alloc_big(70_000, 16).unwrap().soiled, usize::MAX);
+    assert_eq!(harness.allocator.alloc_big(70_000, 16).unwrap().zeroed_from, usize::MAX);
     harness.allocator.arena.purge_all();
     let large = harness.allocator.alloc_big(1 << 20, 16).unwrap();
-    assert_eq!(large.soiled, 0);
+    assert_eq!(large.zeroed_from, 0);
 }
 
 #[test]
@@ -468,6 +489,6 @@ impl Allocator<Sim> {
         if block.is_null() {
             return self.alloc_class(Some(heap), class);
         }
-        Some(Allocated::new(block, false))
+        Some(Allocated::unknown(block))
     }
 }

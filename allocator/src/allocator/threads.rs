@@ -1,23 +1,13 @@
 //! The threads of an allocator: how each comes to a heap, and leaves it.
+#![allow(unsafe_code)]
 
 use super::Allocator;
+use crate::base::units::HeapId;
 use crate::heap::{EMPTY, Heap};
 use crate::os::Os;
 use crate::os::thread::ThreadWord;
 use crate::sync::token::token;
-use crate::units::HeapId;
 use core::ffi::c_void;
-
-/// Whose thread frees a block.
-#[derive(Clone, Copy)]
-pub enum Freer<'a> {
-    /// One with a heap.
-    Heap(&'a Heap),
-    /// One without, which freed little so far: nothing of it should wait for more.
-    Visitor,
-    /// One without that frees much.
-    Consumer,
-}
 
 impl<O: Os> Allocator<O> {
     /// The heap of the calling thread, claimed where it has none. None where there can be no more heaps.
@@ -67,6 +57,6 @@ impl<O: Os> Allocator<O> {
         heap.give_up(&self.arena, &self.registry);
         // SAFETY: as the caller vouches.
         unsafe { self.registry.park(&self.arena, id) };
-        self.relieve();
+        self.purge_excess();
     }
 }

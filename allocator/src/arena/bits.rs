@@ -1,18 +1,19 @@
 //! A bit for each granule of a block.
 //!
 //! A fork may copy them between any two stores of another thread: each word is right, or one store behind.
+#![forbid(unsafe_code)]
 
-use crate::config::BLOCK_GRANULES;
-use crate::row::Row;
+use crate::base::checked::Checked;
+use crate::base::config::BLOCK_GRANULES;
 use core::ops::Range;
 
 const WORDS: usize = BLOCK_GRANULES as usize / 64;
 
 #[repr(C)]
-pub struct Bits(Row<u64, WORDS>);
+pub struct Bits(Checked<u64, WORDS>);
 
 impl Bits {
-    pub const NONE: Bits = Bits(Row([0; WORDS]));
+    pub const NONE: Bits = Bits(Checked([0; WORDS]));
 
     pub fn set(&mut self, granules: Range<u32>) {
         each_word(granules, |at, mask| self.0[at] |= mask);
@@ -39,12 +40,21 @@ impl Bits {
         })
     }
 
-    /// The lowest granule from `start` on, below the block's end, whose bit is as `set` says; else the end.
-    pub fn next(&self, start: u32, set: bool) -> u32 {
+    /// The lowest granule from `start` on, below the block's end, whose bit is set; else the end.
+    pub fn next_set(&self, start: u32) -> u32 {
+        self.next(start, |word| word)
+    }
+
+    /// The lowest one whose bit is not set; else the end.
+    pub fn next_clear(&self, start: u32) -> u32 {
+        self.next(start, |word| !word)
+    }
+
+    #[inline]
+    fn next(&self, start: u32, of: impl Fn(u64) -> u64) -> u32 {
         let mut at = start;
         while at < BLOCK_GRANULES {
-            let word = self.0[at as usize / 64];
-            let wanted = (if set { word } else { !word }) >> (at % 64);
+            let wanted = of(self.0[at as usize / 64]) >> (at % 64);
             if wanted != 0 {
                 return at + wanted.trailing_zeros();
             }
@@ -57,8 +67,8 @@ impl Bits {
     pub fn stretches(&self) -> impl Iterator<Item = Range<u32>> {
         let mut from = 0;
         core::iter::from_fn(move || {
-            let start = self.next(from, true);
-            from = self.next(start, false);
+            let start = self.next_set(from);
+            from = self.next_clear(start);
             (start < from).then_some(start..from)
         })
     }

@@ -9,13 +9,14 @@
 //! Bits about a granule stand behind its record or in one of two tables, by how many they are: of a slab of
 //! few blocks the record is all that is touched. The words are the block's own piece of the page map, for
 //! granules that no window shows (see `windows`).
+#![allow(unsafe_code)]
 
 use super::bits::Bits;
 use super::page_map::PageMap;
 use super::runs::Runs;
-use crate::config::{BLOCK_GRANULES, GRANULE, GRANULE_SHIFT};
+use crate::base::config::{BLOCK_GRANULES, GRANULE, GRANULE_SHIFT};
+use crate::base::units::{GranuleIdx, round_down, round_up};
 use crate::os::Os;
-use crate::units::{GranuleIdx, round_down, round_up};
 use core::ops::Range;
 
 /// What the arena's lock guards of a block. Zero bytes are a block of which nothing was gained.

@@ -7,12 +7,13 @@
 //! ```
 //!
 //! It is made from the directory again where a fork caught another thread at work here.
+#![allow(unsafe_code)]
 
 use super::block::{Block, Head};
 use super::runs::Summary;
+use crate::base::checked::{at_or_end, at_or_end_mut, part_or_end};
+use crate::base::units::round_up;
 use crate::os::Os;
-use crate::row::{at_or_end, at_or_end_mut, part_or_end};
-use crate::units::round_up;
 use core::ptr::null_mut;
 
 /// Rows that need no mapping: 512 MiB.
@@ -20,18 +21,18 @@ const FIRST: usize = 8;
 const GROUP: usize = 16;
 
 #[derive(Clone, Copy)]
-struct Row {
+struct Checked {
     number: u32,
     summary: Summary,
     head: *mut Head,
 }
 
-const NO_ROW: Row = Row { number: 0, summary: Summary::NOTHING, head: null_mut() };
+const NO_ROW: Checked = Checked { number: 0, summary: Summary::NOTHING, head: null_mut() };
 
 pub struct BlockList {
-    first: [Row; FIRST],
+    first: [Checked; FIRST],
     /// The rows, once they are too many for `first`, with the groups behind them; else null.
-    table: *mut Row,
+    table: *mut Checked,
     capacity: usize,
     count: usize,
 }
@@ -63,7 +64,7 @@ impl BlockList {
         let Some(memory) = bytes(os, capacity).and_then(|bytes| os.map(bytes)) else { return false };
         let (old, old_bytes) = (self.table, bytes(os, self.capacity));
         // SAFETY: a new mapping that is long enough, and the rows there are.
-        unsafe { memory.cast::<Row>().copy_from_nonoverlapping(self.rows().as_ptr(), self.count) };
+        unsafe { memory.cast::<Checked>().copy_from_nonoverlapping(self.rows().as_ptr(), self.count) };
         (self.table, self.capacity) = (memory.cast(), capacity);
         self.sum_up_from(0);
         if let Some(old_bytes) = old_bytes.filter(|_| !old.is_null()) {
@@ -81,7 +82,7 @@ impl BlockList {
         for behind in (at + 1..rows.len()).rev() {
             *at_or_end_mut(rows, behind) = *at_or_end(rows, behind - 1);
         }
-        *at_or_end_mut(rows, at) = Row { number, summary: Summary::NOTHING, head: block.0 };
+        *at_or_end_mut(rows, at) = Checked { number, summary: Summary::NOTHING, head: block.0 };
         self.sum_up_from(at / GROUP);
         at
     }
@@ -133,7 +134,7 @@ impl BlockList {
     }
 
     /// The rows of a group that there are.
-    fn group(&self, group: usize) -> &[Row] {
+    fn group(&self, group: usize) -> &[Checked] {
         let (start, end) = ((group * GROUP).min(self.count), ((group + 1) * GROUP).min(self.count));
         part_or_end(self.rows(), start..end)
     }
@@ -148,7 +149,7 @@ impl BlockList {
         unsafe { core::slice::from_raw_parts(self.table.add(self.capacity).cast(), self.capacity / GROUP) }
     }
 
-    fn rows(&self) -> &[Row] {
+    fn rows(&self) -> &[Checked] {
         match self.table.is_null() {
             true => part_or_end(&self.first, 0..self.count),
             // SAFETY: so many rows of a mapping that is this list's alone.
@@ -156,7 +157,7 @@ impl BlockList {
         }
     }
 
-    fn rows_mut(&mut self) -> &mut [Row] {
+    fn rows_mut(&mut self) -> &mut [Checked] {
         match self.table.is_null() {
             true => self.first.get_mut(..self.count).unwrap_or_default(),
             // SAFETY: as in `rows`; the borrow of self is exclusive.
@@ -165,13 +166,13 @@ impl BlockList {
     }
 }
 
-fn sum(rows: &[Row]) -> Summary {
+fn sum(rows: &[Checked]) -> Summary {
     rows.iter().fold(Summary::NOTHING, |sum, row| Summary::of(&[sum, row.summary]))
 }
 
 /// Bytes of a table of so many rows and their groups.
 fn bytes<O: Os>(os: &O, capacity: usize) -> Option<usize> {
-    round_up(capacity * size_of::<Row>() + capacity / GROUP * size_of::<Summary>(), os.page())
+    round_up(capacity * size_of::<Checked>() + capacity / GROUP * size_of::<Summary>(), os.page())
 }
 
 #[cfg(test)]

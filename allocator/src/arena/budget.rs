@@ -3,12 +3,11 @@
 //! Dirty is what is free but still has pages behind it: free runs of the arena, cached mappings. It
 //! is checked wherever memory is freed, so a process that stops after its last free is inside the
 //! bound already.
+#![forbid(unsafe_code)]
 
-use super::Arena;
 use super::state::State;
-use crate::config::{DIRTY_FLOOR, DIRTY_SHIFT, GRANULE_SHIFT};
-use crate::os::Os;
-use crate::units::div_up;
+use crate::base::config::{DIRTY_FLOOR, DIRTY_SHIFT, GRANULE_SHIFT};
+use crate::base::units::div_up;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// Relaxed everywhere: sums and hints that a policy reads; nothing is published by them.
@@ -38,8 +37,12 @@ impl Budget {
         }
     }
 
-    pub fn note_over(&self, over: bool) {
-        self.over.store(over, Ordering::Relaxed);
+    pub fn note_over(&self) {
+        self.over.store(true, Ordering::Relaxed);
+    }
+
+    pub fn clear_over(&self) {
+        self.over.store(false, Ordering::Relaxed);
     }
 
     pub fn note_pinned(&self, pinned: bool) {
@@ -48,73 +51,104 @@ impl Budget {
         }
     }
 
-    pub fn note_pressed(&self, pressed: bool) {
-        self.pressed.store(pressed, Ordering::Relaxed);
+    pub fn note_pressed(&self) {
+        self.pressed.store(true, Ordering::Relaxed);
     }
-}
 
-impl<O: Os> Arena<O> {
+    pub fn clear_pressed(&self) {
+        self.pressed.store(false, Ordering::Relaxed);
+    }
+
     /// Whether dirty memory passed its bound since it was last enforced, an end should go, or slack was
     /// noted. The thread that freed a run sees its own note, and others may leave it to that one.
     #[inline]
     pub fn is_over(&self) -> bool {
-        self.budget.over.load(Ordering::Relaxed)
+        self.over.load(Ordering::Relaxed)
     }
 
     /// Whether the last purge ended above the bound, so that what is cached elsewhere should go.
     #[inline]
     pub fn is_pressed(&self) -> bool {
-        self.budget.pressed.load(Ordering::Relaxed)
+        self.pressed.load(Ordering::Relaxed)
     }
 
     /// Whether many addresses are free that something in use keeps: a few blocks that a thread has at hand,
     /// say.
     #[inline]
     pub fn is_pinned(&self) -> bool {
-        self.budget.pinned.load(Ordering::Relaxed)
+        self.pinned.load(Ordering::Relaxed)
     }
 
     /// Says that runs in use may have pages to purge: to whoever asks whether it `is_over`.
     pub fn note_slack(&self) {
-        self.budget.slack.store(true, Ordering::Relaxed);
-        self.budget.note_over(true);
+        self.slack.store(true, Ordering::Relaxed);
+        self.note_over();
     }
 
     /// Whether that was said since the last call.
     pub fn take_slack(&self) -> bool {
-        self.budget.slack.swap(false, Ordering::Relaxed)
+        self.slack.swap(false, Ordering::Relaxed)
     }
 
     /// Counts a large mapping in (or out) as live; as cached.
     pub fn count_outside(&self, live: isize, cached: isize) {
-        self.budget.outside_live.fetch_add(live as usize, Ordering::Relaxed);
-        self.budget.outside_cached.fetch_add(cached as usize, Ordering::Relaxed);
+        self.outside_live.fetch_add(live as usize, Ordering::Relaxed);
+        self.outside_cached.fetch_add(cached as usize, Ordering::Relaxed);
     }
 
     /// Sets both, in the child of a fork that may have copied them between a change and its count.
     pub fn recount_outside(&self, live: usize, cached: usize) {
-        self.budget.outside_live.store(live, Ordering::Relaxed);
-        self.budget.outside_cached.store(cached, Ordering::Relaxed);
+        self.outside_live.store(live, Ordering::Relaxed);
+        self.outside_cached.store(cached, Ordering::Relaxed);
     }
 
     /// Bytes that may be cached outside of the arena, at the present live size.
-    pub fn cache_bound(&self) -> usize {
-        let (in_use, dirty) = self.with_state(|state| bytes(state)).unwrap_or((0, 0));
-        bound(in_use + self.budget.outside_live.load(Ordering::Relaxed)).saturating_sub(dirty)
+    pub fn cache_bound(&self, share: Share) -> usize {
+        self.bound(share).saturating_sub(share.dirty)
     }
 
     /// Dirty pages beyond what the purge should leave, if the bound is passed.
-    pub(super) fn excess(&self, state: &State) -> Option<u32> {
-        let (in_use, dirty) = bytes(state);
-        let bound = bound(in_use + self.budget.outside_live.load(Ordering::Relaxed));
-        let dirty = dirty + self.budget.outside_cached.load(Ordering::Relaxed);
-        (dirty > bound).then(|| div_up(dirty - target(bound), state.page) as u32)
+    pub fn excess(&self, state: &State) -> Option<u32> {
+        self.excess_bytes(Share::of(state)).map(|bytes| div_up(bytes, state.page) as u32)
+    }
+
+    /// Whether there is anything to enforce, after a large mapping was freed: the arena's share is as it was
+    /// before.
+    pub fn asks(&self, share: Share) -> bool {
+        share.ends_go || self.is_over() || self.is_pressed() || self.excess_bytes(share).is_some()
+    }
+
+    fn bound(&self, share: Share) -> usize {
+        bound(share.in_use + self.outside_live.load(Ordering::Relaxed))
+    }
+
+    fn excess_bytes(&self, share: Share) -> Option<usize> {
+        let bound = self.bound(share);
+        let dirty = share.dirty + self.outside_cached.load(Ordering::Relaxed);
+        (dirty > bound).then(|| dirty - target(bound))
     }
 }
 
-/// The arena's bytes in use, and its dirty bytes.
-fn bytes(state: &State) -> (usize, usize) {
-    ((state.in_use as usize) << GRANULE_SHIFT, state.dirty as usize * state.page)
+/// The arena's share of what is live and dirty, in bytes.
+#[derive(Clone, Copy)]
+pub struct Share {
+    in_use: usize,
+    dirty: usize,
+    /// An end should go as addresses.
+    ends_go: bool,
+}
+
+impl Share {
+    /// Of an arena that has not started.
+    pub const NOTHING: Share = Share { in_use: 0, dirty: 0, ends_go: false };
+
+    pub fn of(state: &State) -> Share {
+        Share {
+            in_use: (state.in_use as usize) << GRANULE_SHIFT,
+            dirty: state.dirty as usize * state.page,
+            ends_go: state.ends_go,
+        }
+    }
 }
 
 /// Bytes of dirty memory allowed beside `live` bytes in use.

@@ -7,50 +7,65 @@
 //!
 //! Edge BLOCK: `set` (Release) behind the making of the tables → `get` (Acquire). Who holds a granule needs
 //! no more than that its holding came behind it; others may ask about any address.
+#![allow(unsafe_code)]
 
 use super::block::{Block, Head};
+use crate::base::checked::Checked;
+use crate::base::units::round_up;
 use crate::os::Os;
-use crate::row::Row;
-use crate::units::round_up;
 use core::ptr::null_mut;
 use core::sync::atomic::{AtomicPtr, Ordering};
 
 /// Slots of a leaf, and leaves.
 const SLOTS: usize = 2048;
 
-#[repr(C)]
-struct Leaf(Row<AtomicPtr<Head>, SLOTS>);
+type Leaf = Checked<AtomicPtr<Head>, SLOTS>;
 
-/// Zero bytes are an empty directory.
+/// The memory of a directory. Zero bytes are an empty one.
 #[repr(C)]
-pub struct Directory {
+pub struct Levels {
     /// Which leaf is `near`. Written before anybody else knows of the directory.
     near_at: usize,
     near: Leaf,
-    far: Row<AtomicPtr<Leaf>, SLOTS>,
+    far: Checked<AtomicPtr<Leaf>, SLOTS>,
 }
 
+/// Where a directory is. Only single slots are referred to: Miri checks all that a reference leads to, at
+/// each use of one.
+#[derive(Clone, Copy)]
+pub struct Directory(*const Levels);
+
 impl Directory {
-    /// Has the leaf of a block need no mapping.
-    pub fn begin_at(&mut self, number: u32) {
-        self.near_at = number as usize / SLOTS;
+    /// A directory in memory that reads as zero. The leaf of a block needs no mapping.
+    ///
+    /// # Safety
+    /// The memory is this directory's, and stays until nobody asks it any more.
+    pub unsafe fn begin(levels: *mut Levels, number: u32) -> Directory {
+        // SAFETY: as the caller vouches.
+        unsafe { (&raw mut (*levels).near_at).write(number as usize / SLOTS) };
+        Directory(levels)
+    }
+
+    /// Its memory.
+    pub fn levels(self) -> *mut Levels {
+        self.0.cast_mut()
     }
 
     /// The block of a number, if it has tables.
     #[inline]
-    pub fn get(&self, number: u32) -> Option<Block> {
+    pub fn get(self, number: u32) -> Option<Block> {
         // BLOCK (Acquire), here and below.
         let head = self.slot(number)?.load(Ordering::Acquire);
         (!head.is_null()).then_some(Block(head))
     }
 
     /// Enters a block. False where there is no memory for the leaf.
-    pub fn set<O: Os>(&self, os: &O, number: u32, block: Block) -> bool {
+    pub fn set<O: Os>(self, os: &O, number: u32, block: Block) -> bool {
         if self.slot(number).is_none() {
             let Some(len) = round_up(size_of::<Leaf>(), os.page()) else { return false };
             let Some(leaf) = os.map(len) else { return false };
             // BLOCK (Release): the leaf's zeros; only the holder of the arena's lock writes here.
-            self.far[number as usize / SLOTS].store(leaf.cast(), Ordering::Release);
+            self.far(number as usize / SLOTS).store(leaf.cast(), Ordering::Release);
         }
         let slot = self.slot(number);
         if let Some(slot) = slot {
@@ -61,7 +76,7 @@ impl Directory {
     }
 
     /// Strikes a block out.
-    pub fn clear(&self, number: u32) {
+    pub fn clear(self, number: u32) {
         if let Some(slot) = self.slot(number) {
             // Relaxed: who asks about a granule that nobody holds may get either answer.
             slot.store(null_mut(), Ordering::Relaxed);
@@ -69,37 +84,45 @@ impl Directory {
     }
 
     /// All blocks, in the order of their numbers.
-    pub fn iter(&self) -> impl Iterator<Item = Block> {
-        let leaves = (0..SLOTS).filter_map(|at| self.leaf(at));
-        leaves.flat_map(|leaf| &leaf.0.0).filter_map(|slot| {
-            let head = slot.load(Ordering::Acquire);
-            (!head.is_null()).then_some(Block(head))
-        })
+    pub fn iter(self) -> impl Iterator<Item = Block> {
+        let leaves = (0..SLOTS as u32).filter(move |&at| self.leaf(at as usize).is_some());
+        let numbers = leaves.flat_map(|leaf| (0..SLOTS as u32).map(move |at| leaf * SLOTS as u32 + at));
+        numbers.filter_map(move |number| self.get(number))
     }
 
     /// Unmaps the leaves, when nobody asks any more.
-    pub fn unmap_leaves<O: Os>(&self, os: &O) {
-        for leaf in &self.far.0 {
-            let at = leaf.swap(null_mut(), Ordering::Relaxed);
-            if let Some(len) = round_up(size_of::<Leaf>(), os.page()).filter(|_| !at.is_null()) {
+    pub fn unmap_leaves<O: Os>(self, os: &O) {
+        for at in 0..SLOTS {
+            let leaf = self.far(at).swap(null_mut(), Ordering::Relaxed);
+            if let Some(len) = round_up(size_of::<Leaf>(), os.page()).filter(|_| !leaf.is_null()) {
                 // SAFETY: the mapping that `set` made, out of use.
-                unsafe { os.unmap(at.cast(), len) };
+                unsafe { os.unmap(leaf.cast(), len) };
             }
         }
     }
 
     #[inline]
-    fn slot(&self, number: u32) -> Option<&AtomicPtr<Head>> {
-        let (leaf, slot) = (number as usize / SLOTS, number as usize % SLOTS);
-        Some(&self.leaf(leaf)?.0[slot])
+    fn slot(self, number: u32) -> Option<&'static AtomicPtr<Head>> {
+        let leaf = self.leaf(number as usize / SLOTS)?;
+        // SAFETY: a leaf, and a slot of it.
+        Some(unsafe { &*leaf.cast::<AtomicPtr<Head>>().add(number as usize % SLOTS) })
+    }
+
+    /// A leaf, where there is one.
+    #[inline]
+    fn leaf(self, at: usize) -> Option<*const Leaf> {
+        // SAFETY: the directory's memory (`begin`).
+        if at == unsafe { (*self.0).near_at } {
+            // SAFETY: the directory has a leaf in it, of which only the address is taken.
+            return Some(unsafe { &raw const (*self.0).near });
+        }
+        let leaf = self.far(at).load(Ordering::Acquire);
+        (!leaf.is_null()).then_some(leaf.cast_const())
     }
 
     #[inline]
-    fn leaf(&self, at: usize) -> Option<&Leaf> {
-        if at == self.near_at {
-            return Some(&self.near);
-        }
-        // SAFETY: null, or a leaf that `set` mapped and that is never unmapped.
-        unsafe { self.far[at].load(Ordering::Acquire).as_ref() }
+    fn far(self, at: usize) -> &'static AtomicPtr<Leaf> {
+        // SAFETY: the directory's memory (`begin`), and a slot of it.
+        unsafe { &*(&raw const (*self.0).far).cast::<AtomicPtr<Leaf>>().add(at % SLOTS) }
     }
 }

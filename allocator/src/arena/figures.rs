@@ -1,29 +1,12 @@
 //! What the arena has, in bytes.
+#![forbid(unsafe_code)]
 
 use super::Arena;
 use super::block::place_of;
-use crate::config::GRANULE_SHIFT;
+use super::break_mode::BreakMode;
+use crate::base::config::GRANULE_SHIFT;
+use crate::base::units::{Bytes, GranuleIdx};
 use crate::os::Os;
-use crate::units::{Bytes, GranuleIdx};
-
-/// How the arena grew last.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum BreakMode {
-    /// By the process's break (brk).
-    Break,
-    /// By a region of its own (mmap): the break is not the arena's to move, or cannot be moved.
-    Regions,
-}
-
-impl BreakMode {
-    /// The mode in a word, for people.
-    pub fn name(self) -> &'static str {
-        match self {
-            BreakMode::Break => "break",
-            BreakMode::Regions => "regions",
-        }
-    }
-}
 
 /// A glance at the arena.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,10 +1,11 @@
 //! Where things are: granules by their index, the tables of each.
+#![allow(unsafe_code)]
 
 use super::block::{BLOCK, Block, Table, number_of, place_of};
 use super::directory::Directory;
-use crate::config::{BLOCK_GRANULES, GRANULE, GRANULE_SHIFT};
-use crate::fatal;
-use crate::units::GranuleIdx;
+use crate::base::config::{BLOCK_GRANULES, GRANULE, GRANULE_SHIFT};
+use crate::base::fatal;
+use crate::base::units::GranuleIdx;
 
 /// Bits of an address that the arena tells apart.
 pub(super) const ADDRESS_BITS: u32 = 48;
@@ -15,12 +16,12 @@ pub(super) const ADDRESS_BITS: u32 = 48;
 /// all addresses.
 #[derive(Clone, Copy)]
 pub struct Geometry {
-    pub(super) directory: *const Directory,
+    pub(super) directory: Directory,
 }
 
 // SAFETY: the directory's slots are atomics.
 unsafe impl Send for Geometry {}
-// SAFETY: as above.
+// SAFETY: the slots are atomics.
 unsafe impl Sync for Geometry {}
 
 impl Geometry {
@@ -79,7 +80,7 @@ impl Geometry {
     /// The caller holds the granule.
     #[inline]
     unsafe fn block_of(&self, granule: GranuleIdx) -> Block {
-        match self.directory().get(number_of(granule)) {
+        match self.directory.get(number_of(granule)) {
             Some(block) => block,
             None => fatal::unreachable_state(c"a granule without tables"),
         }
@@ -88,13 +89,7 @@ impl Geometry {
     /// A word that differs from process to process: where the directory was mapped.
     #[inline(always)]
     pub fn secret(&self) -> u64 {
-        self.directory.addr() as u64
-    }
-
-    #[inline(always)]
-    pub(super) fn directory(&self) -> &Directory {
-        // SAFETY: mapped when the arena started, and never unmapped.
-        unsafe { &*self.directory }
+        self.directory.levels().addr() as u64
     }
 }
 

@@ -1,16 +1,17 @@
 //! What the arena gains: the break, while it is ours to move; else regions, 1 MiB doubling to 64, near what
 //! there is.
+#![allow(unsafe_code)]
 
 use super::block::{self, Block, number_of, place_of};
 use super::page_map::Entry;
 use super::state::State;
 use super::windows::{Direction, Window};
 use super::{Arena, Geometry};
-use crate::config::{BLOCK_GRANULES, GRANULE_SHIFT, GROW_FIRST, GROW_MAX};
+use crate::base::config::{BLOCK_GRANULES, GRANULE_SHIFT, GROW_FIRST, GROW_MAX};
+use crate::base::units::{GranuleIdx, Granules};
 use crate::os::Os;
-use crate::units::{GranuleIdx, Granules};
+use crate::sync::stores::in_order;
 use core::ops::Range;
-use core::sync::atomic::{Ordering, compiler_fence};
 
 impl State {
     /// The next step of growth is twice as long once four such steps were gained: calls are few, and a small
@@ -91,7 +92,7 @@ impl<O: Os> Arena<O> {
             };
             let head = state.head(at);
             head.outside |= !shown;
-            // A fork's copy sees one thread's stores in program order: what is noted is there, and described.
+            // What is noted is there, and described.
             in_order();
             head.starts.set(part.start..part.start + 1);
             head.gained.set(part.clone());
@@ -123,11 +124,11 @@ impl<O: Os> Arena<O> {
             return None;
         }
         // One that no window shows keeps its tables.
-        let block = match geometry.directory().get(number) {
+        let block = match geometry.directory.get(number) {
             Some(block) => block,
             None => {
                 let block = Block::make(&self.os, number)?;
-                if !geometry.directory().set(&self.os, number, block) {
+                if !geometry.directory.set(&self.os, number, block) {
                     // SAFETY: made a moment ago.
                     unsafe { block.unmap(&self.os) };
                     return None;
@@ -187,9 +188,4 @@ impl<O: Os> Arena<O> {
 /// The pointer to memory that the arena gained.
 pub(super) fn at(addr: usize) -> *mut u8 {
     core::ptr::with_exposed_provenance_mut(addr)
-}
-
-/// A fork's copy sees one thread's stores in program order, if the compiler leaves them in it.
-pub(super) fn in_order() {
-    compiler_fence(Ordering::SeqCst);
 }

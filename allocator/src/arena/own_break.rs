@@ -7,10 +7,11 @@
 //! It is ours to move while nobody else moves it unseen: in the process's own malloc, whose `sbrk` everybody
 //! else has to use; beside another malloc while the process has one thread, and until that malloc moved it.
 //! From then on the arena grows by regions, and what it had here stays until it can be trimmed.
+#![allow(unsafe_code)]
 
-use crate::config::{GRANULE, HUGE_PAGE};
+use crate::base::config::{GRANULE, HUGE_PAGE};
+use crate::base::units::round_up;
 use crate::os::{BreakOwner, Os};
-use crate::units::round_up;
 use core::ops::Range;
 
 pub struct OwnBreak {
@@ -87,10 +88,10 @@ impl OwnBreak {
     ///
     /// # Safety
     /// The calling thread is the process's only one.
-    pub unsafe fn settle<O: Os>(&mut self, os: &O) {
+    pub unsafe fn reread<O: Os>(&mut self, os: &O) {
         if !self.barred && self.left != 0 {
             // SAFETY: the only thread of the process, as the caller vouches.
-            unsafe { os.settle_break() };
+            unsafe { os.reread_break() };
             self.left = os.current_break();
         }
     }

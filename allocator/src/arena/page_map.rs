@@ -15,10 +15,11 @@
 //! Edge MAP: none of its own. An entry is written before the first block of its granule is handed out
 //! and stays until the last came back, so who holds a block reads the entry behind whatever made the
 //! program hand it the block. All accesses are Relaxed for that reason.
+#![allow(unsafe_code)]
 
-use crate::config::HEAP_LIMIT;
-use crate::size_class::CLASSES;
-use crate::units::{Granules, HeapId, SizeClass};
+use crate::base::config::HEAP_LIMIT;
+use crate::base::size_class::CLASSES;
+use crate::base::units::{Granules, HeapId, SizeClass};
 use core::sync::atomic::{AtomicU32, Ordering};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -28,7 +29,7 @@ pub struct Entry(pub u32);
 /// An entry of a span.
 const SPAN: u32 = 1 << 31;
 
-/// The unit of an entry's low half: what one class takes in a heap's row of bins.
+/// What an entry's low half counts: what one class takes in a heap's row of bins.
 pub const BIN: usize = 32;
 
 /// From a bin's one test to its other.
@@ -107,7 +108,7 @@ pub struct PageMap {
 
 // SAFETY: the words are atomics, and stay where they are.
 unsafe impl Send for PageMap {}
-// SAFETY: as above.
+// SAFETY: the words are atomics.
 unsafe impl Sync for PageMap {}
 
 impl PageMap {
@@ -142,7 +143,7 @@ impl PageMap {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::HOMING;
+    use crate::base::config::HOMING;
 
     #[test]
     fn every_kind_of_entry_is_told_from_the_others() {

@@ -1,9 +1,10 @@
 //! Regions: what the arena gains by mmap, where the break is not its to move.
+#![allow(unsafe_code)]
 
 use super::windows::Direction;
-use crate::config::GRANULE;
+use crate::base::config::GRANULE;
+use crate::base::units::{round_down, round_up};
 use crate::os::Os;
-use crate::units::{round_down, round_up};
 use core::ops::Range;
 
 pub struct Regions {

@@ -1,15 +1,16 @@
 //! The arena in the child of a fork that caught other threads at work.
+#![allow(unsafe_code)]
 
 use super::Arena;
 use super::bits::Bits;
 use super::block_list::BlockList;
 use super::page_map::Entry;
 use super::state::{State, places};
-use crate::config::{BLOCK_GRANULES, GRANULE};
+use crate::base::config::{BLOCK_GRANULES, GRANULE};
+use crate::base::units::{GranuleIdx, div_up};
 use crate::os::Os;
 use crate::sync::lock::Inherited;
 use crate::sync::token::token;
-use crate::units::{GranuleIdx, div_up};
 use core::ops::Range;
 
 impl<O: Os> Arena<O> {
@@ -31,7 +32,7 @@ impl<O: Os> Arena<O> {
             if torn {
                 // SAFETY: as the caller vouches. The kernel's own copy need not fit what the other noted of
                 // it.
-                unsafe { state.brk.settle(&self.os) };
+                unsafe { state.brk.reread(&self.os) };
                 self.rebuild(state);
             }
         });
@@ -60,7 +61,7 @@ impl<O: Os> Arena<O> {
         let page = state.page;
         state.blocks = BlockList::new();
         (state.free, state.dirty, state.in_use) = (0, 0, 0);
-        for block in geometry.directory().iter() {
+        for block in geometry.directory.iter() {
             if !state.blocks.reserve(&self.os) {
                 // What is free in it is lost; what is live stays so.
                 continue;
@@ -89,7 +90,7 @@ impl<O: Os> Arena<O> {
 /// Adds granules of which nothing is known to the free runs.
 fn add(state: &mut State, at: usize, granules: Range<u32>, page: usize) {
     state.change(at, |runs| {
-        runs.soil(granules.clone(), div_up(GRANULE, page) as u8);
+        runs.mark_dirty(granules.clone(), div_up(GRANULE, page) as u8);
         runs.insert(granules)
     });
 }

@@ -12,19 +12,20 @@
 //! long enough, and the highest granule that is dirty, are found down the summaries.
 //!
 //! Invariants:
-//! 1. No two free runs touch: `insert` joins them.
-//! 2. A granule's dirty `pages` are an upper bound of those that may hold anything but zeros; they are kept
-//!    while the granule is in use. Its `purgeable` pages are the same while it is free, and 0 while it is
-//!    not.
-//! 3. Edges are as in the picture; inside of runs and in used granules they are 0. A summary is what its
-//!    granules say: whatever changes an edge or a purgeable count refreshes it.
+//! - I4: No two free runs touch: `insert` joins them.
+//! - I5: A granule's dirty `pages` are an upper bound of those that may hold anything but zeros; they are
+//!   kept while the granule is in use. Its `purgeable` pages are the same while it is free, and 0 while it is
+//!   not.
+//! - I6: Edges are as in the picture; inside of runs and in used granules they are 0. A summary is what its
+//!   granules say: whatever changes an edge or a purgeable count refreshes it.
 //!
 //! Zero bytes are a block of which nothing is free: a fresh mapping is valid.
+#![forbid(unsafe_code)]
 
 mod summary;
 
-use crate::config::BLOCK_GRANULES;
-use crate::row::{Row, at_or_end, at_or_end_mut, part_or_end};
+use crate::base::checked::{Checked, at_or_end, at_or_end_mut, part_or_end};
+use crate::base::config::BLOCK_GRANULES;
 use core::ops::Range;
 pub use summary::Summary;
 
@@ -41,14 +42,14 @@ pub struct Runs {
     free: u32,
     dirty: u32,
     /// Of 256 granules each.
-    supers: Row<Summary, SUPERS>,
+    supers: Checked<Summary, SUPERS>,
     /// Of 16 granules each.
-    groups: Row<Summary, GROUPS>,
+    groups: Checked<Summary, GROUPS>,
     /// The length of the free run whose first granule this is; minus the length, at the last one. A run of
     /// one granule has 1; all others have 0.
-    edges: Row<i16, BLOCK>,
-    purgeable: Row<u8, BLOCK>,
-    pages: Row<u8, BLOCK>,
+    edges: Checked<i16, BLOCK>,
+    purgeable: Checked<u8, BLOCK>,
+    pages: Checked<u8, BLOCK>,
 }
 
 impl Runs {
@@ -58,11 +59,11 @@ impl Runs {
         Runs {
             free: 0,
             dirty: 0,
-            supers: Row([Summary::NOTHING; SUPERS]),
-            groups: Row([Summary::NOTHING; GROUPS]),
-            edges: Row([0; BLOCK]),
-            purgeable: Row([0; BLOCK]),
-            pages: Row([0; BLOCK]),
+            supers: Checked([Summary::NOTHING; SUPERS]),
+            groups: Checked([Summary::NOTHING; GROUPS]),
+            edges: Checked([0; BLOCK]),
+            purgeable: Checked([0; BLOCK]),
+            pages: Checked([0; BLOCK]),
         }
     }
 
@@ -166,7 +167,7 @@ impl Runs {
     }
 
     /// Raises the dirty pages of granules in use to at least `pages` each.
-    pub fn soil(&mut self, granules: Range<u32>, pages: u8) {
+    pub fn mark_dirty(&mut self, granules: Range<u32>, pages: u8) {
         for at in granules {
             let most = &mut self.pages[at as usize];
             *most = pages.max(*most);

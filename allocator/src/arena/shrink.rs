@@ -9,14 +9,16 @@
 //! that makes an end long has the ends go, the highest first, dirty or not. So a program that frees what it
 //! had keeps few addresses, wherever its last dirty pages are. An end goes by parts: the lock is held for
 //! as long as the kernel takes for 16 MiB.
+#![allow(unsafe_code)]
 
 use super::block::{Block, place_of};
-use super::growth::{at as pointer, in_order};
+use super::growth::at as pointer;
 use super::state::State;
 use super::{Arena, Geometry};
-use crate::config::{BLOCK_GRANULES, GRANULE_SHIFT, GROW_FIRST, TRIM_MIN};
+use crate::base::config::{BLOCK_GRANULES, GRANULE_SHIFT, GROW_FIRST, TRIM_MIN};
+use crate::base::units::GranuleIdx;
 use crate::os::Os;
-use crate::units::GranuleIdx;
+use crate::sync::stores::in_order;
 use core::ops::Range;
 
 /// Free granules from which on ends go, and how many stay (32 and 16 MiB): as much has to be taken again
@@ -66,7 +68,7 @@ impl State {
         while geometry.addr_of(next) != brk.end {
             let Some(above) = self.find(next).filter(|_| place_of(next) == 0) else { return false };
             let head = self.head(above);
-            let end = head.gained.next(0, false);
+            let end = head.gained.next_clear(0);
             if end == 0 || head.runs.last(end).start > 0 {
                 return false;
             }
@@ -88,7 +90,7 @@ impl State {
             return (stretch, is_end);
         }
         let start = head.starts.last_below(place + 1).unwrap_or(place);
-        (start..head.gained.next(start, false).min(head.starts.next(start + 1, true)), true)
+        (start..head.gained.next_clear(start).min(head.starts.next_set(start + 1)), true)
     }
 
     /// The highest free end of a block that is worth it, below a granule: what of it goes, if `most` may.
@@ -229,11 +231,11 @@ impl<O: Os> Arena<O> {
             return;
         };
         state.blocks.remove(at);
-        geometry.directory().clear(number);
+        geometry.directory.clear(number);
         // SAFETY: nothing of the block is the arena's, and it is in no list any more.
         if !unsafe { block.unmap(&self.os) } {
             // They stay, and are found when the addresses are gained again.
-            geometry.directory().set(&self.os, number, block);
+            geometry.directory.set(&self.os, number, block);
         }
     }
 }

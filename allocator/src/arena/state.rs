@@ -1,14 +1,15 @@
 //! What the arena's lock guards.
+#![allow(unsafe_code)]
 
 use super::block::{Block, Head, number_of, place_of};
 use super::block_list::BlockList;
 use super::own_break::OwnBreak;
 use super::regions::Regions;
 use super::runs::Runs;
-use crate::config::{BLOCK_GRANULES, GROW_FIRST};
-use crate::row::Row;
+use crate::base::checked::Checked;
+use crate::base::config::{BLOCK_GRANULES, GROW_FIRST};
+use crate::base::units::{GranuleIdx, Granules};
 use crate::sync::token::token;
-use crate::units::{GranuleIdx, Granules};
 use core::ops::Range;
 
 /// Frees above the bound for which a purge is left out at most.
@@ -48,7 +49,7 @@ pub struct State {
     pub free: u32,
     pub dirty: u32,
     /// Runs that are taken out while their pages go back.
-    pub purging: Row<Purging, PURGERS>,
+    pub purging: Checked<Purging, PURGERS>,
     /// An end that is long is free, and should go (see `shrink`).
     pub ends_go: bool,
     /// How many granules must be free before ends are tried again, while much is: the kernel kept one.
@@ -62,6 +63,14 @@ pub struct State {
 // SAFETY: the pointers lead to the arena's own tables, which this state's lock guards.
 unsafe impl Send for State {}
 
+/// What became of a purge.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Purged {
+    /// The pages went.
+    Done,
+    Refused,
+}
+
 impl State {
     pub fn new(brk: OwnBreak, regions: Regions, page: usize) -> Self {
         State {
@@ -74,7 +83,7 @@ impl State {
             peak: 0,
             free: 0,
             dirty: 0,
-            purging: Row([Purging::NONE; PURGERS]),
+            purging: Checked([Purging::NONE; PURGERS]),
             ends_go: false,
             refused_at: 0,
             purge_skips: 0,
@@ -140,17 +149,18 @@ impl State {
         Some(purging)
     }
 
-    /// Adds a run that was purged to the free ones; `done` is whether its pages went. Where its block
-    /// stands in the list, and the free run that it is a part of.
-    pub fn end_purge(&mut self, purging: Purging, done: bool) -> Option<(usize, Range<u32>)> {
+    /// Adds a run that was to be purged to the free ones. Where its block stands in the list, and the free
+    /// run that it is a part of.
+    pub fn end_purge(&mut self, purging: Purging, purged: Purged) -> Option<(usize, Range<u32>)> {
         if let Some(row) = self.purging.0.iter_mut().find(|row| row.holds(purging.head)) {
             *row = Purging::NONE;
         }
-        self.purge_pause = if done { 0 } else { (self.purge_pause * 2).clamp(1, PURGE_PAUSE_MAX) };
+        self.purge_pause =
+            if purged == Purged::Done { 0 } else { (self.purge_pause * 2).clamp(1, PURGE_PAUSE_MAX) };
         self.purge_skips = self.purge_pause;
         let (at, granules) = (self.find(purging.head)?, places(purging.head, purging.len));
         let run = self.change(at, |runs| {
-            if done {
+            if purged == Purged::Done {
                 runs.clean(granules.clone());
             }
             runs.insert(granules)

@@ -1,11 +1,12 @@
 //! The end of an arena whose library is unloaded: everything goes but the pages that blocks are on.
+#![allow(unsafe_code)]
 
 use super::Arena;
-use super::directory::Directory;
+use super::directory::Levels;
 use super::page_map::Entry;
-use crate::config::GRANULE;
+use crate::base::config::GRANULE;
+use crate::base::units::{GranuleIdx, round_up};
 use crate::os::Os;
-use crate::units::{GranuleIdx, round_up};
 use core::ops::Range;
 use core::ptr::with_exposed_provenance_mut;
 
@@ -35,20 +36,20 @@ impl<O: Os> Arena<O> {
             }
         });
         vacant.unmap();
-        for block in geometry.directory().iter() {
+        for block in geometry.directory.iter() {
             // SAFETY: as the caller vouches: nobody asks for the tables again.
             unsafe { block.unmap(&self.os) };
         }
         for window in self.windows.iter() {
             if let Some(len) = round_up(window.granules * size_of::<u32>(), page) {
-                // SAFETY: as above, of the window's map.
+                // SAFETY: the window's map, for which nobody asks again (caller).
                 unsafe { self.os.unmap(window.map.words().cast_mut().cast(), len) };
             }
         }
-        geometry.directory().unmap_leaves(&self.os);
-        if let Some(len) = round_up(size_of::<Directory>(), page) {
-            // SAFETY: as above, of the directory.
-            unsafe { self.os.unmap(geometry.directory.cast_mut().cast(), len) };
+        geometry.directory.unmap_leaves(&self.os);
+        if let Some(len) = round_up(size_of::<Levels>(), page) {
+            // SAFETY: the directory, for which nobody asks again (caller).
+            unsafe { self.os.unmap(geometry.directory.levels().cast(), len) };
         }
     }
 }

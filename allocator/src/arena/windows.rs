@@ -13,13 +13,14 @@
 //! in its block.
 //!
 //! Edge SHOWN of `sync/appended.rs`: who reads a window reads its map as it was filled, or later.
+#![allow(unsafe_code)]
 
 use super::block::BLOCK;
 use super::page_map::PageMap;
-use crate::config::{GRANULE_SHIFT, WINDOW_FIRST, WINDOW_MAX};
+use crate::base::config::{GRANULE_SHIFT, WINDOW_FIRST, WINDOW_MAX};
+use crate::base::units::{round_down, round_up};
 use crate::os::Os;
 use crate::sync::appended::Appended;
-use crate::units::{round_down, round_up};
 use core::ops::Range;
 
 /// Windows that there can be. The last of them may be far from what comes then: that is served all the same.

@@ -10,14 +10,15 @@
 //! sweep that takes what is soon filled again has only cost time: it is *regretted* when half of what it
 //! took was in magazines that opened again before the next one. After some of those a heap may hoard more.
 //!
-//! In a fork's child a heap is *sheltered* at first. A signal handler may have forked, in the middle of a pop or
-//! push, and what others do in the child of a fork (pthread_atfork(3)) comes before the handler returns: they may
-//! move the magazines that they use themselves, and no other.
+//! In a fork's child a heap is *sheltered* at first. A signal handler may have forked in the middle of a pop
+//! or push, and what others do in the child of a fork (pthread_atfork(3)) comes before the handler returns:
+//! they may move the magazines that they use themselves, and no other.
+#![forbid(unsafe_code)]
 
-use crate::config::{HELD_MOST, HOARD, HOARD_MOST, SPARSE_BYTES};
-use crate::row::Row;
-use crate::size_class::CLASSES;
-use crate::units::SizeClass;
+use crate::base::checked::Checked;
+use crate::base::config::{HELD_MOST, HOARD, HOARD_MOST, SPARSE_BYTES};
+use crate::base::size_class::CLASSES;
+use crate::base::units::SizeClass;
 use core::cell::Cell;
 
 /// Bytes within which a heap is not judged again: where magazines are closed, each free would be.
@@ -34,13 +35,13 @@ pub struct AtHand {
     swept_at: Cell<usize>,
     /// What the slabs were last judged to be, for as long as so many bytes are outside of them or up to
     /// `QUIET` more.
-    last: Cell<Slabs>,
+    last: Cell<Density>,
     last_from: Cell<usize>,
     /// Bytes of slabs from which on what was hoarded goes home again.
     again_at: Cell<usize>,
     /// What sweeps took of each class since one took what was hoarded, in units of the smallest block,
     /// until it opens again.
-    taken: Row<Cell<u16>, CLASSES>,
+    taken: Checked<Cell<u16>, CLASSES>,
     /// What they took in all, and what of that opened since.
     taken_in_all: Cell<u32>,
     opened: Cell<u32>,
@@ -54,7 +55,7 @@ pub struct AtHand {
 
 /// What a heap's slabs are like.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Slabs {
+pub enum Density {
     Dense,
     /// Mostly free: blocks kept at hand would pin whole slabs.
     Sparse,
@@ -67,10 +68,10 @@ impl AtHand {
         AtHand {
             capacity: Cell::new(0),
             swept_at: Cell::new(usize::MAX),
-            last: Cell::new(Slabs::Dense),
+            last: Cell::new(Density::Dense),
             last_from: Cell::new(NEVER),
             again_at: Cell::new(0),
-            taken: Row([const { Cell::new(0) }; CLASSES]),
+            taken: Checked([const { Cell::new(0) }; CLASSES]),
             taken_in_all: Cell::new(0),
             opened: Cell::new(0),
             regrets: Cell::new(0),
@@ -142,21 +143,21 @@ impl AtHand {
 
     /// What a heap with so many bytes outside of its slabs was a moment ago, and still is.
     #[inline]
-    pub fn as_before(&self, used: usize) -> Option<Slabs> {
+    pub fn as_before(&self, used: usize) -> Option<Density> {
         (used.wrapping_sub(self.last_from.get()) < QUIET).then(|| self.last.get())
     }
 
     /// Takes a sheltered heap for dense.
-    pub fn pass(&self, used: usize) -> Slabs {
-        self.say(Slabs::Dense, used, 0)
+    pub fn pass(&self, used: usize) -> Density {
+        self.say(Density::Dense, used, 0)
     }
 
     /// So a heap was judged. It stays so until fewer bytes than `least` are outside of its slabs.
-    fn say(&self, slabs: Slabs, used: usize, least: usize) -> Slabs {
-        self.last.set(slabs);
+    fn say(&self, density: Density, used: usize, least: usize) -> Density {
+        self.last.set(density);
         let from = used.saturating_sub(QUIET - 1).max(least);
-        self.last_from.set(if slabs == Slabs::Turned { NEVER } else { from });
-        slabs
+        self.last_from.set(if density == Density::Turned { NEVER } else { from });
+        density
     }
 
     /// Whether a heap that looks sparse is to be taken for it. Where a sweep just took what was hoarded there
@@ -167,12 +168,12 @@ impl AtHand {
 
     /// Judges a heap of which blocks came back to its slabs, and which is sparse: with so many bytes
     /// outside of them. Below `noted` there is something else to note.
-    pub fn judge_sparse(&self, used: usize, noted: usize) -> Slabs {
+    pub fn judge_sparse(&self, used: usize, noted: usize) -> Density {
         if used >= self.swept_before(used) / 2 {
-            return self.say(Slabs::Sparse, used, noted.max(self.swept_at.get() / 2));
+            return self.say(Density::Sparse, used, noted.max(self.swept_at.get() / 2));
         }
         self.swept_at.set(used);
-        self.say(Slabs::Turned, used, 0)
+        self.say(Density::Turned, used, 0)
     }
 
     /// The bytes outside of the slabs at the last sweep, unless so many were taken since that it does not
@@ -187,19 +188,19 @@ impl AtHand {
     /// Judges a heap of which blocks came back to its slabs, and which is not sparse: by the bytes of slabs
     /// that may have memory, and those outside of them. What is in magazines is counted only where it
     /// matters.
-    pub fn judge(&self, slabs: usize, used: usize, in_magazines: impl Fn() -> usize) -> Slabs {
+    pub fn judge(&self, slabs: usize, used: usize, in_magazines: impl Fn() -> usize) -> Density {
         self.swept_before(used);
         let held = (self.held.get() * 2).min(HELD_MOST);
         let may_keep = HOARD[self.regrets.get() as usize % HOARD.len()].max(held);
         if slabs <= may_keep {
             self.again_at.set(0);
-            return self.say(Slabs::Dense, used, 0);
+            return self.say(Density::Dense, used, 0);
         }
         if slabs > HOARD_MOST || used.saturating_sub(self.capacity.get()) * 4 >= slabs {
-            return self.say(Slabs::Dense, used, 0);
+            return self.say(Density::Dense, used, 0);
         }
         let hoarded = self.is_hoard(slabs, used, in_magazines);
-        self.say(if hoarded { Slabs::Turned } else { Slabs::Dense }, used, 0)
+        self.say(if hoarded { Density::Turned } else { Density::Dense }, used, 0)
     }
 
     #[inline(never)]
@@ -244,7 +245,7 @@ mod tests {
     const KIB: usize = 1024;
 
     /// A heap all of whose blocks are in magazines, which can hold just these.
-    fn judge(at_hand: &AtHand, slabs: usize, in_magazines: usize) -> Slabs {
+    fn judge(at_hand: &AtHand, slabs: usize, in_magazines: usize) -> Density {
         at_hand.resize(CLASS, at_hand.capacity.get(), in_magazines);
         at_hand.judge(slabs, in_magazines, || in_magazines)
     }
@@ -252,19 +253,19 @@ mod tests {
     #[test]
     fn what_a_heap_hoards_goes_home_from_a_bound_on() {
         let at_hand = AtHand::new();
-        assert_eq!(judge(&at_hand, HOARD[0], 200 * KIB), Slabs::Dense);
-        assert_eq!(judge(&at_hand, HOARD[0] + 1, 200 * KIB), Slabs::Turned);
+        assert_eq!(judge(&at_hand, HOARD[0], 200 * KIB), Density::Dense);
+        assert_eq!(judge(&at_hand, HOARD[0] + 1, 200 * KIB), Density::Turned);
         // The sweep left as many slabs: not again before they are more.
-        assert_eq!(judge(&at_hand, HOARD[0] + 1, 100 * KIB), Slabs::Dense);
-        assert_eq!(judge(&at_hand, HOARD[0] * 3 / 2 + 1, 200 * KIB), Slabs::Turned);
+        assert_eq!(judge(&at_hand, HOARD[0] + 1, 100 * KIB), Density::Dense);
+        assert_eq!(judge(&at_hand, HOARD[0] * 3 / 2 + 1, 200 * KIB), Density::Turned);
     }
 
     #[test]
     fn a_heap_of_which_the_program_holds_a_quarter_hoards_nothing() {
         let at_hand = AtHand::new();
         at_hand.resize(CLASS, 0, 2 * HOARD[0]);
-        assert_eq!(at_hand.judge(2 * HOARD[0], HOARD[0], || HOARD[0] / 2), Slabs::Dense);
-        assert_eq!(at_hand.judge(2 * HOARD[0], HOARD[0] / 2 + QUIET, || QUIET + 1), Slabs::Turned);
+        assert_eq!(at_hand.judge(2 * HOARD[0], HOARD[0], || HOARD[0] / 2), Density::Dense);
+        assert_eq!(at_hand.judge(2 * HOARD[0], HOARD[0] / 2 + QUIET, || QUIET + 1), Density::Turned);
     }
 
     #[test]
@@ -273,10 +274,10 @@ mod tests {
         assert!(!at_hand.asks(HOARD[0]) && at_hand.asks(HOARD[0] + 1));
         at_hand.look(600 * KIB, 400 * KIB);
         assert!(!at_hand.asks(700 * KIB), "not at each refill");
-        assert_eq!(judge(&at_hand, 800 * KIB, 300 * KIB), Slabs::Dense);
-        assert_eq!(judge(&at_hand, 800 * KIB + 1, 300 * KIB), Slabs::Turned);
-        assert_eq!(judge(&at_hand, HOARD[0], 0), Slabs::Dense);
-        assert_eq!(judge(&at_hand, 800 * KIB, 300 * KIB), Slabs::Turned, "that was before the sweep");
+        assert_eq!(judge(&at_hand, 800 * KIB, 300 * KIB), Density::Dense);
+        assert_eq!(judge(&at_hand, 800 * KIB + 1, 300 * KIB), Density::Turned);
+        assert_eq!(judge(&at_hand, HOARD[0], 0), Density::Dense);
+        assert_eq!(judge(&at_hand, 800 * KIB, 300 * KIB), Density::Turned, "that was before the sweep");
     }
 
     #[test]
@@ -284,8 +285,8 @@ mod tests {
         let at_hand = AtHand::new();
         let mut sweeps = 0;
         for _ in 0..20 {
-            assert_eq!(judge(&at_hand, HOARD[0] / 2, 0), Slabs::Dense);
-            if judge(&at_hand, HOARD[0] + 1, 400 * KIB) == Slabs::Turned {
+            assert_eq!(judge(&at_hand, HOARD[0] / 2, 0), Density::Dense);
+            if judge(&at_hand, HOARD[0] + 1, 400 * KIB) == Density::Turned {
                 sweeps += 1;
                 at_hand.resize(CLASS, 400 * KIB, 0);
                 at_hand.take(CLASS, 400 * KIB);
@@ -296,25 +297,25 @@ mod tests {
         // Then it works with another size each time.
         for class in (1..20).map(SizeClass) {
             at_hand.again_at.set(0);
-            if judge(&at_hand, HOARD_MOST, 400 * KIB) == Slabs::Turned {
+            if judge(&at_hand, HOARD_MOST, 400 * KIB) == Density::Turned {
                 at_hand.take(class, 400 * KIB);
             }
         }
-        assert_eq!(judge(&at_hand, HOARD[0] / 2, 0), Slabs::Dense);
-        assert_eq!(judge(&at_hand, HOARD[0] + 1, 400 * KIB), Slabs::Turned);
+        assert_eq!(judge(&at_hand, HOARD[0] / 2, 0), Density::Dense);
+        assert_eq!(judge(&at_hand, HOARD[0] + 1, 400 * KIB), Density::Turned);
     }
 
     #[test]
     fn a_sparse_heap_is_swept_each_time_that_half_has_come_back() {
         let at_hand = AtHand::new();
-        assert_eq!(at_hand.judge_sparse(400 * KIB, 0), Slabs::Turned);
+        assert_eq!(at_hand.judge_sparse(400 * KIB, 0), Density::Turned);
         assert!(!at_hand.may_open(), "it only gets emptier");
-        assert_eq!(at_hand.judge_sparse(201 * KIB, 0), Slabs::Sparse);
-        assert_eq!(at_hand.as_before(200 * KIB), Some(Slabs::Sparse));
+        assert_eq!(at_hand.judge_sparse(201 * KIB, 0), Density::Sparse);
+        assert_eq!(at_hand.as_before(200 * KIB), Some(Density::Sparse));
         assert_eq!(at_hand.as_before(200 * KIB - 1), None);
-        assert_eq!(at_hand.judge_sparse(200 * KIB - 1, 0), Slabs::Turned);
+        assert_eq!(at_hand.judge_sparse(200 * KIB - 1, 0), Density::Turned);
         // Twice as much again: it is used.
-        assert_eq!(at_hand.judge(4 * HOARD[0], 400 * KIB, || 0), Slabs::Turned);
+        assert_eq!(at_hand.judge(4 * HOARD[0], 400 * KIB, || 0), Density::Turned);
         assert!(at_hand.may_open());
     }
 }

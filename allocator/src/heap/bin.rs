@@ -7,15 +7,17 @@
 //!
 //! Edge HELD of `sync/held.rs`: who looks into another thread's magazine (`heap/look.rs`) sees of every push
 //! below the top the block that it brought.
+#![allow(unsafe_code)]
 
 use crate::arena::page_map::{BIN, YOUNG};
-use crate::config::{HOMING, MAGAZINE_MAX};
+use crate::base::config::{HOMING, MAGAZINE_MAX};
+use crate::base::units::SizeClass;
 use crate::slab::slot::Slot;
 use crate::slab::starts::{Starts, capacity};
 use crate::sync::held::{Orderings, Strong};
-use crate::units::SizeClass;
+use crate::sync::stores::in_order;
 use core::cell::Cell;
-use core::sync::atomic::{AtomicPtr, Ordering, compiler_fence};
+use core::sync::atomic::{AtomicPtr, Ordering};
 
 /// What the magazines of threads without a heap consist of: null, and never written, since a bin that points
 /// here is at its limit.
@@ -79,26 +81,25 @@ pub struct Inlined;
 impl Touch for Inlined {
     #[inline(always)]
     fn load<T>(word: &AtomicPtr<T>) -> *mut T {
-        // SAFETY: a word of this thread's, which nobody else writes.
+        // SAFETY: a word of this thread's, which nobody else writes (I11).
         unsafe { word.as_ptr().read() }
     }
 
     #[inline(always)]
     fn set_slot(slot: &Slot, block: *mut u8) {
-        // SAFETY: as above.
+        // SAFETY: a slot of this thread's magazine (I11).
         unsafe { slot.0.as_ptr().write(block) }
     }
 
     #[inline(always)]
     fn raise(top: &AtomicPtr<Slot>, slot: *mut Slot) {
-        // A fork may copy a magazine between any two stores.
-        compiler_fence(Ordering::Release);
+        in_order();
         Self::lower(top, slot);
     }
 
     #[inline(always)]
     fn lower(top: &AtomicPtr<Slot>, slot: *mut Slot) {
-        // SAFETY: as above.
+        // SAFETY: a word of this thread's (I11).
         unsafe { top.as_ptr().write(slot) }
     }
 }
@@ -147,7 +148,7 @@ impl Bin {
         }
         // SAFETY: below the limit there is a slot above the top.
         let slot = unsafe { top.add(1) };
-        // SAFETY: as above.
+        // SAFETY: a slot of this magazine (I11).
         T::set_slot(unsafe { &*slot }, block);
         T::raise(&self.top, slot);
         true

@@ -10,19 +10,20 @@
 //! below it are stamped: they begin in the page of a block that was handed out, so that a stamp touches no
 //! page that the program does not. What lies higher is looked up once, and moves the bound to the end of its
 //! page.
+#![allow(unsafe_code)]
 
-use super::Heap;
-use crate::config::{GRANULE, HOMING};
-use crate::size_class;
+use super::{Heap, Stamps};
+use crate::base::config::{GRANULE, HOMING};
+use crate::base::size_class;
+use crate::base::units::SizeClass;
 use crate::slab::{block_at, index_of, stamp};
-use crate::units::SizeClass;
 
 /// The smallest page there is.
 const PAGE: usize = 4096;
 
 impl Heap {
-    /// Whether blocks of this heap may be given to C's free.
-    pub fn set_stamps(&self, stamps: bool) {
+    /// Says whether blocks of this heap may be given to C's free.
+    pub fn set_stamps(&self, stamps: Stamps) {
         self.owned.stamps.set(stamps);
     }
 
@@ -30,8 +31,8 @@ impl Heap {
     pub(super) fn note_carved(&self, class: SizeClass, carved: u16, block: *mut u8) {
         self.magazine(class).set_carved(carved);
         match self.owned.stamps.get() {
-            true => self.know_page(class, block),
-            false => self.set_known(class, carved),
+            Stamps::Kept => self.know_page(class, block),
+            Stamps::None => self.set_known(class, carved),
         }
     }
 

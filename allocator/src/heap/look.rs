@@ -8,10 +8,10 @@
 
 use super::Heap;
 use crate::arena::Arena;
+use crate::base::units::SizeClass;
 use crate::os::Os;
 use crate::slab::noted::Noted;
 use crate::sync::held::{Orderings, Strong};
-use crate::units::SizeClass;
 
 impl Heap {
     /// Whether a block is in this thread's magazine of its class. Any thread may ask.
@@ -24,9 +24,9 @@ impl Heap {
     pub fn has_in_slab<O: Os>(&self, arena: &Arena<O>, class: SizeClass, block: *mut u8) -> bool {
         let noted = Noted::nothing();
         let site = self.site(arena, &noted);
-        let has = self.shared.central.lock().has(&site, class, block);
+        let has = self.shared.slabs.lock().has(&site, class, block);
         // A sender that found the lock taken has left its parcel to whoever held it.
-        self.sort(&site);
+        self.drain(&site);
         has
     }
 
@@ -35,13 +35,13 @@ impl Heap {
         let noted = Noted::nothing();
         let site = self.site(arena, &noted);
         let has = {
-            let mut central = self.shared.central.lock();
-            self.shared.keep_inbox(&site, &mut central);
-            central.empty_depot_of(&site, class);
-            central.has(&site, class, block)
+            let mut slabs = self.shared.slabs.lock();
+            self.shared.keep_inbox(&site, &mut slabs);
+            slabs.empty_depot_of(&site, class);
+            slabs.has(&site, class, block)
         };
         // As above.
-        self.sort(&site);
+        self.drain(&site);
         has
     }
 }

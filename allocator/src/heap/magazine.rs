@@ -8,13 +8,15 @@
 //! A magazine's end is its bin, where blocks come and go. Whose slab a block is of does not matter here: a
 //! thread takes what it frees, and hands it out again. Owners are told apart when a magazine overflows.
 //!
-//! A magazine is right after every single store, in program order (a fork may copy it between any two).
+//! Invariant I11: a magazine is written by its thread alone, and right after every single store, in program
+//! order (a fork may copy it between any two).
+#![allow(unsafe_code)]
 
 use super::bin::{BOTTOM, Bin};
-use crate::config::{MAGAZINE_CAP, MAGAZINE_FIRST};
-use crate::size_class::{ByClass, CLASSES};
+use crate::base::config::{MAGAZINE_CAP, MAGAZINE_FIRST};
+use crate::base::size_class::{ByClass, CLASSES};
+use crate::base::units::SizeClass;
 use crate::slab::slot::Slot;
-use crate::units::SizeClass;
 use core::cell::Cell;
 
 /// The rest of a magazine: where its slots are, and how many of them it may fill at present.

@@ -9,20 +9,18 @@
 //! one: most such threads free only what libc made for them, behind their last destructor, and nothing of
 //! theirs may wait here. Of one that goes on, a parcel for each block would cost two fences each, on a cache
 //! line that all senders write to.
+#![allow(unsafe_code)]
 
 use super::exposed;
-use super::registry::Registry;
-use super::remote::send_each;
-use crate::arena::Arena;
-use crate::config::HOMING;
-use crate::os::Os;
-use crate::row::{Row, at_or_end, part_or_end};
-use crate::size_class::{self, ByClass, CLASSES};
+use crate::base::checked::{Checked, at_or_end, part_or_end};
+use crate::base::config::HOMING;
+use crate::base::size_class::{self, ByClass, CLASSES};
+use crate::base::units::SizeClass;
 use crate::slab::slot::Slot;
 use crate::sync::lock::Lock;
+use crate::sync::stores::in_order;
 use crate::sync::token::token;
-use crate::units::SizeClass;
-use core::sync::atomic::{AtomicBool, Ordering, compiler_fence};
+use core::sync::atomic::{AtomicBool, Ordering};
 
 /// Outboxes: for as many threads at once that free without a heap.
 const BOXES: usize = 8;
@@ -45,7 +43,7 @@ const ROOMS: ByClass<u8> = {
     rooms
 };
 
-pub struct Outboxes(Row<Outbox, BOXES>);
+pub struct Outboxes(Checked<Outbox, BOXES>);
 
 #[repr(align(64))]
 struct Outbox {
@@ -58,8 +56,8 @@ type Blocks = [Slot; ROOM];
 
 /// A block stands in its place before it is counted, so a fork may copy this between any two stores.
 struct Held {
-    counts: Row<u8, CLASSES>,
-    blocks: Row<Blocks, CLASSES>,
+    counts: Checked<u8, CLASSES>,
+    blocks: Checked<Blocks, CLASSES>,
 }
 
 // SAFETY: the blocks are free, and the outbox's own.
@@ -70,7 +68,7 @@ impl Held {
     fn put(&mut self, class: SizeClass, block: *mut u8) -> Option<Blocks> {
         let count = self.counts[class.0 as usize];
         at_or_end(&self.blocks[class.0 as usize], count as usize).set(block);
-        compiler_fence(Ordering::Release);
+        in_order();
         self.counts[class.0 as usize] = count + 1;
         (count + 1 >= ROOMS[class.0 as usize]).then(|| self.take(class).0)
     }
@@ -79,19 +77,29 @@ impl Held {
     fn take(&mut self, class: SizeClass) -> (Blocks, usize) {
         let from = &self.blocks[class.0 as usize];
         let blocks: Blocks = core::array::from_fn(|at| Slot::new(at_or_end(from, at).get()));
-        compiler_fence(Ordering::Release);
+        in_order();
         (blocks, core::mem::take(&mut self.counts[class.0 as usize]) as usize)
     }
 }
 
 impl Outbox {
     const fn new() -> Self {
-        let blocks = Row([const { [const { Slot::empty() }; ROOM] }; CLASSES]);
-        Outbox { held: Lock::new(Held { counts: Row([0; CLASSES]), blocks }), sparse: AtomicBool::new(false) }
+        let blocks = Checked([const { [const { Slot::empty() }; ROOM] }; CLASSES]);
+        Outbox {
+            held: Lock::new(Held { counts: Checked([0; CLASSES]), blocks }),
+            sparse: AtomicBool::new(false),
+        }
     }
 
-    fn send<O: Os>(&self, arena: &Arena<O>, registry: &Registry, blocks: &[Slot]) {
-        let sparse = send_each(arena, registry, blocks);
+    /// All blocks of a class that has any, and how many they are.
+    fn take_any(&self) -> Option<(Blocks, usize)> {
+        let mut held = self.held.lock();
+        let class = held.counts.0.iter().position(|&count| count > 0)?;
+        Some(held.take(SizeClass(class as u8)))
+    }
+
+    /// Notes whether the heaps that it sent to last are mostly free.
+    fn note_sparse(&self, sparse: bool) {
         // Relaxed: a hint.
         if self.sparse.load(Ordering::Relaxed) != sparse {
             self.sparse.store(sparse, Ordering::Relaxed);
@@ -101,11 +109,12 @@ impl Outbox {
 
 impl Outboxes {
     pub const fn new() -> Self {
-        Outboxes(Row([const { Outbox::new() }; BOXES]))
+        Outboxes(Checked([const { Outbox::new() }; BOXES]))
     }
 
-    /// Takes a block of a slab in that the calling thread frees, which has no heap.
-    pub fn put<O: Os>(&self, arena: &Arena<O>, registry: &Registry, class: SizeClass, block: *mut u8) {
+    /// Takes a block of a slab in that the calling thread frees, which has no heap. `send` sends blocks home,
+    /// and says whether one of their heaps is mostly free.
+    pub fn put(&self, class: SizeClass, block: *mut u8, send: impl FnOnce(&[Slot]) -> bool) {
         // The upper bits of the product depend on all of the token's.
         let hash = (token() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let outbox = &self.0[(hash >> (u64::BITS - BOXES.trailing_zeros())) as usize];
@@ -116,23 +125,20 @@ impl Outboxes {
             let full = held.put(class, exposed(block));
             drop(held);
             if let Some(blocks) = full {
-                outbox.send(arena, registry, part_or_end(&blocks, 0..ROOMS[class.0 as usize] as usize));
+                outbox.note_sparse(send(part_or_end(&blocks, 0..ROOMS[class.0 as usize] as usize)));
             }
             return;
         }
         // It would pin a slab, or another thread is there.
-        outbox.send(arena, registry, &[Slot::new(exposed(block))]);
+        outbox.note_sparse(send(&[Slot::new(exposed(block))]));
     }
 
-    /// Sends everything home.
-    pub fn empty<O: Os>(&self, arena: &Arena<O>, registry: &Registry) {
+    /// Has `send` send everything home, as in `put`.
+    pub fn empty(&self, mut send: impl FnMut(&[Slot]) -> bool) {
         for outbox in &self.0.0 {
-            for class in (0..CLASSES as u8).map(SizeClass) {
-                let (blocks, count) = outbox.held.lock().take(class);
-                // Where nothing is, there may be no arena yet.
-                if count > 0 {
-                    outbox.send(arena, registry, part_or_end(&blocks, 0..count));
-                }
+            // Where nothing is, there may be no arena yet.
+            while let Some((blocks, count)) = outbox.take_any() {
+                outbox.note_sparse(send(part_or_end(&blocks, 0..count)));
             }
         }
     }

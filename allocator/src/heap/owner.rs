@@ -1,58 +1,54 @@
 //! The slow paths of a heap's own thread: an empty magazine, a full one, the end of the thread.
 
-use super::at_hand::Slabs;
+use super::at_hand::Density;
 use super::bin::Seen;
 use super::registry::Registry;
 use super::remote::gather;
 use super::{Heap, RUNNING, exposed};
 use crate::arena::Arena;
 use crate::arena::page_map::Entry;
-use crate::config::{HOMING, MAGAZINE_CAP, MAGAZINE_FIRST, MAGAZINE_FREED};
+use crate::base::allocated::Allocated;
+use crate::base::checked::{part_or_end, split_or_end};
+use crate::base::config::{HOMING, MAGAZINE_CAP, MAGAZINE_FIRST, MAGAZINE_FREED};
+use crate::base::size_class::{self, CLASSES};
+use crate::base::units::SizeClass;
 use crate::os::Os;
-use crate::row::{part_or_end, split_or_end};
-use crate::size_class::{self, CLASSES};
-use crate::slab::central::Central;
 use crate::slab::noted::Noted;
 use crate::slab::site::Site;
+use crate::slab::slabs::Slabs;
 use crate::slab::slot::Slot;
 use crate::sync::held::{Orderings, Strong};
-use crate::units::SizeClass;
-use core::sync::atomic::{Ordering, compiler_fence, fence};
-
-/// A block fresh from the slow path.
-pub struct Fresh {
-    pub block: *mut u8,
-    pub zeroed: bool,
-}
+use crate::sync::stores::in_order;
+use core::sync::atomic::{Ordering, fence};
 
 impl Heap {
     /// A block of a class whose magazine is empty: from what other threads sent, from the slabs. None where
     /// the arena can grow no more.
-    pub fn alloc_slow<O: Os>(&self, arena: &Arena<O>, class: SizeClass) -> Option<Fresh> {
+    pub fn alloc_slow<O: Os>(&self, arena: &Arena<O>, class: SizeClass) -> Option<Allocated> {
         let noted = Noted::nothing();
         let site = self.site(arena, &noted);
         self.while_busy(|| {
-            let mut central = self.shared.central.lock();
-            self.shared.keep_inbox(&site, &mut central);
-            self.owned.hurried.set(false);
+            let mut slabs = self.shared.slabs.lock();
+            self.shared.keep_inbox(&site, &mut slabs);
+            self.owned.swept_for_others.set(false);
             let want = self.widen(class, u32::MAX).div_ceil(2) as usize;
             let (bin, magazine) = (self.bin(class), self.magazine(class));
             let room = magazine.room(bin);
-            let refill = central.refill(&site, class, part_or_end(room, 0..want))?;
+            let refill = slabs.refill(&site, class, part_or_end(room, 0..want))?;
             magazine.fill(bin, refill.count);
-            if self.owned.at_hand.asks(central.resident_bytes()) {
-                self.look(&central);
+            if self.owned.at_hand.asks(slabs.resident_bytes()) {
+                self.look(&slabs);
             }
-            if self.note_sparse(&site, &mut central) {
-                central.empty_depot(&site);
-                drop(central);
-                self.sort(&site);
+            if self.note_sparse(&site, &mut slabs) {
+                slabs.empty_depot(&site);
+                drop(slabs);
+                self.drain(&site);
             }
             let block = self.pop(class);
             if let Some(carved) = refill.carved {
                 self.note_carved(class, carved, block);
             }
-            Some(Fresh { block, zeroed: refill.zeroed })
+            Some(Allocated { block, zeroed_from: refill.zeroed_from })
         })
     }
 
@@ -82,14 +78,14 @@ impl Heap {
                 debug_assert!(pushed, "there is room now");
                 receivers
             } else if mine {
-                self.put_home(&site, |central| central.release_one(&site, class, block)).0
+                self.put_home(&site, |slabs| slabs.release_one(&site, class, block)).0
             } else {
                 self.send_home(&site, registry, class, &[Slot::new(block)])
             };
             match receivers {
-                Slabs::Dense if widens => _ = self.widen(class, MAGAZINE_FREED),
-                Slabs::Dense | Slabs::Sparse => {}
-                Slabs::Turned => self.sweep(&site, registry),
+                Density::Dense if widens => _ = self.widen(class, MAGAZINE_FREED),
+                Density::Dense | Density::Sparse => {}
+                Density::Turned => self.sweep(&site, registry),
             }
         })
     }
@@ -102,13 +98,13 @@ impl Heap {
         registry: &Registry,
         class: SizeClass,
         blocks: &[Slot],
-    ) -> Slabs {
+    ) -> Density {
         let mine = Entry::slab(self.id(), class);
-        let (mut rest, mut receivers) = (blocks, Slabs::Dense);
+        let (mut rest, mut receivers) = (blocks, Density::Dense);
         while let Some(first) = rest.first() {
             let entry = site.entry_of(first.get());
             if entry == mine {
-                let (own, others) = self.put_home(site, |central| central.release(site, class, rest));
+                let (own, others) = self.put_home(site, |slabs| slabs.release(site, class, rest));
                 rest = part_or_end(rest, 0..others);
                 receivers = receivers.max(own);
                 continue;
@@ -127,15 +123,15 @@ impl Heap {
     }
 
     /// Has `put` put blocks back into this heap's slabs, under the lock. What they are like then.
-    fn put_home<O: Os, R>(&self, site: &Site<O>, put: impl FnOnce(&mut Central) -> R) -> (Slabs, R) {
-        let mut central = self.shared.central.lock();
-        let result = put(&mut central);
-        let own = self.judge_own(site, &mut central);
-        if own != Slabs::Dense {
-            central.empty_depot(site);
-            drop(central);
+    fn put_home<O: Os, R>(&self, site: &Site<O>, put: impl FnOnce(&mut Slabs) -> R) -> (Density, R) {
+        let mut slabs = self.shared.slabs.lock();
+        let result = put(&mut slabs);
+        let own = self.judge_own(site, &mut slabs);
+        if own != Density::Dense {
+            slabs.empty_depot(site);
+            drop(slabs);
             // What others sent pins slabs too.
-            self.sort(site);
+            self.drain(site);
         }
         (own, result)
     }
@@ -145,38 +141,38 @@ impl Heap {
     /// until a refill opens them again: a program that only frees ends with nothing pinned, one that goes on
     /// allocating is soon back at full speed.
     #[inline]
-    fn judge_own<O: Os>(&self, site: &Site<O>, central: &mut Central) -> Slabs {
-        match self.owned.at_hand.as_before(central.used_bytes()) {
-            Some(slabs) => slabs,
-            None => self.judge_anew(site, central),
+    fn judge_own<O: Os>(&self, site: &Site<O>, slabs: &mut Slabs) -> Density {
+        match self.owned.at_hand.as_before(slabs.used_bytes()) {
+            Some(density) => density,
+            None => self.judge_anew(site, slabs),
         }
     }
 
     #[inline(never)]
-    fn judge_anew<O: Os>(&self, site: &Site<O>, central: &mut Central) -> Slabs {
-        let (at_hand, slabs, used) = (&self.owned.at_hand, central.resident_bytes(), central.used_bytes());
+    fn judge_anew<O: Os>(&self, site: &Site<O>, slabs: &mut Slabs) -> Density {
+        let (at_hand, bytes, used) = (&self.owned.at_hand, slabs.resident_bytes(), slabs.used_bytes());
         if at_hand.is_sheltered() {
             return at_hand.pass(used);
         }
-        let sparse = self.note_sparse(site, central) || self.pins(site, central);
-        match sparse && at_hand.may_be_sparse(slabs, used) {
-            true => at_hand.judge_sparse(used, central.slack_below()),
-            false => at_hand.judge(slabs, used, || self.in_magazines()),
+        let sparse = self.note_sparse(site, slabs) || self.pins(site, slabs);
+        match sparse && at_hand.may_be_sparse(bytes, used) {
+            true => at_hand.judge_sparse(used, slabs.slack_below()),
+            false => at_hand.judge(bytes, used, || self.in_magazines()),
         }
     }
 
     #[cold]
     #[inline(never)]
-    fn look(&self, central: &Central) {
-        let held = central.used_bytes().saturating_sub(self.in_magazines());
-        self.owned.at_hand.look(central.resident_bytes(), held);
+    fn look(&self, slabs: &Slabs) {
+        let held = slabs.used_bytes().saturating_sub(self.in_magazines());
+        self.owned.at_hand.look(slabs.resident_bytes(), held);
     }
 
     /// Whether many addresses are free that a slab may keep, and the program uses little of the slabs: a
     /// block at hand is not worth that, be its slab's other pages purged.
-    fn pins<O: Os>(&self, site: &Site<O>, central: &Central) -> bool {
-        let (slabs, used) = (central.slab_bytes(), central.used_bytes());
-        site.arena.is_pinned() && used.saturating_sub(self.in_magazines()) * 4 < slabs
+    fn pins<O: Os>(&self, site: &Site<O>, slabs: &Slabs) -> bool {
+        let (bytes, used) = (slabs.slab_bytes(), slabs.used_bytes());
+        site.arena.budget.is_pinned() && used.saturating_sub(self.in_magazines()) * 4 < bytes
     }
 
     /// Bytes of the blocks in this thread's magazines.
@@ -187,13 +183,13 @@ impl Heap {
     }
 
     /// The same for another heap, by what it said of itself: this thread may hold blocks that pin its slabs.
-    fn judge_other(&self, sparse: bool) -> Slabs {
+    fn judge_other(&self, sparse: bool) -> Density {
         if !sparse || self.owned.at_hand.is_sheltered() {
-            return Slabs::Dense;
+            return Density::Dense;
         }
-        match self.owned.hurried.replace(true) {
-            true => Slabs::Sparse,
-            false => Slabs::Turned,
+        match self.owned.swept_for_others.replace(true) {
+            true => Density::Sparse,
+            false => Density::Turned,
         }
     }
 
@@ -240,7 +236,7 @@ impl Heap {
         self.trim_shared(arena);
     }
 
-    /// As `give_back`, before the heap is parked: from here on senders sort what they send.
+    /// As `give_back`, before the heap is parked: from here on senders drain what they send.
     pub fn give_up<O: Os>(&self, arena: &Arena<O>, registry: &Registry) {
         // Ordered by the fence.
         self.mark_parked();
@@ -295,10 +291,9 @@ impl Heap {
     fn while_busy<R>(&self, f: impl FnOnce() -> R) -> R {
         // Relaxed: see BUSY.
         self.owned.busy.store(true, Ordering::Relaxed);
-        // Fences of the compiler only: a fork's copy sees one thread's stores in program order.
-        compiler_fence(Ordering::SeqCst);
+        in_order();
         let result = f();
-        compiler_fence(Ordering::SeqCst);
+        in_order();
         // BUSY.
         self.owned.busy.store(false, Strong::DONE);
         result

@@ -5,13 +5,14 @@
 //!   all: of a heap that has no slab    │ of one that keeps what a thread begins with
 //!                of one that has slabs │
 //! ```
+#![allow(unsafe_code)]
 
 use super::magazine::{FIRST_BYTES, SLOTS_BYTES};
 use super::{HEAP_BYTES, Heap};
 use crate::arena::Arena;
+use crate::base::units::round_up;
 use crate::os::Os;
 use crate::sync::blank::Blank;
-use crate::units::round_up;
 
 /// Bytes of a heap and its slots, in whole pages.
 pub fn heap_bytes<O: Os>(arena: &Arena<O>) -> Option<usize> {
@@ -32,10 +33,10 @@ impl Heap {
         place: usize,
     ) -> bool {
         // SAFETY: the caller's heap, which is there until it is purged below.
-        let (central, at) = unsafe { ((*heap).shared.central.lock(), (*heap).mapping()) };
+        let (slabs, at) = unsafe { ((*heap).shared.slabs.lock(), (*heap).mapping()) };
         let Some(len) = heap_bytes(arena) else { return false };
         // Without a slab nobody has a block of it, and so nobody sends it one.
-        if central.slab_bytes() > 0 || !blank.mark(place) {
+        if slabs.slab_bytes() > 0 || !blank.mark(place) {
             return false;
         }
         // SAFETY: a heap's mapping, in which nothing is needed: as the caller vouches, and nobody looks at
@@ -45,7 +46,7 @@ impl Heap {
             return false;
         }
         // The lock went with the rest, and reads as open.
-        core::mem::forget(central);
+        core::mem::forget(slabs);
         true
     }
 

@@ -10,22 +10,21 @@
 //! What is known of all heaps stands in dense tables, so that a fork's child can look them through without
 //! touching a page of each. A heap is mapped when it is made. Of one that is parked the pages go back: all of
 //! it is *blank* then, and written anew for the thread that adopts it.
+#![allow(unsafe_code)]
 
 mod ended;
 
+use super::Heap;
 use super::outbox::Outboxes;
 use super::pages::heap_bytes;
-use super::remote::send_each;
-use super::{Heap, exposed};
 use crate::arena::Arena;
-use crate::config::{HEAP_LIMIT, WARM_HEAPS};
+use crate::base::checked::Checked;
+use crate::base::config::{HEAP_LIMIT, WARM_HEAPS};
+use crate::base::units::{HeapId, SizeClass};
 use crate::os::Os;
-use crate::row::Row;
-use crate::slab::slot::Slot;
 use crate::sync::blank::Blank;
 use crate::sync::lock::Lock;
 use crate::sync::seats::Seats;
-use crate::units::{HeapId, SizeClass};
 use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering};
 
 /// Heaps that there may be under any limit of address space.
@@ -44,7 +43,7 @@ const WORDS: usize = HEAPS / 64;
 pub struct Tables {
     /// Where each heap is. Edge MADE: `count` is stored Release behind the heap it counts, and loaded
     /// Acquire.
-    heaps: Row<AtomicPtr<Heap>, HEAPS>,
+    heaps: Checked<AtomicPtr<Heap>, HEAPS>,
     /// Whose it is.
     seats: Seats<HEAPS, WORDS>,
     /// Which have no pages, and must be written anew before they are used.
@@ -55,7 +54,7 @@ pub struct Tables {
 impl Tables {
     pub const fn new() -> Self {
         Tables {
-            heaps: Row([const { AtomicPtr::new(core::ptr::null_mut()) }; HEAPS]),
+            heaps: Checked([const { AtomicPtr::new(core::ptr::null_mut()) }; HEAPS]),
             seats: Seats::new(),
             blank: Blank::none(),
             outboxes: Outboxes::new(),
@@ -66,6 +65,14 @@ impl Tables {
     fn warm(&self, seats: usize) -> u32 {
         self.seats.vacant(seats).saturating_sub(self.blank.count(seats))
     }
+}
+
+/// How many threads the child of a fork has.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Threads {
+    /// The calling one.
+    One,
+    Several,
 }
 
 pub struct Registry {
@@ -135,7 +142,7 @@ impl Registry {
         let slot = self.freeing.iter().find(mine)?;
         let heap = self.claim(arena, me);
         match heap {
-            Some(heap) => _ = heap.only_frees(true),
+            Some(heap) => heap.note_only_frees(),
             None => slot.store(0, Ordering::Relaxed),
         }
         heap
@@ -144,7 +151,7 @@ impl Registry {
     /// The thread of a heap allocates: if it had the heap to free with, another may have one.
     #[inline]
     pub fn stop_freeing(&self, heap: &Heap) {
-        if heap.only_frees(false) {
+        if heap.forget_only_frees() {
             self.let_another_free(self.tables.seats.owner(seat_of(heap.id())));
         }
     }
@@ -170,7 +177,7 @@ impl Registry {
     /// the owner's half again. No caller has the heap by an argument that is a reference (`Heap::wipe`).
     pub unsafe fn park<O: Os>(&self, arena: &Arena<O>, id: HeapId) {
         let (heap, seat) = (self.heap(id), seat_of(id));
-        let (me, only_freed) = (self.tables.seats.owner(seat), heap.only_frees(false));
+        let (me, only_freed) = (self.tables.seats.owner(seat), heap.forget_only_frees());
         heap.mark_parked();
         self.give_pages(arena, id);
         self.tables.seats.leave(seat);
@@ -251,11 +258,6 @@ impl Registry {
         &self.tables.outboxes
     }
 
-    /// Sends a block of a slab to its heap.
-    pub fn send_home<O: Os>(&self, arena: &Arena<O>, block: *mut u8) {
-        send_each(arena, self, &[Slot::new(exposed(block))]);
-    }
-
     /// Heaps made so far, parked ones included.
     pub fn count(&self) -> u32 {
         // MADE (Acquire).
@@ -298,7 +300,7 @@ impl Registry {
     ///
     /// # Safety
     /// As for `Allocator::repair_after_fork`.
-    pub unsafe fn repair_after_fork<O: Os>(&self, arena: &Arena<O>, me: usize, alone: bool) {
+    pub unsafe fn repair_after_fork<O: Os>(&self, arena: &Arena<O>, me: usize, threads: Threads) {
         // SAFETY: as the caller vouches. Half a heap is written again by `make`.
         unsafe { self.growth.inherit() };
         // SAFETY: as the caller vouches.
@@ -310,13 +312,13 @@ impl Registry {
         }
         for seat in 0..self.count() as usize {
             let (owner, blank) = (self.tables.seats.owner(seat), self.tables.blank.is(seat));
-            let gone = owner != 0 && owner != me && alone;
+            let gone = owner != 0 && owner != me && threads == Threads::One;
             // What is blank and nobody's has no pages, and gets none here.
             if !blank {
                 // SAFETY: as the caller vouches.
                 unsafe { self.heap(id_of(seat)).repair_shared(arena) };
             } else if gone {
-                // SAFETY: as above.
+                // SAFETY: as the caller vouches.
                 unsafe { self.heap(id_of(seat)).open_shared() };
             }
             if gone {

@@ -1,29 +1,29 @@
-//! What other threads do to a heap: send parcels to it, sort them where the owner does not, repair it
+//! What other threads do to a heap: send parcels to it, drain its inbox where the owner does not, repair it
 //! after a fork.
+#![allow(unsafe_code)]
 
-use super::owner::Fresh;
-use super::registry::Registry;
 use super::{Heap, Shared};
 use crate::arena::Arena;
 use crate::arena::page_map::Entry;
-use crate::config::{GRANULE, INBOX_STEAL};
+use crate::base::allocated::Allocated;
+use crate::base::checked::split_or_end;
+use crate::base::config::{GRANULE, INBOX_STEAL};
+use crate::base::size_class;
+use crate::base::units::SizeClass;
 use crate::os::Os;
-use crate::row::split_or_end;
-use crate::size_class;
-use crate::slab::central::Central;
-use crate::slab::central::free::FreeBlocks;
 use crate::slab::noted::Noted;
 use crate::slab::parcel::{Closed, WRITTEN};
 use crate::slab::site::Site;
+use crate::slab::slabs::Slabs;
+use crate::slab::slabs::free::FreeBlocks;
 use crate::slab::slot::Slot;
 use crate::slab::starts::index_of;
+use crate::sync::drain::{Strong, drain};
 use crate::sync::lock::Inherited;
-use crate::sync::settle::{Strong, settle};
-use crate::units::{HeapId, SizeClass};
 use core::sync::atomic::{Ordering, fence};
 
-/// An inbox weighs its parcels in units of the smallest block.
-const UNIT: usize = 16;
+/// An inbox weighs its parcels in bytes of the smallest block.
+const WEIGHT: usize = 16;
 
 impl Heap {
     /// Receives blocks of this heap's, all of `class`, at least one, from whoever is at `site`. True where
@@ -53,9 +53,9 @@ impl Heap {
         fence(Ordering::SeqCst);
         // Relaxed: a hint, see `note_sparse`.
         let sparse = self.shared.sparse.load(Ordering::Relaxed);
-        let limit = if sparse || self.is_parked() { 0 } else { INBOX_STEAL / UNIT };
+        let limit = if sparse || self.is_parked() { 0 } else { INBOX_STEAL / WEIGHT };
         if waiting as usize > limit {
-            self.sort(&site);
+            self.drain(&site);
         }
         // Relaxed: as above.
         self.shared.sparse.load(Ordering::Relaxed)
@@ -63,41 +63,41 @@ impl Heap {
 
     /// A block of this heap's for a thread that has no heap and gets none. None where the arena can grow no
     /// more.
-    pub fn lend<O: Os>(&self, arena: &Arena<O>, class: SizeClass) -> Option<Fresh> {
+    pub fn lend<O: Os>(&self, arena: &Arena<O>, class: SizeClass) -> Option<Allocated> {
         let noted = Noted::nothing();
         let site = self.site(arena, &noted);
         let slot = Slot::empty();
         let refill = {
-            let mut central = self.shared.central.lock();
-            self.shared.keep_inbox(&site, &mut central);
-            let refill = central.refill(&site, class, core::slice::from_ref(&slot));
-            self.tidy(&mut central, &site);
+            let mut slabs = self.shared.slabs.lock();
+            self.shared.keep_inbox(&site, &mut slabs);
+            let refill = slabs.refill(&site, class, core::slice::from_ref(&slot));
+            self.release_idle(&mut slabs, &site);
             refill
         };
-        self.sort(&site);
-        Some(Fresh { block: slot.get(), zeroed: refill?.zeroed })
+        self.drain(&site);
+        Some(Allocated { block: slot.get(), zeroed_from: refill?.zeroed_from })
     }
 
-    /// Sorts what waits for an owner that may be asleep. Whoever is at the slabs already looks again.
-    pub(super) fn sort<O: Os>(&self, site: &Site<O>) {
-        settle::<Strong>(&self.shared.inbox, || self.try_sort(site));
+    /// Drains the inbox of an owner that may be asleep. Whoever is at the slabs already looks again.
+    pub(super) fn drain<O: Os>(&self, site: &Site<O>) {
+        drain::<Strong>(&self.shared.inbox, || self.try_drain(site));
     }
 
-    fn try_sort<O: Os>(&self, site: &Site<O>) -> bool {
-        let Some(mut central) = self.shared.central.try_lock() else { return false };
-        self.shared.keep_inbox(site, &mut central);
-        self.tidy(&mut central, site);
+    fn try_drain<O: Os>(&self, site: &Site<O>) -> bool {
+        let Some(mut slabs) = self.shared.slabs.try_lock() else { return false };
+        self.shared.keep_inbox(site, &mut slabs);
+        self.release_idle(&mut slabs, site);
         true
     }
 
     /// Keeps nothing that nobody may come to use, and nothing that pins slabs that are mostly free.
-    fn tidy<O: Os>(&self, central: &mut Central, site: &Site<O>) {
+    fn release_idle<O: Os>(&self, slabs: &mut Slabs, site: &Site<O>) {
         let parked = self.is_parked();
-        if self.note_sparse(site, central) || parked {
-            central.empty_depot(site);
+        if self.note_sparse(site, slabs) || parked {
+            slabs.empty_depot(site);
         }
         if parked {
-            central.retire_empty(site);
+            slabs.retire_empty(site);
         }
     }
 
@@ -106,24 +106,24 @@ impl Heap {
         let noted = Noted::nothing();
         let site = self.site(arena, &noted);
         {
-            let mut central = self.shared.central.lock();
-            self.shared.take_inbox(&site, |parcel| central.release_closed(&site, parcel));
-            central.empty_depot(&site);
-            central.retire_empty(&site);
+            let mut slabs = self.shared.slabs.lock();
+            self.shared.take_inbox(&site, |parcel| slabs.release_closed(&site, parcel));
+            slabs.empty_depot(&site);
+            slabs.retire_empty(&site);
         }
         // A sender that found the lock taken has left its parcel to whoever held it.
-        self.sort(&site);
+        self.drain(&site);
     }
 
     /// Bytes of this heap's slabs, and of their blocks that are out.
     pub fn slab_figures<O: Os>(&self, arena: &Arena<O>) -> (usize, usize) {
         let figures = {
-            let central = self.shared.central.lock();
-            (central.slab_bytes(), central.used_bytes())
+            let slabs = self.shared.slabs.lock();
+            (slabs.slab_bytes(), slabs.used_bytes())
         };
         // As above.
         let noted = Noted::nothing();
-        self.sort(&self.site(arena, &noted));
+        self.drain(&self.site(arena, &noted));
         figures
     }
 
@@ -131,9 +131,9 @@ impl Heap {
     pub fn free_blocks<O: Os>(&self, arena: &Arena<O>) -> FreeBlocks {
         let noted = Noted::nothing();
         let site = self.site(arena, &noted);
-        let free = self.shared.central.lock().free_blocks(&site);
+        let free = self.shared.slabs.lock().free_blocks(&site);
         // As above.
-        self.sort(&site);
+        self.drain(&site);
         free
     }
 
@@ -142,17 +142,17 @@ impl Heap {
     /// # Safety
     /// As for `Allocator::repair_after_fork`.
     pub(super) unsafe fn repair_shared<O: Os>(&self, arena: &Arena<O>) {
-        let central = &self.shared.central;
+        let slabs = &self.shared.slabs;
         // SAFETY: as the caller vouches.
-        let inherited = unsafe { central.inherit() };
+        let inherited = unsafe { slabs.inherit() };
         // Only read where there is nothing to do: a page that is written to is copied, of every heap.
         // SAFETY: nobody holds the lock, or takes it meanwhile.
-        let lost = inherited == Inherited::Open && unsafe { central.peek(Central::has_lost_round) };
+        let lost = inherited == Inherited::Open && unsafe { slabs.peek(Slabs::has_lost_round) };
         let noted = Noted::nothing();
         if inherited == Inherited::Torn {
-            central.lock().rebuild(&self.site(arena, &noted));
+            slabs.lock().rebuild(&self.site(arena, &noted));
         } else if lost {
-            central.lock().end_lost_round(&self.site(arena, &noted));
+            slabs.lock().end_lost_round(&self.site(arena, &noted));
         }
     }
 
@@ -162,24 +162,24 @@ impl Heap {
     /// As for `Allocator::repair_after_fork`.
     pub(super) unsafe fn open_shared(&self) {
         // SAFETY: as the caller vouches. The heap is made anew before it is used.
-        unsafe { self.shared.central.inherit() };
+        unsafe { self.shared.slabs.inherit() };
     }
 
     /// Whether the calling thread holds its lock.
     pub(super) fn is_mine(&self) -> bool {
-        self.shared.central.is_mine()
+        self.shared.slabs.is_mine()
     }
 }
 
 impl Shared {
     #[cfg(test)]
     pub fn hold_lock(&self) -> impl Sized + '_ {
-        self.central.lock()
+        self.slabs.lock()
     }
 
     /// Takes everything out of the inbox and into the depot.
-    pub(super) fn keep_inbox<O: Os>(&self, site: &Site<O>, central: &mut Central) {
-        self.take_inbox(site, |parcel| central.keep(site, parcel));
+    pub(super) fn keep_inbox<O: Os>(&self, site: &Site<O>, slabs: &mut Slabs) {
+        self.take_inbox(site, |parcel| slabs.keep(site, parcel));
     }
 
     /// Takes everything out of the inbox.
@@ -200,26 +200,6 @@ impl Shared {
             link = behind;
         }
     }
-}
-
-/// Sends blocks to the heaps whose slabs they are of; the order they stand in changes. Whether one of those
-/// is mostly free.
-pub(super) fn send_each<O: Os>(arena: &Arena<O>, registry: &Registry, blocks: &[Slot]) -> bool {
-    let noted = Noted::nothing();
-    // Of no heap's: only to look blocks up.
-    let site =
-        Site { arena, geometry: arena.started(), window: arena.window(), heap: HeapId(0), noted: &noted };
-    let (mut rest, mut sparse) = (blocks, false);
-    while let Some(first) = rest.first() {
-        let entry = site.entry_of(first.get());
-        let (these, behind) = split_or_end(rest, gather(&site, rest, entry));
-        match entry.as_slab() {
-            Some((heap, class)) => sparse |= registry.heap(heap).receive(&site.of(heap), class, these),
-            None => noted.note(c"free(): invalid pointer", first.get()),
-        }
-        rest = behind;
-    }
-    sparse
 }
 
 /// Swaps the blocks of an entry to the front. How many they are.
@@ -247,5 +227,5 @@ pub(super) fn gather<O: Os>(site: &Site<O>, blocks: &[Slot], entry: Entry) -> us
 
 /// What an inbox weighs a parcel by.
 fn units(parcel: &Closed) -> u64 {
-    (parcel.count * size_class::bytes(parcel.class) / UNIT) as u64
+    (parcel.count * size_class::bytes(parcel.class) / WEIGHT) as u64
 }

@@ -8,47 +8,48 @@
 use super::registry::Registry;
 use super::{Heap, Shared};
 use crate::arena::Arena;
-use crate::config::{GRANULE, SLACK_FROM, SLACK_MAX, SPARSE_BYTES};
+use crate::base::config::{GRANULE, SLACK_FROM, SLACK_MAX, SPARSE_BYTES};
 use crate::os::Os;
-use crate::slab::central::Central;
 use crate::slab::noted::Noted;
 use crate::slab::round::Batch;
 use crate::slab::site::Site;
+use crate::slab::slabs::Slabs;
 use crate::slab::slack::Worth;
 use core::sync::atomic::Ordering;
 
 impl Heap {
     /// Tells senders whether the slabs are mostly free, and returns it; notes what came back to them.
     #[inline]
-    pub(super) fn note_sparse<O: Os>(&self, site: &Site<O>, central: &mut Central) -> bool {
-        let (slabs, used) = (central.slab_bytes(), central.used_bytes());
-        let sparse = slabs > SPARSE_BYTES && used * 4 < slabs;
+    pub(super) fn note_sparse<O: Os>(&self, site: &Site<O>, slabs: &mut Slabs) -> bool {
+        let (bytes, used) = (slabs.slab_bytes(), slabs.used_bytes());
+        let sparse = bytes > SPARSE_BYTES && used * 4 < bytes;
         // Relaxed: it only says whether the next sender should be quick.
         if self.shared.sparse.load(Ordering::Relaxed) != sparse {
             self.shared.sparse.store(sparse, Ordering::Relaxed);
         }
-        let slabs = central.resident_bytes();
-        let slack = slabs > SLACK_FROM && used * 4 < slabs;
-        if central.asks_for_slack(slack) {
-            self.note_slack(site, central, slack);
+        let resident = slabs.resident_bytes();
+        let slack = resident > SLACK_FROM && used * 4 < resident;
+        let asks = if slack { slabs.asks_for_slack() } else { slabs.asks_to_forget_slack() };
+        if asks {
+            self.note_slack(site, slabs, slack);
         }
         sparse
     }
 
     #[cold]
     #[inline(never)]
-    fn note_slack<O: Os>(&self, site: &Site<O>, central: &mut Central, any: bool) {
+    fn note_slack<O: Os>(&self, site: &Site<O>, slabs: &mut Slabs, any: bool) {
         if !any {
-            central.forget_slack();
+            slabs.forget_slack();
             return self.shared.say_slack(0);
         }
-        let (slack, worth) = central.slack();
+        let (slack, worth) = slabs.slack();
         self.shared.say_slack(slack);
         if worth == Worth::Round {
             // Relaxed: as the slack.
             self.shared.due.store(true, Ordering::Relaxed);
         }
-        site.arena.note_slack();
+        site.arena.budget.note_slack();
     }
 
     /// Purges the free pages of this heap's slabs. Whether any went.
@@ -61,19 +62,19 @@ impl Heap {
         let noted = Noted::nothing();
         let site = self.site(arena, &noted);
         // A slab of one page has none that is free beside a block.
-        if site.page() >= GRANULE || !self.shared.central.lock().start_round() {
+        if site.page() >= GRANULE || !self.shared.slabs.lock().start_round() {
             return false;
         }
         // Relaxed: as the slack.
         self.shared.due.store(false, Ordering::Relaxed);
         let (mut batch, mut any) = (Batch::new(), false);
-        while self.shared.central.lock().next_batch(&site, &mut batch) {
+        while self.shared.slabs.lock().next_batch(&site, &mut batch) {
             meanwhile();
             any |= batch.purge(&site);
         }
         self.shared.say_slack(0);
         // A sender that found the lock taken has left its parcel to whoever held it.
-        self.sort(&site);
+        self.drain(&site);
         any
     }
 
@@ -81,8 +82,8 @@ impl Heap {
     #[cfg(test)]
     pub fn leave_pages_away<O: Os>(&self, arena: &Arena<O>) {
         let noted = Noted::nothing();
-        let (site, mut central) = (self.site(arena, &noted), self.shared.central.lock());
-        assert!(central.start_round() && central.next_batch(&site, &mut Batch::new()));
+        let (site, mut slabs) = (self.site(arena, &noted), self.shared.slabs.lock());
+        assert!(slabs.start_round() && slabs.next_batch(&site, &mut Batch::new()));
     }
 }
 

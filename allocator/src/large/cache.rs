@@ -1,19 +1,26 @@
 //! The cache of freed mappings. They keep their pages, so that the next large blocks need not fault them in.
+#![forbid(unsafe_code)]
 
-use super::Mapping;
-use crate::config::HUGE_PAGE;
-use crate::row::Row;
+use super::mapping::{CUT_MIN, Mapping};
+use super::recycle::Pages;
+use crate::base::checked::Checked;
+use crate::base::config::HUGE_PAGE;
 
 /// The most mappings in the cache, which is searched from end to end.
 const CACHED_MAX: usize = 32;
 
-/// The shortest end that is cut off a reused mapping; a sixteenth of the block where that is more. Smaller
-/// pieces would fill the cache and serve nobody.
-const CUT_MIN: usize = 64 << 10;
+/// What becomes of a mapping that is shorter than the block.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Short {
+    /// It may be grown.
+    Grows,
+    /// It is of no use: one that grows may move, and lose its alignment.
+    Stays,
+}
 
 pub struct Cache {
     /// Oldest first.
-    mappings: Row<Mapping, CACHED_MAX>,
+    mappings: Checked<Mapping, CACHED_MAX>,
     count: usize,
     bytes: usize,
 }
@@ -21,7 +28,7 @@ pub struct Cache {
 impl Cache {
     pub const fn new() -> Self {
         Cache {
-            mappings: Row([Mapping { at: core::ptr::null_mut(), len: 0 }; CACHED_MAX]),
+            mappings: Checked([Mapping { at: core::ptr::null_mut(), len: 0 }; CACHED_MAX]),
             count: 0,
             bytes: 0,
         }
@@ -60,9 +67,10 @@ impl Cache {
     }
 
     /// Takes a mapping for a block of `len` bytes at a multiple of `align`. The smallest that is long enough
-    /// serves, cut to the length. If none is, and `or_short` allows it, the longest of all is taken, to be
-    /// grown. With `huge`, a block of a huge page or more starts at one, and a shorter one cuts none apart.
-    pub fn take_for(&mut self, len: usize, align: usize, huge: bool, or_short: bool) -> Option<Mapping> {
+    /// serves, cut to the length. If none is, and a short one grows, the longest of all is taken. On huge
+    /// pages a block of a huge page or more starts at one, and a shorter one cuts none apart.
+    pub fn take_for(&mut self, len: usize, align: usize, pages: Pages, short: Short) -> Option<Mapping> {
+        let huge = pages == Pages::Huge;
         let least = if huge && len >= HUGE_PAGE { HUGE_PAGE } else { 1 };
         if let Some(at) = self.fit(len, align.max(least)) {
             if huge && len < HUGE_PAGE && align <= HUGE_PAGE {
@@ -71,9 +79,10 @@ impl Cache {
             return Some(self.take_front(at, len));
         }
         let all = self.mappings.first(self.count).iter().enumerate();
-        let (at, _) = (all.filter(|(_, mapping)| or_short && mapping.at.addr().is_multiple_of(least)))
-            .max_by_key(|(_, mapping)| mapping.len)
-            .filter(|(_, mapping)| mapping.len >= least)?;
+        let (at, _) = (all
+            .filter(|(_, mapping)| short == Short::Grows && mapping.at.addr().is_multiple_of(least)))
+        .max_by_key(|(_, mapping)| mapping.len)
+        .filter(|(_, mapping)| mapping.len >= least)?;
         Some(self.take(at))
     }
 
@@ -104,12 +113,12 @@ impl Cache {
         self.fit(len, 1).is_some()
     }
 
-    /// Takes the oldest mapping, for the cache holds more than `bound`. With `huge`, only the end of it where
-    /// the rest may stay. None where the cache is inside its bound.
-    pub fn take_excess(&mut self, bound: usize, huge: bool) -> Option<Mapping> {
+    /// Takes the oldest mapping, for the cache holds more than `bound`. On huge pages only the end of it
+    /// where the rest may stay. None where the cache is inside its bound.
+    pub fn take_excess(&mut self, bound: usize, pages: Pages) -> Option<Mapping> {
         let excess = self.bytes.checked_sub(bound).filter(|&excess| excess > 0)?;
         let oldest = self.mappings[0];
-        let stay = oldest.part_within(oldest.len.saturating_sub(excess), huge);
+        let stay = oldest.part_within(oldest.len.saturating_sub(excess), pages);
         if stay == 0 {
             return Some(self.take(0));
         }
@@ -149,42 +158,13 @@ impl Cache {
     }
 }
 
-impl Mapping {
-    fn end(&self) -> *mut u8 {
-        self.at.wrapping_add(self.len)
-    }
-
-    /// The first `len` bytes (or all there are), and the rest.
-    pub fn split(self, len: usize) -> (Mapping, Mapping) {
-        let len = len.min(self.len);
-        (Mapping { len, ..self }, Mapping { at: self.at.wrapping_add(len), len: self.len - len })
-    }
-
-    /// How much of the mapping fits into `len` bytes: all of it or nothing. With `huge`, also its longest
-    /// first part that ends at a huge page.
-    pub fn part_within(&self, len: usize, huge: bool) -> usize {
-        if len >= self.len {
-            return self.len;
-        }
-        let end = (self.at.addr() + len) & !(HUGE_PAGE - 1);
-        let part = end.saturating_sub(self.at.addr());
-        if huge && part >= CUT_MIN { part } else { 0 }
-    }
-
-    /// Bytes before the first huge page that lies wholly in the mapping; 0 where none does.
-    pub fn before_huge(&self) -> usize {
-        let skip = self.at.addr().wrapping_neg() & (HUGE_PAGE - 1);
-        if skip + HUGE_PAGE <= self.len { skip } else { 0 }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use core::ptr::without_provenance_mut;
 
     const MIB: usize = 1 << 20;
-    const UNIT: usize = 2 * MIB;
+    const HUGE: usize = 2 * MIB;
 
     fn mapping(at: usize, len: usize) -> Mapping {
         Mapping { at: without_provenance_mut(at), len }
@@ -203,12 +183,16 @@ mod tests {
     #[test]
     fn the_smallest_that_is_long_enough_serves_and_its_end_stays() {
         let mut cache = cache(&[(64 * MIB, 8 * MIB), (32 * MIB, 3 * MIB)]);
-        assert_eq!(range(cache.take_for(MIB, 1, false, true)), Some((32 * MIB, MIB)));
+        assert_eq!(range(cache.take_for(MIB, 1, Pages::Small, Short::Grows)), Some((32 * MIB, MIB)));
         assert_eq!((cache.count(), cache.bytes()), (2, 10 * MIB));
-        assert_eq!(range(cache.take_for(9 * MIB, 1, false, false)), None);
-        assert_eq!(range(cache.take_for(9 * MIB, 1, false, true)), Some((64 * MIB, 8 * MIB)), "to be grown");
+        assert_eq!(range(cache.take_for(9 * MIB, 1, Pages::Small, Short::Stays)), None);
         assert_eq!(
-            range(cache.take_for(2 * MIB - 4096, 1, false, true)),
+            range(cache.take_for(9 * MIB, 1, Pages::Small, Short::Grows)),
+            Some((64 * MIB, 8 * MIB)),
+            "to be grown"
+        );
+        assert_eq!(
+            range(cache.take_for(2 * MIB - 4096, 1, Pages::Small, Short::Grows)),
             Some((33 * MIB, 2 * MIB)),
             "nearly all"
         );
@@ -217,19 +201,19 @@ mod tests {
 
     #[test]
     fn huge_pages_stay_whole_where_a_small_block_is_cut_off() {
-        let mut cache = cache(&[(64 * MIB, 3 * UNIT + 4096), (33 * MIB, 7 * MIB)]);
-        let mut take = |len, align| range(cache.take_for(len, align, true, true));
-        assert_eq!(take(UNIT, 1), Some((64 * MIB, UNIT)), "one that starts at a huge page");
-        assert_eq!(take(MIB, 1 << 16), Some((66 * MIB + UNIT, MIB)), "of the last that is long enough");
-        assert_eq!(take(UNIT, 1), Some((66 * MIB, UNIT)));
+        let mut cache = cache(&[(64 * MIB, 3 * HUGE + 4096), (33 * MIB, 7 * MIB)]);
+        let mut take = |len, align| range(cache.take_for(len, align, Pages::Huge, Short::Grows));
+        assert_eq!(take(HUGE, 1), Some((64 * MIB, HUGE)), "one that starts at a huge page");
+        assert_eq!(take(MIB, 1 << 16), Some((66 * MIB + HUGE, MIB)), "of the last that is long enough");
+        assert_eq!(take(HUGE, 1), Some((66 * MIB, HUGE)));
         assert_eq!(cache.bytes(), 8 * MIB + 4096);
         assert!(cache.fits(7 * MIB), "the mapping that starts between two is there");
     }
 
     #[test]
     fn a_block_of_a_large_alignment_is_not_cut_off_at_a_smaller_one() {
-        let mut cache = cache(&[(64 * MIB, 3 * UNIT)]);
-        assert_eq!(range(cache.take_for(MIB, 4 * MIB, true, true)), Some((64 * MIB, MIB)));
+        let mut cache = cache(&[(64 * MIB, 3 * HUGE)]);
+        assert_eq!(range(cache.take_for(MIB, 4 * MIB, Pages::Huge, Short::Grows)), Some((64 * MIB, MIB)));
     }
 
     #[test]
@@ -244,10 +228,18 @@ mod tests {
     #[test]
     fn beyond_the_bound_the_oldest_goes_and_of_huge_pages_those_at_the_end() {
         let mut cache = cache(&[(64 * MIB, MIB), (32 * MIB, 7 * MIB)]);
-        assert_eq!(range(cache.take_excess(8 * MIB, false)), None);
-        assert_eq!(range(cache.take_excess(7 * MIB, false)), Some((64 * MIB, MIB)));
-        assert_eq!(range(cache.take_excess(5 * MIB, true)), Some((36 * MIB, 3 * MIB)), "whole ones stay");
-        assert_eq!(range(cache.take_excess(3 * MIB, false)), Some((32 * MIB, 4 * MIB)), "small ones go");
+        assert_eq!(range(cache.take_excess(8 * MIB, Pages::Small)), None);
+        assert_eq!(range(cache.take_excess(7 * MIB, Pages::Small)), Some((64 * MIB, MIB)));
+        assert_eq!(
+            range(cache.take_excess(5 * MIB, Pages::Huge)),
+            Some((36 * MIB, 3 * MIB)),
+            "whole ones stay"
+        );
+        assert_eq!(
+            range(cache.take_excess(3 * MIB, Pages::Small)),
+            Some((32 * MIB, 4 * MIB)),
+            "small ones go"
+        );
         assert_eq!((cache.count(), cache.bytes()), (0, 0));
     }
 

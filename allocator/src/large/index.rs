@@ -1,13 +1,14 @@
 //! The index of large blocks: which mappings are blocks, and how long each is. It is an open-addressed hash
 //! table beside the mappings, so that they need no header.
 //!
-//! Invariant: one store of a key makes a change seen. The length is written before it, and a new table is
+//! Invariant I15: one store of a key makes a change seen. The length is written before it, and a new table is
 //! complete before it replaces the old one. So a fork may copy the index in any state.
+#![allow(unsafe_code)]
 
+use crate::base::checked::{at_or_end, at_or_end_mut};
+use crate::base::units::{div_up, round_up};
 use crate::os::Os;
-use crate::row::{at_or_end, at_or_end_mut};
-use crate::units::{div_up, round_up};
-use core::sync::atomic::{Ordering, compiler_fence};
+use crate::sync::stores::in_order;
 
 #[derive(Clone, Copy)]
 #[repr(C)]
@@ -78,7 +79,7 @@ impl Index {
             copied += 1;
         }
         let old = self.table;
-        compiler_fence(Ordering::Release);
+        in_order();
         self.table = new.map_addr(|at| at | capacity.trailing_zeros() as usize);
         (self.live, self.taken) = (copied, copied);
         unmap_table(os, old);
@@ -100,7 +101,7 @@ impl Index {
         let slot = at_or_end_mut(self.slots_mut(), at);
         let was_vacant = slot.key == VACANT;
         slot.len = len;
-        compiler_fence(Ordering::Release);
+        in_order();
         slot.key = key;
         self.live += 1;
         self.taken += was_vacant as usize;
@@ -191,7 +192,7 @@ impl Index {
         if self.memory().is_null() {
             return &mut self.first;
         }
-        // SAFETY: as in `slots`; the borrow of self is exclusive.
+        // SAFETY: the index's own mapping, as in `slots`; the borrow of self is exclusive.
         unsafe { core::slice::from_raw_parts_mut(self.memory(), self.capacity()) }
     }
 }

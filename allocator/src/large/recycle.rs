@@ -7,8 +7,9 @@
 //! Freed large bytes earn credit, at most 256 MiB. With 32 MiB of credit a mapping no longer than the credit
 //! goes on huge pages, and spends half of its fresh length. So a program that goes on recycling is never
 //! short of credit, and one that freed once gets twice that much at most.
+#![forbid(unsafe_code)]
 
-use crate::config::HUGE_PAGE;
+use crate::base::config::HUGE_PAGE;
 
 /// The credit from which on a program is recycling.
 const AFTER: usize = 32 << 20;
@@ -21,41 +22,48 @@ const MOST: usize = 256 << 20;
 /// and stay what they are.
 const TAIL_MIN: usize = HUGE_PAGE / 16;
 
+/// Which pages large blocks go on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Pages {
+    Small,
+    Huge,
+}
+
 pub struct Recycle {
-    /// The credit, in bytes.
-    given_back: usize,
+    /// In bytes.
+    credit: usize,
     /// Some mapping went on huge pages.
     on: bool,
 }
 
 impl Recycle {
     pub const fn new() -> Self {
-        Recycle { given_back: 0, on: false }
+        Recycle { credit: 0, on: false }
     }
 
     /// Earns credit for bytes that were unmapped.
-    pub fn give_back(&mut self, bytes: usize) {
-        self.given_back = self.given_back.saturating_add(bytes).min(MOST);
+    pub fn earn(&mut self, bytes: usize) {
+        self.credit = self.credit.saturating_add(bytes).min(MOST);
     }
 
     /// Whether a mapping of `len` bytes goes on huge pages. If so, half of its `fresh` bytes are spent.
-    pub fn take(&mut self, len: usize, fresh: usize) -> bool {
+    pub fn spend(&mut self, len: usize, fresh: usize) -> bool {
         let huge = len >= HUGE_PAGE && self.covers(len);
         if huge {
-            self.given_back -= fresh.min(len) / 2;
+            self.credit -= fresh.min(len) / 2;
             self.on = true;
         }
         huge
     }
 
-    /// Whether the program recycles, or did. Then the cache keeps huge pages whole, and a part of a mapping
-    /// that is longer than its bound.
-    pub fn is_on(&self) -> bool {
-        self.on || self.given_back >= AFTER
+    /// Huge ones if the program recycles, or did. Then the cache keeps huge pages whole, and a part of a
+    /// mapping that is longer than its bound.
+    pub fn pages(&self) -> Pages {
+        if self.on || self.credit >= AFTER { Pages::Huge } else { Pages::Small }
     }
 
     fn covers(&self, len: usize) -> bool {
-        self.given_back >= len.max(AFTER)
+        self.credit >= len.max(AFTER)
     }
 
     /// The length of a mapping for `len` bytes: whole huge pages, where that is at most half as much again.
@@ -76,17 +84,17 @@ mod tests {
         let mut recycle = Recycle::new();
         let (page, len) = (4096, 5 << 20);
         let mut rounds = 0;
-        assert!(!recycle.is_on());
-        while !recycle.take(len, len) {
+        assert!(recycle.pages() == Pages::Small);
+        while !recycle.spend(len, len) {
             assert_eq!(recycle.length(len), len, "round {rounds}");
-            recycle.give_back(len);
+            recycle.earn(len);
             rounds += 1;
         }
         assert_eq!(rounds, AFTER.div_ceil(len));
         for _ in 0..100 {
-            recycle.give_back(len);
-            assert!(recycle.take(len, len), "what goes on stays on huge pages");
-            assert!(recycle.is_on());
+            recycle.earn(len);
+            assert!(recycle.spend(len, len), "what goes on stays on huge pages");
+            assert!(recycle.pages() == Pages::Huge);
         }
         assert_eq!(recycle.length(len), 6 << 20);
         for same in [1 << 20, 2 << 20, (2 << 20) + page, (2 << 20) + TAIL_MIN, (64 << 20) + page] {
@@ -98,10 +106,10 @@ mod tests {
     #[test]
     fn what_was_given_back_once_is_soon_spent() {
         let mut recycle = Recycle::new();
-        recycle.give_back(64 << 30);
-        assert!(!recycle.take(MOST + 1, 1), "the whole mapping counts, however little of it is new");
-        let huge = (0..1000).filter(|_| recycle.take(8 << 20, 8 << 20)).count() * (8 << 20);
+        recycle.earn(64 << 30);
+        assert!(!recycle.spend(MOST + 1, 1), "the whole mapping counts, however little of it is new");
+        let huge = (0..1000).filter(|_| recycle.spend(8 << 20, 8 << 20)).count() * (8 << 20);
         assert!((MOST..2 * MOST).contains(&huge), "{huge} bytes");
-        assert!(!recycle.take(HUGE_PAGE - 1, 1) && recycle.is_on());
+        assert!(!recycle.spend(HUGE_PAGE - 1, 1) && recycle.pages() == Pages::Huge);
     }
 }

@@ -3,8 +3,9 @@
 //!
 //! To unmap the middle of a mapping makes two of it, and a process may have only so many (vm.max_map_count).
 //! At the limit `munmap` fails, and `free` must not.
+#![allow(unsafe_code)]
 
-use super::Mapping;
+use super::mapping::Mapping;
 use core::ptr::null_mut;
 
 struct Node {
@@ -19,6 +20,10 @@ pub struct Stuck {
 impl Stuck {
     pub const fn new() -> Self {
         Stuck { first: null_mut() }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.first.is_null()
     }
 
     /// Adds a mapping.

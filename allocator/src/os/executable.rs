@@ -1,5 +1,6 @@
 //! The program that this process runs, as the kernel described it: no loader is asked, so no lock is taken,
 //! but by `shares_namespace`.
+#![allow(unsafe_code)]
 
 /// Whether an address lies in the executable itself, and not in a library that was loaded.
 pub fn contains(addr: usize) -> bool {

@@ -1,6 +1,8 @@
 //! The running Linux. System calls go through rustix, which returns errors as values and leaves errno
 //! alone; the break has a way of its own (`program_break`).
+#![allow(unsafe_code)]
 
+use super::errno::keep_errno;
 use super::program_break::ProgramBreak;
 use super::{BreakOwner, Os};
 use core::ffi::{CStr, c_void};
@@ -90,8 +92,8 @@ unsafe impl Os for Linux {
         isize::try_from(by).is_ok_and(|by| self.brk.shift(-by).is_some())
     }
 
-    unsafe fn settle_break(&self) {
-        self.brk.settle();
+    unsafe fn reread_break(&self) {
+        self.brk.reread();
     }
 
     fn reserve(&self, len: usize, name: &'static CStr) -> Option<*mut u8> {
@@ -115,7 +117,7 @@ unsafe impl Os for Linux {
             // What is locked needs a word of its own (Linux 5.18, madvise(2)).
             Err(Errno::INVAL) => keep_errno(|| {
                 const MADV_DONTNEED_LOCKED: libc::c_int = 24;
-                // SAFETY: as above.
+                // SAFETY: the range is the caller's, and nothing in it is needed.
                 unsafe { libc::madvise(at.cast(), len, MADV_DONTNEED_LOCKED) == 0 }
             }),
             done => done.is_ok(),
@@ -213,24 +215,6 @@ pub fn page_wiped_by_fork() -> Option<*mut u8> {
         return None;
     }
     Some(at.cast())
-}
-
-/// Runs a libc call and puts errno back to what it was.
-pub fn keep_errno<T>(call: impl FnOnce() -> T) -> T {
-    // SAFETY: the location is this thread's own errno.
-    let errno = unsafe { libc::__errno_location() };
-    // SAFETY: as above.
-    let before = unsafe { *errno };
-    let result = call();
-    // SAFETY: as above.
-    unsafe { *errno = before };
-    result
-}
-
-/// Says why a call of the C front failed.
-pub fn set_errno(errno: core::ffi::c_int) {
-    // SAFETY: the location is this thread's own errno.
-    unsafe { *libc::__errno_location() = errno };
 }
 
 /// The value of an environment variable, unless the program runs with raised privileges (AT_SECURE).

@@ -1,5 +1,6 @@
 //! Hints to the processor that a cache line is about to be used: where several are cold, they come side by
 //! side then, and not one behind the other. Any address will do: a hint neither faults nor changes anything.
+#![allow(unsafe_code)]
 
 /// An instruction that takes an address and is only a hint: on x86-64, on aarch64, and none elsewhere.
 macro_rules! hint {
@@ -10,7 +11,7 @@ macro_rules! hint {
             core::arch::asm!($x86_64, in(reg) $at, options(nostack, preserves_flags, readonly));
         }
         #[cfg(all(target_arch = "aarch64", not(miri)))]
-        // SAFETY: as above.
+        // SAFETY: a hint, whatever the address.
         unsafe {
             core::arch::asm!($aarch64, in(reg) $at, options(nostack, preserves_flags, readonly));
         }

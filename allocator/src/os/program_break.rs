@@ -8,9 +8,10 @@
 //!   of the process (libc's own, found by dlsym or RTLD_DEEPBIND) takes mappings and never moves the break,
 //!   with whatever threads. The program's own calls of `sbrk` and `brk` come to our functions of that name.
 //! - Beside libc's malloc it moves the break by libc's `sbrk`.
+#![allow(unsafe_code)]
 
 use super::BreakOwner;
-use super::linux::keep_errno;
+use super::errno::keep_errno;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 pub struct ProgramBreak {
@@ -66,7 +67,7 @@ impl ProgramBreak {
     }
 
     /// In a fork's child: libc's copy is set to where the kernel has the break.
-    pub fn settle(&self) {
+    pub fn reread(&self) {
         if !self.is_ours()
             && let Some(brk) = raw(0).filter(is_address)
         {

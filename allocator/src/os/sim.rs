@@ -10,7 +10,7 @@
 //! dropped, so that a late access shows as a wrong value, not as a crash of the test.
 
 use super::{BreakOwner, Os};
-use crate::config::{BLOCK_GRANULES, GRANULE, GROW_FIRST};
+use crate::base::config::{BLOCK_GRANULES, GRANULE, GROW_FIRST};
 use std::alloc::Layout;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -315,7 +315,7 @@ unsafe impl Os for Sim {
         true
     }
 
-    unsafe fn settle_break(&self) {}
+    unsafe fn reread_break(&self) {}
 
     fn reserve(&self, len: usize, _name: &'static core::ffi::CStr) -> Option<*mut u8> {
         let mut state = self.enter(Call::Reserve)?;

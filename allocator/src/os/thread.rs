@@ -1,4 +1,5 @@
 //! What libc gives about threads: words per thread, a call when one ends, a call in a fork's child.
+#![allow(unsafe_code)]
 
 use core::ffi::c_void;
 
@@ -12,6 +13,7 @@ pub trait ThreadWord {
 
     /// The word; before `set`, the address of the empty heap.
     fn get() -> *mut c_void;
+    /// Sets the word.
     fn set(word: *mut c_void);
 
     /// Counts a free of a thread that has no heap: the how manieth it is.

@@ -1,8 +1,8 @@
 //! What the environment of the process sets.
 
-use super::ALLOCATOR;
-use crate::config::parse_bytes;
-use crate::fatal;
+use super::instance::ALLOCATOR;
+use crate::base::config::parse_bytes;
+use crate::base::fatal;
 use crate::os::linux::environment;
 
 /// `BRKMAP_MMAP_THRESHOLD` and glibc's `MALLOC_MMAP_THRESHOLD_`: ours wins. A value that is none is said to

@@ -11,8 +11,11 @@
 //! shares its parent's memory (vfork) finds all as it is, and its parent's other threads at work. Where the
 //! kernel has no such page the word is one like another; the handler then wipes it, and who waits very long
 //! for a lock asks for the process's number.
+#![allow(unsafe_code)]
 
-use super::{ALLOCATOR, thread};
+use super::instance::ALLOCATOR;
+use super::{exit_key, word};
+use crate::heap::registry::Threads;
 use crate::os::Os;
 use crate::os::linux::page_wiped_by_fork;
 use crate::os::thread::ThreadWord;
@@ -70,9 +73,9 @@ fn look_closer<W: ThreadWord>() -> Way {
     let me = token();
     if look_over::<W>() && is_interrupted::<W>() {
         INTERRUPTED.store(me, Ordering::Relaxed);
-        if thread::current::<W>().is_busy() {
+        if word::current::<W>().is_busy() {
             // Its lists are half changed: nobody is to use them before the thread goes on.
-            thread::let_go::<W>();
+            word::let_go::<W>();
         }
     }
     if INTERRUPTED.load(Ordering::Relaxed) != me {
@@ -87,7 +90,7 @@ fn look_closer<W: ThreadWord>() -> Way {
 
 /// Whether the calling thread is in the middle of a change: it asks from below a signal handler then.
 fn is_interrupted<W: ThreadWord>() -> bool {
-    thread::is_mine() || ALLOCATOR.is_mine(token()) || thread::current::<W>().is_busy()
+    exit_key::is_mine() || ALLOCATOR.is_mine(token()) || word::current::<W>().is_busy()
 }
 
 /// Has the child looked over, where nobody did. Whether this call did it.
@@ -100,11 +103,11 @@ fn look_over<W: ThreadWord>() -> bool {
         let me = token();
         birth.look_over(me, || {
             // Of a child's threads only the first was there at the fork.
-            let alone = gettid() == getpid();
+            let threads = if gettid() == getpid() { Threads::One } else { Threads::Several };
             // SAFETY: the others of the parent are gone, and those of the child wait for this.
             unsafe {
-                thread::repair_after_fork();
-                ALLOCATOR.repair_after_fork(me, alone);
+                exit_key::repair_after_fork();
+                ALLOCATOR.repair_after_fork(me, threads);
             }
             note_process();
             done = true;

@@ -12,9 +12,10 @@
 //! - One in a namespace of its own (dlmopen(3)): its libc calls no function at exit. It is never unloaded.
 //! - One that came with the program and made its first request in a constructor: libc calls its destructors
 //!   before what was given to atexit so early. It gives the function again, as more threads come.
+#![allow(unsafe_code)]
 
-use super::thread::forget_exit_key;
-use super::{ALLOCATOR, fork};
+use super::instance::ALLOCATOR;
+use super::{exit_key, fork};
 use crate::os::{BreakOwner, Os, executable};
 use core::sync::atomic::{AtomicU32, Ordering};
 
@@ -62,7 +63,7 @@ static FIRST: extern "C" fn() = first;
 static LAST: extern "C" fn() = last;
 
 extern "C" fn first() {
-    forget_exit_key();
+    exit_key::forget();
     // The loader calls this, and no lock of the allocator's is held.
     if STATE.load(Ordering::Relaxed) == WATCHED {
         let unloading = executable::shares_namespace();

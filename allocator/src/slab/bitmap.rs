@@ -4,12 +4,13 @@
 //!   summary   … 0 1 1      bit w: word w is not zero (in the record)
 //!   words     │ 0 │ … │    as many as the class has blocks for (beside it, or in a table of their own)
 //! ```
+#![forbid(unsafe_code)]
 
 use super::starts::CAPACITY;
 use crate::arena::Table;
-use crate::row::{at_or_end, at_or_end_mut};
-use crate::size_class::{ByClass, CLASSES};
-use crate::units::SizeClass;
+use crate::base::checked::{at_or_end, at_or_end_mut};
+use crate::base::size_class::{ByClass, CLASSES};
+use crate::base::units::SizeClass;
 use core::ops::Range;
 
 /// Words for the blocks of a class, and where they are.
@@ -71,13 +72,18 @@ impl Bitmap<'_> {
     }
 
     /// Sets a bit. False where it was set already.
-    #[inline]
+    #[inline(always)]
     pub fn insert(&mut self, at: usize) -> bool {
-        let (word, bit) = (at_or_end_mut(self.words, at / 64), 1 << (at % 64));
-        let new = *word & bit == 0;
-        *word |= bit;
-        *self.summary |= 1 << (at / 64 % 64);
-        new
+        let word = at_or_end_mut(self.words, at / 64);
+        let (before, bit) = (*word, 1 << (at % 64));
+        if before & bit != 0 {
+            return false;
+        }
+        *word = before | bit;
+        if before == 0 {
+            *self.summary |= 1 << (at / 64 % 64);
+        }
+        true
     }
 
     /// Takes set bits out, from the lowest up, one for each of `places`.
@@ -110,7 +116,7 @@ mod tests {
     const BITS: usize = 4096;
 
     /// What a bitmap is made of, full of something.
-    fn soiled() -> (u64, [u64; BITS / 64]) {
+    fn filled() -> (u64, [u64; BITS / 64]) {
         (u64::MAX, [u64::MAX; BITS / 64])
     }
 
@@ -121,7 +127,7 @@ mod tests {
 
     #[test]
     fn a_bit_is_set_once() {
-        let (mut summary, mut words) = soiled();
+        let (mut summary, mut words) = filled();
         let mut bitmap = Bitmap { summary: &mut summary, words: &mut words };
         bitmap.clear();
         assert!(insert(&mut bitmap, &[4095, 7]));
@@ -147,7 +153,7 @@ mod tests {
         fn it_agrees_with_a_set(steps in prop::collection::vec(
             (prop::collection::btree_set(0..BITS, 0..40), 0usize..40), 0..if cfg!(miri) { 8 } else { 60 },
         )) {
-            let (mut summary, mut words) = soiled();
+            let (mut summary, mut words) = filled();
             let (mut bitmap, mut set) =
                 (Bitmap { summary: &mut summary, words: &mut words }, BTreeSet::new());
             bitmap.clear();

@@ -2,14 +2,15 @@
 //!
 //! Unpacking one into a magazine is cheaper than putting its blocks into bitmaps and finding them again. It
 //! is bounded by bytes over all classes; beyond, blocks go back to their slabs.
+#![allow(unsafe_code)]
 
 use super::parcel::{Closed, Parcel, WRITTEN};
 use super::site::Site;
-use crate::config::DEPOT_BYTES;
+use crate::base::checked::Checked;
+use crate::base::config::DEPOT_BYTES;
+use crate::base::size_class::{self, CLASSES};
+use crate::base::units::SizeClass;
 use crate::os::Os;
-use crate::row::Row;
-use crate::size_class::{self, CLASSES};
-use crate::units::SizeClass;
 
 /// The parcels of a class.
 #[derive(Clone, Copy)]
@@ -21,13 +22,13 @@ struct Pile {
 }
 
 pub struct Depot {
-    piles: Row<Pile, CLASSES>,
+    piles: Checked<Pile, CLASSES>,
     bytes: usize,
 }
 
 impl Depot {
     pub const fn new() -> Self {
-        Depot { piles: Row([Pile { newest: 0, count: 0 }; CLASSES]), bytes: 0 }
+        Depot { piles: Checked([Pile { newest: 0, count: 0 }; CLASSES]), bytes: 0 }
     }
 
     /// Bytes of the blocks in it.
@@ -64,7 +65,7 @@ impl Depot {
         };
         *pile = Pile { newest: behind, count: left };
         self.bytes = self.bytes.saturating_sub(parcel.count * size_class::bytes(class));
-        // SAFETY: as above.
+        // SAFETY: labelled, and the heap's own.
         Some(unsafe { parcel.open(site) })
     }
 }

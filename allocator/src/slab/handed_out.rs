@@ -3,9 +3,10 @@
 //! It stands apart from the record, in a cache line that is written where slabs are carved and at no other
 //! time. Who holds a live block sees a mark above the block's index: the mark was stored before the block was
 //! handed out, so whatever made the program hand the block over brought the mark along (edge MAP).
+#![allow(unsafe_code)]
 
 use crate::arena::Geometry;
-use crate::units::GranuleIdx;
+use crate::base::units::GranuleIdx;
 use core::sync::atomic::{AtomicU16, Ordering};
 
 pub struct HandedOut<'a>(&'a AtomicU16);

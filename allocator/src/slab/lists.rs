@@ -5,27 +5,17 @@
 //!                                      long as can be to fill up again
 //!           seen:  first ⇄ …           no block came back since their free pages were purged: taken from
 //!                                      where nothing is fresh, because their pages have to be faulted in
-//! heap    away:  first ⇄ …           their free pages are being purged, with no lock held: nothing is
-//! taken
-//!                                      from them, blocks come back
+//!   heap    away:  first ⇄ …           their free pages are being purged, with no lock held: nothing is
+//!                                      taken from them, blocks come back
 //! ```
+#![allow(unsafe_code)]
 
+use super::record::Place;
 use super::site::Site;
+use crate::base::checked::Checked;
+use crate::base::size_class::CLASSES;
+use crate::base::units::{GranuleIdx, SizeClass};
 use crate::os::Os;
-use crate::row::Row;
-use crate::size_class::CLASSES;
-use crate::units::{GranuleIdx, SizeClass};
-
-/// Which list a slab is in. In order of what happens when a block comes back: up to `Seen` it becomes fresh.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-#[repr(u8)]
-pub enum Place {
-    /// In none: nothing of it is free.
-    None,
-    Seen,
-    Fresh,
-    Away,
-}
 
 /// The ends of a list: granule index plus one, or 0.
 #[derive(Clone, Copy)]
@@ -39,14 +29,18 @@ impl Ends {
 }
 
 pub struct Lists {
-    fresh: Row<Ends, CLASSES>,
-    seen: Row<Ends, CLASSES>,
+    fresh: Checked<Ends, CLASSES>,
+    seen: Checked<Ends, CLASSES>,
     away: Ends,
 }
 
 impl Lists {
     pub const fn new() -> Lists {
-        Lists { fresh: Row([Ends::NONE; CLASSES]), seen: Row([Ends::NONE; CLASSES]), away: Ends::NONE }
+        Lists {
+            fresh: Checked([Ends::NONE; CLASSES]),
+            seen: Checked([Ends::NONE; CLASSES]),
+            away: Ends::NONE,
+        }
     }
 
     /// The slab of a class that the next blocks are to come from.
@@ -85,7 +79,7 @@ impl Lists {
     // Rare, and out of line so that the loop of `release` has its registers for itself; `remove` too.
     #[inline(never)]
     pub fn append<O: Os>(&mut self, site: &Site<O>, granule: GranuleIdx, place: Place) {
-        // SAFETY: a slab of this heap, lock held; no other reference is alive.
+        // SAFETY: a slab of this heap, lock held (I10); no other reference is alive.
         let slab = unsafe { site.slab(granule) };
         let ends = self.ends(place, slab.class);
         let last = core::mem::replace(&mut ends.last, granule.0 + 1);
@@ -102,7 +96,7 @@ impl Lists {
     /// Takes a slab out of the list it is in.
     #[inline(never)]
     pub fn remove<O: Os>(&mut self, site: &Site<O>, granule: GranuleIdx) {
-        // SAFETY: a slab of this heap, lock held; its neighbours are other records.
+        // SAFETY: a slab of this heap, lock held (I10); its neighbours are other records.
         let slab = unsafe { site.slab(granule) };
         let (place, prev, next) = (slab.place, slab.prev, slab.next);
         (slab.prev, slab.next, slab.place) = (0, 0, Place::None);
@@ -111,12 +105,12 @@ impl Lists {
         }
         let ends = self.ends(place, slab.class);
         match prev.checked_sub(1) {
-            // SAFETY: as above.
+            // SAFETY: another record of this heap (I10).
             Some(prev) => unsafe { site.slab(GranuleIdx(prev)) }.next = next,
             None => ends.first = next,
         }
         match next.checked_sub(1) {
-            // SAFETY: as above.
+            // SAFETY: another record of this heap (I10).
             Some(next) => unsafe { site.slab(GranuleIdx(next)) }.prev = prev,
             None => ends.last = prev,
         }

@@ -5,7 +5,7 @@
 //! and ends the program then. What the program's handler of SIGABRT allocates or frees finds everything in
 //! its place.
 
-use crate::fatal;
+use crate::base::fatal;
 use core::cell::Cell;
 use core::ffi::CStr;
 

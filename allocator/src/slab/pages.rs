@@ -3,17 +3,14 @@
 //! ```text
 //!   slab     │ page 0        │ page 1        │ page 2        │ …
 //!   blocks   │ free │ out │ free │ free │ free │ free │ not carved yet …
-//! free       0               0               1               1 …      one block that is out keeps its
-//! pages
+//!   free       0               0               1               1 …      one block that is out keeps its page
 //! ```
 //!
 //! A page is *clean* when it reads as zero and has no memory behind it, because it was purged.
+#![forbid(unsafe_code)]
 
-use super::bitmap::first_clear;
-use super::{Slab, block_at};
-use crate::config::GRANULE;
-use crate::size_class;
-use crate::units::div_up;
+use crate::base::config::GRANULE;
+use crate::base::units::div_up;
 use core::ops::Range;
 
 /// A bit for each page of a slab, the lowest first. Of a page larger than a slab there is none.
@@ -74,85 +71,5 @@ impl Pages {
             rest &= !Pages::first(end).0 as u32;
             Some((start as usize) << shift..(end as usize) << shift)
         })
-    }
-}
-
-/// The pages of a slab of which nothing was carved, where those read as zero.
-pub fn never_used(slab: &Slab, page: usize) -> Pages {
-    match slab.zeroed {
-        true => Pages::all(page)
-            .without(Pages::holding(page, 0..slab.carved as usize * size_class::bytes(slab.class))),
-        false => Pages::NONE,
-    }
-}
-
-/// The pages of a slab that hold nothing of a block that is out. What is not carved yet is free.
-pub fn free(slab: &Slab, bits: &[u64], page: usize) -> Pages {
-    let (size, mut free, mut from) = (size_class::bytes(slab.class), Pages::all(page), 0);
-    // From block to block that is out. Those that end in a page known to be held are not asked.
-    while let Some(out) = first_clear(bits, from..slab.carved as usize) {
-        let held = out * size..(out + 1) * size;
-        let end = div_up(held.end, page) << page.trailing_zeros();
-        free = free.without(Pages::holding(page, held));
-        if end >= GRANULE {
-            break;
-        }
-        // The block that has the next page's first byte. It comes behind this one, which ends before there.
-        from = block_at(slab.class, end);
-    }
-    free
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::slab::capacity;
-    use crate::units::SizeClass;
-    use proptest::prelude::*;
-    use std::collections::BTreeSet;
-
-    const PAGES: [usize; 3] = [4 << 10, 16 << 10, 64 << 10];
-
-    fn slab(class: SizeClass, carved: usize, out: &[usize]) -> (Slab, [u64; 64]) {
-        // SAFETY: zeros are a record.
-        let (mut slab, mut bits): (Slab, _) = (unsafe { core::mem::zeroed() }, [0; 64]);
-        slab.reset(&mut bits, class, false);
-        slab.carved = carved as u16;
-        slab.used = out.len() as u16;
-        let mut free = slab.free(&mut bits);
-        (0..carved).filter(|block| !out.contains(block)).for_each(|block| assert!(free.insert(block)));
-        (slab, bits)
-    }
-
-    fn set(pages: Pages, page: usize) -> Vec<usize> {
-        pages.ranges(page).flatten().step_by(page).map(|at| at / page).collect()
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig {
-            cases: if cfg!(miri) { 2 } else { 512 },
-            failure_persistence: None,
-            ..ProptestConfig::default()
-        })]
-
-        /// A page is free where no block that is out has a byte of it.
-        #[test]
-        fn a_block_that_is_out_keeps_its_pages_and_no_others(
-            class in 1u8..85,
-            carved in 0.0..=1.0f64,
-            out in prop::collection::vec(0.0..1.0f64, 0..20),
-            page in 0..3usize,
-        ) {
-            let (class, page) = (SizeClass(class), PAGES[page]);
-            let (size, all) = (size_class::bytes(class), capacity(class) as usize);
-            let carved = (carved * all as f64) as usize;
-            let out: BTreeSet<usize> = out.iter().map(|at| (at * carved as f64) as usize).collect();
-            let out: Vec<usize> = out.into_iter().filter(|&at| at < carved).collect();
-            let expected: Vec<usize> = (0..GRANULE / page)
-                .filter(|p| out.iter().all(|at| at * size >= (p + 1) * page || (at + 1) * size <= p * page))
-                .collect();
-            let (slab, bits) = slab(class, carved, &out);
-            prop_assert_eq!(set(free(&slab, &bits, page), page), expected);
-        }
     }
 }

@@ -12,6 +12,7 @@
 //! The blocks are free, and a program that is wrong may write to them. So nothing of it is followed before it
 //! is known to be what was written: each leaf has a seal, and what is read of a leaf before its seal is must
 //! be the start of a block of that heap and class. What a program wrote passes for a leaf once in 2^32 times.
+#![allow(unsafe_code)]
 
 mod bundle;
 mod chain;
@@ -20,11 +21,11 @@ mod leaf;
 use super::site::Site;
 use super::slot::Slot;
 use super::stamp;
-use crate::config::MAGAZINE_MAX;
+use crate::base::config::MAGAZINE_MAX;
+use crate::base::size_class;
+use crate::base::units::SizeClass;
 use crate::os::Os;
-use crate::size_class;
 use crate::sync::inbox::Packed;
-use crate::units::SizeClass;
 use bundle::Bundles;
 use chain::Chain;
 use core::ffi::CStr;

@@ -1,13 +1,18 @@
 //! The site of a heap's slabs: where they are and whose.
+//!
+//! Invariant I10: a slab's record and its bits are touched with its heap's lock held, by one reference at a
+//! time. Only how many blocks were handed out is a word for all.
+#![allow(unsafe_code)]
 
 use super::noted::Noted;
-use super::{Slab, index_of, parts_of};
+use super::record::{Slab, parts_of};
+use super::starts::index_of;
 use crate::arena::page_map::Entry;
 use crate::arena::{Arena, Geometry, Window};
-use crate::config::GRANULE;
+use crate::base::config::GRANULE;
+use crate::base::units::{GranuleIdx, HeapId, SizeClass};
 use crate::os::Os;
 use crate::slab::handed_out::HandedOut;
-use crate::units::{GranuleIdx, HeapId, SizeClass};
 
 /// What every operation on slabs needs.
 pub struct Site<'a, O: Os> {
@@ -72,13 +77,13 @@ impl<O: Os> Site<'_, O> {
         (self.geometry.secret() ^ 0x9E37_79B9_7F4A_7C15).wrapping_mul(0xD6E8_FEB8_6659_FD93)
     }
 
-    /// The record of a slab of this heap.
+    /// The record of a slab of this heap (I10).
     ///
     /// # Safety
     /// The granule is a slab of this heap, whose lock the caller holds for as long as it uses the
     /// reference; no other reference to the record is alive.
     pub(super) unsafe fn slab<'s>(&self, granule: GranuleIdx) -> &'s mut Slab {
-        // SAFETY: as the caller vouches. Whatever `central` wrote there, and zeros, are a record.
+        // SAFETY: as the caller vouches. Whatever `slabs` wrote there, and zeros, are a record.
         unsafe { &mut *self.geometry.record(granule).cast() }
     }
 

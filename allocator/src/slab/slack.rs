@@ -1,7 +1,7 @@
 //! The slack of a heap: bytes that came back to its slabs since their free pages were last purged. It says
 //! when a round is worth its while; how many of them make whole pages, only a look tells.
 
-use crate::config::{SLACK_LEAST, SLACK_STEP};
+use crate::base::config::{SLACK_LEAST, SLACK_STEP};
 
 pub struct Slack {
     /// The fewest dirty bytes there were since the last round: those that no round can purge, or that are
@@ -29,10 +29,16 @@ impl Slack {
         Slack { least: 0, below: usize::MAX, purged_at: 0, known: false }
     }
 
-    /// Whether a heap that uses so many bytes, and is sparse or not, has something to note: mostly not.
+    /// Whether a sparse heap that uses so many bytes has something to note: mostly not.
     #[inline]
-    pub fn asks(&self, used: usize, sparse: bool) -> bool {
-        if sparse { used < self.below } else { self.known }
+    pub fn asks_sparse(&self, used: usize) -> bool {
+        used < self.below
+    }
+
+    /// Whether a heap that is not sparse has something to forget: mostly not.
+    #[inline]
+    pub fn asks_dense(&self) -> bool {
+        self.known
     }
 
     pub fn below(&self) -> usize {
@@ -58,7 +64,7 @@ impl Slack {
     }
 
     /// Pages are used again that were clean.
-    pub fn soiled(&mut self) {
+    pub fn note_used(&mut self) {
         self.below = usize::MAX;
     }
 
@@ -77,11 +83,11 @@ mod tests {
     #[test]
     fn a_heap_that_empties_itself_is_asked_by_steps() {
         let mut slack = Slack::new();
-        assert!(!slack.asks(MIB, false) && slack.asks(MIB, true));
+        assert!(!slack.asks_dense() && slack.asks_sparse(MIB));
         assert_eq!(slack.note(4 * MIB, MIB), (4 * MIB, Worth::Look));
-        assert!(!slack.asks(MIB - SLACK_STEP, true) && slack.asks(MIB - SLACK_STEP - 1, true));
-        slack.soiled();
-        assert!(slack.asks(MIB, true));
+        assert!(!slack.asks_sparse(MIB - SLACK_STEP) && slack.asks_sparse(MIB - SLACK_STEP - 1));
+        slack.note_used();
+        assert!(slack.asks_sparse(MIB));
     }
 
     #[test]
@@ -89,7 +95,7 @@ mod tests {
         let mut slack = Slack::new();
         slack.note(9 * MIB, MIB);
         slack.purged(3 * MIB, MIB);
-        assert!(!slack.asks(MIB, true));
+        assert!(!slack.asks_sparse(MIB));
         assert_eq!(slack.note(3 * MIB + 100, MIB), (100, Worth::Look));
         assert_eq!(slack.note(3 * MIB + SLACK_LEAST, MIB), (SLACK_LEAST, Worth::Round));
         // Of what is in use, a quarter.
@@ -100,7 +106,7 @@ mod tests {
     fn what_is_used_again_and_comes_back_counts_once_more() {
         let mut slack = Slack::new();
         slack.purged(3 * MIB, MIB);
-        assert!(slack.asks(9 * MIB, false));
+        assert!(slack.asks_dense());
         slack.forget(MIB, MIB);
         slack.forget(2 * MIB, MIB);
         assert_eq!(slack.note(3 * MIB, MIB), (2 * MIB, Worth::Round));
@@ -111,8 +117,8 @@ mod tests {
         let mut slack = Slack::new();
         slack.purged(3 * MIB, MIB);
         slack.forget(0, 2 * MIB);
-        assert!(slack.asks(2 * MIB, false));
+        assert!(slack.asks_dense());
         slack.forget(0, 2 * MIB + 1);
-        assert!(!slack.asks(9 * MIB, false));
+        assert!(!slack.asks_dense());
     }
 }

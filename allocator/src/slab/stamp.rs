@@ -10,6 +10,7 @@
 //! never wrote; so before a program is ended for it the block is looked for (`heap/look.rs`). Where the stamp
 //! is missing, nothing is known: Rust's dealloc writes none, and a write to a freed block may have taken it
 //! away.
+#![allow(unsafe_code)]
 
 /// Half a word, so that a block of 16 bytes has room for a parcel's words beside it. No number that programs
 /// use, and small enough to be part of an instruction.
@@ -40,7 +41,7 @@ pub unsafe fn is_on(block: *mut u8) -> bool {
 /// As for `is_on`, and the block is the caller's.
 #[inline(always)]
 pub unsafe fn put(block: *mut u8) {
-    // SAFETY: as above.
+    // SAFETY: every block has 16 bytes at least, and the caller has it alone.
     unsafe { place(block).write(STAMP) }
 }
 
@@ -48,6 +49,6 @@ pub unsafe fn put(block: *mut u8) {
 /// As for `put`.
 #[inline(always)]
 pub unsafe fn take_away(block: *mut u8) {
-    // SAFETY: as above.
+    // SAFETY: every block has 16 bytes at least, and the caller has it alone.
     unsafe { place(block).write(0) }
 }

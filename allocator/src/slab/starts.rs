@@ -6,9 +6,9 @@
 //! direct computation"). A bound of so many steps is therefore a test for both: a block begins here, and its
 //! index is below that count.
 
-use crate::config::GRANULE;
-use crate::size_class::{self, ByClass, CLASSES};
-use crate::units::SizeClass;
+use crate::base::config::GRANULE;
+use crate::base::size_class::{self, ByClass, CLASSES};
+use crate::base::units::SizeClass;
 use core::cell::Cell;
 
 /// Blocks of a slab of a class.
@@ -54,9 +54,28 @@ const STEP: ByClass<u32> = {
 /// The index of the block that begins at an offset in its slab; None where none does.
 #[inline]
 pub fn index_of(class: SizeClass, offset: usize) -> Option<usize> {
-    let product = offset as u64 * FACTOR[class.0 as usize] as u64;
-    let starts = (product as u32) < STEP[class.0 as usize] * capacity(class) as u32;
-    starts.then_some((product >> 32) as usize)
+    Indices::of(class).at(offset)
+}
+
+/// The same for many blocks of a class, whose numbers are looked up once.
+#[derive(Clone, Copy)]
+pub struct Indices {
+    factor: u64,
+    bound: u32,
+}
+
+impl Indices {
+    #[inline]
+    pub fn of(class: SizeClass) -> Indices {
+        let at = class.0 as usize;
+        Indices { factor: FACTOR[at] as u64, bound: STEP[at] * CAPACITY[at] as u32 }
+    }
+
+    #[inline]
+    pub fn at(self, offset: usize) -> Option<usize> {
+        let product = offset as u64 * self.factor;
+        ((product as u32) < self.bound).then_some((product >> 32) as usize)
+    }
 }
 
 /// The index of the block that an offset lies in.

@@ -5,10 +5,11 @@
 //!   count   2 ─ published behind the second row
 //! ```
 //!
-//! Invariant: rows below `count` are whole, and are not written again.
+//! Invariant I14: rows below `count` are whole, and are not written again.
 //!
 //! Edge SHOWN: push's store of the count behind the row (Release) → a reader's load before it looks
 //! (Acquire): it also sees all that the appending thread wrote before, such as what a row leads to.
+#![allow(unsafe_code)]
 
 use super::{AtomicU64, Ordering, UnsafeCell};
 use core::mem::MaybeUninit;
@@ -32,7 +33,7 @@ pub struct Appended<T, const N: usize, O = Strong> {
 }
 
 // SAFETY: rows are written by one thread at a time before they count (`push` asks that of its caller), and
-// only read, as copies, from then on (Invariant).
+// only read, as copies, from then on (I14).
 unsafe impl<T: Copy + Send + Sync, const N: usize, O> Sync for Appended<T, N, O> {}
 
 impl<T: Copy, const N: usize, O: Orderings> Appended<T, N, O> {
@@ -90,7 +91,7 @@ impl<T: Copy, const N: usize, O: Orderings> Appended<T, N, O> {
 
     #[inline]
     fn read(row: &UnsafeCell<MaybeUninit<T>>) -> T {
-        // SAFETY: it counts, so it is whole and not written again (Invariant).
+        // SAFETY: it counts, so it is whole and not written again (I14).
         row.with(|row| unsafe { (*row).assume_init() })
     }
 }

@@ -9,6 +9,7 @@
 //! may have started by then, wait for that.
 //!
 //! Edge REPAIR: the store behind the repair (Release) → the look that finds it done (Acquire).
+#![allow(unsafe_code)]
 
 use super::lock::wait;
 use super::{AtomicUsize, Ordering};

@@ -12,6 +12,7 @@
 //! side whose fence comes second sees the other's store: the owner finds that somebody looks, or the looker
 //! that it is blank. Without them both may miss it. What an earlier looker did is ordered by its lock (edge
 //! RELEASE).
+#![allow(unsafe_code)]
 
 use super::lock::{Guard, Lock};
 use super::{AtomicU64, Ordering, fence};

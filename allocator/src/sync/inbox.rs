@@ -12,6 +12,7 @@
 //! Edge PUBLISH: push's CAS (Release) → take_all's swap (Acquire): the taker sees every link that the
 //! sender wrote into the parcel. CASes of other senders in between are read-modify-writes, so they
 //! continue the release sequence of each earlier one: one swap acquires from all senders.
+#![allow(unsafe_code)]
 
 use super::{AtomicU64, Ordering};
 

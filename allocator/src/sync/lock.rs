@@ -11,6 +11,7 @@
 //! call that can block long.
 //!
 //! Edge RELEASE: unlock (Release) → lock (Acquire): what one section wrote, the next one sees.
+#![allow(unsafe_code)]
 
 use super::token::token;
 use super::{AtomicUsize, MutPtr, Ordering, UnsafeCell};
@@ -184,7 +185,7 @@ impl<T, O: Orderings> Drop for Guard<'_, T, O> {
 
 #[cfg(not(loom))]
 pub(super) mod wait {
-    use crate::fatal;
+    use crate::base::fatal;
     use core::sync::atomic::{AtomicPtr, Ordering};
     use rustix::thread::{Timespec, nanosleep, sched_yield};
     use spin::relax::{RelaxStrategy, Spin};

@@ -8,10 +8,11 @@
 //! from then on every thread reads where things are, and grows under the lock.
 //!
 //! Invariants:
-//! 1. Outside the lock, there is a state if and only if its words are published.
-//! 2. The words are written once, before they are published.
+//! - I12: Outside the lock, there is a state if and only if its words are published.
+//! - I13: The words are written once, before they are published.
 //!
 //! Edge START: start's store behind the words (Release) → get's load before them (Acquire).
+#![allow(unsafe_code)]
 
 #[cfg(not(loom))]
 use super::lock::Inherited;
@@ -45,7 +46,7 @@ struct Published<P> {
 }
 
 // SAFETY: the state is the lock's; the words are written under the lock before they are published, and only
-// read (as copies) from then on (Invariant 2).
+// read (as copies) from then on (I13).
 unsafe impl<S: Send, P: Copy + Send + Sync, O> Sync for Started<S, P, O> {}
 
 macro_rules! nothing {
@@ -79,7 +80,7 @@ impl<S, P: Copy, O: Orderings> Started<S, P, O> {
         if !self.published.there.load(O::READ) {
             return None;
         }
-        // SAFETY: published, so written and never written again (Invariant 2).
+        // SAFETY: published, so written and never written again (I13).
         Some(self.published.words.with(|words| unsafe { (*words).assume_init() }))
     }
 

@@ -1,4 +1,5 @@
 //! What tells a thread from every other.
+#![allow(unsafe_code)]
 
 /// A word that no other living thread has, even and never 0, and the same in the child of a fork: the thread
 /// pointer. A thread that ended may leave it to a later one.

@@ -78,7 +78,9 @@ pub fn run_unprivileged(test: &str, program: &str, arguments: &[&str]) -> Option
     let dir = tempfile::tempdir().expect("a directory");
     std::fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o755)).expect("chmod");
     let copy = dir.path().join("demo");
-    std::fs::copy(program, &copy).expect("copy the demo");
+    // By another process: a child that a thread of this one starts meanwhile would hold the file open for writing, and
+    // then it cannot be executed.
+    assert!(Command::new("cp").arg(program).arg(&copy).status().expect("cp").success(), "copy the demo");
     match Command::new(&copy).args(arguments).current_dir("/").uid(65534).gid(65534).output() {
         Ok(output) => Some(ran(output)),
         Err(error) => {

@@ -115,7 +115,7 @@ pub fn only_frees<A: GlobalAlloc + Sync>(alloc: &'static A) {
             full.wait();
             empty.wait();
         }
-        // The bound at rest holds from the owner's next refill: others cannot tidy a heap its thread may be
+        // The bound at rest holds from the owner's next refill: others cannot empty a heap that its thread may be
         // using.
         for size in (16..=KIB).step_by(16) {
             let block = get(alloc, size);

@@ -1,7 +1,7 @@
 //! What a thread has at hand when it has freed everything.
 
 use super::*;
-use crate::config::{HOARD, MAGAZINE_BYTES};
+use crate::base::config::{HOARD, MAGAZINE_BYTES};
 
 /// Every size from 16 bytes to 32 KiB, in steps of an eighth.
 fn sizes() -> impl Iterator<Item = usize> + Clone {

@@ -2,7 +2,7 @@
 //! are gone from the middle of something else.
 
 use super::*;
-use crate::config::WARM_HEAPS;
+use crate::base::config::WARM_HEAPS;
 
 /// Blocks of all kinds, of a heap.
 fn some(harness: &Harness, heap: &Heap) -> Vec<Held> {
@@ -92,7 +92,7 @@ fn of_several_threads_of_a_child_none_loses_its_heap() {
     let inherited: Vec<_> = [first, other].iter().flat_map(|heap| some(&harness, heap)).collect();
     harness.elsewhere(Allocator::leak_every_lock);
     // SAFETY: one thread, as far as this is concerned; others' guards were forgotten.
-    unsafe { harness.allocator.repair_after_fork(harness.allocator.registry.owner(other), false) };
+    unsafe { harness.allocator.repair_after_fork(harness.allocator.registry.owner(other), Threads::Several) };
     let third = harness.heap();
     assert!(third.id() != first.id() && third.id() != other.id());
     works(&harness, other, inherited);
@@ -139,8 +139,9 @@ fn parked_heaps_are_not_written_to() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "megabytes")]
 fn what_is_freed_first_in_a_child_moves_no_magazine_of_another_class() {
-    const SIZE: usize = if cfg!(miri) { 3072 } else { 1024 };
+    const SIZE: usize = 1024;
     let count = 40 * (GRANULE / SIZE);
     for (forked, rounds) in [(false, 1), (true, 1), (true, 3)] {
         let harness = Harness::new(Sim::new());

@@ -2,7 +2,7 @@
 //! blocks that follow.
 
 use super::*;
-use crate::config::BLOCK_GRANULES;
+use crate::base::config::BLOCK_GRANULES;
 use crate::os::BreakOwner;
 use crate::os::sim::RANGE;
 
@@ -83,6 +83,7 @@ fn an_sbrk_that_is_served_here_leaves_a_hole_and_the_break_ours() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "too many blocks")]
 fn above_a_blocked_break_regions_serve_and_they_go_when_they_are_free() {
     for above in [0, 4 << 20] {
         let os = Sim::new();
@@ -90,7 +91,7 @@ fn above_a_blocked_break_regions_serve_and_they_go_when_they_are_free() {
         let harness = Harness::new(os);
         let heap = harness.heap();
         let os = &harness.allocator.arena.os;
-        let held = spans(&harness, heap, if cfg!(miri) { 90 } else { 700 });
+        let held = spans(&harness, heap, 700);
         assert_eq!(mode(&harness), BreakMode::Regions);
         let full = os.mapped_bytes();
         free_all(&harness, heap, held);
@@ -102,6 +103,7 @@ fn above_a_blocked_break_regions_serve_and_they_go_when_they_are_free() {
 
 /// With 39 bits of addresses and most of them taken, say: no map for a longer window, little for regions.
 #[test]
+#[cfg_attr(miri, ignore = "too many blocks")]
 fn where_addresses_are_few_what_fits_is_served_and_comes_back() {
     let mut os = Sim::with_owner(BreakOwner::Foreign);
     (os.scatter, os.room) = (true, 12 << 20);
@@ -137,8 +139,9 @@ fn blocks_of_regions_anywhere_are_freed_by_any_thread() {
     os.scatter = true;
     let harness = Harness::new(os);
     let (heap, other) = (harness.heap(), harness.heap());
-    let mut held = spans(&harness, heap, if cfg!(miri) { 60 } else { 400 });
-    held.extend((0..900).map(|k| harness.hold(heap, 700, 16, k as u8).unwrap()));
+    let (long, short) = if cfg!(miri) { (30, 60) } else { (400, 900) };
+    let mut held = spans(&harness, heap, long);
+    held.extend((0..short).map(|k| harness.hold(heap, 700, 16, k as u8).unwrap()));
     held.chunks(2).for_each(|pair| {
         pair.iter().zip([heap, other]).for_each(|(&one, heap)| harness.check_and_free(heap, one))
     });
@@ -150,6 +153,7 @@ fn blocks_of_regions_anywhere_are_freed_by_any_thread() {
 
 /// A span that ends where the first region begins, and a slab there: no granule's index ends the numbers.
 #[test]
+#[cfg_attr(miri, ignore = "too many blocks")]
 fn right_below_the_first_region_spans_and_slabs_are_whole() {
     for span in [SPAN, 2 * SPAN] {
         let harness = Harness::new(Sim::with_first_region_at_a_block());

@@ -1,7 +1,8 @@
 //! Large blocks that come again: from cached pages, and on huge pages.
 
 use super::*;
-use crate::config::{DIRTY_FLOOR, HUGE_PAGE};
+use crate::base::config::{DIRTY_FLOOR, HUGE_PAGE};
+use crate::large::{Growth, Refusal};
 
 #[test]
 fn a_block_longer_than_may_stay_goes_at_first_and_stays_in_part_when_it_comes_again() {
@@ -79,7 +80,7 @@ fn what_a_grown_mapping_had_is_cleared_and_the_rest_is_known_to_be_zero() {
     let held = harness.hold(heap, 1 << 20, 16, 5).unwrap();
     harness.check_and_free(heap, held);
     let grown = harness.allocator.alloc_big(2 << 20, 16).unwrap();
-    assert_eq!(grown.soiled, 1 << 20);
+    assert_eq!(grown.zeroed_from, 1 << 20);
     let at = zeroed(Some(grown), 2 << 20);
     // SAFETY: a block of two MiB, cleared or zero.
     let bytes = unsafe { core::slice::from_raw_parts(at, 2 << 20) };
@@ -102,4 +103,48 @@ fn first_blocks_ask_for_no_huge_pages_and_recycled_ones_do() {
     }
     assert!(arena.os.calls(Call::AdviseHuge) > 0);
     assert_eq!(large.figures().live_bytes, 16 * HUGE_PAGE, "each is whole huge pages");
+}
+
+#[test]
+fn a_large_request_decides_under_one_lock_and_carries_out_without_it() {
+    let harness = Harness::new(Sim::new());
+    let heap = harness.heap();
+    let (arena, large) = (&harness.allocator.arena, &harness.allocator.large);
+    // How often `run` takes the lock of the large blocks, and the arena's.
+    let locks = |run: &mut dyn FnMut()| {
+        let count = || (large.locked.load(Ordering::Relaxed), arena.locked.load(Ordering::Relaxed));
+        let before = count();
+        run();
+        (count().0 - before.0, count().1 - before.1)
+    };
+    let mut block = core::ptr::null_mut();
+    assert_eq!(locks(&mut || block = harness.alloc(heap, 1 << 20, 16).unwrap()), (2, 0), "mapped anew");
+    assert_eq!(locks(&mut || harness.free(heap, block)), (2, 1), "into the cache");
+    assert_eq!(locks(&mut || block = harness.alloc(heap, 1 << 20, 16).unwrap()), (1, 0), "from the cache");
+    assert_eq!(locks(&mut || block = harness.resize(block, 3 << 20).unwrap()), (2, 0), "remapped");
+    assert_eq!(locks(&mut || assert!(harness.resize(block, 3 << 20).is_some())), (1, 0), "as it is");
+    let mut long = core::ptr::null_mut();
+    assert_eq!(locks(&mut || long = harness.alloc(heap, 64 << 20, 16).unwrap()), (2, 0));
+    assert_eq!(locks(&mut || harness.free(heap, long)), (1, 1), "unmapped");
+    arena.os.refuse_everything(true);
+    assert_eq!(locks(&mut || assert_eq!(harness.resize(block, 8 << 20), None)), (2, 0), "refused");
+    arena.os.refuse_everything(false);
+    harness.free(heap, block);
+}
+
+#[test]
+fn a_refused_resize_says_why() {
+    let harness = Harness::new(Sim::new());
+    let heap = harness.heap();
+    let (arena, large) = (&harness.allocator.arena, &harness.allocator.large);
+    // SAFETY: live blocks, which stay as they are; and a pointer at which none begins.
+    let resize = |block, growth| unsafe { large.resize(arena, block, 2 << 20, growth) };
+    let (held, _) = to_be_copied(&harness, heap);
+    let usable = 1 << 20;
+    assert_eq!(resize(held.at, Growth::Cheapest), Err(Refusal::CopyCostsLess { usable }));
+    assert_eq!(resize(held.at.wrapping_add(4096), Growth::Cheapest), Err(Refusal::NoBlock));
+    arena.os.refuse_everything(true);
+    assert_eq!(resize(held.at, Growth::Forced), Err(Refusal::NoMemory { usable }));
+    arena.os.refuse_everything(false);
+    harness.check_and_free(heap, held);
 }

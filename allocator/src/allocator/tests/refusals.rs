@@ -2,7 +2,7 @@
 //! and nothing is asked again and again.
 
 use super::*;
-use crate::config::DIRTY_FLOOR;
+use crate::base::config::DIRTY_FLOOR;
 
 #[test]
 fn a_mapping_that_cannot_be_unmapped_is_used_again_or_goes_later() {

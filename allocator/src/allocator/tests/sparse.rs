@@ -1,7 +1,7 @@
 //! What goes back from inside of slabs, and when.
 
 use super::*;
-use crate::config::{SLACK_LEAST, SLACK_MAX, SPARSE_BYTES};
+use crate::base::config::{SLACK_LEAST, SLACK_MAX, SPARSE_BYTES};
 use std::collections::BTreeSet;
 
 /// No page of free blocks reads as zero by itself.

@@ -2,9 +2,10 @@
 
 use super::*;
 use crate::allocator::examine::Standing;
-use crate::config::HOMING;
+use crate::arena::page_map::Entry;
+use crate::base::config::HOMING;
+use crate::base::units::HeapId;
 use crate::slab::{capacity, stamp};
-use crate::units::HeapId;
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
@@ -20,7 +21,7 @@ impl Harness {
     /// A heap whose fresh blocks are stamped, as those of C's threads are.
     fn heap_of_c(&self) -> &Heap {
         let heap = self.heap();
-        heap.set_stamps(true);
+        heap.set_stamps(Stamps::Kept);
         let first = self.alloc(heap, 32, 16).expect("memory");
         // The first free shows the heap where the arena is.
         self.free(heap, first);

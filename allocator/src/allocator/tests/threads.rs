@@ -1,7 +1,7 @@
 //! How many heaps threads need, and what is left of them.
 
 use super::*;
-use crate::config::WARM_HEAPS;
+use crate::base::config::WARM_HEAPS;
 
 #[test]
 fn a_thread_that_only_frees_finds_a_heap_or_shares_what_there_is() {

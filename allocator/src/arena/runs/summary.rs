@@ -1,5 +1,6 @@
 //! What is said of many granules at once: the longest free run among those that start there, and whether a
 //! purge of any of them brings something.
+#![forbid(unsafe_code)]
 
 /// The longest run in the upper bits, "dirty" in the lowest.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

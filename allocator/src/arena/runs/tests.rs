@@ -45,7 +45,7 @@ fn aligned_runs_leave_both_sides_free() {
 fn the_highest_dirty_part_is_purged_first() {
     let mut runs = fresh(10);
     assert!(runs.take_exactly(0..10));
-    runs.soil(2..5, 16);
+    runs.mark_dirty(2..5, 16);
     runs.insert(0..9);
     assert_eq!(runs.dirty(), 48);
     assert_eq!(runs.take_dirty(20), Some(3..5));
@@ -60,7 +60,7 @@ fn the_highest_dirty_part_is_purged_first() {
 fn the_clean_end_is_taken_up_to_what_is_dirty() {
     let mut runs = fresh(20);
     assert!(runs.take_exactly(7..8));
-    runs.soil(7..8, 3);
+    runs.mark_dirty(7..8, 3);
     runs.insert(7..8);
     assert_eq!(runs.take_clean_end(20, 13), None);
     assert_eq!(runs.take_clean_end(20, 12), Some(8..20));
@@ -71,7 +71,7 @@ fn the_clean_end_is_taken_up_to_what_is_dirty() {
 fn what_was_forgotten_is_found_no_more_and_can_be_freed_again() {
     let mut runs = fresh(40);
     assert!(runs.take_exactly(30..33));
-    runs.soil(30..33, 1);
+    runs.mark_dirty(30..33, 1);
     runs.insert(30..33);
     runs.forget();
     assert_eq!((runs.take_first(1, 1), runs.take_dirty(1), runs.free()), (None, None, 0));
@@ -138,7 +138,7 @@ proptest! {
                 2 | 3 if !held.is_empty() => {
                     let granules = held.swap_remove(pick.index(held.len()));
                     let pages = (len % 3) as u8 * 8;
-                    runs.soil(granules.clone(), pages);
+                    runs.mark_dirty(granules.clone(), pages);
                     runs.insert(granules.clone());
                     for at in range(&granules) {
                         shadow.dirty[at] = shadow.dirty[at].max(pages);

@@ -42,7 +42,7 @@ impl Registry {
         if !heap.has_lost_thread(os) || !self.tables.seats.take_over(seat, taken, me) {
             return false;
         }
-        if heap.only_frees(false) {
+        if heap.forget_only_frees() {
             self.let_another_free(taken.token());
         }
         true

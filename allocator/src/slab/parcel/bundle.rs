@@ -6,14 +6,15 @@
 //!           (of the first one:    stamp    seal      next      distances of the others, the oldest first
 //!           the parcel's label)
 //! ```
+#![allow(unsafe_code)]
 
 use super::leaf::{Distance, Leaf, Sum};
+use crate::base::checked::{part_or_end, split_or_end};
+use crate::base::size_class;
+use crate::base::units::SizeClass;
 use crate::os::prefetch;
-use crate::row::{part_or_end, split_or_end};
-use crate::size_class;
 use crate::slab::slot::Slot;
 use crate::slab::stamp;
-use crate::units::SizeClass;
 
 const LEAF_BYTES: usize = 128;
 const WORDS_AT: usize = 16;
@@ -216,12 +217,12 @@ impl Bundles {
         *first = unsafe { place.read() };
         for word in others.iter_mut().take((here - 1) / 2) {
             place = place.wrapping_add(1);
-            // SAFETY: as above.
+            // SAFETY: inside the block, which so many words have room in (caller).
             *word = unsafe { place.read() };
             sum.add(*word);
         }
         (self.here, self.gone) = (here, 0);
-        // SAFETY: as above.
+        // SAFETY: inside the block.
         let sealed = unsafe { self.leaf.at::<u64>(stamp::AT).read() };
         let ends = *first as Distance == 0;
         sealed == stamp::with(sum.seal(*first)) && ends == (self.left == here)

@@ -6,13 +6,14 @@
 //!           the parcel's label    stamp    next        the first one: the seal of the second is its own too
 //!           seal         –        stamp    next
 //! ```
+#![allow(unsafe_code)]
 
 use super::leaf::{Distance, Leaf, Sum};
+use crate::base::units::SizeClass;
 use crate::os::{Os, prefetch};
 use crate::slab::site::Site;
 use crate::slab::slot::Slot;
 use crate::slab::stamp;
-use crate::units::SizeClass;
 
 /// Over what a block says and the one that names it.
 #[inline]

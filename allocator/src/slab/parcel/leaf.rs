@@ -1,9 +1,9 @@
 //! A leaf: a free block that carries a part of a parcel, and names others by their distance from it.
 
-/// From a leaf to a block, in units of the smallest block. 0 is none.
+/// From a leaf to a block, in steps of the smallest block. 0 is none.
 pub type Distance = i32;
 
-const UNIT: usize = 16;
+const STEP: usize = 16;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Leaf(pub *mut u8);
@@ -20,12 +20,12 @@ impl Leaf {
     /// None where the block is too far away.
     #[inline]
     pub fn distance(self, block: *mut u8) -> Option<Distance> {
-        (block.addr().wrapping_sub(self.0.addr()) as isize >> UNIT.trailing_zeros()).try_into().ok()
+        (block.addr().wrapping_sub(self.0.addr()) as isize >> STEP.trailing_zeros()).try_into().ok()
     }
 
     #[inline]
     pub fn block(self, distance: Distance) -> *mut u8 {
-        self.0.wrapping_offset(distance as isize * UNIT as isize)
+        self.0.wrapping_offset(distance as isize * STEP as isize)
     }
 }
 

@@ -3,10 +3,10 @@
 use super::*;
 use crate::arena::Arena;
 use crate::arena::page_map::Entry;
+use crate::base::units::{Granules, HeapId};
 use crate::os::sim::Sim;
 use crate::slab::capacity;
 use crate::slab::noted::Noted;
-use crate::units::{Granules, HeapId};
 use proptest::prelude::*;
 
 const HEAP: HeapId = HeapId(3);

@@ -1,0 +1,20 @@
+//! By which way the arena grows.
+
+/// How the arena grew last.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum BreakMode {
+    /// By the process's break (brk).
+    Break,
+    /// By a region of its own (mmap): the break is not the arena's to move, or cannot be moved.
+    Regions,
+}
+
+impl BreakMode {
+    /// The mode in a word, for people.
+    pub fn name(self) -> &'static str {
+        match self {
+            BreakMode::Break => "break",
+            BreakMode::Regions => "regions",
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! Constants with their reasons, and what can be set at run time.
+#![forbid(unsafe_code)]
+
+use crate::base::size_class::{self, ByClass, CLASSES};
+use crate::base::units::SizeClass;
+use core::sync::atomic::{AtomicUsize, Ordering};
+
+/// C's functions are defined in the Rust program that the crate is linked into.
+pub const OVERRIDE: bool = cfg!(feature = "override");
+
+/// A granule: the unit of the arena and the length of a slab.
+pub const GRANULE_SHIFT: u32 = 16;
+pub const GRANULE: usize = 1 << GRANULE_SHIFT;
+
+/// Granules of a block of the arena: 64 MiB of addresses, whose tables come and go together.
+pub const BLOCK_GRANULES: u32 = 1 << 10;
+
+/// Bytes of addresses that the first window shows, and that the longest one does. Their maps take 256 KiB and
+/// 32 MiB.
+pub const WINDOW_FIRST: usize = 4 << 30;
+pub const WINDOW_MAX: usize = 512 << 30;
+
+/// Bytes of addresses between the break and the first region, by the break's owner (`BreakOwner`): room for
+/// those who move the break later. Another malloc gets most.
+pub const ROOM_ABOVE: [usize; 3] = [1 << 30, 64 << 30, 0];
+
+/// Thread heaps that can exist at once, parked ones included. Miri goes through all words of the tables of
+/// heaps each time that somebody is given a reference to them.
+pub const HEAP_LIMIT: u32 = if cfg!(miri) { 1 << 6 } else { 1 << 14 };
+
+/// Parked heaps that keep their first pages, for the next threads: to give them back and to fault them in
+/// again costs about as much as to start a thread. Of the others all goes back.
+pub const WARM_HEAPS: usize = 8;
+
+/// First and largest step of growth. Steps double with what was gained (`arena/growth.rs`). The largest
+/// bounds what `mlockall(MCL_FUTURE)` fills ahead of any request.
+pub const GROW_FIRST: usize = 1 << 20;
+pub const GROW_MAX: usize = 64 << 20;
+
+/// A request of this many bytes or more is a mapping of its own. glibc's M_MMAP_THRESHOLD has the same
+/// default.
+pub const MMAP_THRESHOLD: usize = 128 * 1024;
+/// Bounds of what M_MMAP_THRESHOLD may be set to. Below the lower one the fast path serves without asking.
+/// The upper one is glibc's (HEAP_MAX_SIZE / 2).
+pub const MMAP_THRESHOLD_MIN: usize = size_class::STEP_MAX + 1;
+pub const MMAP_THRESHOLD_MAX: usize = 32 << 20;
+
+/// No process has as many bytes of addresses unless it asks for a high one: x86-64 has 2^47, aarch64 up to
+/// 2^48.
+pub const ADDRESSES: usize = 1 << 48;
+
+/// Dirty memory that may always stay. With 7 MiB a process that freed all is within the promised 8 MiB.
+pub const DIRTY_FLOOR: usize = 7 << 20;
+/// The share of live memory that may stay dirty where that is more, as a shift: 3 is an eighth.
+pub const DIRTY_SHIFT: u32 = 3;
+
+pub const HUGE_PAGE: usize = 2 << 20;
+
+/// The break is lowered when this many bytes at its end are free and clean.
+pub const TRIM_MIN: usize = 1 << 20;
+
+/// The most bytes that a magazine holds, and its bounds in blocks. A full magazine sends its older half home,
+/// and an empty one is filled by half.
+pub const MAGAZINE_BYTES: usize = 32 * 1024;
+pub const MAGAZINE_MAX: u32 = 2048;
+pub const MAGAZINE_MIN: u32 = 4;
+/// Blocks that a magazine holds at first. It doubles each time that it is empty or full.
+pub const MAGAZINE_FIRST: u32 = 15;
+/// The most blocks that a magazine grows to by frees alone. The blocks of a thread that only frees pin other
+/// threads' slabs when it falls asleep.
+pub const MAGAZINE_FREED: u32 = 128;
+
+/// The first *homing* class: when another heap's thread frees such a block, it goes home at once instead of
+/// into that thread's magazine. Its cache lines are with the thread that filled it.
+pub const HOMING: SizeClass = size_class::of(4096);
+
+/// With more bytes than this in an inbox the sender takes the lock and drains it for an owner that sleeps.
+pub const INBOX_STEAL: usize = 256 * 1024;
+
+/// Bytes of parcels that a heap keeps as they came. What comes beyond goes back to the slabs.
+pub const DEPOT_BYTES: usize = 256 * 1024;
+
+/// A heap is *sparse* when it has more bytes of slabs than this, and under a quarter of them are in use. It
+/// caches no frees then, because one cached block pins a slab, and the free pages inside its slabs go back.
+pub const SPARSE_BYTES: usize = 2 << 20;
+
+/// Bytes of slabs that a heap may have that is mostly in its thread's own magazines: at first, and after so
+/// many regretted sweeps.
+pub const HOARD: [usize; 5] = [512 << 10, 512 << 10, 2 << 20, 2 << 20, 4 << 20];
+/// Twice what the program held at once counts up to here.
+pub const HELD_MOST: usize = 2 << 20;
+/// From here on a heap cannot be mostly in magazines: of the classes together they hold no more than a third.
+pub const HOARD_MOST: usize = 5 << 20;
+
+/// Bytes that may have come back to the slabs of all sparse heaps since their free pages were purged. A
+/// program of less than this that empties itself again and again purges nothing.
+pub const SLACK_MAX: usize = DIRTY_FLOOR;
+/// A heap with fewer bytes of slabs has none that counts.
+pub const SLACK_FROM: usize = 256 * 1024;
+/// Each time that so many more have come back to a heap, it says so.
+pub const SLACK_STEP: usize = 128 * 1024;
+/// The same of a heap that was purged and is sparse since, beside a quarter of what it uses: so that what it
+/// has in the end is near to what it must have.
+pub const SLACK_LEAST: usize = 256 * 1024;
+
+/// Slabs whose pages are purged at once with their heap's lock open, and those that are looked at under it.
+pub const PURGE_BATCH: usize = 32;
+pub const PURGE_LOOKS: usize = 64;
+
+/// The most blocks a magazine of each class holds.
+pub const MAGAZINE_CAP: ByClass<u16> = {
+    let mut caps = [0u16; 256];
+    let mut c = 0;
+    while c < CLASSES {
+        let mut cap = (MAGAZINE_BYTES / size_class::bytes(SizeClass(c as u8))) as u32;
+        if cap > MAGAZINE_MAX {
+            cap = MAGAZINE_MAX;
+        }
+        if cap < MAGAZINE_MIN {
+            cap = MAGAZINE_MIN;
+        }
+        caps[c] = cap as u16;
+        c += 1;
+    }
+    caps
+};
+
+const _: () = assert!(cfg!(target_endian = "little"), "words of two halves are read as these");
+const _: () = assert!(GROW_FIRST.is_multiple_of(GRANULE) && GROW_MAX.is_multiple_of(GRANULE));
+const _: () = assert!(GROW_MAX <= (BLOCK_GRANULES as usize) << GRANULE_SHIFT);
+const _: () = assert!(size_class::CLASS_MAX <= GRANULE);
+
+/// What a program can set while it runs.
+pub struct Tunables {
+    mmap_threshold: AtomicUsize,
+}
+
+impl Tunables {
+    pub const fn new() -> Self {
+        Tunables { mmap_threshold: AtomicUsize::new(MMAP_THRESHOLD) }
+    }
+
+    /// In bytes. Relaxed: the value stands alone, and publishes nothing.
+    #[inline]
+    pub fn mmap_threshold(&self) -> usize {
+        self.mmap_threshold.load(Ordering::Relaxed)
+    }
+
+    /// Sets it, to `MMAP_THRESHOLD_MIN` at least. Above `MMAP_THRESHOLD_MAX` nothing changes, and the answer
+    /// is false.
+    pub fn set_mmap_threshold(&self, bytes: usize) -> bool {
+        if bytes > MMAP_THRESHOLD_MAX {
+            return false;
+        }
+        self.mmap_threshold.store(bytes.max(MMAP_THRESHOLD_MIN), Ordering::Relaxed);
+        true
+    }
+}
+
+/// Reads a count of bytes: decimal digits, or hexadecimal ones behind `0x`. None where it is none.
+pub fn parse_bytes(text: &[u8]) -> Option<usize> {
+    let (digits, radix) = match text {
+        [b'0', b'x' | b'X', rest @ ..] => (rest, 16),
+        _ => (text, 10),
+    };
+    if digits.is_empty() {
+        return None;
+    }
+    digits.iter().try_fold(0usize, |sum, &byte| {
+        let digit = (byte as char).to_digit(radix)? as usize;
+        sum.checked_mul(radix as usize)?.checked_add(digit)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn threshold_takes_what_glibc_takes_and_refuses_the_rest() {
+        let tunables = Tunables::new();
+        assert_eq!(tunables.mmap_threshold(), 128 * 1024);
+        assert!(tunables.set_mmap_threshold(1 << 20));
+        assert_eq!(tunables.mmap_threshold(), 1 << 20);
+        assert!(!tunables.set_mmap_threshold(MMAP_THRESHOLD_MAX + 1));
+        assert_eq!(tunables.mmap_threshold(), 1 << 20);
+        assert!(tunables.set_mmap_threshold(0));
+        assert_eq!(tunables.mmap_threshold(), MMAP_THRESHOLD_MIN);
+    }
+
+    #[test]
+    fn bytes_are_read_in_decimal_and_hexadecimal() {
+        assert_eq!(parse_bytes(b"131072"), Some(131072));
+        assert_eq!(parse_bytes(b"0x20000"), Some(131072));
+        for bad in [&b""[..], b"0x", b"12k", b"-1", b"99999999999999999999999"] {
+            assert_eq!(parse_bytes(bad), None, "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! The fronts: what a program calls. Each forwards to `process`, and says in its callers' terms what came of
+//! it.
+
+pub mod c;
+#[cfg(all(feature = "override", target_env = "gnu"))]
+mod glibc_names;
+#[cfg(feature = "override")]
+mod overrides;
+pub mod rust;
+pub mod stats;

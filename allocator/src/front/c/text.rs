@@ -1,0 +1,91 @@
+//! Text on the stack. Not core's formatting: it can panic, and brings some 200 KiB of std along.
+#![allow(unsafe_code)]
+
+use rustix::fd::BorrowedFd;
+
+pub struct Text<const N: usize> {
+    bytes: [u8; N],
+    len: usize,
+}
+
+impl<const N: usize> Text<N> {
+    pub const fn new() -> Self {
+        Text { bytes: [0; N], len: 0 }
+    }
+
+    pub fn bytes(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or(&[])
+    }
+
+    /// What does not fit is left out.
+    pub fn push(&mut self, text: &str) {
+        let end = self.len + text.len();
+        if let Some(room) = self.bytes.get_mut(self.len..end) {
+            for (to, from) in room.iter_mut().zip(text.bytes()) {
+                *to = from;
+            }
+            self.len = end;
+        }
+    }
+
+    /// A number, right-aligned in at least so many columns.
+    pub fn number(&mut self, number: usize, columns: usize) {
+        const DIGITS: [&str; 10] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
+        let (mut digits, mut rest, mut count) = ([""; 20], number, 0);
+        for digit in &mut digits {
+            if rest > 0 || count == 0 {
+                *digit = DIGITS.get(rest % 10).unwrap_or(&"");
+                count += 1;
+            }
+            rest /= 10;
+        }
+        for _ in count..columns {
+            self.push(" ");
+        }
+        for digit in digits.iter().rev() {
+            self.push(digit);
+        }
+    }
+
+    /// Writes it to standard error, by a system call of its own: libc's `write` is a point where the thread
+    /// may be cancelled.
+    pub fn to_stderr(&self) {
+        let mut rest = self.bytes();
+        while !rest.is_empty() {
+            // SAFETY: standard error, which is nobody's to own.
+            match rustix::io::write(unsafe { BorrowedFd::borrow_raw(2) }, rest) {
+                Ok(written) if written > 0 => rest = rest.get(written..).unwrap_or(&[]),
+                Err(rustix::io::Errno::INTR) => {}
+                // It is closed, and there is nobody to tell.
+                _ => return,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_written_in_decimal_and_aligned() {
+        let mut out = Text::<200>::new();
+        for number in [0, 9, 10, 1_234_567_890, usize::MAX] {
+            out.push("|");
+            out.number(number, 12);
+        }
+        out.push("|");
+        out.number(1234, 0);
+        let text = core::str::from_utf8(out.bytes()).unwrap();
+        assert_eq!(text, "|           0|           9|          10|  1234567890|18446744073709551615|1234");
+    }
+
+    #[test]
+    fn what_does_not_fit_is_left_out() {
+        let mut out = Text::<4>::new();
+        out.push("abc");
+        out.push("de");
+        out.push("f");
+        assert_eq!(out.bytes(), b"abcf");
+    }
+}

@@ -1,0 +1,203 @@
+//! The Rust front: `#[global_allocator] static GLOBAL: brkmap::BrkMap = brkmap::BrkMap::new();`
+//!
+//! Everything up to the empty magazine is inlined into the program; with a constant Layout the class is
+//! folded, and what is left of alloc is three loads, a test and a store, of dealloc three loads, a test and
+//! two stores.
+#![allow(unsafe_code)]
+
+use crate::allocator::{Resized, zeroed};
+use crate::base::allocated::Allocated;
+use crate::base::config::OVERRIDE;
+use crate::base::fatal;
+use crate::base::size_class;
+use crate::base::units::SizeClass;
+use crate::heap::{EMPTY, Heap};
+use crate::os::errno::set_errno;
+use crate::os::thread::ThreadWord;
+use crate::process::{self, Move, OrElse, Rules};
+use core::alloc::{GlobalAlloc, Layout};
+use core::cell::Cell;
+use core::ffi::c_void;
+use core::ptr::null_mut;
+
+/// brkmap as the allocator of a Rust program.
+///
+/// ```
+/// #[global_allocator]
+/// static GLOBAL: brkmap::BrkMap = brkmap::BrkMap::new();
+///
+/// fn main() {
+///     let numbers: Vec<u64> = (0..1000).collect();
+///     assert_eq!(numbers.iter().sum::<u64>(), 499_500);
+/// }
+/// ```
+///
+/// Requests of up to 32 KiB come from size classes, below the mmap threshold (128 KiB) from spans of
+/// the same brk-style arena; from the threshold on each is one anonymous mapping.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct BrkMap {
+    _private: (),
+}
+
+impl BrkMap {
+    /// The allocator of the process; all are the same.
+    pub const fn new() -> Self {
+        BrkMap { _private: () }
+    }
+
+    /// Gives back all memory that is not in use: what the calling thread caches, what is free in the
+    /// heaps of all threads, and the free top of the break.
+    pub fn trim(&self) {
+        process::trim::<StdWord>();
+    }
+}
+
+/// A thread-local of the program or library that the crate is linked into: const and without a
+/// destructor, so that reading it is one instruction in an executable and never allocates.
+pub struct StdWord;
+
+std::thread_local! {
+    static WORD: Cell<*const Heap> = const { Cell::new(&raw const EMPTY) };
+    static FREES: Cell<u32> = const { Cell::new(0) };
+}
+
+impl ThreadWord for StdWord {
+    const SERVES_C: bool = OVERRIDE;
+
+    #[inline(always)]
+    fn get() -> *mut c_void {
+        WORD.with(|word| word.get().cast_mut().cast())
+    }
+
+    #[inline(always)]
+    fn set(word: *mut c_void) {
+        WORD.with(|cell| cell.set(word.cast()));
+    }
+
+    fn count_free() -> u32 {
+        FREES.with(|frees| {
+            frees.set(frees.get().wrapping_add(1));
+            frees.get()
+        })
+    }
+}
+
+/// Null where there is none, with errno ENOMEM as std's System allocator leaves it.
+fn block_of(allocated: Option<Allocated>) -> *mut u8 {
+    match allocated {
+        Some(allocated) => allocated.block,
+        None => no_memory(),
+    }
+}
+
+#[cold]
+fn no_memory() -> *mut u8 {
+    set_errno(libc::ENOMEM);
+    null_mut()
+}
+
+// SAFETY: blocks come from the allocator, which hands each out once, at least as long and as aligned as
+// the layout asks, and keeps it until it is freed.
+unsafe impl GlobalAlloc for BrkMap {
+    #[inline]
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        match size_class::of_aligned(layout.size(), layout.align()) {
+            Some(class) => {
+                let block = process::current::<StdWord>().pop_inlined(class);
+                if block.is_null() { alloc_slow(class) } else { block }
+            }
+            None => alloc_big(layout.size(), layout.align()),
+        }
+    }
+
+    #[inline]
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        if let Some(class) = size_class::of_aligned(layout.size(), layout.align())
+            && process::current::<StdWord>().push_inlined(class, block)
+        {
+            return;
+        }
+        // SAFETY: as the caller vouches.
+        unsafe { process::free_slow::<StdWord>(block) }
+    }
+
+    #[inline]
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        if let Some(class) = size_class::of_aligned(layout.size(), layout.align()) {
+            let block = process::current::<StdWord>().pop_inlined(class);
+            if !block.is_null() {
+                // SAFETY: a block of this class is at least as long as the layout.
+                unsafe { block.write_bytes(0, layout.size()) };
+                return block;
+            }
+        }
+        zeroed_slow(layout.size(), layout.align())
+    }
+
+    #[inline]
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        let align = layout.align();
+        match (size_class::of_aligned(layout.size(), align), size_class::of_aligned(size, align)) {
+            (Some(old), Some(new)) if old == new => block,
+            // SAFETY: as the caller vouches.
+            (Some(_), _) => unsafe { move_block(block, layout, size, OrElse::Fail) },
+            // SAFETY: as the caller vouches.
+            (None, _) => unsafe { resize_big(block, layout, size) },
+        }
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn alloc_slow(class: SizeClass) -> *mut u8 {
+    block_of(process::alloc_class::<StdWord>(class))
+}
+
+#[cold]
+#[inline(never)]
+fn alloc_big(size: usize, align: usize) -> *mut u8 {
+    block_of(process::alloc_big::<StdWord>(size, align))
+}
+
+#[inline(never)]
+fn zeroed_slow(size: usize, align: usize) -> *mut u8 {
+    let block = zeroed(process::alloc::<StdWord>(Rules::Rust, size, align), size);
+    if block.is_null() { no_memory() } else { block }
+}
+
+/// Moves a block by copying it.
+///
+/// # Safety
+/// As for `GlobalAlloc::realloc`.
+#[inline(never)]
+unsafe fn move_block(block: *mut u8, layout: Layout, size: usize, or_else: OrElse) -> *mut u8 {
+    let allocator = BrkMap::new();
+    // SAFETY: the layout is valid: the caller's alignment, and its promise about the size. The old block is
+    // the caller's, and given up by it once the new one is there.
+    unsafe {
+        process::move_block(
+            Move { block, usable: layout.size(), size, or_else },
+            || allocator.alloc(Layout::from_size_align_unchecked(size, layout.align())),
+            |old| allocator.dealloc(old, layout),
+        )
+    }
+}
+
+/// # Safety
+/// As for `GlobalAlloc::realloc`; the block is not of a class.
+#[inline(never)]
+unsafe fn resize_big(block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+    // A mapping that moves keeps the alignment of a page only.
+    let stays_big = size_class::of_aligned(size, layout.align()).is_none() && layout.align() <= 4096;
+    if !stays_big {
+        // SAFETY: as the caller vouches.
+        return unsafe { move_block(block, layout, size, OrElse::Fail) };
+    }
+    // SAFETY: as the caller vouches.
+    match unsafe { process::resize::<StdWord>(block, size) } {
+        Resized::To(block) => block,
+        // SAFETY: as the caller vouches.
+        Resized::Copy { .. } => unsafe { move_block(block, layout, size, OrElse::Stretch) },
+        Resized::NoBlock => fatal::wrong_use(c"realloc(): invalid pointer", block),
+    }
+}

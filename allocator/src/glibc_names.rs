@@ -1,3 +1,0 @@
-//! The `override` feature on glibc: the names too that only glibc has.
-
-crate::export_glibc_names!(crate::global::StdWord);
