@@ -10,38 +10,43 @@
 //! Each module knows only those below it. The picture of the layers stands in ARCHITECTURE.md, and a test
 //! compares it with what the code does.
 #![deny(unsafe_code, missing_docs)]
-#![cfg_attr(loom, allow(dead_code, unused_imports))]
+#![cfg_attr(brkmap_loom, allow(dead_code, unused_imports))]
 
 mod sync;
 
-#[cfg(not(loom))]
+#[cfg(not(brkmap_loom))]
 mod allocator;
-#[cfg(not(loom))]
+#[cfg(not(brkmap_loom))]
 mod arena;
-#[cfg(not(loom))]
+#[cfg(not(brkmap_loom))]
 mod base;
-#[cfg(not(loom))]
+#[cfg(not(brkmap_loom))]
 mod front;
-#[cfg(not(loom))]
+#[cfg(not(brkmap_loom))]
 mod heap;
-#[cfg(not(loom))]
+#[cfg(not(brkmap_loom))]
 mod large;
-#[cfg(not(loom))]
+#[cfg(not(brkmap_loom))]
 mod os;
-#[cfg(not(loom))]
+#[cfg(not(brkmap_loom))]
 mod process;
-#[cfg(not(loom))]
+#[cfg(not(brkmap_loom))]
 mod slab;
 
-#[cfg(not(loom))]
+#[cfg(not(brkmap_loom))]
 pub use arena::BreakMode;
-#[cfg(not(loom))]
+#[cfg(not(brkmap_loom))]
 #[doc(hidden)]
 pub use front::c as c_api;
-#[cfg(not(loom))]
+#[cfg(not(brkmap_loom))]
 pub use front::rust::BrkMap;
-#[cfg(not(loom))]
+#[cfg(not(brkmap_loom))]
 pub use front::stats::Stats;
-#[cfg(not(loom))]
+#[cfg(not(brkmap_loom))]
 #[doc(hidden)]
 pub use {heap::EMPTY as NO_HEAP_STATIC, os::thread::ThreadWord};
+
+#[cfg(not(all(target_os = "linux", target_pointer_width = "64", target_endian = "little")))]
+compile_error!(
+    "brkmap is for Linux on 64-bit little-endian machines: it needs brk, mremap and 48 bits of addresses"
+);

@@ -1,7 +1,7 @@
 //! What threads share, as small state machines: each file lists its edges, cites them at every
 //! site, and has its loom models beside it.
 //!
-//! Under `--cfg loom` this is the only module built: it knows nothing of raw memory, so that loom
+//! Under `--cfg brkmap_loom` this is the only module built: it knows nothing of raw memory, so that loom
 //! can replace its atomics and explore every interleaving.
 #![allow(unsafe_code)]
 
@@ -17,18 +17,18 @@ pub mod started;
 pub mod stores;
 pub mod token;
 
-#[cfg(not(loom))]
+#[cfg(not(brkmap_loom))]
 pub use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
-#[cfg(loom)]
+#[cfg(brkmap_loom)]
 pub use loom::cell::{MutPtr, UnsafeCell};
-#[cfg(loom)]
+#[cfg(brkmap_loom)]
 pub use loom::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
 
 /// core's cell with loom's interface.
-#[cfg(not(loom))]
+#[cfg(not(brkmap_loom))]
 pub struct UnsafeCell<T>(core::cell::UnsafeCell<T>);
 
-#[cfg(not(loom))]
+#[cfg(not(brkmap_loom))]
 impl<T> UnsafeCell<T> {
     pub const fn new(value: T) -> Self {
         UnsafeCell(core::cell::UnsafeCell::new(value))
@@ -52,10 +52,10 @@ impl<T> UnsafeCell<T> {
 }
 
 /// A pointer with loom's interface.
-#[cfg(not(loom))]
+#[cfg(not(brkmap_loom))]
 pub struct MutPtr<T>(*mut T);
 
-#[cfg(not(loom))]
+#[cfg(not(brkmap_loom))]
 impl<T> MutPtr<T> {
     /// # Safety
     /// Nothing else touches the value while the reference is alive.

@@ -41,6 +41,13 @@ lock() {
 }
 step "a user's Cargo.lock gains these packages and no others" lock
 cd "$here" || exit 1
+own_loom() {
+  cd "$work/user" || return 1
+  echo '#[global_allocator] static GLOBAL: brkmap::BrkMap = brkmap::BrkMap::new(); fn main() {}' >src/main.rs
+  RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR=$work/user-target cargo check -q
+}
+step "a user's own --cfg loom leaves the allocator as it is" own_loom
+cd "$here" || exit 1
 
 licences() {
   cargo tree -p brkmap -p brkmap-preload -e normal --prefix none --format '{p}: {l}' | grep . | sort -u >"$work/licences"

@@ -105,6 +105,13 @@ fn own_section() -> *const Dynamic {
             at = out(reg) at,
             options(nomem, nostack, preserves_flags),
         );
+        #[cfg(target_arch = "riscv64")]
+        asm!(
+            ".hidden _DYNAMIC",
+            "lla {at}, _DYNAMIC",
+            at = out(reg) at,
+            options(nomem, nostack, preserves_flags),
+        );
     }
     at
 }

@@ -1,6 +1,9 @@
 //! libbrkmap.so: brkmap as the malloc of any program, by `LD_PRELOAD`. Exported symbols only.
 #![deny(missing_docs)]
 
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64")))]
+compile_error!("libbrkmap.so is for x86-64, aarch64 and riscv64; the crate `brkmap` builds for more");
+
 mod front;
 mod interposed;
 mod objects;

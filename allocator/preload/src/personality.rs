@@ -22,6 +22,13 @@ macro_rules! trap {
     };
 }
 
+#[cfg(target_arch = "riscv64")]
+macro_rules! trap {
+    () => {
+        "unimp"
+    };
+}
+
 global_asm!(
     ".pushsection .text.brkmap_personality,\"ax\",@progbits",
     ".hidden __wrap_rust_eh_personality",

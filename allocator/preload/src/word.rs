@@ -108,6 +108,40 @@ macro_rules! word {
                 }
             }
         }
+
+        #[cfg(target_arch = "riscv64")]
+        impl $name {
+            #[inline(always)]
+            pub fn get() -> *mut c_void {
+                let word;
+                // SAFETY: reads this thread's own copy of the word defined above.
+                unsafe {
+                    asm!(
+                        concat!("la.tls.ie {word}, ", $symbol),
+                        "add {word}, {word}, tp",
+                        "ld {word}, 0({word})",
+                        word = out(reg) word,
+                        options(nostack, readonly, preserves_flags),
+                    );
+                }
+                word
+            }
+
+            #[inline(always)]
+            pub fn set(word: *mut c_void) {
+                // SAFETY: writes this thread's own copy of the word defined above.
+                unsafe {
+                    asm!(
+                        concat!("la.tls.ie {at}, ", $symbol),
+                        "add {at}, {at}, tp",
+                        "sd {word}, 0({at})",
+                        at = out(reg) _,
+                        word = in(reg) word,
+                        options(nostack, preserves_flags),
+                    );
+                }
+            }
+        }
     };
 }
 

@@ -37,7 +37,7 @@ pub struct Appended<T, const N: usize, O = Strong> {
 unsafe impl<T: Copy + Send + Sync, const N: usize, O> Sync for Appended<T, N, O> {}
 
 impl<T: Copy, const N: usize, O: Orderings> Appended<T, N, O> {
-    #[cfg(not(loom))]
+    #[cfg(not(brkmap_loom))]
     pub const fn new() -> Self {
         Appended {
             rows: [const { UnsafeCell::new(MaybeUninit::uninit()) }; N],
@@ -46,7 +46,7 @@ impl<T: Copy, const N: usize, O: Orderings> Appended<T, N, O> {
         }
     }
 
-    #[cfg(loom)]
+    #[cfg(brkmap_loom)]
     pub fn new() -> Self {
         Appended {
             rows: std::array::from_fn(|_| UnsafeCell::new(MaybeUninit::uninit())),
@@ -96,7 +96,7 @@ impl<T: Copy, const N: usize, O: Orderings> Appended<T, N, O> {
     }
 }
 
-#[cfg(all(test, loom))]
+#[cfg(all(test, brkmap_loom))]
 mod loom_models {
     use super::*;
     use loom::sync::Arc;
@@ -175,7 +175,7 @@ mod loom_models {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(brkmap_loom)))]
 mod tests {
     use super::*;
 

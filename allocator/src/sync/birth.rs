@@ -37,12 +37,12 @@ pub struct Birth<O = Strong> {
 }
 
 impl<O: Orderings> Birth<O> {
-    #[cfg(not(loom))]
+    #[cfg(not(brkmap_loom))]
     pub const fn new() -> Self {
         Birth { word: AtomicUsize::new(NEW), orderings: core::marker::PhantomData }
     }
 
-    #[cfg(loom)]
+    #[cfg(brkmap_loom)]
     pub fn new() -> Self {
         Birth { word: AtomicUsize::new(NEW), orderings: core::marker::PhantomData }
     }
@@ -87,7 +87,7 @@ impl<O: Orderings> Birth<O> {
     }
 }
 
-#[cfg(all(test, loom))]
+#[cfg(all(test, brkmap_loom))]
 mod loom_models {
     use super::*;
     use crate::sync::token::token;
@@ -164,7 +164,7 @@ mod loom_models {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(brkmap_loom)))]
 mod tests {
     use super::*;
 

@@ -39,7 +39,7 @@ pub struct Blank<const WORDS: usize, F = Strong> {
 }
 
 impl<const WORDS: usize, F: Fences> Blank<WORDS, F> {
-    #[cfg(not(loom))]
+    #[cfg(not(brkmap_loom))]
     pub const fn none() -> Self {
         Blank {
             words: [const { AtomicU64::new(0) }; WORDS],
@@ -48,7 +48,7 @@ impl<const WORDS: usize, F: Fences> Blank<WORDS, F> {
         }
     }
 
-    #[cfg(loom)]
+    #[cfg(brkmap_loom)]
     pub fn none() -> Self {
         Blank {
             words: std::array::from_fn(|_| AtomicU64::new(0)),
@@ -122,7 +122,7 @@ fn bit(at: usize) -> u64 {
     1 << (at % BITS)
 }
 
-#[cfg(all(test, loom))]
+#[cfg(all(test, brkmap_loom))]
 mod loom_models {
     use super::*;
     use loom::cell::UnsafeCell;
@@ -180,7 +180,7 @@ mod loom_models {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(brkmap_loom)))]
 mod tests {
     use super::*;
 

@@ -43,7 +43,7 @@ pub fn drain<F: Fences>(inbox: &Inbox, mut try_drain: impl FnMut() -> bool) {
     }
 }
 
-#[cfg(all(test, loom))]
+#[cfg(all(test, brkmap_loom))]
 mod loom_models {
     use super::*;
     use crate::sync::UnsafeCell;

@@ -30,7 +30,7 @@ pub trait Orderings {
 pub struct Strong;
 impl Orderings for Strong {}
 
-#[cfg(all(test, loom))]
+#[cfg(all(test, brkmap_loom))]
 mod loom_models {
     use super::*;
     use crate::sync::{AtomicBool, AtomicU64};

@@ -70,12 +70,12 @@ pub struct Inbox<O = Strong> {
 }
 
 impl<O: Orderings> Inbox<O> {
-    #[cfg(not(loom))]
+    #[cfg(not(brkmap_loom))]
     pub const fn new() -> Self {
         Inbox { head: AtomicU64::new(0), orderings: core::marker::PhantomData }
     }
 
-    #[cfg(loom)]
+    #[cfg(brkmap_loom)]
     pub fn new() -> Self {
         Inbox { head: AtomicU64::new(0), orderings: core::marker::PhantomData }
     }
@@ -115,7 +115,7 @@ impl<O: Orderings> Inbox<O> {
     }
 }
 
-#[cfg(all(test, loom))]
+#[cfg(all(test, brkmap_loom))]
 mod loom_models {
     use super::*;
     use loom::cell::UnsafeCell;
@@ -213,7 +213,7 @@ mod loom_models {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(brkmap_loom)))]
 mod tests {
     use super::*;
 

@@ -38,7 +38,7 @@ pub struct Lock<T, O: Orderings = Strong> {
     value: UnsafeCell<T>,
     orderings: PhantomData<O>,
     /// How often a thread found it taken; not loom's, so that it adds no interleavings.
-    #[cfg(loom)]
+    #[cfg(brkmap_loom)]
     pub contended: std::sync::atomic::AtomicUsize,
 }
 
@@ -69,19 +69,19 @@ macro_rules! open {
             holder: AtomicUsize::new(0),
             value: UnsafeCell::new($value),
             orderings: PhantomData,
-            #[cfg(loom)]
+            #[cfg(brkmap_loom)]
             contended: std::sync::atomic::AtomicUsize::new(0),
         }
     };
 }
 
 impl<T, O: Orderings> Lock<T, O> {
-    #[cfg(not(loom))]
+    #[cfg(not(brkmap_loom))]
     pub const fn new(value: T) -> Self {
         open!(value)
     }
 
-    #[cfg(loom)]
+    #[cfg(brkmap_loom)]
     pub fn new(value: T) -> Self {
         open!(value)
     }
@@ -98,7 +98,7 @@ impl<T, O: Orderings> Lock<T, O> {
     fn contended(&self) -> Guard<'_, T, O> {
         let mut turn = 0u32;
         loop {
-            #[cfg(loom)]
+            #[cfg(brkmap_loom)]
             self.contended.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
             wait::turn(turn, |slept| wait::watch(slept, self.is_mine()));
             if let Some(guard) = self.try_lock() {
@@ -136,7 +136,7 @@ impl<T, O: Orderings> Lock<T, O> {
     ///
     /// # Safety
     /// Nobody holds the lock, or takes it meanwhile.
-    #[cfg(not(loom))]
+    #[cfg(not(brkmap_loom))]
     pub unsafe fn peek<R>(&self, f: impl FnOnce(&T) -> R) -> R {
         // SAFETY: as the caller vouches.
         self.value.with(|value| f(unsafe { &*value }))
@@ -183,7 +183,7 @@ impl<T, O: Orderings> Drop for Guard<'_, T, O> {
     }
 }
 
-#[cfg(not(loom))]
+#[cfg(not(brkmap_loom))]
 pub(super) mod wait {
     use crate::base::fatal;
     use core::sync::atomic::{AtomicPtr, Ordering};
@@ -242,7 +242,7 @@ pub(super) mod wait {
     }
 }
 
-#[cfg(loom)]
+#[cfg(brkmap_loom)]
 pub(super) mod wait {
     pub fn set_watch(_watch: fn(u32)) {}
 
@@ -256,7 +256,7 @@ pub(super) mod wait {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(brkmap_loom)))]
 mod tests {
     use super::{Inherited, Lock};
     use std::sync::Barrier;
@@ -303,7 +303,7 @@ mod tests {
     }
 }
 
-#[cfg(all(test, loom))]
+#[cfg(all(test, brkmap_loom))]
 mod loom_models {
     //! The allocator's sections are of one shape: read the end of something, move it, hand out what is
     //! between. The model is that section, for two threads at once.

@@ -74,7 +74,7 @@ pub struct Seats<const SEATS: usize, const WORDS: usize, O = Strong> {
 
 impl<const SEATS: usize, const WORDS: usize, O: Orderings> Seats<SEATS, WORDS, O> {
     /// Seats that nobody may take before they were somebody's.
-    #[cfg(not(loom))]
+    #[cfg(not(brkmap_loom))]
     pub const fn new() -> Self {
         Seats {
             words: [const { AtomicUsize::new(0) }; SEATS],
@@ -83,7 +83,7 @@ impl<const SEATS: usize, const WORDS: usize, O: Orderings> Seats<SEATS, WORDS, O
         }
     }
 
-    #[cfg(loom)]
+    #[cfg(brkmap_loom)]
     pub fn new() -> Self {
         Seats {
             words: std::array::from_fn(|_| AtomicUsize::new(0)),
@@ -198,10 +198,10 @@ fn bit(seat: usize) -> u64 {
     1 << (seat % BITS)
 }
 
-#[cfg(all(test, loom))]
+#[cfg(all(test, brkmap_loom))]
 mod loom_models;
 
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(brkmap_loom)))]
 mod tests {
     use super::*;
 

@@ -14,7 +14,7 @@
 //! Edge START: start's store behind the words (Release) → get's load before them (Acquire).
 #![allow(unsafe_code)]
 
-#[cfg(not(loom))]
+#[cfg(not(brkmap_loom))]
 use super::lock::Inherited;
 use super::lock::{Guard, Lock};
 use super::{AtomicBool, Ordering, UnsafeCell};
@@ -63,12 +63,12 @@ macro_rules! nothing {
 }
 
 impl<S, P: Copy, O: Orderings> Started<S, P, O> {
-    #[cfg(not(loom))]
+    #[cfg(not(brkmap_loom))]
     pub const fn nothing() -> Self {
         nothing!()
     }
 
-    #[cfg(loom)]
+    #[cfg(brkmap_loom)]
     pub fn nothing() -> Self {
         nothing!()
     }
@@ -110,7 +110,7 @@ impl<S, P: Copy, O: Orderings> Started<S, P, O> {
     }
 }
 
-#[cfg(not(loom))]
+#[cfg(not(brkmap_loom))]
 impl<S, P: Copy> Started<S, P> {
     /// In the child of a fork: opens a lock whose holder is not there. Where one held it the state may be
     /// half changed; one that was being built is dropped as if it had never been.
@@ -133,7 +133,7 @@ impl<S, P: Copy> Started<S, P> {
     }
 }
 
-#[cfg(all(test, loom))]
+#[cfg(all(test, brkmap_loom))]
 mod loom_models {
     //! The growth of the break as the arena does it: whoever comes first starts it, then each takes what it
     //! wants from the free end, moving the break where that is too short. The kernel's break is a cell
@@ -286,7 +286,7 @@ mod loom_models {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(brkmap_loom)))]
 mod tests {
     use super::*;
 

@@ -3,7 +3,7 @@
 
 /// A word that no other living thread has, even and never 0, and the same in the child of a fork: the thread
 /// pointer. A thread that ended may leave it to a later one.
-#[cfg(all(target_arch = "x86_64", not(miri), not(loom)))]
+#[cfg(all(target_arch = "x86_64", not(miri), not(brkmap_loom)))]
 #[inline(always)]
 pub fn token() -> usize {
     let token;
@@ -18,7 +18,7 @@ pub fn token() -> usize {
     token
 }
 
-#[cfg(all(target_arch = "aarch64", not(miri), not(loom)))]
+#[cfg(all(target_arch = "aarch64", not(miri), not(brkmap_loom)))]
 #[inline(always)]
 pub fn token() -> usize {
     let token;
@@ -33,14 +33,14 @@ pub fn token() -> usize {
     token
 }
 
-#[cfg(all(not(loom), any(miri, not(any(target_arch = "x86_64", target_arch = "aarch64")))))]
+#[cfg(all(not(brkmap_loom), any(miri, not(any(target_arch = "x86_64", target_arch = "aarch64")))))]
 pub fn token() -> usize {
     // SAFETY: no preconditions. Miri counts its threads from 0.
     unsafe { (libc::pthread_self() as usize + 1) * 2 }
 }
 
 /// Loom's threads all run on one of the system's.
-#[cfg(loom)]
+#[cfg(brkmap_loom)]
 pub fn token() -> usize {
     use std::cell::Cell;
     use std::sync::atomic::{AtomicUsize, Ordering};
@@ -51,7 +51,7 @@ pub fn token() -> usize {
     TOKEN.with(Cell::get)
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(brkmap_loom)))]
 mod tests {
     use super::token;
     use std::sync::Barrier;

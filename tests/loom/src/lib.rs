@@ -2,8 +2,8 @@
 //! their own so that the allocator does not depend on loom: whoever depends on the allocator would find loom and
 //! forty packages more in their Cargo.lock.
 //!
-//! Without `--cfg loom` there is nothing here.
-#![cfg(loom)]
+//! Without `--cfg brkmap_loom` there is nothing here.
+#![cfg(brkmap_loom)]
 #![allow(dead_code, unused_imports)]
 
 #[path = "../../../allocator/src"]

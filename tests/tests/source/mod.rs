@@ -55,7 +55,7 @@ pub fn parsed(path: &Path) -> syn::File {
 pub fn is_test_cfg(argument: &str) -> bool {
     let words: Vec<_> =
         argument.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|w| !w.is_empty()).collect();
-    let known = ["test", "loom", "miri", "not", "any", "all"];
+    let known = ["test", "brkmap_loom", "miri", "not", "any", "all"];
     !words.is_empty() && words.iter().all(|word| known.contains(word))
 }
 
@@ -157,5 +157,5 @@ fn a_module_for_anything_but_tests_is_no_test_module() {
     assert!(!is("#[cfg(not(test))] mod real;"));
     assert!(!is("#[cfg(target_os = x)] mod real;"));
     assert!(is("#[cfg(test)] pub(crate) mod sim;"));
-    assert!(is("#[cfg(all(test, not(loom)))] mod tests {}"));
+    assert!(is("#[cfg(all(test, not(brkmap_loom)))] mod tests {}"));
 }

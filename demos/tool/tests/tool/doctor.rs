@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 
 use serde_json::Value;
 
-use crate::support::{Scratch, brkmap, needs, run, stderr, stdout, text};
+use crate::support::{Scratch, brkmap, clean, needs, run, stderr, stdout, text};
 
 /// libbrkmap.so of this tree, built if need be.
 fn library() -> &'static Path {
@@ -110,8 +110,15 @@ const OWN: &str = "#include <stddef.h>\n#include <string.h>\n\
 struct Running(Child);
 
 impl Running {
-    fn new(command: &mut Command) -> Running {
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it starts");
+    /// `preload` is what LD_PRELOAD names, and may be nothing.
+    fn new(command: &mut Command, preload: impl AsRef<OsStr>) -> Running {
+        clean(command);
+        let mut child = command
+            .env("LD_PRELOAD", preload)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("it starts");
         let mut line = String::new();
         BufReader::new(child.stdout.as_mut().expect("piped")).read_line(&mut line).expect("a line");
         assert_eq!(line, "ready\n");
@@ -274,13 +281,13 @@ fn variables_that_do_nothing_are_named() {
 fn a_process_is_read_where_its_malloc_leads() {
     let scratch = Scratch::new("doctor-process");
     let Some(program) = compiled(&scratch, "waits", WAITS, &["-ldl"]) else { return };
-    let running = Running::new(Command::new(&program).env("LD_PRELOAD", library()));
+    let running = Running::new(&mut Command::new(&program), library());
     let said = asked(&[&running.pid()], &[]);
     said.is_fine();
     assert!(said.document["findings"].as_array().unwrap().is_empty(), "{}", said.text);
     assert!(said.fact("settings", "arena")["value"].as_str().unwrap().starts_with("the break, "));
 
-    let without = Running::new(&mut Command::new(&program));
+    let without = Running::new(&mut Command::new(&program), "");
     asked(&[&without.pid()], &[]).fails("not_asked", "Nothing asks for it");
 }
 
@@ -290,7 +297,7 @@ fn a_library_opened_with_deepbind_calls_libcs_malloc() {
     let source = "#include <stdlib.h>\nvoid *kept; __attribute__((constructor)) void start(void) { kept = malloc(10); }";
     let Some(opened) = compiled(&scratch, "libdeep.so", source, &["-shared", "-fPIC"]) else { return };
     let Some(program) = compiled(&scratch, "waits", WAITS, &["-ldl"]) else { return };
-    let running = Running::new(Command::new(&program).arg(&opened).env("LD_PRELOAD", library()));
+    let running = Running::new(Command::new(&program).arg(&opened), library());
     asked(&[&running.pid()], &[]).is_fine().notes("deepbind", "it was opened with RTLD_DEEPBIND");
 }
 
@@ -300,12 +307,12 @@ fn a_process_whose_library_is_not_the_first_or_was_replaced() {
     let Some(other) = compiled(&scratch, "libother.so", OWN, &["-shared", "-fPIC"]) else { return };
     let Some(program) = compiled(&scratch, "waits", WAITS, &["-ldl"]) else { return };
     let list = format!("{}:{}", other.display(), library().display());
-    let running = Running::new(Command::new(&program).env("LD_PRELOAD", list));
+    let running = Running::new(&mut Command::new(&program), list);
     asked(&[&running.pid()], &[]).fails("another_first", "malloc is that of");
 
     let own = scratch.file("libbrkmap.so");
     std::fs::copy(library(), &own).unwrap();
-    let running = Running::new(Command::new(&program).env("LD_PRELOAD", &own));
+    let running = Running::new(&mut Command::new(&program), &own);
     std::fs::remove_file(&own).unwrap();
     asked(&[&running.pid()], &[]).is_fine().notes("replaced", "until it starts anew");
 }
@@ -324,7 +331,7 @@ fn limits_of_a_process_are_named() {
                 .ok_or_else(std::io::Error::last_os_error)
         });
     }
-    let running = Running::new(command.env("LD_PRELOAD", library()));
+    let running = Running::new(&mut command, library());
     let said = asked(&[&running.pid()], &[]);
     let limit = said.is_fine().fact("machine", "limit of data");
     assert!(limit["value"] == "64 MiB" && limit["matters"] == true, "{limit}");
