@@ -107,6 +107,13 @@ impl Slab {
         blocks.iter().map(is_back).take_while(|&back| back).count()
     }
 
+    /// So many blocks were put back, at least one: how many are out, and where the slab is listed.
+    #[inline]
+    pub fn count_back(&mut self, count: usize) -> (u16, Place) {
+        self.used -= count as u16;
+        (self.used, self.place)
+    }
+
     /// Its pages of which nothing was carved, where those read as zero.
     pub fn never_used(&self, page: usize) -> Pages {
         match self.zeroed {

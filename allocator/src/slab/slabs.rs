@@ -176,7 +176,10 @@ impl Slabs {
                 count += more;
             }
             back += count;
-            self.count_back(site, slab, from, count);
+            let (used, place) = slab.count_back(count);
+            if used == 0 || place < Place::Fresh {
+                self.took_back(site, from, used, place);
+            }
         }
         self.used_bytes -= back * size_class::bytes(class);
         others
@@ -190,19 +193,12 @@ impl Slabs {
         match slab.put(bits, Indices::of(class), block.addr() - from) {
             Ok(()) => {
                 self.used_bytes -= size_class::bytes(class);
-                self.count_back(site, slab, from, 1);
+                let (used, place) = slab.count_back(1);
+                if used == 0 || place < Place::Fresh {
+                    self.took_back(site, from, used, place);
+                }
             }
             Err(wrong) => site.noted.note(wrong.message(), block),
-        }
-    }
-
-    /// Blocks went back into a slab of this heap, which starts at the address `from`: at least one.
-    #[inline(always)]
-    fn count_back<O: Os>(&mut self, site: &Site<O>, slab: &mut Slab, from: usize, count: usize) {
-        slab.used -= count as u16;
-        let (used, place) = (slab.used, slab.place);
-        if used == 0 || place < Place::Fresh {
-            self.took_back(site, from, used, place);
         }
     }
 
