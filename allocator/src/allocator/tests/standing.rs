@@ -9,7 +9,7 @@ use crate::slab::{capacity, stamp};
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
-const SIZES: [usize; 4] = [16, 64, 1000, 5000];
+const SIZES: &[usize] = if cfg!(miri) { &[1000, 5000] } else { &[16, 64, 1000, 5000] };
 
 impl Harness {
     /// What a pointer into a slab is to the thread of a heap.
@@ -35,7 +35,7 @@ impl Harness {
 
 #[test]
 fn a_freed_block_is_free_wherever_it_went() {
-    for size in SIZES {
+    for &size in SIZES {
         let harness = Harness::new(Sim::new());
         let (owner, other) = (harness.heap_of_c(), harness.heap_of_c());
         let mut blocks = harness.blocks(owner, size, 60);
@@ -62,7 +62,7 @@ fn a_freed_block_is_free_wherever_it_went() {
 
 #[test]
 fn a_live_block_that_carries_the_stamp_is_out() {
-    for size in SIZES {
+    for &size in SIZES {
         let harness = Harness::new(Sim::new());
         let (owner, other) = (harness.heap_of_c(), harness.heap_of_c());
         let blocks = harness.blocks(owner, size, 40);
@@ -83,7 +83,7 @@ fn a_live_block_that_carries_the_stamp_is_out() {
 
 #[test]
 fn a_block_that_was_never_handed_out_is_none_or_free() {
-    for size in SIZES {
+    for &size in SIZES {
         let harness = Harness::new(Sim::new());
         let (owner, other) = (harness.heap_of_c(), harness.heap_of_c());
         let class = size_class::of(size);
@@ -114,7 +114,7 @@ fn a_block_that_was_never_handed_out_is_none_or_free() {
 
 #[test]
 fn no_other_place_in_a_slab_is_a_block() {
-    for size in SIZES {
+    for &size in SIZES {
         let harness = Harness::new(Sim::new());
         let (owner, other) = (harness.heap_of_c(), harness.heap_of_c());
         // A young slab, and one that was handed out whole.
