@@ -204,6 +204,9 @@ impl Registry {
         let _growth = self.growth.lock();
         // Relaxed: only changed under the lock.
         let seat = self.count.load(Ordering::Relaxed) as usize;
+        if seat == HEAPS {
+            return None;
+        }
         let id = id_of(seat);
         if self.place(seat).is_null() {
             self.map_heaps(arena, seat)?;

@@ -1,7 +1,7 @@
 //! How many heaps threads need, and what is left of them.
 
 use super::*;
-use crate::base::config::WARM_HEAPS;
+use crate::base::config::{HEAP_LIMIT, WARM_HEAPS};
 
 #[test]
 fn a_thread_that_only_frees_finds_a_heap_or_shares_what_there_is() {
@@ -54,7 +54,7 @@ fn of_many_heaps_the_threads_are_asked_for_now_and_then() {
     os.limit = usize::MAX;
     let harness = Harness::new(os);
     let os = &harness.allocator.arena.os;
-    let count = if cfg!(miri) { 70 } else { 300 };
+    let count = if cfg!(miri) { 50 } else { 300 };
     let heaps: Vec<_> = (0..count).map(|_| harness.heap()).collect();
     let asked = os.asked();
     assert!(asked < 64 * 64 / 2 + 18 * count, "{asked} times of {count} threads");
@@ -64,6 +64,19 @@ fn of_many_heaps_the_threads_are_asked_for_now_and_then() {
     }
     let made = harness.allocator.registry.count() as usize;
     assert!(made <= count + count / 16 + 1, "{made} heaps for {count} threads at once");
+}
+
+#[test]
+fn beyond_the_last_heap_there_is_none() {
+    let mut os = Sim::new();
+    os.limit = usize::MAX;
+    let harness = Harness::new(os);
+    let heaps: Vec<_> = (0..HEAP_LIMIT).map(|_| harness.heap()).collect();
+    assert!(harness.claim().is_none());
+    // One that ends leaves its heap to the next.
+    harness.end(heaps[3].id());
+    assert_eq!(harness.heap().id(), heaps[3].id());
+    assert!(harness.claim().is_none());
 }
 
 #[test]
