@@ -104,7 +104,10 @@ fn what_threads_without_a_heap_free_waits_for_more_and_goes_home_at_a_trim() {
 
 #[test]
 fn of_parked_heaps_a_few_keep_their_pages_and_those_with_blocks_their_slabs() {
-    let harness = Harness::new(Sim::new());
+    let mut os = Sim::new();
+    // Room for so many heaps.
+    os.limit = usize::MAX;
+    let harness = Harness::new(os);
     let count = WARM_HEAPS * 3;
     let heaps: Vec<_> = (0..count).map(|_| harness.heap()).collect();
     // Every third has a block that is out.
