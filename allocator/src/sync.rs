@@ -9,6 +9,7 @@ pub mod appended;
 pub mod birth;
 pub mod blank;
 pub mod drain;
+pub mod fences;
 pub mod held;
 pub mod inbox;
 pub mod lock;

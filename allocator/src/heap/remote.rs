@@ -18,7 +18,8 @@ use crate::slab::slabs::Slabs;
 use crate::slab::slabs::free::FreeBlocks;
 use crate::slab::slot::Slot;
 use crate::slab::starts::index_of;
-use crate::sync::drain::{Strong, drain};
+use crate::sync::drain::drain;
+use crate::sync::fences::Strong;
 use crate::sync::lock::Inherited;
 use core::sync::atomic::{Ordering, fence};
 

@@ -107,11 +107,12 @@ impl Slab {
         blocks.iter().map(is_back).take_while(|&back| back).count()
     }
 
-    /// So many blocks were put back, at least one: how many are out, and where the slab is listed.
+    /// So many blocks were put back, at least one. How many are out and where the slab is listed, if it is to
+    /// be elsewhere now: the first ones came back, or the last.
     #[inline]
-    pub fn count_back(&mut self, count: usize) -> (u16, Place) {
+    pub fn count_back(&mut self, count: usize) -> Option<(u16, Place)> {
         self.used -= count as u16;
-        (self.used, self.place)
+        (self.used == 0 || self.place < Place::Fresh).then_some((self.used, self.place))
     }
 
     /// Its pages of which nothing was carved, where those read as zero.

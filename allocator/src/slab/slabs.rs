@@ -176,9 +176,8 @@ impl Slabs {
                 count += more;
             }
             back += count;
-            let (used, place) = slab.count_back(count);
-            if used == 0 || place < Place::Fresh {
-                self.took_back(site, from, used, place);
+            if let Some(change) = slab.count_back(count) {
+                self.took_back(site, from, change);
             }
         }
         self.used_bytes -= back * size_class::bytes(class);
@@ -193,19 +192,17 @@ impl Slabs {
         match slab.put(bits, Indices::of(class), block.addr() - from) {
             Ok(()) => {
                 self.used_bytes -= size_class::bytes(class);
-                let (used, place) = slab.count_back(1);
-                if used == 0 || place < Place::Fresh {
-                    self.took_back(site, from, used, place);
+                if let Some(change) = slab.count_back(1) {
+                    self.took_back(site, from, change);
                 }
             }
             Err(wrong) => site.noted.note(wrong.message(), block),
         }
     }
 
-    /// The first blocks went back into a slab of this heap, which starts at the address `from`, or the last
-    /// ones that it lacked: so many are out still.
+    /// A slab of this heap, which starts at the address `from`, has to be listed elsewhere (`count_back`).
     #[inline(never)]
-    fn took_back<O: Os>(&mut self, site: &Site<O>, from: usize, used: u16, place: Place) {
+    fn took_back<O: Os>(&mut self, site: &Site<O>, from: usize, (used, place): (u16, Place)) {
         let granule = site.geometry.granule_of(from);
         if place < Place::Fresh {
             self.lists.refresh(site, granule);

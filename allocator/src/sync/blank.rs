@@ -14,18 +14,9 @@
 //! RELEASE).
 #![allow(unsafe_code)]
 
+use super::fences::{Fences, Strong};
 use super::lock::{Guard, Lock};
 use super::{AtomicU64, Ordering, fence};
-
-/// Whether the fences are there, so that a model can leave them out and see it fail.
-pub trait Fences {
-    const FENCES: bool;
-}
-
-pub struct Strong;
-impl Fences for Strong {
-    const FENCES: bool = true;
-}
 
 /// Things of a word of bits.
 const BITS: usize = u64::BITS as usize;
@@ -125,6 +116,7 @@ fn bit(at: usize) -> u64 {
 #[cfg(all(test, brkmap_loom))]
 mod loom_models {
     use super::*;
+    use crate::sync::fences::Without;
     use loom::cell::UnsafeCell;
     use loom::sync::Arc;
     use loom::thread;
@@ -166,11 +158,6 @@ mod loom_models {
     fn loom_nothing_is_wiped_that_somebody_looks_at() {
         let (wiped, looked) = explore::<Strong>();
         assert!(wiped > 0 && looked > 0, "{wiped} wiped, {looked} looked at: the model shows nothing");
-    }
-
-    struct Without;
-    impl Fences for Without {
-        const FENCES: bool = false;
     }
 
     #[test]

@@ -15,22 +15,12 @@
 //! looks may miss, and a parcel may wait for ever.
 #![allow(unsafe_code)]
 
+use super::fences::Fences;
 use super::inbox::Inbox;
 use super::{Ordering, fence};
 
-/// Whether the fences are there, so that a model can leave them out and see it fail.
-pub trait Fences {
-    const FENCES: bool;
-}
-
-pub struct Strong;
-impl Fences for Strong {
-    const FENCES: bool = true;
-}
-
 /// Calls `try_drain`, which takes all that waits under a lock if that is free, for as long as something
-/// waits.
-/// It says whether the lock was free.
+/// waits. It says whether the lock was free.
 pub fn drain<F: Fences>(inbox: &Inbox, mut try_drain: impl FnMut() -> bool) {
     loop {
         if F::FENCES {
@@ -47,6 +37,7 @@ pub fn drain<F: Fences>(inbox: &Inbox, mut try_drain: impl FnMut() -> bool) {
 mod loom_models {
     use super::*;
     use crate::sync::UnsafeCell;
+    use crate::sync::fences::{Strong, Without};
     use crate::sync::lock::Lock;
     use loom::sync::Arc;
     use loom::thread;
@@ -137,11 +128,6 @@ mod loom_models {
     #[should_panic(expected = "something waits")]
     fn loom_a_holder_that_does_not_look_is_caught() {
         explore::<Strong>(1, Model::look);
-    }
-
-    struct Without;
-    impl Fences for Without {
-        const FENCES: bool = false;
     }
 
     #[test]
