@@ -5,6 +5,7 @@ mod child;
 mod examine;
 mod freer;
 mod may_have;
+mod medium;
 mod place;
 mod route;
 mod sizes;
@@ -17,6 +18,7 @@ use crate::base::config::Tunables;
 use crate::heap::Heap;
 use crate::heap::registry::{Registry, Tables};
 use crate::large::Large;
+use crate::medium::Medium;
 use crate::os::Os;
 use crate::slab::Slab;
 pub use freer::Freer;
@@ -26,6 +28,7 @@ pub use sizes::Unlike;
 pub struct Allocator<O: Os> {
     pub arena: Arena<O>,
     pub large: Large,
+    pub medium: Medium,
     pub registry: Registry,
     pub tunables: Tunables,
     pub sizes: Sizes,
@@ -46,6 +49,7 @@ impl<O: Os> Allocator<O> {
         Allocator {
             arena: Arena::new(os),
             large: Large::new(),
+            medium: Medium::new(),
             registry: Registry::new(tables),
             tunables: Tunables::new(),
             sizes: Sizes::new(),
@@ -60,6 +64,9 @@ impl<O: Os> Allocator<O> {
             self.purge_arena();
         }
         if self.arena.budget.is_pressed() {
+            if self.arena.budget.is_exceeded() {
+                self.medium.purge(&self.arena, self.arena.budget.chunks_target());
+            }
             self.large.shrink_cache(&self.arena, self.arena.budget.cache_bound(self.arena.share()));
         }
     }
@@ -76,7 +83,7 @@ impl<O: Os> Allocator<O> {
     /// Gives back all that can be: `malloc_trim`. Whether pages went that were free inside of slabs.
     pub fn trim(&self, own: Option<&Heap>) -> bool {
         if let Some(heap) = own {
-            heap.give_back(&self.arena, &self.registry);
+            heap.give_back(&self.arena, &self.registry, &self.medium);
         }
         self.registry.empty_outboxes(&self.arena);
         let mut any = false;
@@ -85,6 +92,8 @@ impl<O: Os> Allocator<O> {
             any |= heap.purge_pages(&self.arena);
         });
         self.large.shrink_cache(&self.arena, 0);
+        self.medium.retire_empty(&self.arena);
+        any |= self.medium.purge(&self.arena, 0);
         self.arena.purge_all();
         any
     }
@@ -97,14 +106,17 @@ impl<O: Os> Allocator<O> {
         self.registry.empty_outboxes(&self.arena);
         // Twice: what the heaps sent to each other is home then.
         for _ in 0..2 {
-            self.registry.for_each(|heap| heap.give_back(&self.arena, &self.registry));
+            self.registry.for_each(|heap| heap.give_back(&self.arena, &self.registry, &self.medium));
         }
         self.large.shrink_cache(&self.arena, 0);
         let Some(geometry) = self.arena.geometry() else { return };
         // SAFETY: as the caller vouches; the granules asked about are slabs, whose records are there.
         unsafe {
             self.large.unload(&self.arena.os);
-            self.arena.unload(|granule, part| Slab::is_used(&geometry, granule, part));
+            self.arena.unload(|granule, entry, part| match entry.in_chunk() {
+                Some(place) => Medium::is_used(&geometry, granule, place, part),
+                None => Slab::is_used(&geometry, granule, part),
+            });
             self.registry.unload(&self.arena);
         }
     }

@@ -47,7 +47,7 @@ use crate::os::{BreakOwner, Os};
 use crate::sync::lock::Guard;
 use crate::sync::started::Started;
 use block::{BLOCK, Block, number_of, place_of};
-pub use block::{RECORD, Table};
+pub use block::{RECORD, RECORDS_APART, Table};
 pub use break_mode::BreakMode;
 use budget::Budget;
 pub use budget::Share;
@@ -162,6 +162,7 @@ impl<O: Os> Arena<O> {
         let head = state.index(block, taken.start);
         self.set_entries(geometry, block, head, len, entry);
         self.budget.note_pinned(state.is_pinned());
+        self.budget.publish(Share::of(state));
         Some(Run { head, len, zeroed: state.head(at).runs.dirty_pages(taken) == 0 })
     }
 
@@ -199,12 +200,25 @@ impl<O: Os> Arena<O> {
         self.free_run(end, Bytes(GRANULE));
     }
 
-    /// Has the page map say something else of a run of one granule, whose holder the caller is.
-    pub fn rename_run(&self, head: GranuleIdx, entry: Entry) {
+    /// Which of the first granules of a run read as zero, a bit each, the lowest first. The caller holds it,
+    /// and has not touched it.
+    pub fn clean_granules(&self, run: &Run) -> u32 {
+        let clean = self.with_state(|state| {
+            let at = state.find(run.head)?;
+            let granules = places(run.head, run.len).take(u32::BITS as usize).enumerate();
+            let runs = &state.head(at).runs;
+            let is_clean = |&(_, granule): &(usize, u32)| runs.dirty_pages(granule..granule + 1) == 0;
+            Some(granules.filter(is_clean).fold(0, |clean, (bit, _)| clean | 1 << bit))
+        });
+        clean.flatten().unwrap_or(0)
+    }
+
+    /// Has the page map say something else of a run, whose holder the caller is: of its head last.
+    pub fn rename_run(&self, head: GranuleIdx, len: Granules, entry: Entry) {
         let geometry = self.started();
         self.with_state(|state| {
             if let Some(at) = state.find(head) {
-                self.set_entry(geometry, state.blocks.block(at), head, entry);
+                self.set_entries(geometry, state.blocks.block(at), head, len, entry);
             }
         });
     }
@@ -239,9 +253,8 @@ impl<O: Os> Arena<O> {
 
     /// Writes the entries of a run: `first` for its first granule, and for the others what goes with it.
     fn set_entries(&self, geometry: Geometry, block: Block, head: GranuleIdx, len: Granules, first: Entry) {
-        let rest = if first == Entry::FREE { Entry::FREE } else { Entry::SPAN_BODY };
-        for granule in head.0 + 1..head.0 + len.0 {
-            self.set_entry(geometry, block, GranuleIdx(granule), rest);
+        for distance in 1..len.0 {
+            self.set_entry(geometry, block, GranuleIdx(head.0 + distance), first.of_later(distance));
         }
         self.set_entry(geometry, block, head, first);
     }
@@ -300,7 +313,11 @@ impl<O: Os> Arena<O> {
     }
 
     fn with_state<R>(&self, f: impl FnOnce(&mut State) -> R) -> Option<R> {
-        self.lock().as_mut().map(f)
+        self.lock().as_mut().map(|state| {
+            let result = f(state);
+            self.budget.publish(Share::of(state));
+            result
+        })
     }
 
     #[cfg(test)]

@@ -18,6 +18,7 @@ mod bin;
 mod fresh;
 mod look;
 pub mod magazine;
+mod medium;
 mod outbox;
 pub mod owner;
 mod pages;
@@ -32,6 +33,7 @@ use crate::base::checked::Checked;
 use crate::base::config::HOMING;
 use crate::base::size_class::CLASSES;
 use crate::base::units::{HeapId, SizeClass};
+use crate::medium as medium_blocks;
 use crate::os::Os;
 use crate::slab::noted::Noted;
 use crate::slab::site::Site;
@@ -75,6 +77,8 @@ struct Owned {
     /// C's free may be given blocks of this heap: those that were never handed out are stamped.
     stamps: Cell<Stamps>,
     at_hand: AtHand,
+    /// Medium blocks that the thread has at hand.
+    medium: medium_blocks::AtHand,
     /// This thread swept its magazines since its last refill, because a heap that it sent blocks to was
     /// sparse.
     swept_for_others: Cell<bool>,
@@ -122,6 +126,7 @@ impl Heap {
                 busy: AtomicBool::new(false),
                 stamps: Cell::new(Stamps::None),
                 at_hand: AtHand::new(),
+                medium: medium_blocks::AtHand::new(),
                 swept_for_others: Cell::new(false),
                 only_frees: Cell::new(false),
                 wide: Cell::new(false),
@@ -159,6 +164,7 @@ impl Heap {
         // Relaxed: the heap is published with its seat.
         owned.busy.store(false, Ordering::Relaxed);
         owned.stamps.set(Stamps::None);
+        owned.medium.forget();
         owned.swept_for_others.set(false);
         owned.only_frees.set(false);
         owned.wide.set(false);

@@ -27,6 +27,8 @@ mod heap;
 #[cfg(not(brkmap_loom))]
 mod large;
 #[cfg(not(brkmap_loom))]
+mod medium;
+#[cfg(not(brkmap_loom))]
 mod os;
 #[cfg(not(brkmap_loom))]
 mod process;

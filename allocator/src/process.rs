@@ -131,7 +131,7 @@ pub fn alloc_big<W: ThreadWord>(size: usize, align: usize) -> Option<Allocated> 
     let heap = thread::attach::<W>();
     // Beyond reach nothing that is given back makes room.
     let may_help = || most <= ALLOCATOR.arena.os.reach();
-    or_after_trim(heap, may_help, || ALLOCATOR.alloc_big(size, align))
+    or_after_trim(heap, may_help, || ALLOCATOR.alloc_big(heap, size, align))
 }
 
 /// Frees what the fast path refused.

@@ -20,13 +20,14 @@ impl<O: Os> Allocator<O> {
         unsafe {
             self.arena.repair_after_fork();
             self.large.repair_after_fork(&self.arena);
+            self.medium.repair_after_fork(&self.arena);
             self.registry.repair_after_fork(&self.arena, me, threads);
         }
     }
 
     /// Whether the calling thread, whose token is `me`, is in the middle of changing something.
     pub fn is_mine(&self, me: usize) -> bool {
-        self.arena.is_mine() || self.large.is_mine() || self.registry.is_mine(me)
+        self.arena.is_mine() || self.large.is_mine() || self.medium.is_mine() || self.registry.is_mine(me)
     }
 
     /// A block for a request from below a signal handler that interrupted its own thread in the middle of a

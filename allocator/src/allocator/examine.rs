@@ -29,12 +29,12 @@ impl<O: Os> Allocator<O> {
     /// # Safety
     /// As for `free_slow`, as far as that cannot be seen here.
     pub unsafe fn free_checked(&self, freer: Freer, block: *mut u8) {
-        let heap = if let Freer::Heap(heap) = freer { Some(heap) } else { None };
-        if heap.is_some_and(|heap| heap.follow_window(&self.arena) && heap.push(block)) {
-            return;
-        }
         match self.entry_of(block) {
             Some((granule, entry)) if entry.as_slab().is_some() => {
+                let heap = if let Freer::Heap(heap) = freer { Some(heap) } else { None };
+                if heap.is_some_and(|heap| heap.follow_window(&self.arena) && heap.push(block)) {
+                    return;
+                }
                 match self.standing(heap, granule, entry, block) {
                     Standing::Out => {}
                     Standing::Free => fatal::wrong_use(c"free(): double free detected", block),
@@ -45,7 +45,7 @@ impl<O: Os> Allocator<O> {
                 self.free_small(freer, entry, block);
             }
             // SAFETY: as the caller vouches.
-            place => unsafe { self.free_big(place, block) },
+            place => unsafe { self.free_big(freer, place, block) },
         }
     }
 

@@ -6,6 +6,7 @@ use super::sizes::Unlike;
 use crate::base::config::GRANULE;
 use crate::base::size_class::{self, CLASS_MAX, STEP_MAX};
 use crate::base::units::round_up;
+use crate::medium::MediumClass;
 use crate::os::Os;
 
 /// The longest mapping for a block of so many bytes of pages: half as much again for whole huge pages, and an
@@ -30,6 +31,10 @@ impl<O: Os> Allocator<O> {
         let beyond_classes = class.is_none() || self.sizes.has(Unlike::Aligned) && align <= 16;
         Some(match place {
             Place::Small(own) => class == Some(own) || self.sizes.excuse_class(own, size, align),
+            Place::Medium(own) => {
+                beyond_classes && MediumClass::of(size).is_some_and(|class| class.may_be(own))
+                    || self.sizes.has(Unlike::Halved) && size * 2 >= own.bytes()
+            }
             Place::Span(..) => beyond_classes && usable - size.max(1) < GRANULE,
             // The smallest threshold for mappings is above the smallest classes.
             _ => (beyond_classes || size > STEP_MAX) && self.may_be_mapped(size, usable),

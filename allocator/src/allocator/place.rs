@@ -8,6 +8,7 @@ use super::Allocator;
 use crate::base::config::{GRANULE, GRANULE_SHIFT};
 use crate::base::size_class;
 use crate::base::units::{GranuleIdx, Granules, SizeClass};
+use crate::medium::{MediumClass, State};
 use crate::os::Os;
 use crate::slab::handed_out::HandedOut;
 use crate::slab::index_of;
@@ -16,6 +17,8 @@ use crate::slab::index_of;
 pub enum Place {
     /// A block of a slab.
     Small(SizeClass),
+    /// A block of a chunk.
+    Medium(MediumClass),
     /// A span: its first granule, and how long it is.
     Span(GranuleIdx, Granules),
     /// In the arena, and no block begins here.
@@ -38,6 +41,12 @@ impl<O: Os> Allocator<O> {
             let is_block = index_of(class, offset).is_some_and(handed_out);
             return if is_block { Place::Small(class) } else { Place::Astray };
         }
+        if let Some(place) = entry.in_chunk() {
+            return match self.medium_at(granule, place, block) {
+                Some((spot, State::Out)) => Place::Medium(spot.class),
+                _ => Place::Astray,
+            };
+        }
         match entry.as_span() {
             Some(len) if offset == 0 => Place::Span(granule, len),
             _ => Place::Astray,
@@ -49,6 +58,7 @@ impl<O: Os> Allocator<O> {
     pub fn usable_at(&self, place: Place, block: *mut u8) -> Option<usize> {
         match place {
             Place::Small(class) => Some(size_class::bytes(class)),
+            Place::Medium(class) => Some(class.bytes()),
             Place::Span(_, len) => Some((len.0 as usize) << GRANULE_SHIFT),
             Place::Astray => None,
             Place::Outside => self.large.usable(block),

@@ -2,9 +2,9 @@
 //!
 //! ```text
 //!   size, alignment ─┬─ at most 32 KiB ──────────► a class of the thread's heap
-//!                    ├─ below the threshold ─────► a span of the arena
+//!                    ├─ below the threshold ─────► a medium block, or beyond 256 KiB a span
 //!                    └─ the threshold and above ─► a mapping
-//!   pointer ─┬─ the page map knows it ─► a slab's class │ a span
+//!   pointer ─┬─ the page map knows it ─► a slab's class │ a chunk, whose record knows │ a span
 //!            └─ it does not ──────────► a large mapping, or nobody's
 //! ```
 #![allow(unsafe_code)]
@@ -20,6 +20,7 @@ use crate::base::size_class;
 use crate::base::units::{GranuleIdx, SizeClass};
 use crate::heap::Heap;
 use crate::large::{Growth, Refusal};
+use crate::medium::{MediumClass, UNIT};
 use crate::os::Os;
 
 impl<O: Os> Allocator<O> {
@@ -41,14 +42,17 @@ impl<O: Os> Allocator<O> {
         allocated
     }
 
-    /// A request that no class serves: a span or a mapping.
+    /// A request above the classes of slabs, from a thread with a heap or without: a medium block, a span or a
+    /// mapping.
     #[inline(never)]
-    pub fn alloc_big(&self, size: usize, align: usize) -> Option<Allocated> {
+    pub fn alloc_big(&self, heap: Option<&Heap>, size: usize, align: usize) -> Option<Allocated> {
         if size > ADDRESSES {
             return None;
         }
         if size < self.tunables.mmap_threshold() && align <= GRANULE * 16 {
-            return self.alloc_span(size, align);
+            let class = if align <= UNIT { MediumClass::of(size) } else { None };
+            let medium = class.and_then(|class| self.alloc_medium(heap, class));
+            return medium.or_else(|| self.alloc_span(size, align));
         }
         match self.large.alloc(&self.arena, size, align) {
             Some((allocated, len)) => {
@@ -85,7 +89,7 @@ impl<O: Os> Allocator<O> {
                 self.free_small(freer, entry, block);
             }
             // SAFETY: as the caller vouches.
-            place => unsafe { self.free_big(place, block) },
+            place => unsafe { self.free_big(freer, place, block) },
         }
     }
 
@@ -101,11 +105,22 @@ impl<O: Os> Allocator<O> {
         self.purge_excess();
     }
 
-    /// Frees a span, which has a place in the arena, or a mapping.
+    /// Frees a medium block or a span, which have a place in the arena, or a mapping.
     ///
     /// # Safety
     /// As for `free_slow`.
-    pub(super) unsafe fn free_big(&self, place: Option<(GranuleIdx, Entry)>, block: *mut u8) {
+    #[inline]
+    pub(super) unsafe fn free_big(
+        &self,
+        freer: Freer,
+        place: Option<(GranuleIdx, Entry)>,
+        block: *mut u8,
+    ) {
+        if let Some((granule, entry)) = place
+            && let Some(place) = entry.in_chunk()
+        {
+            return self.free_medium(freer, granule, place, block);
+        }
         let span = place.and_then(|(head, entry)| Some((head, entry.as_span()?)));
         match span {
             None if place.is_none() => {
@@ -135,6 +150,7 @@ impl<O: Os> Allocator<O> {
     pub unsafe fn resize(&self, block: *mut u8, size: usize) -> Resized {
         match self.place_of(block) {
             Place::Small(class) => self.resize_small(block, class, size),
+            Place::Medium(class) => self.resize_medium(block, class, size),
             Place::Span(head, len) => self.resize_span(block, head, len, size),
             Place::Astray => Resized::NoBlock,
             // SAFETY: as the caller vouches.

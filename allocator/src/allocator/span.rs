@@ -1,4 +1,5 @@
-//! Spans: a block that is a run of the arena's, from 32 KiB up to the threshold.
+//! Spans: a block that is a run of the arena's, where chunks do not serve: above 256 KiB and below the
+//! threshold, at a multiple of more than 4 KiB, or where there is no room for a chunk.
 
 use super::{Allocator, Resized};
 use crate::arena::page_map::Entry;

@@ -17,12 +17,16 @@ mod at_hand;
 mod children;
 mod growth;
 mod magazines;
+mod medium;
 mod places;
 mod recycled;
 mod refusals;
 mod sparse;
 mod standing;
 mod threads;
+
+/// A multiple that no chunk serves: what is asked for at one, below the threshold, is a span.
+const SPAN_ALIGN: usize = 8192;
 
 /// An allocator over the simulated system, and the tokens of the threads that its heaps are for.
 struct Harness {
@@ -83,9 +87,13 @@ impl Harness {
     /// Parks a heap as its thread ends.
     fn end(&self, id: HeapId) {
         let (arena, registry) = (&self.allocator.arena, &self.allocator.registry);
-        registry.heap(id).give_up(arena, registry);
+        registry.heap(id).give_up(arena, registry, &self.allocator.medium);
         // SAFETY: this thread runs the heap and uses it no more.
         unsafe { registry.park(arena, id) };
+    }
+
+    fn give_back(&self, heap: &Heap) {
+        heap.give_back(&self.allocator.arena, &self.allocator.registry, &self.allocator.medium);
     }
 
     /// What the child of a fork does whose thread runs `mine`.
@@ -111,7 +119,7 @@ impl Harness {
                 unsafe { stamp::take_away(block) };
                 block
             }
-            None => self.allocator.alloc_big(size, align)?.block,
+            None => self.allocator.alloc_big(Some(heap), size, align)?.block,
         };
         assert_eq!(block.addr() % align, 0, "{size} bytes at {align}");
         Some(block)
@@ -253,7 +261,7 @@ fn blocks_freed_by_another_heap_come_home() {
         for one in held {
             harness.check_and_free(other, one);
         }
-        other.give_back(&harness.allocator.arena, &harness.allocator.registry);
+        harness.give_back(other);
         let gained = harness.allocator.arena.figures().unwrap().in_use.0;
         assert!(round < 2 || gained <= arena_bytes, "blocks did not come home: {gained} after {arena_bytes}");
         arena_bytes = gained;
@@ -271,7 +279,7 @@ fn threads_without_a_heap_are_served_and_what_they_free_comes_home() {
         let lent: Vec<_> = [16, 64, 64, 30_000]
             .map(|size| allocator.alloc_class(None, size_class::of(size)).expect("memory").block)
             .into_iter()
-            .chain([70_000, 1 << 20].map(|size| allocator.alloc_big(size, 16).expect("memory").block))
+            .chain([70_000, 1 << 20].map(|size| allocator.alloc_big(None, size, 16).expect("memory").block))
             .chain([harness.alloc(heap, 64, 16).unwrap()])
             .collect();
         assert!(lent.iter().enumerate().all(|(k, block)| !lent[..k].contains(block)));
@@ -291,7 +299,7 @@ fn a_parked_heap_keeps_nothing_of_what_is_sent_to_it() {
     let held: Vec<_> = (0..20).map(|_| harness.alloc(ending, 4096, 16).unwrap()).collect();
     harness.end(ending.id());
     held.into_iter().for_each(|block| harness.free(other, block));
-    other.give_back(&harness.allocator.arena, &harness.allocator.registry);
+    harness.give_back(other);
     assert_eq!(harness.allocator.arena.figures().unwrap().in_use.0, 0);
 }
 
@@ -328,15 +336,15 @@ fn what_is_freed_goes_back_to_the_system() {
 #[test]
 fn zeroed_memory_is_told_from_used() {
     let harness = Harness::new(Sim::new());
-    let fresh = harness.allocator.alloc_big(70_000, 16).unwrap();
+    let fresh = harness.allocator.alloc_big(None, 70_000, SPAN_ALIGN).unwrap();
     assert_eq!(fresh.zeroed_from, 0);
     // SAFETY: a fresh block of 70,000 bytes.
     unsafe { fresh.block.write_bytes(1, 70_000) };
     let heap = harness.heap();
     harness.free(heap, fresh.block);
-    assert_eq!(harness.allocator.alloc_big(70_000, 16).unwrap().zeroed_from, usize::MAX);
+    assert_eq!(harness.allocator.alloc_big(None, 70_000, SPAN_ALIGN).unwrap().zeroed_from, usize::MAX);
     harness.allocator.arena.purge_all();
-    let large = harness.allocator.alloc_big(1 << 20, 16).unwrap();
+    let large = harness.allocator.alloc_big(None, 1 << 20, 16).unwrap();
     assert_eq!(large.zeroed_from, 0);
 }
 
@@ -347,7 +355,7 @@ fn a_large_block_keeps_its_bytes_when_it_is_resized() {
     let held = harness.hold(heap, 200_000, 16, 9).unwrap();
     let grown = harness.resize(held.at, 900_000).expect("mremap");
     harness.check_and_free(heap, Held { at: grown, ..held });
-    let span = harness.hold(heap, 40_000, 16, 8).unwrap();
+    let span = harness.hold(heap, 40_000, SPAN_ALIGN, 8).unwrap();
     assert_eq!(harness.resize(span.at, 100_000), Some(span.at), "the next granule is free");
     let before = harness.allocator.arena.figures().unwrap().in_use;
     assert_eq!(harness.resize(span.at, 50_000), Some(span.at));
@@ -461,7 +469,7 @@ proptest! {
                 Op::Zeroed { heap, size } => {
                     let got = match size_class::of_aligned(size, 1) {
                         Some(class) => harness.allocator.alloc_class_or_pop(heaps[heap], class),
-                        None => harness.allocator.alloc_big(size, 1),
+                        None => harness.allocator.alloc_big(None, size, 1),
                     };
                     let at = zeroed(got, size);
                     if !at.is_null() {

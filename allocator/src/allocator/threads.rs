@@ -54,7 +54,7 @@ impl<O: Os> Allocator<O> {
         let heap = self.registry.heap(id);
         self.registry.begin_parking(heap);
         W::set(core::ptr::from_ref(&EMPTY).cast::<c_void>().cast_mut());
-        heap.give_up(&self.arena, &self.registry);
+        heap.give_up(&self.arena, &self.registry, &self.medium);
         // SAFETY: as the caller vouches.
         unsafe { self.registry.park(&self.arena, id) };
         self.purge_excess();

@@ -67,7 +67,11 @@ const WORDS_HERE: usize = 4;
 const WORDS_FEW: usize = 16;
 const WORDS_MANY: usize = GRANULE / 16 / 64;
 
-const RECORDS: Table = Table::behind(size_of::<Head>(), RECORD + WORDS_HERE * 8);
+/// Bytes from a granule's record to the next one's, of the same block. Whoever holds a run may use all from
+/// the first one's record on to the end of the last one's as one.
+pub const RECORDS_APART: usize = RECORD + WORDS_HERE * 8;
+
+const RECORDS: Table = Table::behind(size_of::<Head>(), RECORDS_APART);
 const MARKS: Table = Table::behind(RECORDS.end(), size_of::<u16>());
 const FEW: Table = Table::behind(MARKS.end(), WORDS_FEW * 8);
 const MANY: Table = Table::behind(FEW.end(), WORDS_MANY * 8);

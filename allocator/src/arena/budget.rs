@@ -1,8 +1,8 @@
 //! How much dirty memory may stay: the bound that keeps an idle process small without a thread.
 //!
-//! Dirty is what is free but still has pages behind it: free runs of the arena, cached mappings. It
-//! is checked wherever memory is freed, so a process that stops after its last free is inside the
-//! bound already.
+//! Dirty is what is free but still has pages behind it: free runs of the arena, what is free in chunks, cached
+//! mappings. It is checked wherever memory is freed, so a process that stops after its last free is inside
+//! the bound already.
 #![forbid(unsafe_code)]
 
 use super::state::State;
@@ -15,6 +15,11 @@ pub struct Budget {
     /// Bytes live, and bytes cached, outside of the arena: the large mappings.
     outside_live: AtomicUsize,
     outside_cached: AtomicUsize,
+    /// Bytes that are free and dirty inside of runs in use: of chunks.
+    in_chunks: AtomicUsize,
+    /// The arena's share as it was when its lock was last open.
+    arena_used: AtomicUsize,
+    arena_dirty: AtomicUsize,
     /// Dirty memory was above its bound when a run was freed, or an end should go.
     over: AtomicBool,
     /// Dirty memory is above its bound, and none of it is the arena's to purge.
@@ -30,6 +35,9 @@ impl Budget {
         Budget {
             outside_live: AtomicUsize::new(0),
             outside_cached: AtomicUsize::new(0),
+            in_chunks: AtomicUsize::new(0),
+            arena_used: AtomicUsize::new(0),
+            arena_dirty: AtomicUsize::new(0),
             over: AtomicBool::new(false),
             pressed: AtomicBool::new(false),
             slack: AtomicBool::new(false),
@@ -102,9 +110,42 @@ impl Budget {
         self.outside_cached.store(cached, Ordering::Relaxed);
     }
 
+    /// Says how many bytes are free and dirty inside of chunks.
+    #[inline]
+    pub fn set_in_chunks(&self, bytes: usize) {
+        self.in_chunks.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Says what the arena has, for those who ask without its lock.
+    #[inline]
+    pub fn publish(&self, share: Share) {
+        self.arena_used.store(share.in_use, Ordering::Relaxed);
+        self.arena_dirty.store(share.dirty, Ordering::Relaxed);
+    }
+
+    /// Whether more is dirty than may be, by what was published.
+    #[inline]
+    pub fn is_exceeded(&self) -> bool {
+        self.excess_bytes(self.published()).is_some()
+    }
+
+    /// Bytes that a purge of chunks should leave dirty in them.
+    pub fn chunks_target(&self) -> usize {
+        let (share, cached) = (self.published(), self.outside_cached.load(Ordering::Relaxed));
+        target(self.bound(share)).saturating_sub(share.dirty + cached)
+    }
+
+    fn published(&self) -> Share {
+        Share {
+            in_use: self.arena_used.load(Ordering::Relaxed),
+            dirty: self.arena_dirty.load(Ordering::Relaxed),
+            ends_go: false,
+        }
+    }
+
     /// Bytes that may be cached outside of the arena, at the present live size.
     pub fn cache_bound(&self, share: Share) -> usize {
-        self.bound(share).saturating_sub(share.dirty)
+        self.bound(share).saturating_sub(share.dirty + self.in_chunks.load(Ordering::Relaxed))
     }
 
     /// Dirty pages beyond what the purge should leave, if the bound is passed.
@@ -124,7 +165,8 @@ impl Budget {
 
     fn excess_bytes(&self, share: Share) -> Option<usize> {
         let bound = self.bound(share);
-        let dirty = share.dirty + self.outside_cached.load(Ordering::Relaxed);
+        let beside = [&self.outside_cached, &self.in_chunks].map(|bytes| bytes.load(Ordering::Relaxed));
+        let dirty = share.dirty + beside.iter().sum::<usize>();
         (dirty > bound).then(|| dirty - target(bound))
     }
 }

@@ -5,6 +5,7 @@
 //!     0     heap id    class × 32        a slab of that heap
 //!     0     heap id    class × 32 + 8    the same, young: not all of its blocks were handed out yet
 //!     1     granules        0            the first granule of a span; 0 granules: a later one
+//!     1     all ones, n     0            the n-th granule of a chunk, from 0 to 15
 //!     all zeros                          free, or outside what the arena has
 //! ```
 //!
@@ -42,8 +43,12 @@ impl Entry {
     pub const FREE: Entry = Entry(0);
     /// A granule of a span that is not its first.
     pub const SPAN_BODY: Entry = Entry(SPAN);
-    /// The longest span that an entry can tell: 2 GiB less a granule.
-    pub const SPAN_MAX: Granules = Granules((1 << 15) - 1);
+    /// The longest span that an entry can tell: 2 GiB less a mebibyte and a granule.
+    pub const SPAN_MAX: Granules = Granules((1 << 15) - 1 - Self::CHUNK_MAX.0);
+    /// The longest chunk that an entry can tell.
+    pub const CHUNK_MAX: Granules = Granules(16);
+    /// The first granule of a chunk.
+    pub const CHUNK: Entry = Entry(SPAN | (Self::SPAN_MAX.0 + 1) << 16);
 
     #[inline(always)]
     pub const fn slab(heap: HeapId, class: SizeClass) -> Entry {
@@ -68,6 +73,15 @@ impl Entry {
     pub const fn span(len: Granules) -> Entry {
         debug_assert!(len.0 <= Self::SPAN_MAX.0);
         Entry(SPAN | (len.0 << 16))
+    }
+
+    /// The entry of a later granule of a run whose first one has this one.
+    pub fn of_later(self, distance: u32) -> Entry {
+        match self.in_chunk() {
+            Some(_) => Entry(self.0 + (distance << 16)),
+            None if self == Entry::FREE => Entry::FREE,
+            None => Entry::SPAN_BODY,
+        }
     }
 
     #[inline(always)]
@@ -96,7 +110,13 @@ impl Entry {
     /// The length of the span that starts here.
     pub fn as_span(self) -> Option<Granules> {
         let len = Granules((self.0 & !SPAN) >> 16);
-        (self.0 & SPAN != 0 && len.0 > 0).then_some(len)
+        (self.0 & SPAN != 0 && len.0 > 0 && len.0 <= Self::SPAN_MAX.0).then_some(len)
+    }
+
+    /// The place of a granule in its chunk.
+    #[inline]
+    pub fn in_chunk(self) -> Option<u32> {
+        self.0.checked_sub(Self::CHUNK.0).map(|above| above >> 16)
     }
 }
 
@@ -158,8 +178,14 @@ mod tests {
         }
         let span = Entry::span(Entry::SPAN_MAX);
         assert_eq!((span.as_slab(), span.as_span()), (None, Some(Entry::SPAN_MAX)));
+        assert_eq!((span.in_chunk(), span.of_later(3)), (None, Entry::SPAN_BODY));
+        for place in 0..Entry::CHUNK_MAX.0 {
+            let chunk = Entry::CHUNK.of_later(place);
+            assert_eq!((chunk.as_slab(), chunk.as_span(), chunk.in_chunk()), (None, None, Some(place)));
+            assert_eq!(chunk.bin_offset(), 0, "only class 0 has no blocks");
+        }
         for entry in [Entry::FREE, Entry::SPAN_BODY] {
-            assert_eq!((entry.as_slab(), entry.as_span()), (None, None));
+            assert_eq!((entry.as_slab(), entry.as_span(), entry.in_chunk()), (None, None, None));
         }
         for entry in [span, Entry::FREE, Entry::SPAN_BODY] {
             assert_eq!(entry.bin_offset(), 0, "only class 0 has no blocks");

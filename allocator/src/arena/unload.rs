@@ -11,12 +11,12 @@ use core::ops::Range;
 use core::ptr::with_exposed_provenance_mut;
 
 impl<O: Os> Arena<O> {
-    /// Unmaps what no block is on, and then the tables. `is_used` says whether a part of a slab, a page
-    /// from an offset on, holds any of a block that is out.
+    /// Unmaps what no block is on, and then the tables. `is_used` says whether a part of a slab or of a
+    /// chunk, a page from an offset in a granule on, holds any of a block that is out.
     ///
     /// # Safety
     /// Nobody uses the arena from here on, but for the blocks that are out; no call of it is under way.
-    pub unsafe fn unload(&self, is_used: impl Fn(GranuleIdx, Range<usize>) -> bool) {
+    pub unsafe fn unload(&self, is_used: impl Fn(GranuleIdx, Entry, Range<usize>) -> bool) {
         let Some(geometry) = self.geometry() else { return };
         let page = self.os.page();
         let mut vacant = Vacant { os: &self.os, addrs: 0..0 };
@@ -24,12 +24,12 @@ impl<O: Os> Arena<O> {
             let addr = geometry.addr_of(granule);
             if entry == Entry::FREE {
                 vacant.add(addr..addr + GRANULE);
-            } else if entry.as_slab().is_some() {
+            } else if entry.as_slab().is_some() || entry.in_chunk().is_some() {
                 let mut from = 0;
                 while from < GRANULE {
                     let part = from..from + page;
                     from = part.end;
-                    if !is_used(granule, part.clone()) {
+                    if !is_used(granule, entry, part.clone()) {
                         vacant.add(addr + part.start..addr + part.end);
                     }
                 }

@@ -54,6 +54,14 @@ pub const DIRTY_FLOOR: usize = 7 << 20;
 /// The share of live memory that may stay dirty where that is more, as a shift: 3 is an eighth.
 pub const DIRTY_SHIFT: u32 = 3;
 
+/// Bytes that may be dirty in chunks which are kept though all of them is free.
+pub const CHUNKS_KEPT: usize = 2 << 20;
+
+/// Bytes of medium blocks that a thread may have at hand: its share of all, within two bounds.
+pub const MEDIUM_AT_HAND: usize = 4 << 20;
+pub const MEDIUM_AT_HAND_MOST: usize = 256 << 10;
+pub const MEDIUM_AT_HAND_LEAST: usize = 64 << 10;
+
 pub const HUGE_PAGE: usize = 2 << 20;
 
 /// The break is lowered when this many bytes at its end are free and clean.

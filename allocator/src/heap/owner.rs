@@ -12,6 +12,7 @@ use crate::base::checked::{part_or_end, split_or_end};
 use crate::base::config::{HOMING, MAGAZINE_CAP, MAGAZINE_FIRST, MAGAZINE_FREED};
 use crate::base::size_class::{self, CLASSES};
 use crate::base::units::SizeClass;
+use crate::medium::Medium;
 use crate::os::Os;
 use crate::slab::noted::Noted;
 use crate::slab::site::Site;
@@ -229,20 +230,21 @@ impl Heap {
     }
 
     /// Gives back what this thread caches, for `malloc_trim` and at the end of a thread.
-    pub fn give_back<O: Os>(&self, arena: &Arena<O>, registry: &Registry) {
+    pub fn give_back<O: Os>(&self, arena: &Arena<O>, registry: &Registry, medium: &Medium) {
         let noted = Noted::nothing();
         let site = self.site(arena, &noted);
         self.while_busy(|| self.sweep(&site, registry));
+        self.give_medium_back(arena, medium);
         self.trim_shared(arena);
     }
 
     /// As `give_back`, before the heap is parked: from here on senders drain what they send.
-    pub fn give_up<O: Os>(&self, arena: &Arena<O>, registry: &Registry) {
+    pub fn give_up<O: Os>(&self, arena: &Arena<O>, registry: &Registry, medium: &Medium) {
         // Ordered by the fence.
         self.mark_parked();
         // NOTICE: the store before the last look at the inbox; see `receive`.
         fence(Ordering::SeqCst);
-        self.give_back(arena, registry);
+        self.give_back(arena, registry, medium);
     }
 
     /// Its thread is now the one of this number (`Os::thread`).
@@ -281,6 +283,7 @@ impl Heap {
     pub(super) fn forget_owner(&self) {
         if self.is_busy() {
             (0..CLASSES as u8).for_each(|class| self.close(SizeClass(class)));
+            self.owned.medium.forget();
             self.owned.busy.store(false, Ordering::Relaxed);
         }
         self.owned.only_frees.set(false);
@@ -288,7 +291,7 @@ impl Heap {
     }
 
     #[inline]
-    fn while_busy<R>(&self, f: impl FnOnce() -> R) -> R {
+    pub(super) fn while_busy<R>(&self, f: impl FnOnce() -> R) -> R {
         // Relaxed: see BUSY.
         self.owned.busy.store(true, Ordering::Relaxed);
         in_order();

@@ -14,7 +14,7 @@ fn mode(harness: &Harness) -> BreakMode {
 }
 
 fn spans(harness: &Harness, heap: &Heap, count: usize) -> Vec<Held> {
-    (0..count).map(|k| harness.hold(heap, SPAN, 16, k as u8).expect("memory")).collect()
+    (0..count).map(|k| harness.hold(heap, SPAN, SPAN_ALIGN, k as u8).expect("memory")).collect()
 }
 
 fn free_all(harness: &Harness, heap: &Heap, held: Vec<Held>) {
@@ -111,7 +111,7 @@ fn where_addresses_are_few_what_fits_is_served_and_comes_back() {
     let heap = harness.heap();
     for _ in 0..2 {
         let mut held = Vec::new();
-        while let Some(one) = harness.hold(heap, SPAN, 16, 7) {
+        while let Some(one) = harness.hold(heap, SPAN, SPAN_ALIGN, 7) {
             held.push(one);
         }
         assert!(held.len() * GRANULE > 6 << 20, "only {} spans", held.len());
@@ -146,7 +146,7 @@ fn blocks_of_regions_anywhere_are_freed_by_any_thread() {
         pair.iter().zip([heap, other]).for_each(|(&one, heap)| harness.check_and_free(heap, one))
     });
     harness.allocator.trim(Some(heap));
-    other.give_back(&harness.allocator.arena, &harness.allocator.registry);
+    harness.give_back(other);
     harness.allocator.trim(Some(heap));
     assert_eq!(harness.allocator.arena.figures().unwrap().in_use.0, 0);
 }
@@ -158,7 +158,7 @@ fn right_below_the_first_region_spans_and_slabs_are_whole() {
     for span in [SPAN, 2 * SPAN] {
         let harness = Harness::new(Sim::with_first_region_at_a_block());
         let heap = harness.heap();
-        let more = || (0..60).map(|k| harness.hold(heap, span, 16, k).unwrap());
+        let more = || (0..60).map(|k| harness.hold(heap, span, SPAN_ALIGN, k).unwrap());
         let mut held: Vec<_> = more().collect();
         let end = |one: &Held| (one.at.addr() + span).next_multiple_of(GRANULE);
         assert!(held.iter().any(|one| end(one).is_multiple_of(BLOCK_GRANULES as usize * GRANULE)));

@@ -55,7 +55,7 @@ fn what_was_kept_of_another_goes_home_in_the_end() {
         harness.free(other, block);
     }
     for heap in [other, owner] {
-        heap.give_back(&harness.allocator.arena, &harness.allocator.registry);
+        harness.give_back(heap);
         harness.allocator.trim(None);
     }
     assert_eq!(harness.allocator.arena.figures().unwrap().in_use.0, 0);
@@ -84,6 +84,6 @@ fn blocks_come_in_the_order_of_addresses() {
     let first = blocks(&harness, heap, SIZE, 5);
     assert!(first.is_sorted());
     first.iter().for_each(|&block| harness.free(heap, block));
-    heap.give_back(&harness.allocator.arena, &harness.allocator.registry);
+    harness.give_back(heap);
     assert!(blocks(&harness, heap, SIZE, 5).is_sorted());
 }

@@ -79,7 +79,7 @@ fn what_a_grown_mapping_had_is_cleared_and_the_rest_is_known_to_be_zero() {
     let heap = harness.heap();
     let held = harness.hold(heap, 1 << 20, 16, 5).unwrap();
     harness.check_and_free(heap, held);
-    let grown = harness.allocator.alloc_big(2 << 20, 16).unwrap();
+    let grown = harness.allocator.alloc_big(None, 2 << 20, 16).unwrap();
     assert_eq!(grown.zeroed_from, 1 << 20);
     let at = zeroed(Some(grown), 2 << 20);
     // SAFETY: a block of two MiB, cleared or zero.

@@ -108,7 +108,7 @@ fn pages_of_slabs_side_by_side_go_by_one_call() {
     let heap = harness.heap();
     let (kept, _) = thinned(&harness, heap, 1024, SLABS * 64, |at| at % 64 == 33);
     let before = harness.allocator.arena.os.calls(Call::Purge);
-    heap.give_back(&harness.allocator.arena, &harness.allocator.registry);
+    harness.give_back(heap);
     assert!(heap.purge_pages(&harness.allocator.arena));
     assert_eq!(harness.allocator.arena.os.calls(Call::Purge) - before, SLABS + 1);
     check_all(&harness, heap, kept);
@@ -136,10 +136,10 @@ fn pages_that_cannot_go_are_as_they_were_and_go_later() {
 #[test]
 fn blocks_come_back_to_slabs_whose_pages_are_being_purged_and_none_is_taken() {
     let harness = Harness::new(Sim::new());
-    let (arena, registry) = (&harness.allocator.arena, &harness.allocator.registry);
+    let arena = &harness.allocator.arena;
     let (heap, other) = (harness.heap(), harness.heap());
     let (mut kept, free) = thinned(&harness, heap, 1024, 4 * 64, |at| at % 64 == 33 || at % 64 == 50);
-    heap.give_back(arena, registry);
+    harness.give_back(heap);
     let mut taken = Vec::new();
     let one = kept.remove(0);
     // The last two: their slab is empty then.
@@ -148,7 +148,7 @@ fn blocks_come_back_to_slabs_whose_pages_are_being_purged_and_none_is_taken() {
         taken.extend(fill(&harness, heap, 1024, 100));
         harness.free(other, one.at);
         last.iter().for_each(|one| harness.free(other, one.at));
-        other.give_back(arena, registry);
+        harness.give_back(other);
     });
     assert!(pages_of(&taken, 4096).is_disjoint(&free), "a block was taken from a slab that was away");
     taken.into_iter().for_each(|one| harness.check_and_free(heap, one));
@@ -162,7 +162,7 @@ fn the_child_of_a_fork_uses_slabs_that_another_thread_had_away() {
     let harness = Harness::new(Sim::new());
     let (heap, arena) = (harness.heap(), &harness.allocator.arena);
     let (kept, _) = thinned(&harness, heap, 1024, 4 * 64, |at| at % 64 == 33);
-    heap.give_back(arena, &harness.allocator.registry);
+    harness.give_back(heap);
     harness.elsewhere(|allocator| heap.leave_pages_away(&allocator.arena));
     harness.repair(heap);
     let in_use = arena.figures().unwrap().in_use;
@@ -179,7 +179,7 @@ fn a_round_goes_on_in_the_child_of_a_fork_that_was_made_inside_of_it() {
     let harness = Harness::new(Sim::new());
     let (heap, arena) = (harness.heap(), &harness.allocator.arena);
     let (kept, free) = thinned(&harness, heap, 1024, 4 * 64, |at| at % 64 == 33);
-    heap.give_back(arena, &harness.allocator.registry);
+    harness.give_back(heap);
     // A handler of this thread forks, and goes on to use what it finds.
     let mut fresh = Vec::new();
     heap.purge_pages_while(arena, || {
@@ -202,7 +202,7 @@ fn a_slab_that_was_purged_leaves_no_dirty_pages() {
     // The one that stays is kept for the next block.
     let last = kept.pop().unwrap();
     check_all(&harness, heap, kept);
-    heap.give_back(arena, &harness.allocator.registry);
+    harness.give_back(heap);
     assert_eq!(dirty(), 7 * 4096);
     check_all(&harness, heap, vec![last]);
 }
@@ -247,7 +247,7 @@ fn what_others_free_of_a_sparse_heap_goes_back_while_its_thread_sleeps() {
     let held = fill(&harness, heap, 512, MANY / 512);
     let mut free = pages_of(&held, 4096);
     let kept = thin_out(&harness, other, held, |at| at % 128 == 0);
-    other.give_back(&harness.allocator.arena, &harness.allocator.registry);
+    harness.give_back(other);
     let used = pages_of(&kept, 4096);
     free.retain(|page| !used.contains(page));
     let rest = resident(free.into_iter(), 4096);

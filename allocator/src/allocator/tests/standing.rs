@@ -53,7 +53,7 @@ fn a_freed_block_is_free_wherever_it_went() {
                 }
             }
         }
-        other.give_back(&harness.allocator.arena, &harness.allocator.registry);
+        harness.give_back(other);
         for heap in [owner, other] {
             assert!(theirs.iter().all(|&block| harness.standing(heap, block) == Standing::Free));
         }

@@ -95,7 +95,7 @@ fn what_threads_without_a_heap_free_waits_for_more_and_goes_home_at_a_trim() {
             unsafe { allocator.free_slow(freer, one.at) };
         }
         assert_eq!(allocator.registry.outboxes().blocks() > 0, waits);
-        owner.give_back(&allocator.arena, &allocator.registry);
+        owner.give_back(&allocator.arena, &allocator.registry, &allocator.medium);
         allocator.trim(Some(owner));
         assert_eq!(allocator.registry.outboxes().blocks(), 0);
         assert_eq!(allocator.arena.figures().unwrap().in_use.0, 0);

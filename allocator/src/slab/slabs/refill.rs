@@ -119,7 +119,7 @@ impl Slabs {
         if let Some(granule) = growing.checked_sub(1) {
             *growing = 0;
             // Who holds a block may find it young still, and looks closer then.
-            site.arena.rename_run(GranuleIdx(granule), Entry::slab(site.heap, class));
+            site.arena.rename_run(GranuleIdx(granule), Granules(1), Entry::slab(site.heap, class));
         }
     }
 

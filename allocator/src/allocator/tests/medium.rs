@@ -1,0 +1,202 @@
+//! Medium blocks: from chunks and back, at hand, over a fork.
+
+use super::*;
+use crate::base::config::{DIRTY_FLOOR, MEDIUM_AT_HAND_MOST};
+use crate::medium::MediumClass;
+
+const KIB: usize = 1 << 10;
+/// One of each class, and some between.
+const SIZES: [usize; 8] =
+    [32 * KIB + 1, 33_000, 40_000, 48 * KIB, 66_000, 90_000, 112 * KIB, 128 * KIB - 1];
+
+fn many() -> usize {
+    if cfg!(miri) { 3 } else { 300 }
+}
+
+fn hold_all(harness: &Harness, heap: &Heap, count: usize) -> Vec<Held> {
+    let sizes = SIZES.iter().cycle().take(count).enumerate();
+    sizes.map(|(k, &size)| harness.hold(heap, size, 16, k as u8).expect("memory")).collect()
+}
+
+#[test]
+fn blocks_of_every_size_keep_their_bytes_and_all_goes_back() {
+    let harness = Harness::new(Sim::new());
+    let (one, other) = (harness.heap(), harness.heap());
+    let held = hold_all(&harness, one, many());
+    assert!(held.iter().all(|held| held.at.addr().is_multiple_of(4096)));
+    // What one thread allocates another frees.
+    for (k, held) in held.into_iter().enumerate() {
+        harness.check_and_free(if k % 2 == 0 { one } else { other }, held);
+    }
+    harness.give_back(other);
+    harness.allocator.trim(Some(one));
+    let (arena, medium) = (harness.allocator.arena.figures().unwrap(), harness.allocator.medium.figures());
+    assert_eq!((arena.in_use.0, arena.dirty.0), (0, 0));
+    assert_eq!((medium.chunk_bytes.0, medium.used_bytes.0, medium.dirty_bytes.0), (0, 0, 0));
+}
+
+#[test]
+fn a_freed_block_is_the_next_one_of_its_class() {
+    let harness = Harness::new(Sim::new());
+    let heap = harness.heap();
+    let first = harness.alloc(heap, 40_000, 16).unwrap();
+    let second = harness.alloc(heap, 90_000, 16).unwrap();
+    harness.free(heap, first);
+    harness.free(heap, second);
+    assert_eq!(harness.alloc(heap, 38_000, 4096), Some(first));
+    assert_eq!(harness.alloc(heap, 88_000, 16), Some(second));
+}
+
+#[test]
+fn a_thread_has_little_at_hand_and_what_is_free_keeps_to_its_bound() {
+    let harness = Harness::new(Sim::new());
+    let heap = harness.heap();
+    let held = hold_all(&harness, heap, if cfg!(miri) { 12 } else { 400 });
+    held.into_iter().for_each(|one| harness.free(heap, one.at));
+    let (arena, medium) = (harness.allocator.arena.figures().unwrap(), harness.allocator.medium.figures());
+    assert!(medium.used_bytes.0 <= MEDIUM_AT_HAND_MOST, "{medium:?}");
+    assert!(arena.dirty.0 + medium.dirty_bytes.0 <= DIRTY_FLOOR, "{arena:?} {medium:?}");
+    // Of many threads each may have less.
+    let others: Vec<_> = (0..if cfg!(miri) { 2 } else { 12 }).map(|_| harness.heap()).collect();
+    for other in &others {
+        let held = hold_all(&harness, other, 8);
+        held.into_iter().for_each(|one| harness.free(other, one.at));
+    }
+    let medium = harness.allocator.medium.figures();
+    assert!(medium.used_bytes.0 <= (others.len() + 1) * MEDIUM_AT_HAND_MOST, "{medium:?}");
+}
+
+#[test]
+fn what_is_free_between_blocks_is_purged_beyond_the_bound() {
+    let harness = Harness::new(Sim::new());
+    let heap = harness.heap();
+    let held = hold_all(&harness, heap, if cfg!(miri) { 120 } else { 400 });
+    // Every second block stays: no chunk becomes free.
+    let (stay, go): (Vec<_>, Vec<_>) = held.into_iter().enumerate().partition(|(k, _)| k % 2 == 0);
+    go.into_iter().for_each(|(_, one)| harness.free(heap, one.at));
+    let (arena, medium) = (harness.allocator.arena.figures().unwrap(), harness.allocator.medium.figures());
+    let bound = DIRTY_FLOOR.max(arena.in_use.0 / 8);
+    assert!(arena.dirty.0 + medium.dirty_bytes.0 <= bound, "{arena:?} {medium:?}");
+    harness.allocator.trim(Some(heap));
+    assert_eq!(harness.allocator.medium.figures().dirty_bytes.0, 0);
+    // What was purged reads as zero, and serves again.
+    let again = harness.allocator.alloc_big(Some(heap), 112 * KIB, 16).unwrap();
+    assert_eq!(again.zeroed_from, 0);
+    // SAFETY: a new block of so many bytes.
+    assert!((0..112 * KIB).step_by(509).all(|at| unsafe { again.block.add(at).read() } == 0));
+    harness.free(heap, again.block);
+    stay.into_iter().for_each(|(_, one)| harness.check_and_free(heap, one));
+}
+
+#[test]
+fn fresh_blocks_are_known_to_be_zero_and_used_ones_are_not() {
+    let harness = Harness::new(Sim::new());
+    let heap = harness.heap();
+    for _ in 0..3 {
+        // The first, those that came along, and one of another call.
+        assert_eq!(harness.allocator.alloc_big(Some(heap), 40_000, 16).unwrap().zeroed_from, 0);
+    }
+    let held = harness.hold(heap, 40_000, 16, 7).unwrap();
+    harness.free(heap, held.at);
+    assert_eq!(harness.allocator.alloc_big(Some(heap), 40_000, 16).unwrap().zeroed_from, usize::MAX);
+}
+
+#[test]
+fn a_block_stays_while_half_of_it_is_used_and_no_longer_one_moves() {
+    let harness = Harness::new(Sim::new());
+    let heap = harness.heap();
+    let held = harness.hold(heap, 112 * KIB, 16, 7).unwrap();
+    assert_eq!(harness.allocator.usable(held.at), Some(112 * KIB));
+    assert_eq!(harness.resize(held.at, 56 * KIB), Some(held.at));
+    assert_eq!(harness.allocator.may_have_size(held.at, 56 * KIB, 16), Some(true));
+    for other in [56 * KIB - 1, 112 * KIB + 1, 30 * KIB, 200 * KIB] {
+        assert_eq!(harness.resize(held.at, other), None, "{other}");
+    }
+    harness.check_and_free(heap, held);
+}
+
+#[test]
+fn a_class_above_serves_before_a_chunk_is_made() {
+    let harness = Harness::new(Sim::new());
+    let heap = harness.heap();
+    let longer = harness.alloc(heap, 44 * KIB, 16).unwrap();
+    harness.allocator.trim(Some(heap));
+    let before = harness.allocator.medium.figures().chunk_bytes;
+    let block = harness.alloc(heap, 36 * KIB, 16).unwrap();
+    assert_eq!(harness.allocator.medium.figures().chunk_bytes, before);
+    assert_eq!(harness.allocator.usable(block), Some(44 * KIB));
+    assert_eq!(harness.allocator.may_have_size(block, 36 * KIB, 16), Some(true));
+    let shorter = MediumClass::of(32 * KIB + 1).unwrap();
+    assert!(!shorter.may_be(MediumClass::of(48 * KIB).unwrap()));
+    [longer, block].into_iter().for_each(|block| harness.free(heap, block));
+}
+
+#[test]
+fn where_no_chunk_can_be_made_a_span_serves() {
+    let harness = Harness::new(Sim::new());
+    let heap = harness.heap();
+    let small = harness.alloc(heap, 100, 16).unwrap();
+    for call in [Call::GrowBreak, Call::Map, Call::MapNear] {
+        harness.allocator.arena.os.refuse(call, 0, usize::MAX / 2);
+    }
+    // Of the first mebibyte 15 granules are left: for three chunks of five, or less.
+    let mut held = Vec::new();
+    while let Some(one) = harness.hold(heap, 44 * KIB, 16, 3) {
+        held.push(one);
+    }
+    assert_eq!((held.len(), harness.allocator.arena.figures().unwrap().free.0), (16 + 4, 0));
+    harness.free(heap, small);
+    held.into_iter().for_each(|one| harness.check_and_free(heap, one));
+}
+
+/// The child of a fork that caught another thread inside: what is live stays so, what is free is free.
+#[test]
+fn a_child_makes_the_chunks_anew_from_the_labels() {
+    let harness = Harness::new(Sim::new());
+    let heap = harness.heap();
+    let held = hold_all(&harness, heap, many());
+    let (stay, go): (Vec<_>, Vec<_>) = held.into_iter().enumerate().partition(|(k, _)| k % 3 == 0);
+    go.into_iter().for_each(|(_, one)| harness.free(heap, one.at));
+    let before = harness.allocator.medium.figures();
+    harness.elsewhere(|allocator| core::mem::forget(allocator.medium.hold_lock()));
+    harness.repair(heap);
+    let after = harness.allocator.medium.figures();
+    assert_eq!((after.chunk_bytes, after.used_bytes), (before.chunk_bytes, before.used_bytes));
+    let more = hold_all(&harness, heap, many());
+    stay.into_iter().for_each(|(_, one)| harness.check_and_free(heap, one));
+    more.into_iter().for_each(|one| harness.check_and_free(heap, one));
+    harness.allocator.trim(Some(heap));
+    assert_eq!(harness.allocator.arena.figures().unwrap().in_use.0, 0);
+}
+
+#[test]
+fn a_child_takes_back_what_another_thread_was_purging() {
+    let harness = Harness::new(Sim::new());
+    let heap = harness.heap();
+    let held = hold_all(&harness, heap, 16);
+    let (stay, go): (Vec<_>, Vec<_>) = held.into_iter().enumerate().partition(|(k, _)| k % 2 == 0);
+    go.into_iter().for_each(|(_, one)| harness.free(heap, one.at));
+    harness.give_back(heap);
+    harness.elsewhere(|allocator| allocator.medium.leave_away(&allocator.arena));
+    // The same thread's own stays away: its batch comes back.
+    harness.repair(heap);
+    let more = hold_all(&harness, heap, 16);
+    more.into_iter().for_each(|one| harness.check_and_free(heap, one));
+    stay.into_iter().for_each(|(_, one)| harness.check_and_free(heap, one));
+    harness.allocator.trim(Some(heap));
+    assert_eq!(harness.allocator.arena.figures().unwrap().in_use.0, 0);
+}
+
+#[test]
+fn threads_without_a_heap_are_served_and_what_an_ended_one_had_goes_back() {
+    let harness = Harness::new(Sim::new());
+    let heap = harness.heap();
+    let block = harness.allocator.alloc_big(None, 50_000, 16).unwrap().block;
+    // SAFETY: this test's block, freed once.
+    unsafe { harness.allocator.free_checked(Freer::Visitor, block) };
+    let held = hold_all(&harness, heap, 6);
+    held.into_iter().for_each(|one| harness.free(heap, one.at));
+    assert!(harness.allocator.medium.figures().used_bytes.0 > 0);
+    harness.end(heap.id());
+    assert_eq!(harness.allocator.medium.figures().used_bytes.0, 0);
+}

@@ -1,0 +1,199 @@
+//! Medium blocks: above what slabs serve, up to 256 KiB, in *chunks*: runs carved into blocks of one class.
+//!
+//! ```text
+//!   chunk of class 40 KiB, 5 granules   │ block │ block │ block │ free │ block │ free │ block │ block │
+//!
+//!   alloc ─► a few blocks that the thread has at hand ─► a chunk that has one free ─► a run of the arena
+//!   free  ─► at hand, while those are few             ─► its chunk ─► the arena, where it is all free
+//! ```
+//!
+//! One lock guards all chunks; what a thread has at hand makes most requests do without it. Whoever frees a
+//! block finds its class and its state in the chunk's record without the lock (`labels`). Those are the truth
+//! that a fork's child makes the rest anew from.
+//!
+//! Invariant I17: a block of a chunk is free in its record, out by its label, or *away*: free, and its pages
+//! are being given back.
+#![allow(unsafe_code)]
+
+mod at_hand;
+mod away;
+mod chunk;
+mod chunks;
+mod class;
+mod labels;
+
+use crate::arena::{Arena, Geometry};
+use crate::base::allocated::{Allocated, UNKNOWN};
+use crate::base::config::GRANULE;
+use crate::base::units::{Bytes, GranuleIdx};
+use crate::os::Os;
+use crate::sync::lock::{Inherited, Lock};
+pub use at_hand::{AtHand, Free};
+use away::Batch;
+use chunks::Chunks;
+pub use class::{MediumClass, UNIT};
+use core::ops::Range;
+use core::ptr::null;
+pub use labels::State;
+use labels::{Labels, labels_of};
+
+pub struct Medium {
+    chunks: Lock<Chunks>,
+}
+
+/// A glance at the chunks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MediumFigures {
+    pub chunk_bytes: Bytes,
+    /// Of blocks that are with the program, or that threads have at hand.
+    pub used_bytes: Bytes,
+    /// Free, with pages that may be behind it.
+    pub dirty_bytes: Bytes,
+}
+
+/// A block of a chunk: which.
+#[derive(Clone, Copy)]
+pub struct Spot {
+    labels: *const Labels,
+    pub head: GranuleIdx,
+    pub class: MediumClass,
+    pub at: u8,
+}
+
+/// The block that begins at an address in the granule at `place` of its chunk, and its state. None where none
+/// begins.
+///
+/// # Safety
+/// The granule is a chunk's by its entry, and the chunk is not given back meanwhile: some block of it is the
+/// caller's.
+#[inline]
+pub unsafe fn look_up(
+    geometry: &Geometry,
+    granule: GranuleIdx,
+    place: u32,
+    addr: usize,
+) -> Option<(Spot, State)> {
+    let head = GranuleIdx(granule.0.wrapping_sub(place));
+    // SAFETY: as the caller vouches.
+    let labels = unsafe { labels_of(geometry, head) };
+    let class = labels.class();
+    let at = class.index_of(place as usize * GRANULE + addr % GRANULE)?;
+    Some((Spot { labels, head, class, at: at as u8 }, labels.state(at)))
+}
+
+impl Spot {
+    /// Says that the block is in a state, by whoever has it.
+    ///
+    /// # Safety
+    /// The block is the caller's.
+    #[inline]
+    pub unsafe fn say(self, state: State) {
+        // SAFETY: as the caller vouches: its chunk is there.
+        unsafe { &*self.labels }.say(self.at as u32, state);
+    }
+
+    /// Of no block.
+    const NONE: Spot =
+        Spot { labels: null(), head: GranuleIdx(0), class: MediumClass::told(0), at: 0 };
+}
+
+impl Medium {
+    pub const fn new() -> Medium {
+        Medium { chunks: Lock::new(Chunks::new()) }
+    }
+
+    /// A block of a class, and up to `more` for the thread to have at hand, which `keep` takes. None where the
+    /// arena has no run for a chunk.
+    pub fn alloc<O: Os>(
+        &self,
+        arena: &Arena<O>,
+        class: MediumClass,
+        more: usize,
+        mut keep: impl FnMut(Free),
+    ) -> Option<Allocated> {
+        let mut chunks = self.chunks.lock();
+        let free = chunks.take(arena, class, State::Out)?;
+        for _ in 0..more {
+            let Some(free) = chunks.take_there(arena, class, State::AtHand) else { break };
+            keep(free);
+        }
+        Some(Allocated { block: free.block, zeroed_from: if free.clean { 0 } else { UNKNOWN } })
+    }
+
+    /// Puts blocks back into their chunks. What that makes too much is purged once the caller holds no lock:
+    /// the budget says so.
+    pub fn free<O: Os>(&self, arena: &Arena<O>, spots: impl Iterator<Item = Spot>) {
+        let mut chunks = self.chunks.lock();
+        spots.for_each(|spot| chunks.put(arena, spot));
+        if arena.budget.is_exceeded() {
+            arena.budget.note_over();
+        }
+    }
+
+    /// Gives pages back of what is free in chunks until no more than `keep` bytes are dirty, with no lock
+    /// held. Whether any went.
+    pub fn purge<O: Os>(&self, arena: &Arena<O>, keep: usize) -> bool {
+        if !self.chunks.lock().start_purge(keep) {
+            return false;
+        }
+        let (mut batch, mut any) = (Batch::new(), false);
+        while self.chunks.lock().next_batch(arena, &mut batch, keep) {
+            any |= batch.purge(arena);
+        }
+        any
+    }
+
+    /// Gives the chunk back that was kept though empty.
+    pub fn retire_empty<O: Os>(&self, arena: &Arena<O>) {
+        self.chunks.lock().retire_empty(arena);
+    }
+
+    pub fn figures(&self) -> MediumFigures {
+        self.chunks.lock().figures()
+    }
+
+    /// Whether a block that is out lies on a part of a granule, the `place`-th of its chunk.
+    ///
+    /// # Safety
+    /// The granule is a chunk's by its entry, and nobody changes the chunk meanwhile.
+    pub unsafe fn is_used(geometry: &Geometry, granule: GranuleIdx, place: u32, part: Range<usize>) -> bool {
+        // SAFETY: as the caller vouches.
+        let labels: &Labels = unsafe { labels_of(geometry, GranuleIdx(granule.0 - place)) };
+        let (first, bytes) = (place as usize * GRANULE, labels.class().bytes());
+        let blocks = (first + part.start) / bytes..(first + part.end).div_ceil(bytes);
+        blocks.into_iter().any(|at| labels.state(at as u32) == State::Out)
+    }
+
+    /// In the child of a fork: makes right again what another thread was changing.
+    ///
+    /// # Safety
+    /// As for `Allocator::repair_after_fork`. The arena was repaired.
+    pub unsafe fn repair_after_fork<O: Os>(&self, arena: &Arena<O>) {
+        // SAFETY: as the caller vouches.
+        let inherited = unsafe { self.chunks.inherit() };
+        if inherited == Inherited::Mine {
+            return;
+        }
+        let mut chunks = self.chunks.lock();
+        if inherited == Inherited::Torn || chunks.has_lost_purge() {
+            chunks.rebuild(arena);
+        }
+    }
+
+    /// Whether the calling thread holds the lock.
+    pub fn is_mine(&self) -> bool {
+        self.chunks.is_mine()
+    }
+
+    #[cfg(test)]
+    pub fn hold_lock(&self) -> impl Sized + '_ {
+        self.chunks.lock()
+    }
+
+    /// What a fork's copy has of a thread that gives pages back.
+    #[cfg(test)]
+    pub fn leave_away<O: Os>(&self, arena: &Arena<O>) {
+        assert!(self.chunks.lock().start_purge(0));
+        assert!(self.chunks.lock().next_batch(arena, &mut Batch::new(), 0));
+    }
+}

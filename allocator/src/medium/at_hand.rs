@@ -1,0 +1,146 @@
+//! The medium blocks that a thread has at hand: a few free ones of whatever classes.
+//!
+//! The newest comes last, and goes first. A fork may copy them between any two stores; that it may is said by
+//! `Heap::while_busy`.
+#![forbid(unsafe_code)]
+
+use super::Spot;
+use super::class::MediumClass;
+use crate::base::checked::Checked;
+use core::cell::Cell;
+use core::ptr::null_mut;
+
+pub const PLACES: usize = 8;
+
+/// A free block that one thread has.
+#[derive(Clone, Copy)]
+pub struct Free {
+    pub block: *mut u8,
+    pub spot: Spot,
+    /// It reads as zero, and has no memory behind it.
+    pub clean: bool,
+}
+
+impl Free {
+    const NONE: Free = Free { block: null_mut(), spot: Spot::NONE, clean: false };
+}
+
+pub struct AtHand {
+    places: Checked<Cell<Free>, PLACES>,
+    count: Cell<usize>,
+    /// Bytes of all of them, and how many they may be.
+    bytes: Cell<usize>,
+    most: Cell<usize>,
+}
+
+impl AtHand {
+    pub const fn new() -> AtHand {
+        AtHand {
+            places: Checked([const { Cell::new(Free::NONE) }; PLACES]),
+            count: Cell::new(0),
+            bytes: Cell::new(0),
+            most: Cell::new(0),
+        }
+    }
+
+    /// Forgets what there is. Nothing is kept until `allow` says how much.
+    pub fn forget(&self) {
+        self.count.set(0);
+        self.bytes.set(0);
+        self.most.set(0);
+    }
+
+    pub fn allow(&self, bytes: usize) {
+        self.most.set(bytes);
+    }
+
+    pub fn bytes(&self) -> usize {
+        self.bytes.get()
+    }
+
+    /// How many blocks of a class there is room for in half of what is allowed.
+    pub fn room(&self, class: MediumClass) -> usize {
+        let bytes = (self.most.get() / 2).saturating_sub(self.bytes.get());
+        bytes.checked_div(class.bytes()).map_or(0, |blocks| blocks.min(PLACES - self.count.get()))
+    }
+
+    /// The newest block of a class.
+    #[inline]
+    pub fn pop(&self, class: MediumClass) -> Option<Free> {
+        let count = self.count.get();
+        let at = (0..count).rev().find(|&at| class.may_be(self.places[at].get().spot.class))?;
+        let free = self.places[at].get();
+        for later in at + 1..count {
+            self.places[later - 1].set(self.places[later].get());
+        }
+        self.count.set(count - 1);
+        self.bytes.set(self.bytes.get() - free.spot.class.bytes());
+        Some(free)
+    }
+
+    /// Adds a block. False where there is no room for it.
+    #[inline]
+    pub fn push(&self, free: Free) -> bool {
+        let (count, bytes) = (self.count.get(), self.bytes.get() + free.spot.class.bytes());
+        if count == PLACES || bytes > self.most.get() {
+            return false;
+        }
+        self.places[count].set(free);
+        self.count.set(count + 1);
+        self.bytes.set(bytes);
+        true
+    }
+
+    /// Takes the oldest blocks out that have at least so many bytes together, or all there are: how many, and
+    /// those.
+    pub fn drain(&self, bytes: usize) -> (usize, [Free; PLACES]) {
+        let (count, mut taken, mut sum) = (self.count.get(), 0, 0);
+        let all = [const { Cell::new(Free::NONE) }; PLACES];
+        for (place, out) in self.places.first(count).iter().zip(&all) {
+            if sum >= bytes {
+                break;
+            }
+            out.set(place.get());
+            (taken, sum) = (taken + 1, sum + place.get().spot.class.bytes());
+        }
+        for later in taken..count {
+            self.places[later - taken].set(self.places[later].get());
+        }
+        self.count.set(count - taken);
+        self.bytes.set(self.bytes.get() - sum);
+        (taken, all.map(|out| out.get()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn free(number: usize, kib: usize) -> Free {
+        let class = MediumClass::of(kib << 10).expect("a medium block");
+        let block = core::ptr::without_provenance_mut(number);
+        Free { block, spot: Spot { class, ..Free::NONE.spot }, clean: false }
+    }
+
+    #[test]
+    fn the_newest_of_a_class_goes_first_and_the_oldest_go_home() {
+        let at_hand = AtHand::new();
+        assert!(!at_hand.push(free(1, 36)), "nothing is allowed yet");
+        at_hand.allow(200 << 10);
+        assert!([(1, 36), (2, 48), (3, 36), (4, 64)].iter().all(|&(n, kib)| at_hand.push(free(n, kib))));
+        assert!(!at_hand.push(free(5, 36)) && at_hand.bytes() == 184 << 10);
+        let pop = |kib| at_hand.pop(free(0, kib).spot.class).map(|free| free.block.addr());
+        assert_eq!([pop(36), pop(36), pop(36)], [Some(3), Some(1), None]);
+        assert_eq!(at_hand.room(free(0, 48).spot.class), 0);
+        let (count, all) = at_hand.drain(1);
+        assert_eq!((count, all[0].block.addr(), pop(64), at_hand.bytes()), (1, 2, Some(4), 0));
+        assert_eq!(at_hand.room(free(0, 48).spot.class), 2);
+    }
+
+    #[test]
+    fn there_are_few_places() {
+        let at_hand = AtHand::new();
+        at_hand.allow(usize::MAX);
+        assert_eq!((0..20).filter(|&n| at_hand.push(free(n, 40))).count(), PLACES);
+    }
+}
