@@ -21,80 +21,28 @@ mod chunk;
 mod chunks;
 mod class;
 mod labels;
+mod purge;
+mod repair;
+mod spot;
 
 use crate::arena::{Arena, Geometry};
 use crate::base::allocated::{Allocated, UNKNOWN};
 use crate::base::config::GRANULE;
-use crate::base::units::{Bytes, GranuleIdx};
+use crate::base::units::GranuleIdx;
 use crate::os::Os;
 use crate::sync::lock::{Inherited, Lock};
-pub use at_hand::{AtHand, Free};
+pub use at_hand::AtHand;
 use away::Batch;
 use chunks::Chunks;
+pub use chunks::MediumFigures;
 pub use class::{MediumClass, UNIT};
 use core::ops::Range;
-use core::ptr::null;
 pub use labels::State;
 use labels::{Labels, labels_of};
+pub use spot::{Free, Spot, look_up};
 
 pub struct Medium {
     chunks: Lock<Chunks>,
-}
-
-/// A glance at the chunks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MediumFigures {
-    pub chunk_bytes: Bytes,
-    /// Of blocks that are with the program, or that threads have at hand.
-    pub used_bytes: Bytes,
-    /// Free, with pages that may be behind it.
-    pub dirty_bytes: Bytes,
-}
-
-/// A block of a chunk: which.
-#[derive(Clone, Copy)]
-pub struct Spot {
-    labels: *const Labels,
-    pub head: GranuleIdx,
-    pub class: MediumClass,
-    pub at: u8,
-}
-
-/// The block that begins at an address in the granule at `place` of its chunk, and its state. None where none
-/// begins.
-///
-/// # Safety
-/// The granule is a chunk's by its entry, and the chunk is not given back meanwhile: some block of it is the
-/// caller's.
-#[inline]
-pub unsafe fn look_up(
-    geometry: &Geometry,
-    granule: GranuleIdx,
-    place: u32,
-    addr: usize,
-) -> Option<(Spot, State)> {
-    let head = GranuleIdx(granule.0.wrapping_sub(place));
-    // SAFETY: as the caller vouches.
-    let labels = unsafe { labels_of(geometry, head) };
-    let class = labels.class();
-    let at = class.index_of(place as usize * GRANULE + addr % GRANULE)?;
-    Some((Spot { labels, head, class, at: at as u8 }, labels.state(at)))
-}
-
-impl Spot {
-    /// Says that the block is in a state, by whoever has it.
-    ///
-    /// # Safety
-    /// The block is the caller's.
-    #[inline]
-    pub unsafe fn say(self, state: State) {
-        // SAFETY: as the caller vouches: its chunk is there.
-        unsafe { &*self.labels }.say(self.at as u32, state);
-    }
-
-    /// Of no block.
-    const NONE: Spot =
-        Spot { labels: null(), head: GranuleIdx(0), class: MediumClass::told(0), at: 0 };
 }
 
 impl Medium {
@@ -102,8 +50,8 @@ impl Medium {
         Medium { chunks: Lock::new(Chunks::new()) }
     }
 
-    /// A block of a class, and up to `more` for the thread to have at hand, which `keep` takes. None where the
-    /// arena has no run for a chunk.
+    /// A block of a class, and up to `more` for the thread to have at hand, which `keep` takes. None where
+    /// the arena has no run for a chunk.
     pub fn alloc<O: Os>(
         &self,
         arena: &Arena<O>,

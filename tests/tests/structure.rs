@@ -17,7 +17,7 @@ const LAYERS: [(&[&str], Neighbours); 10] = [
     (&["base", "sync"], Neighbours::Known),
     (&["os"], Neighbours::Unknown),
     (&["arena"], Neighbours::Unknown),
-    (&["slab"], Neighbours::Unknown),
+    (&["slab", "medium"], Neighbours::Unknown),
     (&["heap", "large"], Neighbours::Unknown),
     (&["allocator"], Neighbours::Unknown),
     (&["process"], Neighbours::Unknown),

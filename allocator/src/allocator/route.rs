@@ -42,8 +42,8 @@ impl<O: Os> Allocator<O> {
         allocated
     }
 
-    /// A request above the classes of slabs, from a thread with a heap or without: a medium block, a span or a
-    /// mapping.
+    /// A request above the classes of slabs, from a thread with a heap or without: a medium block, a span or
+    /// a mapping.
     #[inline(never)]
     pub fn alloc_big(&self, heap: Option<&Heap>, size: usize, align: usize) -> Option<Allocated> {
         if size > ADDRESSES {
@@ -110,12 +110,7 @@ impl<O: Os> Allocator<O> {
     /// # Safety
     /// As for `free_slow`.
     #[inline]
-    pub(super) unsafe fn free_big(
-        &self,
-        freer: Freer,
-        place: Option<(GranuleIdx, Entry)>,
-        block: *mut u8,
-    ) {
+    pub(super) unsafe fn free_big(&self, freer: Freer, place: Option<(GranuleIdx, Entry)>, block: *mut u8) {
         if let Some((granule, entry)) = place
             && let Some(place) = entry.in_chunk()
         {

@@ -1,8 +1,8 @@
 //! How much dirty memory may stay: the bound that keeps an idle process small without a thread.
 //!
-//! Dirty is what is free but still has pages behind it: free runs of the arena, what is free in chunks, cached
-//! mappings. It is checked wherever memory is freed, so a process that stops after its last free is inside
-//! the bound already.
+//! Dirty is what is free but still has pages behind it: free runs of the arena, what is free in chunks,
+//! cached mappings. It is checked wherever memory is freed, so a process that stops after its last free is
+//! inside the bound already.
 #![forbid(unsafe_code)]
 
 use super::state::State;

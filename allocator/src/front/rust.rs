@@ -32,8 +32,8 @@ use core::ptr::null_mut;
 /// }
 /// ```
 ///
-/// Requests of up to 32 KiB come from size classes, below the mmap threshold (128 KiB) from spans of
-/// the same brk-style arena; from the threshold on each is one anonymous mapping.
+/// Requests of up to 32 KiB come from the size classes of a thread's heap, below the mmap threshold (128
+/// KiB) from chunks in the same brk-style arena; from the threshold on each is one anonymous mapping.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct BrkMap {
     _private: (),

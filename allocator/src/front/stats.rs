@@ -11,7 +11,7 @@ pub struct Stats {
     pub break_mode: Option<BreakMode>,
     /// Bytes that the arena has gained and not given back as addresses, free ones included.
     pub arena_bytes: usize,
-    /// Bytes of it that are slabs or spans.
+    /// Bytes of it that are slabs, medium blocks or spans.
     pub arena_used_bytes: usize,
     /// The most that `arena_used_bytes` has been.
     pub arena_peak_bytes: usize,
@@ -27,8 +27,8 @@ pub struct Stats {
     pub cached_blocks: usize,
     /// Their bytes.
     pub cached_bytes: usize,
-    /// Free bytes that may still have pages behind them: free runs of the arena, and cached mappings. An
-    /// upper bound.
+    /// Free bytes that may still have pages behind them: free runs of the arena, free blocks of chunks,
+    /// cached mappings. An upper bound.
     pub dirty_bytes: usize,
     /// Free bytes at the end of the break.
     pub top_bytes: usize,
@@ -43,6 +43,8 @@ impl Stats {
     pub fn read() -> Stats {
         let arena = ALLOCATOR.arena.figures();
         let large = ALLOCATOR.large.figures();
+        let medium = ALLOCATOR.medium.figures();
+        let free_in_chunks = medium.chunk_bytes.0 - medium.used_bytes.0;
         let (mut slab_bytes, mut small_bytes) = (0, 0);
         ALLOCATOR.registry.for_each(|heap| {
             let (slabs, used) = heap.slab_figures(&ALLOCATOR.arena);
@@ -54,7 +56,7 @@ impl Stats {
         Stats {
             break_mode: arena.map(|arena| arena.mode),
             arena_bytes: arena.map_or(0, |arena| arena.gained.0),
-            arena_used_bytes: arena.map_or(0, |arena| arena.in_use.0),
+            arena_used_bytes: arena.map_or(0, |arena| arena.in_use.0.saturating_sub(free_in_chunks)),
             arena_peak_bytes: arena.map_or(0, |arena| arena.peak_in_use.0),
             small_bytes,
             slab_bytes,
@@ -62,7 +64,7 @@ impl Stats {
             large_bytes: large.live_bytes,
             cached_blocks: large.cached,
             cached_bytes: large.cached_bytes,
-            dirty_bytes: arena.map_or(0, |arena| arena.dirty.0) + large.cached_bytes,
+            dirty_bytes: arena.map_or(0, |arena| arena.dirty.0) + medium.dirty_bytes.0 + large.cached_bytes,
             top_bytes: arena.map_or(0, |arena| arena.free_at_top.0),
             heaps: ALLOCATOR.registry.count(),
             mmap_threshold: ALLOCATOR.tunables.mmap_threshold(),

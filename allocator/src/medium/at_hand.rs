@@ -4,26 +4,12 @@
 //! `Heap::while_busy`.
 #![forbid(unsafe_code)]
 
-use super::Spot;
 use super::class::MediumClass;
+use super::spot::Free;
 use crate::base::checked::Checked;
 use core::cell::Cell;
-use core::ptr::null_mut;
 
 pub const PLACES: usize = 8;
-
-/// A free block that one thread has.
-#[derive(Clone, Copy)]
-pub struct Free {
-    pub block: *mut u8,
-    pub spot: Spot,
-    /// It reads as zero, and has no memory behind it.
-    pub clean: bool,
-}
-
-impl Free {
-    const NONE: Free = Free { block: null_mut(), spot: Spot::NONE, clean: false };
-}
 
 pub struct AtHand {
     places: Checked<Cell<Free>, PLACES>,
@@ -114,12 +100,13 @@ impl AtHand {
 
 #[cfg(test)]
 mod tests {
+    use super::super::spot::Spot;
     use super::*;
 
     fn free(number: usize, kib: usize) -> Free {
         let class = MediumClass::of(kib << 10).expect("a medium block");
         let block = core::ptr::without_provenance_mut(number);
-        Free { block, spot: Spot { class, ..Free::NONE.spot }, clean: false }
+        Free { block, spot: Spot { class, ..Spot::NONE }, clean: false }
     }
 
     #[test]

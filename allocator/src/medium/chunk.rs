@@ -102,7 +102,8 @@ impl Chunk {
                 let end = first + (free >> first).trailing_ones();
                 let stretch = blocks(first..end);
                 free &= !(stretch as u32);
-                let pages = div_up(first as usize * bytes, page) * page..round_down(end as usize * bytes, page);
+                let pages =
+                    div_up(first as usize * bytes, page) * page..round_down(end as usize * bytes, page);
                 // What a page longer than a unit has of a block that is out stays dirty.
                 let whole = blocks(div_up_any(pages.start, bytes)..(pages.end / bytes) as u32);
                 if pages.start < pages.end && whole & dirty != 0 {

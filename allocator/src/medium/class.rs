@@ -1,4 +1,4 @@
-//! Classes of medium blocks: eight to a doubling, in whole units of 4 KiB; and the chunks that they come from.
+//! Classes of medium blocks: eight to a doubling, in whole units of 4 KiB; and the chunks they come from.
 //!
 //! ```text
 //!   class    0   1   2   3   4   5   6   7 │  8   9  …  15 │  16   17  …  23
@@ -6,7 +6,7 @@
 //!   chunk    9   5  11   3  13   7  15   4 │  9   5  …   8 │   9   10  …  16   granules, of 4 to 16 blocks
 //! ```
 //!
-//! A chunk's length is the shortest one that blocks of its class fill, four at least: nothing is wasted in it.
+//! A chunk's length is the shortest one that blocks of its class fill, four at least: it wastes nothing.
 #![forbid(unsafe_code)]
 
 use crate::arena::page_map::Entry;
@@ -23,8 +23,8 @@ const BELOW: usize = 8;
 
 pub const MEDIUM_CLASSES: usize = 3 * STEPS;
 
-/// How many classes above its own may serve a request: of what is free no stretch lies idle for want of its own
-/// class, and a quarter is wasted at most.
+/// How many classes above its own may serve a request: a quarter is wasted at most, and less lies idle for
+/// want of requests of its own class.
 const ABOVE: u8 = 2;
 
 /// The most blocks of a chunk.
@@ -49,11 +49,12 @@ const SHAPES: Checked<Shape, MEDIUM_CLASSES> = {
     let mut class = 0;
     while class < MEDIUM_CLASSES {
         let units = (BELOW + 1 + class % STEPS) << (class / STEPS);
-        let mut granules = 1;
-        while granules * GRANULE / UNIT % units != 0 || granules * GRANULE / UNIT / units < BLOCKS_MIN {
+        let mut granules = 0;
+        let mut blocks = 0;
+        while blocks < BLOCKS_MIN || blocks * units * UNIT != granules * GRANULE {
             granules += 1;
+            blocks = granules * GRANULE / UNIT / units;
         }
-        let blocks = granules * GRANULE / UNIT / units;
         assert!(granules <= Entry::CHUNK_MAX.0 as usize && blocks <= BLOCKS_MAX);
         shapes[class] = Shape {
             units: units as u8,

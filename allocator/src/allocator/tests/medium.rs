@@ -6,8 +6,7 @@ use crate::medium::MediumClass;
 
 const KIB: usize = 1 << 10;
 /// One of each class, and some between.
-const SIZES: [usize; 8] =
-    [32 * KIB + 1, 33_000, 40_000, 48 * KIB, 66_000, 90_000, 112 * KIB, 128 * KIB - 1];
+const SIZES: [usize; 8] = [32 * KIB + 1, 33_000, 40_000, 48 * KIB, 66_000, 90_000, 112 * KIB, 128 * KIB - 1];
 
 fn many() -> usize {
     if cfg!(miri) { 3 } else { 300 }

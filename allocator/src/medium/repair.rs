@@ -1,0 +1,43 @@
+//! The chunks in the child of a fork.
+#![allow(unsafe_code)]
+
+use super::chunks::Chunks;
+use super::labels::{State, labels_of};
+use crate::arena::Arena;
+use crate::arena::page_map::Entry;
+use crate::base::units::GranuleIdx;
+use crate::os::Os;
+
+impl Chunks {
+    /// In the child of a fork that caught another thread at work here: makes all anew by the page map and by
+    /// the labels. Of what is free nothing is known.
+    pub fn rebuild<O: Os>(&mut self, arena: &Arena<O>) {
+        let purger = if self.has_lost_purge() { 0 } else { self.purger };
+        *self = Chunks { purger, rebuilt: self.rebuilt.wrapping_add(1), ..Chunks::new() };
+        let Some(geometry) = arena.geometry() else { return };
+        arena.for_each_granule(|head, entry| {
+            if entry != Entry::CHUNK {
+                return;
+            }
+            // SAFETY: a chunk by its entry; the only thread of the process is this one.
+            let (chunk, labels) = unsafe { (Self::chunk(&geometry, head), labels_of(&geometry, head)) };
+            let class = labels.class();
+            chunk.reset(class, 0);
+            let whole = (0..class.granules().0).all(|granule| {
+                let addr = geometry.addr_of(GranuleIdx(head.0 + granule));
+                arena.entry_at(geometry, addr) == Entry::CHUNK.of_later(granule)
+            });
+            // One that was being given back is the arena's in part, and lost.
+            let is_free = |&at: &u32| whole && labels.state(at) == State::Free;
+            chunk.free = (0..class.blocks()).filter(is_free).fold(0, |free, at| free | 1 << at);
+            let (free, full) = (chunk.free.count_ones() as usize, chunk.is_full());
+            self.granules += class.granules().0;
+            self.dirty += free * class.bytes();
+            self.used += (class.blocks() as usize - free) * class.bytes();
+            if !full {
+                self.link(&geometry, head, class);
+            }
+        });
+        arena.budget.set_in_chunks(self.dirty);
+    }
+}

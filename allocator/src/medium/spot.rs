@@ -1,0 +1,67 @@
+//! A block of a chunk: which, and what is said of it.
+#![allow(unsafe_code)]
+
+use super::class::MediumClass;
+use super::labels::{Labels, State, labels_of};
+use crate::arena::Geometry;
+use crate::base::config::GRANULE;
+use crate::base::units::GranuleIdx;
+use core::ptr::{null, null_mut};
+
+/// A block of a chunk: which.
+#[derive(Clone, Copy)]
+pub struct Spot {
+    pub labels: *const Labels,
+    pub head: GranuleIdx,
+    pub class: MediumClass,
+    pub at: u8,
+}
+
+/// The block that begins at an address in the granule at `place` of its chunk, and its state. None where none
+/// begins.
+///
+/// # Safety
+/// The granule is a chunk's by its entry, and the chunk is not given back meanwhile: some block of it is the
+/// caller's.
+#[inline]
+pub unsafe fn look_up(
+    geometry: &Geometry,
+    granule: GranuleIdx,
+    place: u32,
+    addr: usize,
+) -> Option<(Spot, State)> {
+    let head = GranuleIdx(granule.0.wrapping_sub(place));
+    // SAFETY: as the caller vouches.
+    let labels = unsafe { labels_of(geometry, head) };
+    let class = labels.class();
+    let at = class.index_of(place as usize * GRANULE + addr % GRANULE)?;
+    Some((Spot { labels, head, class, at: at as u8 }, labels.state(at)))
+}
+
+impl Spot {
+    /// Says that the block is in a state, by whoever has it.
+    ///
+    /// # Safety
+    /// The block is the caller's.
+    #[inline]
+    pub unsafe fn say(self, state: State) {
+        // SAFETY: as the caller vouches: its chunk is there.
+        unsafe { &*self.labels }.say(self.at as u32, state);
+    }
+
+    /// Of no block.
+    pub const NONE: Spot = Spot { labels: null(), head: GranuleIdx(0), class: MediumClass::told(0), at: 0 };
+}
+
+/// A free block that one thread has.
+#[derive(Clone, Copy)]
+pub struct Free {
+    pub block: *mut u8,
+    pub spot: Spot,
+    /// It reads as zero, and has no memory behind it.
+    pub clean: bool,
+}
+
+impl Free {
+    pub const NONE: Free = Free { block: null_mut(), spot: Spot::NONE, clean: false };
+}
