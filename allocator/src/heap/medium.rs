@@ -42,11 +42,14 @@ impl Heap {
         self.while_busy(|| {
             // SAFETY: the program gave the block up.
             unsafe { free.spot.say(State::AtHand) };
-            if at_hand.push(free) {
+            // Much is free, and a block at hand may be what keeps it from going: then none is.
+            let pins = arena.budget.is_pinned();
+            if !pins && at_hand.push(free) {
                 return;
             }
-            at_hand.allow(most());
-            let (count, oldest) = at_hand.drain((at_hand.bytes() / 2).max(free.spot.class.bytes()));
+            at_hand.allow(if pins { 0 } else { most() });
+            let half = (at_hand.bytes() / 2).max(free.spot.class.bytes());
+            let (count, oldest) = at_hand.drain(if pins { usize::MAX } else { half });
             let oldest = part_or_end(&oldest, 0..count).iter().map(|free| free.spot);
             let this = if at_hand.push(free) { None } else { Some(free.spot) };
             medium.free(arena, oldest.chain(this));

@@ -48,17 +48,18 @@ impl Chunk {
         *self = Chunk { next: 0, prev: 0, class, free, clean };
     }
 
-    /// Takes the first free block, if there is one, and says whether it is clean.
+    /// Takes a free block, if there is one, and says whether it is clean. One that is not goes first: its
+    /// pages are there.
     #[inline]
     pub fn take(&mut self) -> Option<(u32, bool)> {
         if self.free == 0 {
             return None;
         }
-        let at = self.free.trailing_zeros();
-        let (bit, clean) = (1 << at, self.clean);
-        self.free &= !bit;
-        self.clean &= !bit;
-        Some((at, clean & bit != 0))
+        let dirty = self.dirty();
+        let at = if dirty != 0 { dirty.trailing_zeros() } else { self.free.trailing_zeros() };
+        self.free &= !(1 << at);
+        self.clean &= !(1 << at);
+        Some((at, dirty == 0))
     }
 
     /// Puts blocks back.
