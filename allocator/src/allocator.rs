@@ -13,7 +13,6 @@ mod threads;
 
 use crate::arena::Arena;
 use crate::base::allocated::Allocated;
-use crate::base::config::Tunables;
 use crate::heap::Heap;
 use crate::heap::registry::{Registry, Tables};
 use crate::large::Large;
@@ -27,7 +26,6 @@ pub struct Allocator<O: Os> {
     pub arena: Arena<O>,
     pub large: Large,
     pub registry: Registry,
-    pub tunables: Tunables,
     pub sizes: Sizes,
 }
 
@@ -47,7 +45,6 @@ impl<O: Os> Allocator<O> {
             arena: Arena::new(os),
             large: Large::new(),
             registry: Registry::new(tables),
-            tunables: Tunables::new(),
             sizes: Sizes::new(),
         }
     }
@@ -60,7 +57,7 @@ impl<O: Os> Allocator<O> {
             self.purge_arena();
         }
         if self.arena.budget.is_pressed() {
-            self.large.shrink_cache(&self.arena, self.arena.budget.cache_bound(self.arena.share()));
+            self.large.shrink_cache(&self.arena, self.arena.cache_bound(self.arena.share()));
         }
     }
 
