@@ -13,6 +13,7 @@ mod threads;
 
 use crate::arena::Arena;
 use crate::base::allocated::Allocated;
+use crate::base::units::Bytes;
 use crate::heap::Heap;
 use crate::heap::registry::{Registry, Tables};
 use crate::large::Large;
@@ -21,6 +22,15 @@ use crate::slab::Slab;
 pub use freer::Freer;
 use sizes::Sizes;
 pub use sizes::Unlike;
+
+/// Pages that went.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Trimmed {
+    /// Of slabs that stay.
+    pub inside_slabs: Bytes,
+    /// Of free runs, and of cached mappings.
+    pub elsewhere: Bytes,
+}
 
 pub struct Allocator<O: Os> {
     pub arena: Arena<O>,
@@ -70,20 +80,19 @@ impl<O: Os> Allocator<O> {
         }
     }
 
-    /// Gives back all that can be: `malloc_trim`. Whether pages went that were free inside of slabs.
-    pub fn trim(&self, own: Option<&Heap>) -> bool {
+    /// Gives back all that can be: `malloc_trim`. The pages that went.
+    pub fn trim(&self, own: Option<&Heap>) -> Trimmed {
         if let Some(heap) = own {
             heap.give_back(&self.arena, &self.registry);
         }
         self.registry.empty_outboxes(&self.arena);
-        let mut any = false;
+        let mut inside = 0;
         self.registry.for_each(|heap| {
             heap.trim_shared(&self.arena);
-            any |= heap.purge_pages(&self.arena);
+            inside += heap.purge_pages(&self.arena).0;
         });
-        self.large.shrink_cache(&self.arena, 0);
-        self.arena.purge_all();
-        any
+        let cached = self.large.shrink_cache(&self.arena, 0);
+        Trimmed { inside_slabs: Bytes(inside), elsewhere: Bytes(cached.0 + self.arena.purge_all().0) }
     }
 
     /// Gives back everything but the blocks that are with the program, for a library that is unloaded.

@@ -1,4 +1,4 @@
-//! Words for all modules: units, size classes, constants, the keys and their values, what a request got, text,
+//! Words for all modules: units, size classes, constants, keys and values, what a request got, text,
 //! ends with a message, checked arrays.
 
 pub mod allocated;

@@ -197,15 +197,17 @@ impl Large {
     }
 
     /// Unmaps cached mappings, the oldest first, until they hold `bound` bytes at most.
-    pub fn shrink_cache<O: Os>(&self, arena: &Arena<O>, bound: usize) {
+    pub fn shrink_cache<O: Os>(&self, arena: &Arena<O>, bound: usize) -> Bytes {
+        let mut went = 0;
         loop {
             let mut leaving = Leaving::none();
             self.lock().take_excess(arena, bound, &mut leaving);
             let more = leaving.is_full();
             // SAFETY: they left the cache, so they are this call's alone (I16).
             unsafe { self.unmap_all(&arena.os, &leaving) };
+            went += leaving.mappings().iter().map(|mapping| mapping.len).sum::<usize>();
             if !more {
-                return;
+                return Bytes(went);
             }
         }
     }

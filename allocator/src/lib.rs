@@ -41,7 +41,7 @@ pub use base::builder::{Config, HugePages};
 #[doc(hidden)]
 pub use front::c as c_api;
 #[cfg(not(brkmap_loom))]
-pub use front::rust::{BrkMap, Configured};
+pub use front::rust::{BrkMap, Configured, trim};
 #[cfg(not(brkmap_loom))]
 pub use front::stats::Stats;
 /// The table of keys, for the tool and the tests.

@@ -16,7 +16,7 @@ use crate::allocator::{Resized, Unlike};
 use crate::base::allocated::Allocated;
 use crate::base::config::ADDRESSES;
 use crate::base::size_class::{self, STEP_MAX};
-use crate::base::units::SizeClass;
+use crate::base::units::{Bytes, SizeClass};
 use crate::heap::Heap;
 use crate::os::Os;
 use crate::os::thread::ThreadWord;
@@ -256,7 +256,11 @@ unsafe fn without_copy(Move { block, usable, size, or_else }: Move) -> *mut u8 {
     }
 }
 
-/// Gives back all that can be. Whether pages inside of slabs went.
-pub fn trim<W: ThreadWord>() -> bool {
-    look::<W>() == Way::Free && ALLOCATOR.trim(ALLOCATOR.attached::<W>())
+/// Gives back all that can be. The pages that went.
+pub fn trim<W: ThreadWord>() -> Bytes {
+    if look::<W>() == Way::Barred {
+        return Bytes(0);
+    }
+    let trimmed = ALLOCATOR.trim(ALLOCATOR.attached::<W>());
+    Bytes(trimmed.inside_slabs.0 + trimmed.elsewhere.0)
 }

@@ -25,10 +25,12 @@ pub struct Purging {
     pub thread: usize,
     pub head: GranuleIdx,
     pub len: Granules,
+    /// Those of its pages that are dirty.
+    pub pages: u32,
 }
 
 impl Purging {
-    const NONE: Purging = Purging { thread: 0, head: GranuleIdx(0), len: Granules(0) };
+    const NONE: Purging = Purging { thread: 0, head: GranuleIdx(0), len: Granules(0), pages: 0 };
 
     pub fn holds(&self, granule: GranuleIdx) -> bool {
         self.thread != 0 && granule.0.wrapping_sub(self.head.0) < self.len.0
@@ -142,9 +144,11 @@ impl State {
     pub fn start_purge(&mut self, pages: u32) -> Option<Purging> {
         let free = self.purging.0.iter().position(|row| row.thread == 0)?;
         let at = self.blocks.last_dirty()?;
+        let before = self.dirty;
         let taken = self.change(at, |runs| runs.take_dirty(pages))?;
+        let pages = before - self.dirty;
         let (head, len) = (self.index(self.blocks.block(at), taken.start), Granules(taken.len() as u32));
-        let purging = Purging { thread: token(), head, len };
+        let purging = Purging { thread: token(), head, len, pages };
         self.purging[free] = purging;
         Some(purging)
     }

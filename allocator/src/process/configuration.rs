@@ -6,9 +6,9 @@
 //! ```
 //!
 //! Within a source a preset stands below the keys that the source names, in whichever order. All is read
-//! before the first block, with nothing allocated and no lock. Of what is wrong, one line is said and the rest
-//! takes effect; of glibc's names, which were set for glibc, nothing is said. A program with raised rights
-//! reads nothing: only code is in force there.
+//! before the first block, with nothing allocated and no lock. Of what is wrong one line is said, and the
+//! rest takes effect; of glibc's names, which were set for glibc, nothing is said. A program with raised
+//! rights reads nothing: only code is in force there.
 
 use super::instance::ALLOCATOR;
 use super::{complaint, help};
@@ -158,8 +158,8 @@ impl Source<'_> {
         }
     }
 
-    /// The variables of single keys: BRKMAP_ and the key in capitals. Of those that are none the ones are told
-    /// that resemble one: others may be somebody else's.
+    /// The variables of single keys: BRKMAP_ and the key in capitals. Of those that are none, the ones that
+    /// resemble one are told: others may be somebody else's.
     fn variables(&self) {
         for pass in [Pass::Preset, Pass::Keys] {
             for variable in variables().filter(|variable| variable.starts_with(b"BRKMAP_")) {
