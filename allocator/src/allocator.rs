@@ -95,6 +95,23 @@ impl<O: Os> Allocator<O> {
         Trimmed { inside_slabs: Bytes(inside), elsewhere: Bytes(cached.0 + self.arena.purge_all().0) }
     }
 
+    /// Gives back what lay unused since the last call, as far as that is known.
+    pub fn purge_idle(&self) {
+        self.registry.for_each(|heap| {
+            if heap.slack() > 0 {
+                heap.purge_pages(&self.arena);
+            }
+        });
+        self.large.purge_idle(&self.arena);
+        self.arena.purge_idle();
+    }
+
+    /// Whether anything free has pages: of the arena, cached, or inside of slabs and worth it.
+    pub fn is_dirty(&self) -> bool {
+        let cached = self.large.figures().cached_bytes;
+        cached > 0 || self.arena.is_dirty() || self.registry.any(|heap| heap.slack() > 0)
+    }
+
     /// Gives back everything but the blocks that are with the program, for a library that is unloaded.
     ///
     /// # Safety

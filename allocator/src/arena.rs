@@ -29,6 +29,7 @@ mod directory;
 mod figures;
 mod geometry;
 mod growth;
+mod idle;
 mod own_break;
 pub mod page_map;
 mod purge;
@@ -235,7 +236,8 @@ impl<O: Os> Arena<O> {
             });
             state.note_end(geometry, at, joined, place_of(run.head));
             self.budget.note_pinned(state.is_pinned());
-            if state.ends_go || self.budget.excess(&self.settings, state).is_some() {
+            let wakes = self.budget.sleeper.is_asleep();
+            if state.ends_go || wakes || self.budget.excess(&self.settings, state).is_some() {
                 self.budget.note_over();
             }
         });

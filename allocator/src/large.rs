@@ -196,6 +196,16 @@ impl Large {
         Ok((now.at, Bytes(now.len)))
     }
 
+    /// Unmaps what lay in the cache since the last call.
+    pub fn purge_idle<O: Os>(&self, arena: &Arena<O>) -> Bytes {
+        let mut state = self.lock();
+        let bound = state.cache.bytes() - state.cache.take_idle().min(state.cache.bytes());
+        drop(state);
+        let went = self.shrink_cache(arena, bound);
+        self.lock().cache.take_idle();
+        went
+    }
+
     /// Unmaps cached mappings, the oldest first, until they hold `bound` bytes at most.
     pub fn shrink_cache<O: Os>(&self, arena: &Arena<O>, bound: usize) -> Bytes {
         let mut went = 0;

@@ -2,6 +2,7 @@
 //! the process.
 #![allow(unsafe_code)]
 
+mod background;
 mod complaint;
 pub mod configuration;
 mod exit_key;
@@ -33,6 +34,9 @@ pub fn alloc_class<W: ThreadWord>(class: SizeClass) -> Option<Allocated> {
     let class = class.max(size_class::LEAST);
     if look::<W>() == Way::Barred {
         return ALLOCATOR.alloc_barred(size_class::bytes(class), 1);
+    }
+    if background::is_due() {
+        background::start();
     }
     let heap = thread::attach::<W>();
     let block = current::<W>().pop(class);
@@ -128,6 +132,9 @@ pub fn alloc_big<W: ThreadWord>(size: usize, align: usize) -> Option<Allocated> 
     }
     if look::<W>() == Way::Barred {
         return ALLOCATOR.alloc_barred(size, align);
+    }
+    if background::is_due() {
+        background::start();
     }
     // The first request of a process sets it up, whatever its size.
     let heap = thread::attach::<W>();

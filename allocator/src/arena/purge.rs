@@ -11,6 +11,7 @@ use crate::os::Os;
 impl<O: Os> Arena<O> {
     /// Gives back ends, if any should go, and purges until dirty memory is inside its bound.
     pub fn enforce_bound(&self) {
+        self.wake_sleeper();
         // Before this thread takes the lock: a run freed before that counts below, one freed later says so
         // again.
         self.budget.clear_over();

@@ -50,6 +50,8 @@ pub struct State {
     /// Free granules, and dirty pages of them, over all blocks.
     pub free: u32,
     pub dirty: u32,
+    /// The least that `dirty` was in this period (see `idle`).
+    pub idle: u32,
     /// Runs that are taken out while their pages go back.
     pub purging: Checked<Purging, PURGERS>,
     /// An end that is long is free, and should go (see `shrink`).
@@ -85,6 +87,7 @@ impl State {
             peak: 0,
             free: 0,
             dirty: 0,
+            idle: 0,
             purging: Checked([Purging::NONE; PURGERS]),
             ends_go: false,
             refused_at: 0,
@@ -113,6 +116,7 @@ impl State {
         let (free, dirty, summary) = (runs.free(), runs.dirty(), runs.summary());
         self.free = self.free - before.0 + free;
         self.dirty = self.dirty - before.1 + dirty;
+        self.idle = self.idle.min(self.dirty);
         self.blocks.set_summary(at, summary);
         result
     }

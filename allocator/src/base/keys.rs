@@ -99,6 +99,9 @@ macro_rules! keys {
 /// No name of glibc's.
 const OURS: [&str; 2] = ["", ""];
 
+/// A day, in milliseconds.
+const DAY: usize = 24 * 3600 * 1000;
+
 /// The words of `preset`.
 pub const PRESETS: &[&str] = &["none", "small", "server", "throughput"];
 /// The words of `huge_pages`.
@@ -119,6 +122,12 @@ keys! {
         "The most bytes of each size that a thread keeps at hand; at least four blocks.";
     HugePages "huge_pages", Kind::Choice(HUGE_PAGES), 1, Request, ["", "glibc.malloc.hugetlb"],
         "Which large blocks are on huge pages: none, those that a program takes again and again, or all.";
+    Background "background", Kind::Switch, 0, Start, OURS,
+        "A thread that gives back what lies unused, and everything where memory is short; asleep otherwise.";
+    Decay "decay", Kind::Time(DAY), 10_000, Free, OURS,
+        "How long free memory lies unused before the background thread gives it back; off is never.";
+    MemoryEvents "memory_events", Kind::Text, 0, Start, OURS,
+        "The file that changes where memory is short: by default memory.events of the process's cgroup.";
     Name "name", Kind::Text, 0, Start, OURS,
         "What this allocator is called where it speaks: one process may have several.";
     Help "help", Kind::Switch, 0, Start, OURS,

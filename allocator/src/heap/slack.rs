@@ -54,6 +54,12 @@ impl Heap {
         site.arena.budget.note_slack();
     }
 
+    /// Bytes inside of this heap's slabs that are noted as worth a purge.
+    pub fn slack(&self) -> usize {
+        // Relaxed: see `say_slack`.
+        self.shared.slack.load(Ordering::Relaxed)
+    }
+
     /// Purges the free pages of this heap's slabs. Those that went.
     pub fn purge_pages<O: Os>(&self, arena: &Arena<O>) -> Bytes {
         self.purge_pages_while(arena, || {})

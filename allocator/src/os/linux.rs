@@ -7,10 +7,11 @@ use super::program_break::ProgramBreak;
 use super::{BreakOwner, Os};
 use core::ffi::{CStr, c_void};
 use core::ptr::null_mut;
-use core::sync::atomic::{AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use rustix::io::Errno;
 use rustix::mm::{self, Advice, MapFlags, MprotectFlags, MremapFlags, ProtFlags};
 use rustix::process::Resource;
+use rustix::thread::futex::{self, Timespec};
 
 pub struct Linux {
     page: AtomicUsize,
@@ -69,6 +70,18 @@ unsafe impl Os for Linux {
     fn thread(&self) -> u64 {
         // With the number of its process: another one may share this memory, and call from there.
         (raw(rustix::process::getpid()) as u64) << 32 | raw(rustix::thread::gettid()) as u64
+    }
+
+    fn wait(&self, word: &AtomicU32, while_it_is: u32, millis: Option<u32>) {
+        let timeout = millis.map(|millis| Timespec {
+            tv_sec: (millis / 1000).into(),
+            tv_nsec: (millis % 1000 * 1_000_000).into(),
+        });
+        _ = futex::wait(word, futex::Flags::PRIVATE, while_it_is, timeout.as_ref());
+    }
+
+    fn wake(&self, word: &AtomicU32) {
+        _ = futex::wake(word, futex::Flags::PRIVATE, 1);
     }
 
     fn has_ended(&self, thread: u64) -> bool {

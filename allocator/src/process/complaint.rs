@@ -122,3 +122,10 @@ pub fn second_code(key: Key) {
     line.push(", and is ignored: a process has one allocator, and the first BrkMap that is asked sets it");
     say(&line);
 }
+
+/// The background thread cannot be made.
+pub fn no_thread() {
+    let mut line = begin("background");
+    line.push("there can be no thread: what lies unused stays, as without it");
+    say(&line);
+}

@@ -11,7 +11,7 @@
 //! rights reads nothing: only code is in force there.
 
 use super::instance::ALLOCATOR;
-use super::{complaint, help};
+use super::{background, complaint, help};
 use crate::base::builder::Config;
 use crate::base::entries::{Entry, entries, tunable};
 use crate::base::keys::{HUGE_PAGES, Key};
@@ -62,6 +62,7 @@ pub fn read() {
         }
     }
     STATE.store(READ, Ordering::Relaxed);
+    background::want();
 }
 
 /// The configuration in code that was taken, by its address.
@@ -81,6 +82,7 @@ pub fn take_code(config: &Config) {
     let ours = core::ptr::from_ref(config).cast_mut();
     if CODE.compare_exchange(null_mut(), ours, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
         ALLOCATOR.arena.settings.take_code(config);
+        background::want();
         return;
     }
     static TOLD: AtomicBool = AtomicBool::new(false);
