@@ -4,6 +4,7 @@
 pub mod allocated;
 pub mod builder;
 pub mod checked;
+pub mod complaint;
 pub mod config;
 pub mod entries;
 pub mod fatal;
@@ -12,6 +13,7 @@ pub mod nearest;
 pub mod preset;
 pub mod settings;
 pub mod size_class;
+pub mod sources;
 pub mod text;
 pub mod units;
 pub mod value;

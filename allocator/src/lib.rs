@@ -48,10 +48,9 @@ pub use front::stats::Stats;
 #[cfg(not(brkmap_loom))]
 #[doc(hidden)]
 pub mod keys {
-    pub use crate::base::entries::{Entry, entries, tunable};
     pub use crate::base::keys::{COUNT, Effect, HUGE_PAGES, Key, Kind, PRESETS, Row};
-    pub use crate::base::nearest::nearest;
-    pub use crate::base::preset::values;
+    pub use crate::base::settings::{By, Origin, Settings};
+    pub use crate::base::sources::{self, Place};
     pub use crate::base::text::Text;
     pub use crate::base::value::{Bound, Read, describe, read, write};
 }

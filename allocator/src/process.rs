@@ -3,7 +3,6 @@
 #![allow(unsafe_code)]
 
 mod background;
-mod complaint;
 pub mod configuration;
 mod exit_key;
 pub mod fork;

@@ -203,6 +203,28 @@ fn of_a_file_that_is_too_long_the_whole_lines_of_its_beginning_are_read() {
     assert_eq!(row(&list, "dirty_floor"), ["7M", "1M", "/etc/brkmap.conf"]);
 }
 
+#[test]
+fn of_a_tree_of_processes_the_first_one_speaks() {
+    let said = |conf: &str, script: &str| {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]).env("EXERCISE", binary("exercise"));
+        said_by_with(command, conf)
+    };
+    let line =
+        "brkmap: BRKMAP_CONF: `zzz` is no key, and is ignored; BRKMAP_CONF=help lists those there are\n";
+    let three = "\"$EXERCISE\" nothing; sh -c '\"$EXERCISE\" nothing; true'; \"$EXERCISE\" nothing";
+    assert_eq!(said("zzz:1", three), line);
+    let other = "BRKMAP_CONF=dirty_flor:1 \"$EXERCISE\" nothing; true";
+    assert!(said("zzz:1", other).contains("dirty_floor"), "what the parent has not said is said");
+    assert_eq!(said("help", three).matches("mmap_threshold").count(), 1);
+}
+
+/// What a tree of processes says, all of them preloaded.
+fn said_by_with(mut command: Command, conf: &str) -> String {
+    command.env("LD_PRELOAD", program::preload()).env("BRKMAP_CONF", conf);
+    said_by(command)
+}
+
 /// What the program says that sets its allocator by code.
 fn configured(words: &[&str], environment: &[(&str, &str)]) -> program::Ended {
     let mut command = Command::new(binary("exercise-configured"));
@@ -225,7 +247,7 @@ fn what_code_says_is_in_force_and_gives_way_to_the_environment() {
     assert_eq!(row(&list, "mmap_threshold"), ["128K", "256K", code]);
     assert_eq!(row(&list, "huge_pages"), ["recycled", "always", code], "what is said behind a preset wins");
     assert_eq!(row(&list, "decay"), ["10s", "1s", code]);
-    assert_eq!(row(&list, "background"), ["off", "off", "default"]);
+    assert_eq!(row(&list, "thread_cache"), ["32K", "8K", code]);
     let list = help(&[("BRKMAP_CONF", "mmap_threshold:1M"), ("MALLOC_TRIM_THRESHOLD_", "2097152")]);
     assert_eq!(row(&list, "mmap_threshold"), ["128K", "1M", "BRKMAP_CONF"]);
     assert_eq!(row(&list, "dirty_floor"), ["7M", "2M", "MALLOC_TRIM_THRESHOLD_"]);

@@ -1,7 +1,9 @@
 //! `Config`: the keys in code.
 #![forbid(unsafe_code)]
 
-use crate::base::keys::{COUNT, HUGE_PAGES, Key, Kind, PRESETS, TEXT_MOST, TEXTS};
+use crate::base::keys::{
+    COUNT, HUGE_PAGES, HUGE_PAGES_OFF, HUGE_PAGES_RECYCLED, Key, Kind, PRESETS, TEXT_MOST, TEXTS,
+};
 use crate::base::preset;
 use core::time::Duration;
 
@@ -35,9 +37,9 @@ pub struct Config {
 #[repr(usize)]
 pub enum HugePages {
     /// None.
-    Off,
+    Off = HUGE_PAGES_OFF,
     /// Those of a program that gives large blocks back and takes them again: the default.
-    Recycled,
+    Recycled = HUGE_PAGES_RECYCLED,
     /// All of 2 MiB and more.
     Always,
 }
@@ -46,8 +48,8 @@ impl HugePages {
     /// What the word of the key `huge_pages` says.
     pub(crate) fn of(word: usize) -> HugePages {
         match word {
-            0 => HugePages::Off,
-            1 => HugePages::Recycled,
+            HUGE_PAGES_OFF => HugePages::Off,
+            HUGE_PAGES_RECYCLED => HugePages::Recycled,
             _ => HugePages::Always,
         }
     }

@@ -13,8 +13,9 @@
 //! too, or the program would never end. It allocates nothing, and has no heap.
 #![allow(unsafe_code)]
 
-use super::complaint;
 use super::instance::ALLOCATOR;
+use crate::base::complaint;
+use crate::base::fatal;
 use crate::base::keys::Key;
 use crate::os::background::{self, Events, Waited};
 use crate::os::{BreakOwner, Os, executable};
@@ -87,7 +88,7 @@ pub fn start() {
     }
     if !background::start(run) {
         STATE.store(NONE, Ordering::Relaxed);
-        complaint::no_thread();
+        fatal::warn(&[], complaint::no_thread().bytes());
     }
 }
 
