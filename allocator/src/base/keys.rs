@@ -133,6 +133,8 @@ keys! {
         "The file that changes where memory is short: by default memory.events of the process's cgroup.";
     Name "name", Kind::Text, 0, Start, OURS,
         "What this allocator is called where it speaks: one process may have several.";
+    Quiet "quiet", Kind::Switch, 0, Start, OURS,
+        "Says nothing of what is wrong in a configuration.";
     Help "help", Kind::Switch, 0, Start, OURS,
         "Lists the keys, their defaults, the values in force and where each came from, on standard error.";
 }

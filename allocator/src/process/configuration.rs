@@ -34,11 +34,16 @@ pub fn read() {
     }
     let first = STATE.compare_exchange(UNREAD, READING, Ordering::Relaxed, Ordering::Relaxed).is_ok();
     if !is_secure() {
-        read_all(&mut |place, line| {
-            if first && speaks_of(place.variable) {
-                say(line);
-            }
-        });
+        let mut is_wrong = false;
+        read_all(&mut |_, _| is_wrong = true);
+        // Once more, to speak: by now it is known whether to, and by which name.
+        if first && is_wrong && !ALLOCATOR.arena.settings.is_on(Key::Quiet) {
+            read_all(&mut |place, line| {
+                if speaks_of(place.variable) {
+                    say(line);
+                }
+            });
+        }
         if first && ALLOCATOR.arena.settings.is_on(Key::Help) && speaks_of(variable_of_help()) {
             help::write();
         }
