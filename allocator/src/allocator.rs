@@ -14,7 +14,7 @@ mod threads;
 
 use crate::arena::Arena;
 use crate::base::allocated::Allocated;
-use crate::base::config::Tunables;
+use crate::base::units::Bytes;
 use crate::heap::Heap;
 use crate::heap::registry::{Registry, Tables};
 use crate::large::Large;
@@ -25,12 +25,20 @@ pub use freer::Freer;
 use sizes::Sizes;
 pub use sizes::Unlike;
 
+/// Pages that went.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Trimmed {
+    /// Of slabs that stay.
+    pub inside_slabs: Bytes,
+    /// Of free runs, and of cached mappings.
+    pub elsewhere: Bytes,
+}
+
 pub struct Allocator<O: Os> {
     pub arena: Arena<O>,
     pub large: Large,
     pub medium: Medium,
     pub registry: Registry,
-    pub tunables: Tunables,
     pub sizes: Sizes,
 }
 
@@ -51,7 +59,6 @@ impl<O: Os> Allocator<O> {
             large: Large::new(),
             medium: Medium::new(),
             registry: Registry::new(tables),
-            tunables: Tunables::new(),
             sizes: Sizes::new(),
         }
     }
@@ -64,10 +71,10 @@ impl<O: Os> Allocator<O> {
             self.purge_arena();
         }
         if self.arena.budget.is_pressed() {
-            if self.arena.budget.is_exceeded() {
-                self.medium.purge(&self.arena, self.arena.budget.chunks_target());
+            if self.arena.is_exceeded() {
+                self.medium.purge(&self.arena, self.arena.chunks_target());
             }
-            self.large.shrink_cache(&self.arena, self.arena.budget.cache_bound(self.arena.share()));
+            self.large.shrink_cache(&self.arena, self.arena.cache_bound(self.arena.share()));
         }
     }
 
@@ -80,22 +87,41 @@ impl<O: Os> Allocator<O> {
         }
     }
 
-    /// Gives back all that can be: `malloc_trim`. Whether pages went that were free inside of slabs.
-    pub fn trim(&self, own: Option<&Heap>) -> bool {
+    /// Gives back all that can be: `malloc_trim`. The pages that went.
+    pub fn trim(&self, own: Option<&Heap>) -> Trimmed {
         if let Some(heap) = own {
             heap.give_back(&self.arena, &self.registry, &self.medium);
         }
         self.registry.empty_outboxes(&self.arena);
-        let mut any = false;
+        let mut inside = 0;
         self.registry.for_each(|heap| {
             heap.trim_shared(&self.arena);
-            any |= heap.purge_pages(&self.arena);
+            inside += heap.purge_pages(&self.arena).0;
         });
-        self.large.shrink_cache(&self.arena, 0);
+        let mut elsewhere = self.large.shrink_cache(&self.arena, 0).0;
         self.medium.retire_empty(&self.arena);
-        any |= self.medium.purge(&self.arena, 0);
-        self.arena.purge_all();
-        any
+        elsewhere += self.medium.purge(&self.arena, 0).0;
+        elsewhere += self.arena.purge_all().0;
+        Trimmed { inside_slabs: Bytes(inside), elsewhere: Bytes(elsewhere) }
+    }
+
+    /// Gives back what lay unused since the last call, as far as that is known.
+    pub fn purge_idle(&self) {
+        self.registry.for_each(|heap| {
+            if heap.slack() > 0 {
+                heap.purge_pages(&self.arena);
+            }
+        });
+        self.large.purge_idle(&self.arena);
+        self.medium.purge_idle(&self.arena);
+        self.arena.purge_idle();
+    }
+
+    /// Whether anything free has pages: of the arena, cached, or inside of slabs and worth it.
+    pub fn is_dirty(&self) -> bool {
+        let cached = self.large.figures().cached_bytes;
+        let in_chunks = self.medium.figures().dirty_bytes.0;
+        cached > 0 || in_chunks > 0 || self.arena.is_dirty() || self.registry.any(|heap| heap.slack() > 0)
     }
 
     /// Gives back everything but the blocks that are with the program, for a library that is unloaded.

@@ -29,6 +29,7 @@ mod directory;
 mod figures;
 mod geometry;
 mod growth;
+mod idle;
 mod own_break;
 pub mod page_map;
 mod purge;
@@ -42,6 +43,7 @@ mod windows;
 
 use crate::base::config::{BLOCK_GRANULES, GRANULE, GROW_FIRST, ROOM_ABOVE};
 use crate::base::fatal;
+use crate::base::settings::Settings;
 use crate::base::units::{Bytes, GranuleIdx, Granules, Run, div_up, round_up};
 use crate::os::{BreakOwner, Os};
 use crate::sync::lock::Guard;
@@ -63,6 +65,8 @@ use windows::Windows;
 
 pub struct Arena<O: Os> {
     pub os: O,
+    /// What is set, for all floors above too.
+    pub settings: Settings,
     /// The geometry for all, and what the arena's lock guards. Edge START.
     started: Started<State, Geometry>,
     windows: Windows,
@@ -77,6 +81,7 @@ impl<O: Os> Arena<O> {
     pub const fn new(os: O) -> Self {
         Arena {
             os,
+            settings: Settings::new(),
             started: Started::nothing(),
             windows: Windows::none(),
             budget: Budget::new(),
@@ -245,7 +250,8 @@ impl<O: Os> Arena<O> {
             });
             state.note_end(geometry, at, joined, place_of(run.head));
             self.budget.note_pinned(state.is_pinned());
-            if state.ends_go || self.budget.excess(state).is_some() {
+            let wakes = self.budget.sleeper.is_asleep();
+            if state.ends_go || wakes || self.budget.excess(&self.settings, state).is_some() {
                 self.budget.note_over();
             }
         });
@@ -303,6 +309,22 @@ impl<O: Os> Arena<O> {
     /// The arena's share, read at once under its lock.
     pub fn share(&self) -> Share {
         self.with_state(|state| Share::of(state)).unwrap_or(Share::NOTHING)
+    }
+
+    /// Whether more is dirty than may be, as far as that is known without the lock.
+    #[inline]
+    pub fn is_exceeded(&self) -> bool {
+        self.budget.is_exceeded(&self.settings)
+    }
+
+    /// Bytes that a purge of chunks should leave dirty in them.
+    pub fn chunks_target(&self) -> usize {
+        self.budget.chunks_target(&self.settings)
+    }
+
+    /// Bytes of free mappings that may be kept beside the arena.
+    pub fn cache_bound(&self, share: Share) -> usize {
+        self.budget.cache_bound(&self.settings, share)
     }
 
     #[inline(always)]

@@ -28,7 +28,7 @@ mod spot;
 use crate::arena::{Arena, Geometry};
 use crate::base::allocated::{Allocated, UNKNOWN};
 use crate::base::config::GRANULE;
-use crate::base::units::GranuleIdx;
+use crate::base::units::{Bytes, GranuleIdx};
 use crate::os::Os;
 use crate::sync::lock::{Inherited, Lock};
 pub use at_hand::AtHand;
@@ -73,22 +73,30 @@ impl Medium {
     pub fn free<O: Os>(&self, arena: &Arena<O>, spots: impl Iterator<Item = Spot>) {
         let mut chunks = self.chunks.lock();
         spots.for_each(|spot| chunks.put(arena, spot));
-        if arena.budget.is_exceeded() {
+        if arena.is_exceeded() || arena.budget.sleeper.is_asleep() {
             arena.budget.note_over();
         }
     }
 
     /// Gives pages back of what is free in chunks until no more than `keep` bytes are dirty, with no lock
-    /// held. Whether any went.
-    pub fn purge<O: Os>(&self, arena: &Arena<O>, keep: usize) -> bool {
-        if !self.chunks.lock().start_purge(keep) {
-            return false;
+    /// held. The pages that went.
+    pub fn purge<O: Os>(&self, arena: &Arena<O>, keep: usize) -> Bytes {
+        let mut went = 0;
+        if self.chunks.lock().start_purge(keep) {
+            let mut batch = Batch::new();
+            while self.chunks.lock().next_batch(arena, &mut batch, keep) {
+                went += batch.purge(arena).0;
+            }
         }
-        let (mut batch, mut any) = (Batch::new(), false);
-        while self.chunks.lock().next_batch(arena, &mut batch, keep) {
-            any |= batch.purge(arena);
-        }
-        any
+        Bytes(went)
+    }
+
+    /// Gives back what lay unused since the last call. The pages that went.
+    pub fn purge_idle<O: Os>(&self, arena: &Arena<O>) -> Bytes {
+        let keep = self.chunks.lock().used_of_dirty();
+        let went = self.purge(arena, keep);
+        self.chunks.lock().used_of_dirty();
+        went
     }
 
     /// Gives the chunk back that was kept though empty.

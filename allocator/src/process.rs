@@ -2,9 +2,11 @@
 //! the process.
 #![allow(unsafe_code)]
 
-mod environment;
+mod background;
+pub mod configuration;
 mod exit_key;
 pub mod fork;
+mod help;
 mod instance;
 mod thread;
 mod unload;
@@ -14,7 +16,7 @@ use crate::allocator::{Resized, Unlike};
 use crate::base::allocated::Allocated;
 use crate::base::config::ADDRESSES;
 use crate::base::size_class::{self, STEP_MAX};
-use crate::base::units::SizeClass;
+use crate::base::units::{Bytes, SizeClass};
 use crate::heap::Heap;
 use crate::os::Os;
 use crate::os::thread::ThreadWord;
@@ -31,6 +33,9 @@ pub fn alloc_class<W: ThreadWord>(class: SizeClass) -> Option<Allocated> {
     let class = class.max(size_class::LEAST);
     if look::<W>() == Way::Barred {
         return ALLOCATOR.alloc_barred(size_class::bytes(class), 1);
+    }
+    if background::is_due() {
+        background::start();
     }
     let heap = thread::attach::<W>();
     let block = current::<W>().pop(class);
@@ -71,7 +76,7 @@ impl Rules {
     #[inline(always)]
     fn class(self, size: usize, align: usize) -> Option<SizeClass> {
         match self {
-            Rules::C if size > STEP_MAX && size >= ALLOCATOR.tunables.mmap_threshold() => None,
+            Rules::C if size > STEP_MAX && size >= ALLOCATOR.arena.settings.mmap_threshold() => None,
             Rules::C => size_class::of_aligned(size.max(1), align),
             Rules::Rust => size_class::of_aligned(size, align),
         }
@@ -126,6 +131,9 @@ pub fn alloc_big<W: ThreadWord>(size: usize, align: usize) -> Option<Allocated> 
     }
     if look::<W>() == Way::Barred {
         return ALLOCATOR.alloc_barred(size, align);
+    }
+    if background::is_due() {
+        background::start();
     }
     // The first request of a process sets it up, whatever its size.
     let heap = thread::attach::<W>();
@@ -254,7 +262,11 @@ unsafe fn without_copy(Move { block, usable, size, or_else }: Move) -> *mut u8 {
     }
 }
 
-/// Gives back all that can be. Whether pages inside of slabs went.
-pub fn trim<W: ThreadWord>() -> bool {
-    look::<W>() == Way::Free && ALLOCATOR.trim(ALLOCATOR.attached::<W>())
+/// Gives back all that can be. The pages that went.
+pub fn trim<W: ThreadWord>() -> Bytes {
+    if look::<W>() == Way::Barred {
+        return Bytes(0);
+    }
+    let trimmed = ALLOCATOR.trim(ALLOCATOR.attached::<W>());
+    Bytes(trimmed.inside_slabs.0 + trimmed.elsewhere.0)
 }

@@ -59,7 +59,7 @@ impl<O: Os> Allocator<O> {
     /// As `resize`, for a block of a chunk.
     pub(super) fn resize_medium(&self, block: *mut u8, class: MediumClass, size: usize) -> Resized {
         let usable = class.bytes();
-        if size > usable || size <= size_class::CLASS_MAX || size >= self.tunables.mmap_threshold() {
+        if size > usable || size <= size_class::CLASS_MAX || size >= self.arena.settings.mmap_threshold() {
             return Resized::Copy { usable };
         }
         if MediumClass::of(size) != Some(class) {

@@ -16,6 +16,7 @@ use proptest::prelude::*;
 mod at_hand;
 mod children;
 mod growth;
+mod idle;
 mod magazines;
 mod medium;
 mod places;

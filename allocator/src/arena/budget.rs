@@ -5,8 +5,11 @@
 //! inside the bound already.
 #![forbid(unsafe_code)]
 
+use super::idle::Sleeper;
 use super::state::State;
-use crate::base::config::{DIRTY_FLOOR, DIRTY_SHIFT, GRANULE_SHIFT};
+use crate::base::config::GRANULE_SHIFT;
+use crate::base::keys::Key;
+use crate::base::settings::Settings;
 use crate::base::units::div_up;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -28,6 +31,8 @@ pub struct Budget {
     slack: AtomicBool,
     /// Much is free, more than is in use, and something keeps it from going back as addresses.
     pinned: AtomicBool,
+    /// Who is woken when memory is dirty.
+    pub sleeper: Sleeper,
 }
 
 impl Budget {
@@ -42,6 +47,7 @@ impl Budget {
             pressed: AtomicBool::new(false),
             slack: AtomicBool::new(false),
             pinned: AtomicBool::new(false),
+            sleeper: Sleeper::none(),
         }
     }
 
@@ -125,14 +131,14 @@ impl Budget {
 
     /// Whether more is dirty than may be, by what was published.
     #[inline]
-    pub fn is_exceeded(&self) -> bool {
-        self.excess_bytes(self.published()).is_some()
+    pub fn is_exceeded(&self, settings: &Settings) -> bool {
+        self.excess_bytes(settings, self.published()).is_some()
     }
 
     /// Bytes that a purge of chunks should leave dirty in them.
-    pub fn chunks_target(&self) -> usize {
+    pub fn chunks_target(&self, settings: &Settings) -> usize {
         let (share, cached) = (self.published(), self.outside_cached.load(Ordering::Relaxed));
-        target(self.bound(share)).saturating_sub(share.dirty + cached)
+        target(self.bound(settings, share)).saturating_sub(share.dirty + cached)
     }
 
     fn published(&self) -> Share {
@@ -144,29 +150,35 @@ impl Budget {
     }
 
     /// Bytes that may be cached outside of the arena, at the present live size.
-    pub fn cache_bound(&self, share: Share) -> usize {
-        self.bound(share).saturating_sub(share.dirty + self.in_chunks.load(Ordering::Relaxed))
+    pub fn cache_bound(&self, settings: &Settings, share: Share) -> usize {
+        self.bound(settings, share).saturating_sub(share.dirty + self.in_chunks.load(Ordering::Relaxed))
     }
 
     /// Dirty pages beyond what the purge should leave, if the bound is passed.
-    pub fn excess(&self, state: &State) -> Option<u32> {
-        self.excess_bytes(Share::of(state)).map(|bytes| div_up(bytes, state.page) as u32)
+    pub fn excess(&self, settings: &Settings, state: &State) -> Option<u32> {
+        self.excess_bytes(settings, Share::of(state)).map(|bytes| div_up(bytes, state.page) as u32)
     }
 
     /// Whether there is anything to enforce, after a large mapping was freed: the arena's share is as it was
     /// before.
-    pub fn asks(&self, share: Share) -> bool {
-        share.ends_go || self.is_over() || self.is_pressed() || self.excess_bytes(share).is_some()
+    pub fn asks(&self, settings: &Settings, share: Share) -> bool {
+        let wakes = self.sleeper.is_asleep() && self.dirty(share) > 0;
+        let asks = share.ends_go || wakes || self.is_over() || self.is_pressed();
+        asks || self.excess_bytes(settings, share).is_some()
     }
 
-    fn bound(&self, share: Share) -> usize {
-        bound(share.in_use + self.outside_live.load(Ordering::Relaxed))
-    }
-
-    fn excess_bytes(&self, share: Share) -> Option<usize> {
-        let bound = self.bound(share);
+    /// Bytes that are dirty, in the arena, in chunks and outside of it.
+    pub fn dirty(&self, share: Share) -> usize {
         let beside = [&self.outside_cached, &self.in_chunks].map(|bytes| bytes.load(Ordering::Relaxed));
-        let dirty = share.dirty + beside.iter().sum::<usize>();
+        share.dirty + beside.iter().sum::<usize>()
+    }
+
+    fn bound(&self, settings: &Settings, share: Share) -> usize {
+        bound(settings, share.in_use + self.outside_live.load(Ordering::Relaxed))
+    }
+
+    fn excess_bytes(&self, settings: &Settings, share: Share) -> Option<usize> {
+        let (bound, dirty) = (self.bound(settings, share), self.dirty(share));
         (dirty > bound).then(|| dirty - target(bound))
     }
 }
@@ -194,8 +206,8 @@ impl Share {
 }
 
 /// Bytes of dirty memory allowed beside `live` bytes in use.
-fn bound(live: usize) -> usize {
-    (live >> DIRTY_SHIFT).max(DIRTY_FLOOR)
+fn bound(settings: &Settings, live: usize) -> usize {
+    ((live >> 10) * settings.get(Key::DirtyShare)).max(settings.get(Key::DirtyFloor))
 }
 
 /// Down to where a purge goes, once the bound is passed: an eighth below, so that the next frees do
@@ -207,11 +219,23 @@ fn target(bound: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::builder::Config;
+    use crate::base::config::DIRTY_FLOOR;
 
     #[test]
     fn an_idle_heap_keeps_the_floor_and_a_large_one_an_eighth() {
-        assert_eq!(bound(0), DIRTY_FLOOR);
-        assert_eq!(bound(1 << 30), 128 << 20);
-        assert!(target(bound(0)) < bound(0));
+        let settings = Settings::new();
+        assert_eq!(bound(&settings, 0), DIRTY_FLOOR);
+        assert_eq!(bound(&settings, 1 << 30), 128 << 20);
+        assert!(target(DIRTY_FLOOR) < DIRTY_FLOOR);
+    }
+
+    #[test]
+    fn both_are_what_is_set() {
+        let settings = Settings::new();
+        settings.take_code(&Config::new().dirty_floor(1 << 20).dirty_share(50));
+        assert_eq!((bound(&settings, 0), bound(&settings, 1 << 30)), (1 << 20, 512 << 20));
+        settings.take_code(&Config::new().dirty_floor(0).dirty_share(0));
+        assert_eq!(bound(&settings, 0), 1 << 20, "what was said first stays");
     }
 }

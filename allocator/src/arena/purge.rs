@@ -5,15 +5,18 @@ use super::Arena;
 use super::budget::Share;
 use super::state::{Purged, State, places};
 use crate::base::config::GRANULE_SHIFT;
+use crate::base::units::Bytes;
 use crate::os::Os;
 
 impl<O: Os> Arena<O> {
     /// Gives back ends, if any should go, and purges until dirty memory is inside its bound.
     pub fn enforce_bound(&self) {
+        self.wake_sleeper();
         // Before this thread takes the lock: a run freed before that counts below, one freed later says so
         // again.
         self.budget.clear_over();
-        let wanted = |state: &mut State| self.budget.excess(state).filter(|_| state.may_purge());
+        let wanted =
+            |state: &mut State| self.budget.excess(&self.settings, state).filter(|_| state.may_purge());
         let both = self.with_state(|state| (state.ends_go, if state.ends_go { None } else { wanted(state) }));
         let (ends_go, mut pages) = both.unwrap_or((false, None));
         if ends_go {
@@ -21,7 +24,7 @@ impl<O: Os> Arena<O> {
             pages = self.with_state(wanted).flatten();
         }
         while let Some(some) = pages {
-            if !self.purge_some(some) {
+            if self.purge_some(some).is_none() {
                 // For whoever frees next.
                 self.budget.note_pressed();
                 return;
@@ -33,22 +36,34 @@ impl<O: Os> Arena<O> {
 
     /// The same after a large mapping was freed. `share` was read before.
     pub fn enforce_bound_after(&self, share: Share) {
-        if self.budget.asks(share) {
+        if self.budget.asks(&self.settings, share) {
             self.enforce_bound();
         }
     }
 
-    /// Purges every free run, lowers the break as far as it goes, and unmaps what is free of regions.
-    pub fn purge_all(&self) {
-        while self.purge_some(u32::MAX) {}
+    /// Purges every free run, lowers the break as far as it goes, and unmaps what is free of regions. The
+    /// pages that went.
+    pub fn purge_all(&self) -> Bytes {
+        let went = self.purge_pages(u32::MAX);
         self.cut_ends_to(0);
+        went
     }
 
-    /// Purges the highest dirty run, or its upper part that holds `pages` dirty pages. False where
-    /// there is none, or where the kernel refuses.
-    fn purge_some(&self, pages: u32) -> bool {
-        let Some(geometry) = self.geometry() else { return false };
-        let Some(purging) = self.with_state(|state| state.start_purge(pages)).flatten() else { return false };
+    /// Purges so many dirty pages, the highest ones, or all there are. Those that went.
+    pub fn purge_pages(&self, pages: u32) -> Bytes {
+        let mut went = 0;
+        while went < pages {
+            let Some(some) = self.purge_some(pages - went) else { break };
+            went += some;
+        }
+        Bytes(went as usize * self.os.page())
+    }
+
+    /// Purges the highest dirty run, or its upper part that holds `pages` dirty pages. How many went; None
+    /// where there is none, or where the kernel refuses.
+    fn purge_some(&self, pages: u32) -> Option<u32> {
+        let geometry = self.geometry()?;
+        let purging = self.with_state(|state| state.start_purge(pages)).flatten()?;
         let len = (purging.len.0 as usize) << GRANULE_SHIFT;
         // SAFETY: the granules are in no free run and nobody's (I1): this thread took them out.
         let done = unsafe { self.os.purge(geometry.start(purging.head), len) };
@@ -62,6 +77,6 @@ impl<O: Os> Arena<O> {
             }
             self.trim_break(geometry, state);
         });
-        done
+        done.then_some(purging.pages)
     }
 }

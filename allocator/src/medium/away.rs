@@ -5,7 +5,7 @@
 use super::chunk::Blocks;
 use crate::arena::Arena;
 use crate::base::config::PURGE_BATCH;
-use crate::base::units::GranuleIdx;
+use crate::base::units::{Bytes, GranuleIdx};
 use crate::os::Os;
 use core::ops::Range;
 
@@ -61,10 +61,10 @@ impl Batch {
         }
     }
 
-    /// Gives the pages back, as long as the kernel takes them. Whether any went.
-    pub fn purge<O: Os>(&mut self, arena: &Arena<O>) -> bool {
+    /// Gives the pages back, as long as the kernel takes them. Those that went.
+    pub fn purge<O: Os>(&mut self, arena: &Arena<O>) -> Bytes {
         let geometry = arena.started();
-        let mut any = false;
+        let mut went = 0;
         for away in self.stretches.get_mut(..self.len).unwrap_or_default() {
             let at = geometry.start(away.head).wrapping_add(away.from);
             // SAFETY: away (I17): nobody is handed a block there before it is back.
@@ -72,8 +72,8 @@ impl Batch {
             if !away.purged {
                 break;
             }
-            any = true;
+            went += away.pages().len();
         }
-        any
+        Bytes(went)
     }
 }

@@ -36,6 +36,8 @@ pub struct Chunks {
     /// Bytes of blocks that are not free in their chunks, and of free ones that may have memory behind them.
     pub(super) used: usize,
     pub(super) dirty: usize,
+    /// The least that was dirty since somebody asked for it.
+    pub(super) least_dirty: usize,
     /// The thread that gives pages back (`sync::token`), or 0.
     pub(super) purger: usize,
     /// How often all was made anew, in forks' children.
@@ -54,6 +56,7 @@ impl Chunks {
             granules: 0,
             used: 0,
             dirty: 0,
+            least_dirty: 0,
             purger: 0,
             rebuilt: 0,
             skips: 0,
@@ -133,6 +136,7 @@ impl Chunks {
     pub(super) fn count_dirty<O: Os>(&mut self, arena: &Arena<O>, bytes: isize) {
         if bytes != 0 {
             self.dirty = self.dirty.wrapping_add_signed(bytes);
+            self.least_dirty = self.least_dirty.min(self.dirty);
             arena.budget.set_in_chunks(self.dirty);
         }
     }
@@ -259,6 +263,11 @@ impl Chunks {
             Some(prev) => unsafe { Self::chunk(geometry, GranuleIdx(prev)) }.next = next,
             None => self.lists[class.number()] = next,
         }
+    }
+
+    /// How much of what is dirty was used at some time since the last call.
+    pub fn used_of_dirty(&mut self) -> usize {
+        self.dirty - core::mem::replace(&mut self.least_dirty, self.dirty)
     }
 
     pub fn figures(&self) -> MediumFigures {

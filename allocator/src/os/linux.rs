@@ -7,10 +7,11 @@ use super::program_break::ProgramBreak;
 use super::{BreakOwner, Os};
 use core::ffi::{CStr, c_void};
 use core::ptr::null_mut;
-use core::sync::atomic::{AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use rustix::io::Errno;
 use rustix::mm::{self, Advice, MapFlags, MprotectFlags, MremapFlags, ProtFlags};
 use rustix::process::Resource;
+use rustix::thread::futex::{self, Timespec};
 
 pub struct Linux {
     page: AtomicUsize,
@@ -69,6 +70,18 @@ unsafe impl Os for Linux {
     fn thread(&self) -> u64 {
         // With the number of its process: another one may share this memory, and call from there.
         (raw(rustix::process::getpid()) as u64) << 32 | raw(rustix::thread::gettid()) as u64
+    }
+
+    fn wait(&self, word: &AtomicU32, while_it_is: u32, millis: Option<u32>) {
+        let timeout = millis.map(|millis| Timespec {
+            tv_sec: (millis / 1000).into(),
+            tv_nsec: (millis % 1000 * 1_000_000).into(),
+        });
+        _ = futex::wait(word, futex::Flags::PRIVATE, while_it_is, timeout.as_ref());
+    }
+
+    fn wake(&self, word: &AtomicU32) {
+        _ = futex::wake(word, futex::Flags::PRIVATE, 1);
     }
 
     fn has_ended(&self, thread: u64) -> bool {
@@ -215,36 +228,6 @@ pub fn page_wiped_by_fork() -> Option<*mut u8> {
         return None;
     }
     Some(at.cast())
-}
-
-/// The value of an environment variable, unless the program runs with raised privileges (AT_SECURE).
-pub fn environment(name: &[u8]) -> Option<&'static [u8]> {
-    unsafe extern "C" {
-        static environ: *const *const libc::c_char;
-    }
-    // SAFETY: getauxval has no preconditions.
-    if unsafe { libc::getauxval(libc::AT_SECURE) } != 0 {
-        return None;
-    }
-    // SAFETY: libc's variable; null until libc has started.
-    let mut entry = unsafe { environ };
-    if entry.is_null() {
-        return None;
-    }
-    loop {
-        // SAFETY: the array ends with a null pointer, and the loop stops there.
-        let text = unsafe { *entry };
-        if text.is_null() {
-            return None;
-        }
-        // SAFETY: entries are NUL-terminated strings that live as long as the process.
-        let bytes = unsafe { CStr::from_ptr(text) }.to_bytes();
-        if bytes.len() > name.len() && bytes.starts_with(name) && bytes[name.len()] == b'=' {
-            return Some(&bytes[name.len() + 1..]);
-        }
-        // SAFETY: not yet the terminator.
-        entry = unsafe { entry.add(1) };
-    }
 }
 
 #[cfg(target_env = "gnu")]

@@ -14,6 +14,7 @@ use crate::base::config::{BLOCK_GRANULES, GRANULE, GROW_FIRST};
 use std::alloc::Layout;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord)]
 pub enum Call {
@@ -65,6 +66,8 @@ pub struct Sim {
     /// Bytes of addresses that mappings may have in all.
     pub room: usize,
     pub page: usize,
+    /// How often somebody was woken.
+    pub wakes: AtomicU32,
 }
 
 // SAFETY: the pointers are the system's own allocations, used under the mutex.
@@ -120,6 +123,7 @@ impl Sim {
             scatter: false,
             room: usize::MAX,
             page: 4096,
+            wakes: AtomicU32::new(0),
         }
     }
 
@@ -265,6 +269,15 @@ unsafe impl Os for Sim {
 
     fn address_limit(&self) -> usize {
         self.limit
+    }
+
+    fn wait(&self, word: &AtomicU32, while_it_is: u32, _millis: Option<u32>) {
+        // Who waits for a thread that is not there would wait for ever.
+        assert_ne!(word.load(Ordering::Relaxed), while_it_is, "nobody wakes in a simulated system");
+    }
+
+    fn wake(&self, _word: &AtomicU32) {
+        self.wakes.fetch_add(1, Ordering::Relaxed);
     }
 
     fn reach(&self) -> usize {

@@ -148,3 +148,18 @@ fn a_refused_resize_says_why() {
     arena.os.refuse_everything(false);
     harness.check_and_free(heap, held);
 }
+
+#[test]
+fn a_trim_says_what_went() {
+    let harness = Harness::new(Sim::new());
+    let heap = harness.heap();
+    assert_eq!(harness.allocator.trim(Some(heap)).elsewhere.0, 0, "nothing is free yet");
+    let large = harness.alloc(heap, 3 << 20, 16).expect("memory");
+    let spans: Vec<_> = (0..4).map(|_| harness.alloc(heap, 100_000, 16).expect("memory")).collect();
+    harness.free(heap, large);
+    spans.into_iter().for_each(|span| harness.free(heap, span));
+    let trimmed = harness.allocator.trim(Some(heap));
+    let least = (3 << 20) + 4 * 100_000;
+    assert!((least..least + (1 << 20)).contains(&trimmed.elsewhere.0), "{trimmed:?}");
+    assert_eq!(harness.allocator.trim(Some(heap)).elsewhere.0, 0, "it went already");
+}
