@@ -9,11 +9,13 @@ mod place;
 mod route;
 mod sizes;
 mod span;
+pub mod stats;
 mod threads;
 
 use crate::arena::Arena;
 use crate::base::allocated::Allocated;
 use crate::base::config::Tunables;
+use crate::base::why::Cause;
 use crate::heap::Heap;
 use crate::heap::registry::{Registry, Tables};
 use crate::large::Large;
@@ -55,19 +57,19 @@ impl<O: Os> Allocator<O> {
     /// After blocks were freed: what is dirty beyond its bound goes, of the arena first, then inside the
     /// slabs of sparse heaps, and of the cached mappings. With no lock held, since pages go back.
     #[inline]
-    pub fn purge_excess(&self) {
+    pub fn purge_excess(&self, cause: Cause) {
         if self.arena.budget.is_over() {
-            self.purge_arena();
+            self.purge_arena(cause);
         }
         if self.arena.budget.is_pressed() {
-            self.large.shrink_cache(&self.arena, self.arena.budget.cache_bound(self.arena.share()));
+            self.large.shrink_cache(&self.arena, self.arena.budget.cache_bound(self.arena.share()), cause);
         }
     }
 
     #[cold]
     #[inline(never)]
-    fn purge_arena(&self) {
-        self.arena.enforce_bound();
+    fn purge_arena(&self, cause: Cause) {
+        self.arena.enforce_bound(cause);
         if self.arena.budget.take_slack() {
             self.registry.purge_slack(&self.arena);
         }
@@ -84,8 +86,8 @@ impl<O: Os> Allocator<O> {
             heap.trim_shared(&self.arena);
             any |= heap.purge_pages(&self.arena);
         });
-        self.large.shrink_cache(&self.arena, 0);
-        self.arena.purge_all();
+        self.large.shrink_cache(&self.arena, 0, Cause::Program);
+        self.arena.purge_all(Cause::Program);
         any
     }
 
@@ -99,7 +101,7 @@ impl<O: Os> Allocator<O> {
         for _ in 0..2 {
             self.registry.for_each(|heap| heap.give_back(&self.arena, &self.registry));
         }
-        self.large.shrink_cache(&self.arena, 0);
+        self.large.shrink_cache(&self.arena, 0, Cause::Process);
         let Some(geometry) = self.arena.geometry() else { return };
         // SAFETY: as the caller vouches; the granules asked about are slabs, whose records are there.
         unsafe {

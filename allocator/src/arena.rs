@@ -43,6 +43,7 @@ mod windows;
 use crate::base::config::{BLOCK_GRANULES, GRANULE, GROW_FIRST, ROOM_ABOVE};
 use crate::base::fatal;
 use crate::base::units::{Bytes, GranuleIdx, Granules, Run, div_up, round_up};
+use crate::base::why::{Cause, Reason};
 use crate::os::{BreakOwner, Os};
 use crate::sync::lock::Guard;
 use crate::sync::started::Started;
@@ -52,6 +53,7 @@ pub use break_mode::BreakMode;
 use budget::Budget;
 pub use budget::Share;
 use directory::{Directory, Levels};
+pub use figures::ArenaFigures;
 use geometry::{ADDRESS_BITS, granule_of};
 pub use geometry::{Geometry, LastTables};
 use own_break::OwnBreak;
@@ -110,7 +112,8 @@ impl<O: Os> Arena<O> {
     fn build(&self) -> Option<(State, Geometry)> {
         let page = self.os.page();
         let directory_len = round_up(size_of::<Levels>(), page)?;
-        let levels: *mut Levels = self.os.map(directory_len)?.cast();
+        let (tables, grow) = (Reason::Tables.by(Cause::Process), Reason::Grow.by(Cause::Process));
+        let levels: *mut Levels = self.os.map(directory_len, tables)?.cast();
         let owner = self.os.break_owner();
         let brk = if owner == BreakOwner::Foreign { 0 } else { self.os.current_break() };
         let (own, mut regions) = match round_up(brk, BLOCK) {
@@ -119,7 +122,7 @@ impl<O: Os> Arena<O> {
             }
             _ => (OwnBreak::new(BreakOwner::Foreign), Regions::anywhere()),
         };
-        let region = if own.is_ours() { None } else { regions.map(&self.os, GROW_FIRST, 0) };
+        let region = if own.is_ours() { None } else { regions.map(&self.os, GROW_FIRST, 0, grow) };
         let first = region.as_ref().map_or(brk, |region| region.start);
         // SAFETY: mapped above, zeros, and nobody knows of it.
         let directory = unsafe { Directory::begin(levels, number_of(granule_of(first))) };
@@ -129,11 +132,11 @@ impl<O: Os> Arena<O> {
         let mut ready = first != 0;
         if let Some(region) = region {
             state.mapped_last = true;
-            ready = self.accept(geometry, &mut state, region, Some(to));
+            ready = self.accept(geometry, &mut state, region, Some(to), grow.cause);
         }
         if !ready {
             // SAFETY: mapped above, and nobody knows of it.
-            unsafe { self.os.unmap(levels.cast(), directory_len) };
+            unsafe { self.os.unmap(levels.cast(), directory_len, tables) };
             return None;
         }
         Some((state, geometry))
@@ -154,7 +157,7 @@ impl<O: Os> Arena<O> {
                 break taken;
             }
             tries.next()?;
-            if !self.grow(geometry, state, want) {
+            if !self.grow(geometry, state, want, entry.why()) {
                 return None;
             }
         };

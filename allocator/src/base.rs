@@ -6,4 +6,6 @@ pub mod checked;
 pub mod config;
 pub mod fatal;
 pub mod size_class;
+pub mod text;
 pub mod units;
+pub mod why;

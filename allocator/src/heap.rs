@@ -16,6 +16,8 @@
 mod at_hand;
 mod bin;
 mod fresh;
+pub mod glance;
+mod guarded;
 mod look;
 pub mod magazine;
 mod outbox;
@@ -39,11 +41,11 @@ use crate::slab::slabs::Slabs;
 use crate::slab::stamp;
 use crate::slab::starts::Starts;
 use crate::sync::inbox::Inbox;
-use crate::sync::lock::Lock;
 use at_hand::AtHand;
 use bin::{Bin, Inlined, Seen};
 use core::cell::Cell;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use guarded::Guarded;
 use magazine::{Magazine, Slots};
 
 /// Whether free blocks have stamps, which C's free looks at.
@@ -97,7 +99,7 @@ pub struct Shared {
     /// through them is due. Hints.
     slack: AtomicUsize,
     due: AtomicBool,
-    slabs: Lock<Slabs>,
+    slabs: Guarded,
 }
 
 // SAFETY: `Owned`, the bins and the geometry are touched by one thread at a time: the one whose word
@@ -133,7 +135,7 @@ impl Heap {
                 sparse: AtomicBool::new(false),
                 slack: AtomicUsize::new(0),
                 due: AtomicBool::new(false),
-                slabs: Lock::new(Slabs::new()),
+                slabs: Guarded::new(),
             },
         }
     }

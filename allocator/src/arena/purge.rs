@@ -5,11 +5,12 @@ use super::Arena;
 use super::budget::Share;
 use super::state::{Purged, State, places};
 use crate::base::config::GRANULE_SHIFT;
+use crate::base::why::{Cause, Reason};
 use crate::os::Os;
 
 impl<O: Os> Arena<O> {
     /// Gives back ends, if any should go, and purges until dirty memory is inside its bound.
-    pub fn enforce_bound(&self) {
+    pub fn enforce_bound(&self, cause: Cause) {
         // Before this thread takes the lock: a run freed before that counts below, one freed later says so
         // again.
         self.budget.clear_over();
@@ -17,11 +18,11 @@ impl<O: Os> Arena<O> {
         let both = self.with_state(|state| (state.ends_go, if state.ends_go { None } else { wanted(state) }));
         let (ends_go, mut pages) = both.unwrap_or((false, None));
         if ends_go {
-            self.cut_ends();
+            self.cut_ends(cause);
             pages = self.with_state(wanted).flatten();
         }
         while let Some(some) = pages {
-            if !self.purge_some(some) {
+            if !self.purge_some(some, cause) {
                 // For whoever frees next.
                 self.budget.note_pressed();
                 return;
@@ -32,35 +33,35 @@ impl<O: Os> Arena<O> {
     }
 
     /// The same after a large mapping was freed. `share` was read before.
-    pub fn enforce_bound_after(&self, share: Share) {
+    pub fn enforce_bound_after(&self, share: Share, cause: Cause) {
         if self.budget.asks(share) {
-            self.enforce_bound();
+            self.enforce_bound(cause);
         }
     }
 
     /// Purges every free run, lowers the break as far as it goes, and unmaps what is free of regions.
-    pub fn purge_all(&self) {
-        while self.purge_some(u32::MAX) {}
-        self.cut_ends_to(0);
+    pub fn purge_all(&self, cause: Cause) {
+        while self.purge_some(u32::MAX, cause) {}
+        self.cut_ends_to(0, cause);
     }
 
     /// Purges the highest dirty run, or its upper part that holds `pages` dirty pages. False where
     /// there is none, or where the kernel refuses.
-    fn purge_some(&self, pages: u32) -> bool {
+    fn purge_some(&self, pages: u32, cause: Cause) -> bool {
         let Some(geometry) = self.geometry() else { return false };
         let Some(purging) = self.with_state(|state| state.start_purge(pages)).flatten() else { return false };
         let len = (purging.len.0 as usize) << GRANULE_SHIFT;
         // SAFETY: the granules are in no free run and nobody's (I1): this thread took them out.
-        let done = unsafe { self.os.purge(geometry.start(purging.head), len) };
+        let done = unsafe { self.os.purge(geometry.start(purging.head), len, Reason::Purge.by(cause)) };
         let purged = if done { Purged::Done } else { Purged::Refused };
         self.with_state(|state| {
             let Some((at, run)) = state.end_purge(purging, purged) else { return };
             if done {
                 // A run's records may be as many as its pages were: they go too.
                 let granules = places(purging.head, purging.len);
-                state.blocks.block(at).purge_records(&self.os, granules, run);
+                state.blocks.block(at).purge_records(&self.os, granules, run, Reason::Tables.by(cause));
             }
-            self.trim_break(geometry, state);
+            self.trim_break(geometry, state, cause);
         });
         done
     }

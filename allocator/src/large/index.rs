@@ -7,6 +7,7 @@
 
 use crate::base::checked::{at_or_end, at_or_end_mut};
 use crate::base::units::{div_up, round_up};
+use crate::base::why::{Cause, Reason, Why};
 use crate::os::Os;
 use crate::sync::stores::in_order;
 
@@ -17,6 +18,8 @@ struct Slot {
     key: usize,
     len: usize,
 }
+
+const TABLES: Why = Reason::Tables.by(Cause::Large);
 
 const VACANT: usize = 0;
 /// The slot of a block that was removed: a search goes on behind it. No block has this address.
@@ -63,7 +66,7 @@ impl Index {
         let Some(bytes) = round_up(capacity * size_of::<Slot>(), os.page()) else {
             return false;
         };
-        let Some(memory) = os.map(bytes) else { return false };
+        let Some(memory) = os.map(bytes, TABLES) else { return false };
         // The new table is whole before it replaces the old one.
         let new: *mut Slot = memory.cast();
         let mut copied = 0;
@@ -135,6 +138,11 @@ impl Index {
         slot.len
     }
 
+    /// Bytes of the mapping that it has, if it has one.
+    pub fn table_bytes(&self) -> usize {
+        if self.memory().is_null() { 0 } else { self.capacity() * size_of::<Slot>() }
+    }
+
     pub fn live(&self) -> usize {
         self.live
     }
@@ -203,7 +211,7 @@ fn unmap_table<O: Os>(os: &O, table: *mut Slot) {
     if !memory.is_null() {
         let bytes = div_up(capacity * size_of::<Slot>(), os.page()) * os.page();
         // SAFETY: the table's mapping, which nobody uses any more.
-        unsafe { os.unmap(memory.cast(), bytes) };
+        unsafe { os.unmap(memory.cast(), bytes, TABLES) };
     }
 }
 

@@ -287,5 +287,5 @@ pub fn mallopt<F>(parameter: c_int, value: c_int) -> c_int {
 pub fn malloc_trim<F: Front>(_keep: usize) -> c_int {
     let before = Stats::read();
     let inside = process::trim::<F>();
-    (inside || Stats::read().dirty_bytes < before.dirty_bytes) as c_int
+    (inside || Stats::read().dirty < before.dirty) as c_int
 }
