@@ -6,6 +6,7 @@ mod examine;
 mod freer;
 mod may_have;
 mod place;
+pub mod residency;
 mod route;
 mod sizes;
 mod span;

@@ -5,6 +5,7 @@ pub mod allocated;
 pub mod checked;
 pub mod config;
 pub mod fatal;
+pub mod print;
 pub mod size_class;
 pub mod text;
 pub mod units;

@@ -41,7 +41,7 @@ pub use front::c as c_api;
 #[cfg(not(brkmap_loom))]
 pub use front::rust::BrkMap;
 #[cfg(not(brkmap_loom))]
-pub use front::stats::{Call, ClassStats, Classes, HeapStats, Reason, Stats, Tally};
+pub use front::stats::{Call, ClassStats, Classes, HeapStats, Reason, Residency, Stats, Tally};
 #[cfg(not(brkmap_loom))]
 #[doc(hidden)]
 pub use {heap::EMPTY as NO_HEAP_STATIC, os::thread::ThreadWord};

@@ -22,6 +22,7 @@ mod program_break;
 #[cfg(test)]
 pub mod sim;
 pub mod thread;
+pub mod usage;
 
 use crate::base::why::Why;
 use calls::Calls;
@@ -120,6 +121,9 @@ pub unsafe trait Os: Sync {
     /// # Safety
     /// The range is mapped, the caller's, and nothing in it is needed.
     unsafe fn make_plain(&self, at: *mut u8, len: usize, why: Why) -> bool;
+
+    /// Bytes of a range that have pages (mincore(2)), in whole pages; of what is not mapped none.
+    fn resident(&self, at: *mut u8, len: usize) -> usize;
 
     /// Changes the length of a mapping (mremap(2)), moving it where it must. Its pages keep their contents.
     ///

@@ -53,6 +53,7 @@ pub fn main<A: GlobalAlloc + Sync>(alloc: &'static A) {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words[..] {
         ["nothing"] => {}
+        ["residency"] => statistics::residency(alloc),
         ["statistics", form] => statistics::say(alloc, form),
         ["small"] => syscalls::small(alloc),
         ["large"] => syscalls::large(alloc),

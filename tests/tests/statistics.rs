@@ -33,7 +33,7 @@ fn what_threads_have_is_counted_to_the_byte_and_told_alike_everywhere() {
     assert!(number(&all["break"], "end") - number(&all["break"], "start") >= of("slab_bytes"));
     let calls = all["calls"].as_array().expect("rows");
     let reasons: Vec<_> = calls.iter().map(|row| row["reason"].as_str().expect("a word")).collect();
-    for reason in ["grow", "span", "large", "tables", "heaps"] {
+    for reason in ["grow", "large", "tables", "heaps"] {
         assert!(reasons.contains(&reason), "{reason} among {reasons:?}");
     }
 }
@@ -83,4 +83,9 @@ fn metrics_are_families_that_monitoring_reads() {
         text.contains("# TYPE brkmap_calls counter\n")
             && text.contains("brkmap_calls_total{call=\"mmap\",reason=")
     );
+}
+
+#[test]
+fn resident_memory_is_explained_to_one_per_cent() {
+    program::Front::Rust.check(&["residency"]);
 }

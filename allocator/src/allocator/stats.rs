@@ -5,7 +5,6 @@ mod by_class;
 mod by_heap;
 mod json;
 mod open_metrics;
-mod print;
 mod text;
 
 use super::Allocator;

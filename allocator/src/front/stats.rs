@@ -1,10 +1,13 @@
 //! Statistics of the process's allocator.
 #![forbid(unsafe_code)]
 
+mod residency;
+
 pub use crate::allocator::stats::{ClassStats, Classes, HeapStats, Stats};
 pub use crate::base::why::Reason;
 pub use crate::os::calls::{Call, Tally};
 use crate::process::ALLOCATOR;
+pub use residency::Residency;
 
 impl Stats {
     /// Reads the figures: a glance that allocates nothing, gives nothing back, and takes no heap's lock.

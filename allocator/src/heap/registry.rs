@@ -305,6 +305,13 @@ impl Registry {
         (mapped * len, used * begun_bytes(arena).min(len))
     }
 
+    /// Calls `f` with where each heap is and how long its mapping is, and the same of what is known of all.
+    pub fn for_each_mapping<O: Os>(&self, arena: &Arena<O>, mut f: impl FnMut(*mut u8, usize)) {
+        let Some(len) = heap_bytes(arena) else { return };
+        f(core::ptr::from_ref(self.tables).cast_mut().cast(), size_of::<Tables>());
+        (0..self.count() as usize).for_each(|seat| f(self.place(seat).cast(), len));
+    }
+
     /// Unmaps all heaps, for a library that is unloaded.
     ///
     /// # Safety

@@ -5,6 +5,7 @@
 //! complete before it replaces the old one. So a fork may copy the index in any state.
 #![allow(unsafe_code)]
 
+use super::mapping::Mapping;
 use crate::base::checked::{at_or_end, at_or_end_mut};
 use crate::base::units::{div_up, round_up};
 use crate::base::why::{Cause, Reason, Why};
@@ -138,9 +139,27 @@ impl Index {
         slot.len
     }
 
-    /// Bytes of the mapping that it has, if it has one.
-    pub fn table_bytes(&self) -> usize {
-        if self.memory().is_null() { 0 } else { self.capacity() * size_of::<Slot>() }
+    /// The mapping that it has, if it has one.
+    pub fn table_mapping(&self) -> Option<Mapping> {
+        let at: *mut u8 = self.memory().cast();
+        (!at.is_null()).then(|| Mapping { at, len: self.capacity() * size_of::<Slot>() })
+    }
+
+    /// Copies blocks from the places from `from` on, of which `looks` are looked at: how many there were, and
+    /// where to go on. None at the end.
+    pub fn copy(&self, from: usize, looks: usize, rows: &mut [Mapping]) -> (usize, Option<usize>) {
+        let mut count = 0;
+        for (at, slot) in self.slots().iter().enumerate().skip(from) {
+            if at == from + looks {
+                return (count, Some(at));
+            }
+            if slot.key > GONE {
+                let Some(row) = rows.get_mut(count) else { return (count, Some(at)) };
+                *row = Mapping { at: core::ptr::with_exposed_provenance_mut(slot.key), len: slot.len };
+                count += 1;
+            }
+        }
+        (count, None)
     }
 
     pub fn live(&self) -> usize {

@@ -241,7 +241,7 @@ impl State {
             live_bytes: self.live_bytes,
             cached: self.cache.count(),
             cached_bytes: self.cache.bytes(),
-            table_bytes: self.index.table_bytes(),
+            table_bytes: self.index.table_mapping().map_or(0, |table| table.len),
         }
     }
 

@@ -7,6 +7,7 @@ use super::errno::keep_errno;
 use super::log::{self, Made};
 use super::program_break::ProgramBreak;
 use super::{BreakOwner, Os};
+use crate::base::units::{round_down, round_up};
 use crate::base::why::{Cause, Reason, Why};
 use core::ffi::{CStr, c_void};
 use core::ptr::{null_mut, without_provenance_mut};
@@ -14,6 +15,9 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 use rustix::io::Errno;
 use rustix::mm::{self, Advice, MapFlags, MprotectFlags, MremapFlags, ProtFlags};
 use rustix::process::Resource;
+
+/// Pages that are asked about at once: 8 MiB of 4 KiB each, in bytes on the stack.
+const PAGES_ASKED: usize = 2048;
 
 pub struct Linux {
     page: AtomicUsize,
@@ -204,6 +208,24 @@ unsafe impl Os for Linux {
             && advise(Advice::LinuxDoFork)
             // EINVAL too: kernels that have no MADV_WIPEONFORK either (before 4.14).
             && advise(Advice::LinuxKeepOnFork)
+    }
+
+    fn resident(&self, at: *mut u8, len: usize) -> usize {
+        let page = self.page();
+        let (start, end) = (round_down(at.addr(), page), round_up(at.addr() + len, page).unwrap_or(0));
+        let (mut from, mut count) = (start, 0);
+        while from < end {
+            let mut pages = [0u8; PAGES_ASKED];
+            let bytes = (end - from).min(PAGES_ASKED * page);
+            // SAFETY: the kernel fills a byte for each page, and touches none of them.
+            let asked =
+                keep_errno(|| unsafe { libc::syscall(libc::SYS_mincore, from, bytes, pages.as_mut_ptr()) });
+            if asked == 0 {
+                count += pages.iter().take(bytes / page).filter(|&&page| page & 1 != 0).count();
+            }
+            from += bytes;
+        }
+        count * page
     }
 
     unsafe fn remap(&self, at: *mut u8, old: usize, new: usize, why: Why) -> Option<*mut u8> {

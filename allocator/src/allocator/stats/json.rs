@@ -1,7 +1,8 @@
 //! Statistics for machines: an object of JSON (RFC 8259).
 #![forbid(unsafe_code)]
 
-use super::{Classes, Stats, print};
+use super::{Classes, Stats};
+use crate::base::print;
 use core::fmt::{Result, Write};
 
 impl Stats {

@@ -1,7 +1,8 @@
 //! Statistics for monitoring: metric families of OpenMetrics 1.0.
 #![forbid(unsafe_code)]
 
-use super::{Classes, Stats, print};
+use super::{Classes, Stats};
+use crate::base::print;
 use crate::os::calls::Tally;
 use core::fmt::{Result, Write};
 

@@ -1,7 +1,8 @@
 //! Statistics for people.
 #![forbid(unsafe_code)]
 
-use super::{Classes, Stats, print};
+use super::{Classes, Stats};
+use crate::base::print;
 use core::fmt::{Display, Formatter, Result, Write};
 
 impl Stats {
