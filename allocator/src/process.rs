@@ -6,6 +6,7 @@ mod environment;
 mod exit_key;
 pub mod fork;
 mod instance;
+mod reports;
 mod thread;
 mod unload;
 mod word;

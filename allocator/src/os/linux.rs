@@ -7,7 +7,7 @@ use super::errno::keep_errno;
 use super::log::{self, Made};
 use super::program_break::ProgramBreak;
 use super::{BreakOwner, Os};
-use crate::base::units::{round_down, round_up};
+use crate::base::units::{div_up, round_down, round_up};
 use crate::base::why::{Cause, Reason, Why};
 use core::ffi::{CStr, c_void};
 use core::ptr::{null_mut, without_provenance_mut};
@@ -221,7 +221,7 @@ unsafe impl Os for Linux {
             let asked =
                 keep_errno(|| unsafe { libc::syscall(libc::SYS_mincore, from, bytes, pages.as_mut_ptr()) });
             if asked == 0 {
-                count += pages.iter().take(bytes / page).filter(|&&page| page & 1 != 0).count();
+                count += pages.iter().take(div_up(bytes, page)).filter(|&&page| page & 1 != 0).count();
             }
             from += bytes;
         }

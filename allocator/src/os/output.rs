@@ -2,10 +2,10 @@
 //! be cancelled.
 #![allow(unsafe_code)]
 
+use super::errno::keep_errno;
 use crate::base::text::Text;
-use core::ffi::CStr;
-use rustix::fd::{BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
-use rustix::fs::{Mode, OFlags};
+use core::ffi::{CStr, c_int};
+use rustix::fd::{BorrowedFd, RawFd};
 use rustix::io::Errno;
 
 /// Bytes of a file's name.
@@ -33,11 +33,8 @@ pub fn write_all(to: RawFd, bytes: &[u8]) {
 }
 
 /// Opens a file to append to, made if it is not there, for its owner alone. `%p` in the name is the number of
-/// the process. It is closed at exec.
-///
-/// # Errors
-/// The kernel's; ENAMETOOLONG for a name of 1 KiB or more.
-pub fn open(name: &[u8]) -> Result<RawFd, Errno> {
+/// the process. It is closed at exec. None where the kernel refuses, and for a name of 1 KiB or more.
+pub fn open(name: &[u8]) -> Option<RawFd> {
     let mut path = Text::<NAME>::new();
     let mut rest = name;
     while let Some((&byte, behind)) = rest.split_first() {
@@ -50,18 +47,36 @@ pub fn open(name: &[u8]) -> Result<RawFd, Errno> {
         }
     }
     path.byte(0);
-    let path = CStr::from_bytes_with_nul(path.bytes()).map_err(|_| Errno::NAMETOOLONG)?;
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::APPEND | OFlags::CLOEXEC | OFlags::NOCTTY;
-    let low = rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR)?;
-    // Where there can be none as high it stays.
-    let high = rustix::io::fcntl_dupfd_cloexec(&low, HIGH);
-    Ok(high.unwrap_or(low).into_raw_fd())
+    let path = CStr::from_bytes_with_nul(path.bytes()).ok()?;
+    let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_APPEND | libc::O_NOCTTY;
+    let low = open_as(path, flags)?;
+    // SAFETY: duplicates a descriptor of this module's.
+    let high = keep_errno(|| unsafe { libc::fcntl(low, libc::F_DUPFD_CLOEXEC, HIGH) });
+    if high < 0 {
+        // Where there can be none as high it stays.
+        return Some(low);
+    }
+    close(low);
+    Some(high)
 }
 
-/// Closes a descriptor that `open` gave.
-pub fn close(to: RawFd) {
-    // SAFETY: as the caller says, it is this module's.
-    drop(unsafe { OwnedFd::from_raw_fd(to) });
+/// Opens a file, closed at exec; one that is made is for its owner alone. By a system call of its own: libc's
+/// `open` is a point where the thread may be cancelled, and rustix's descriptors bring std's panics along.
+pub fn open_as(path: &CStr, flags: c_int) -> Option<RawFd> {
+    const MODE: c_int = 0o600;
+    let call = || {
+        // SAFETY: a string that ends with a NUL, and numbers.
+        unsafe {
+            libc::syscall(libc::SYS_openat, libc::AT_FDCWD, path.as_ptr(), flags | libc::O_CLOEXEC, MODE)
+        }
+    };
+    RawFd::try_from(keep_errno(call)).ok().filter(|&file| file >= 0)
+}
+
+/// Closes a descriptor that was opened here.
+pub fn close(file: RawFd) {
+    // SAFETY: the caller's, which does not use it again.
+    keep_errno(|| unsafe { libc::syscall(libc::SYS_close, file) });
 }
 
 /// Text on its way to a descriptor, some hundred bytes at once.

@@ -1,9 +1,10 @@
 //! What the kernel says of the process's memory: the sums of its mappings, and its control group.
-#![allow(unsafe_code)]
+#![forbid(unsafe_code)]
 
+use super::output::{borrowed, close, open_as};
 use crate::base::text::Text;
 use core::ffi::CStr;
-use rustix::fs::{Mode, OFlags};
+use rustix::fd::RawFd;
 
 /// Bytes that the process has in memory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -65,17 +66,24 @@ pub fn group() -> Group {
 
 /// The first bytes of a file.
 fn read<'a>(path: &CStr, buffer: &'a mut [u8]) -> Option<&'a [u8]> {
-    let file = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
+    let file = open_as(path, libc::O_RDONLY)?;
+    let len = read_all(file, buffer);
+    close(file);
+    buffer.get(..len?)
+}
+
+/// How many bytes there were, as far as there is room.
+fn read_all(file: RawFd, buffer: &mut [u8]) -> Option<usize> {
     let mut len = 0;
     while let Some(room) = buffer.get_mut(len..).filter(|room| !room.is_empty()) {
-        match rustix::io::read(&file, room) {
+        match rustix::io::read(borrowed(file), room) {
             Ok(0) => break,
             Ok(more) => len += more,
             Err(rustix::io::Errno::INTR) => {}
             Err(_) => return None,
         }
     }
-    buffer.get(..len)
+    Some(len)
 }
 
 /// The figure of a row `Name:   123 kB`, in bytes.
