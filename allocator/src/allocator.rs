@@ -15,7 +15,6 @@ mod threads;
 
 use crate::arena::Arena;
 use crate::base::allocated::Allocated;
-use crate::base::config::Tunables;
 use crate::base::why::Cause;
 use crate::heap::Heap;
 use crate::heap::registry::{Registry, Tables};
@@ -30,7 +29,6 @@ pub struct Allocator<O: Os> {
     pub arena: Arena<O>,
     pub large: Large,
     pub registry: Registry,
-    pub tunables: Tunables,
     pub sizes: Sizes,
 }
 
@@ -50,7 +48,6 @@ impl<O: Os> Allocator<O> {
             arena: Arena::new(os),
             large: Large::new(),
             registry: Registry::new(tables),
-            tunables: Tunables::new(),
             sizes: Sizes::new(),
         }
     }
@@ -63,7 +60,7 @@ impl<O: Os> Allocator<O> {
             self.purge_arena(cause);
         }
         if self.arena.budget.is_pressed() {
-            self.large.shrink_cache(&self.arena, self.arena.budget.cache_bound(self.arena.share()), cause);
+            self.large.shrink_cache(&self.arena, self.arena.cache_bound(self.arena.share()), cause);
         }
     }
 

@@ -43,6 +43,7 @@ mod windows;
 
 use crate::base::config::{BLOCK_GRANULES, GRANULE, GROW_FIRST, ROOM_ABOVE};
 use crate::base::fatal;
+use crate::base::settings::Settings;
 use crate::base::units::{Bytes, GranuleIdx, Granules, Run, div_up, round_up};
 use crate::base::why::{Cause, Reason};
 use crate::os::{BreakOwner, Os};
@@ -67,6 +68,8 @@ use windows::Windows;
 
 pub struct Arena<O: Os> {
     pub os: O,
+    /// What is set, for all floors above too.
+    pub settings: Settings,
     /// The geometry for all, and what the arena's lock guards. Edge START.
     started: Started<State, Geometry>,
     windows: Windows,
@@ -81,6 +84,7 @@ impl<O: Os> Arena<O> {
     pub const fn new(os: O) -> Self {
         Arena {
             os,
+            settings: Settings::new(),
             started: Started::nothing(),
             windows: Windows::none(),
             budget: Budget::new(),
@@ -236,7 +240,7 @@ impl<O: Os> Arena<O> {
             });
             state.note_end(geometry, at, joined, place_of(run.head));
             self.budget.note_pinned(state.is_pinned());
-            if state.ends_go || self.budget.excess(state).is_some() {
+            if state.ends_go || self.budget.excess(&self.settings, state).is_some() {
                 self.budget.note_over();
             }
         });
@@ -295,6 +299,11 @@ impl<O: Os> Arena<O> {
     /// The arena's share, read at once under its lock.
     pub fn share(&self) -> Share {
         self.with_state(|state| Share::of(state)).unwrap_or(Share::NOTHING)
+    }
+
+    /// Bytes of free mappings that may be kept beside the arena.
+    pub fn cache_bound(&self, share: Share) -> usize {
+        self.budget.cache_bound(&self.settings, share)
     }
 
     #[inline(always)]

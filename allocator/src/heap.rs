@@ -77,6 +77,9 @@ struct Owned {
     /// C's free may be given blocks of this heap: those that were never handed out are stamped.
     stamps: Cell<Stamps>,
     at_hand: AtHand,
+    /// A bit for each class whose magazine may have anything: others look there alone. Relaxed everywhere: who
+    /// counts is content with what was true a moment ago.
+    open: [AtomicU64; OPEN_WORDS],
     /// This thread swept its magazines since its last refill, because a heap that it sent blocks to was
     /// sparse.
     swept_for_others: Cell<bool>,
@@ -109,6 +112,8 @@ unsafe impl Sync for Heap {}
 /// The heap of threads that have none: nothing in it, nothing belongs to it. Never written to.
 pub static EMPTY: Heap = Heap::vacant();
 
+const OPEN_WORDS: usize = CLASSES.div_ceil(64);
+
 const RUNNING: u32 = 1;
 const PARKED: u32 = 2;
 
@@ -124,6 +129,7 @@ impl Heap {
                 busy: AtomicBool::new(false),
                 stamps: Cell::new(Stamps::None),
                 at_hand: AtHand::new(),
+                open: [const { AtomicU64::new(0) }; OPEN_WORDS],
                 swept_for_others: Cell::new(false),
                 only_frees: Cell::new(false),
                 wide: Cell::new(false),

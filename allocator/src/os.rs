@@ -12,6 +12,7 @@
 #![allow(unsafe_code)]
 
 pub mod calls;
+pub mod environment;
 pub mod errno;
 pub mod executable;
 pub mod linux;

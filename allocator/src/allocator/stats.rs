@@ -150,7 +150,7 @@ impl<O: Os> Allocator<O> {
             cached_blocks: large.cached,
             cached_bytes: large.cached_bytes,
             heaps: self.registry.count(),
-            mmap_threshold: self.tunables.mmap_threshold(),
+            mmap_threshold: self.arena.settings.mmap_threshold(),
             calls: Checked(
                 Call::ALL
                     .map(|call| Checked(Reason::ALL.map(|reason| self.arena.os.made().tally(call, reason)))),

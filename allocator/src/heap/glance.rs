@@ -45,7 +45,6 @@ impl Heap {
     /// while the heap is at work.
     pub fn glance(&self) -> HeapFigures {
         let slabs = &self.shared.slabs;
-        let classes = (1..CLASSES as u8).map(SizeClass);
         // Relaxed: a hint for people. The lower half is the thread's number, see `Os::thread`.
         let running = self.shared.state.load(Ordering::Relaxed) == RUNNING;
         let thread = self.shared.thread.load(Ordering::Relaxed) as u32;
@@ -53,11 +52,42 @@ impl Heap {
             slabs: slabs.slab_bytes(),
             resident: slabs.resident_bytes(),
             used: slabs.used_bytes(),
-            at_hand: classes.map(|class| self.blocks_at_hand(class) * size_class::bytes(class)).sum(),
+            at_hand: self.bytes_at_hand(),
             kept: slabs.kept_bytes(),
             waiting: self.shared.inbox.waiting() as usize * WEIGHT,
             thread: if running { thread } else { 0 },
         }
+    }
+
+    /// Says that the magazine of a class may have something from now on.
+    pub(super) fn note_open(&self, class: SizeClass) {
+        self.change_open(class, |word, bit| word | bit);
+    }
+
+    /// Says that it has nothing.
+    pub(super) fn note_closed(&self, class: SizeClass) {
+        self.change_open(class, |word, bit| word & !bit);
+    }
+
+    fn change_open(&self, class: SizeClass, change: impl FnOnce(u64, u64) -> u64) {
+        if let Some(word) = self.owned.open.get(class.0 as usize / 64) {
+            // Its own thread alone writes it.
+            let now = change(word.load(Ordering::Relaxed), 1 << (class.0 % 64));
+            word.store(now, Ordering::Relaxed);
+        }
+    }
+
+    fn bytes_at_hand(&self) -> usize {
+        let mut sum = 0;
+        for (word, first) in self.owned.open.iter().zip((0..).step_by(64)) {
+            let mut open = word.load(Ordering::Relaxed);
+            while open != 0 {
+                let class = SizeClass((first + open.trailing_zeros()) as u8);
+                sum += self.blocks_at_hand(class) * size_class::bytes(class);
+                open &= open - 1;
+            }
+        }
+        sum
     }
 
     /// Blocks in this heap's magazine of a class. Any thread may ask: the newest block's slot tells, by where

@@ -9,7 +9,7 @@ use super::program_break::ProgramBreak;
 use super::{BreakOwner, Os};
 use crate::base::units::{div_up, round_down, round_up};
 use crate::base::why::{Cause, Reason, Why};
-use core::ffi::{CStr, c_void};
+use core::ffi::c_void;
 use core::ptr::{null_mut, without_provenance_mut};
 use core::sync::atomic::{AtomicUsize, Ordering};
 use rustix::io::Errno;
@@ -256,36 +256,6 @@ fn memory_in_all() -> usize {
 
 fn raw(number: rustix::process::Pid) -> u32 {
     number.as_raw_nonzero().get() as u32
-}
-
-/// The value of an environment variable, unless the program runs with raised privileges (AT_SECURE).
-pub fn environment(name: &[u8]) -> Option<&'static [u8]> {
-    unsafe extern "C" {
-        static environ: *const *const libc::c_char;
-    }
-    // SAFETY: getauxval has no preconditions.
-    if unsafe { libc::getauxval(libc::AT_SECURE) } != 0 {
-        return None;
-    }
-    // SAFETY: libc's variable; null until libc has started.
-    let mut entry = unsafe { environ };
-    if entry.is_null() {
-        return None;
-    }
-    loop {
-        // SAFETY: the array ends with a null pointer, and the loop stops there.
-        let text = unsafe { *entry };
-        if text.is_null() {
-            return None;
-        }
-        // SAFETY: entries are NUL-terminated strings that live as long as the process.
-        let bytes = unsafe { CStr::from_ptr(text) }.to_bytes();
-        if bytes.len() > name.len() && bytes.starts_with(name) && bytes[name.len()] == b'=' {
-            return Some(&bytes[name.len() + 1..]);
-        }
-        // SAFETY: not yet the terminator.
-        entry = unsafe { entry.add(1) };
-    }
 }
 
 #[cfg(target_env = "gnu")]

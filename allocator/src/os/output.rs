@@ -42,11 +42,11 @@ pub fn open(name: &[u8]) -> Option<RawFd> {
             path.number(rustix::process::getpid().as_raw_nonzero().get() as usize, 0);
             rest = rest.get(2..).unwrap_or(&[]);
         } else {
-            path.byte(byte);
+            path.push_bytes(core::iter::once(byte));
             rest = behind;
         }
     }
-    path.byte(0);
+    path.push_bytes(core::iter::once(0));
     let path = CStr::from_bytes_with_nul(path.bytes()).ok()?;
     let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_APPEND | libc::O_NOCTTY;
     let low = open_as(path, flags)?;

@@ -1,10 +1,9 @@
 //! What the kernel says of the process's memory: the sums of its mappings, and its control group.
 #![forbid(unsafe_code)]
 
-use super::output::{borrowed, close, open_as};
+use super::environment::read_file;
 use crate::base::text::Text;
 use core::ffi::CStr;
-use rustix::fd::RawFd;
 
 /// Bytes that the process has in memory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,9 +54,9 @@ pub fn group() -> Group {
     let figure = |name: &str| {
         let mut path = Text::<2200>::new();
         path.push(at);
-        own.iter().for_each(|&byte| path.byte(byte));
+        path.push_bytes(own.iter().copied());
         path.push(name);
-        path.byte(0);
+        path.push_bytes(core::iter::once(0));
         let mut buffer = [0; 64];
         number(read(CStr::from_bytes_with_nul(path.bytes()).ok()?, &mut buffer)?)
     };
@@ -66,24 +65,8 @@ pub fn group() -> Group {
 
 /// The first bytes of a file.
 fn read<'a>(path: &CStr, buffer: &'a mut [u8]) -> Option<&'a [u8]> {
-    let file = open_as(path, libc::O_RDONLY)?;
-    let len = read_all(file, buffer);
-    close(file);
-    buffer.get(..len?)
-}
-
-/// How many bytes there were, as far as there is room.
-fn read_all(file: RawFd, buffer: &mut [u8]) -> Option<usize> {
-    let mut len = 0;
-    while let Some(room) = buffer.get_mut(len..).filter(|room| !room.is_empty()) {
-        match rustix::io::read(borrowed(file), room) {
-            Ok(0) => break,
-            Ok(more) => len += more,
-            Err(rustix::io::Errno::INTR) => {}
-            Err(_) => return None,
-        }
-    }
-    Some(len)
+    let len = read_file(path, buffer)?;
+    buffer.get(..len)
 }
 
 /// The figure of a row `Name:   123 kB`, in bytes.
