@@ -135,11 +135,19 @@ fn check_report(what: &str, report: &str, smaps: &str) {
     let (_, page) = report.split_once("resident memory\n").expect("the page");
     let [live, cached, dirty, metadata, not_ours, rss] =
         ["live", "cached", "dirty", "metadata", "not ours", "RSS"].map(|name| row(page, name));
-    let (mut all, mut named, mut is_named) = (0.0, 0.0, false);
+    let (mut all, mut named, mut is_named, mut end) = (0.0, 0.0, false, "");
     for line in smaps.lines() {
         let words: Vec<_> = line.split_whitespace().collect();
         if !words[0].ends_with(':') {
-            is_named = words.get(5).is_some_and(|name| *name != "[heap]" && !name.starts_with("[anon"));
+            let (from, to) = words[0].split_once('-').expect("addresses");
+            // Behind a file's the variables that begin as zeros; of the allocator these are tables.
+            let name = words.get(5).filter(|name| **name != "[heap]" && !name.starts_with("[anon"));
+            is_named = name.is_some() || words.len() == 5 && from == end;
+            end = if name.is_some_and(|name| name.starts_with('/') && !name.contains("brkmap")) {
+                to
+            } else {
+                ""
+            };
         } else if words[0] == "Rss:" {
             let bytes = words[1].parse::<f64>().expect("kB") * 1024.0;
             all += bytes;
