@@ -1,4 +1,5 @@
-//! Words for all modules: units, size classes, constants, the keys and their values, what a request got, text,
+//! Words for all modules: units, size classes, constants, the keys and their values, what a request got,
+//! text,
 //! ends with a message, checked arrays.
 
 pub mod allocated;

@@ -77,8 +77,8 @@ struct Owned {
     /// C's free may be given blocks of this heap: those that were never handed out are stamped.
     stamps: Cell<Stamps>,
     at_hand: AtHand,
-    /// A bit for each class whose magazine may have anything: others look there alone. Relaxed everywhere: who
-    /// counts is content with what was true a moment ago.
+    /// A bit for each class whose magazine may have anything: others look there alone. Relaxed everywhere:
+    /// who counts is content with what was true a moment ago.
     open: [AtomicU64; OPEN_WORDS],
     /// This thread swept its magazines since its last refill, because a heap that it sent blocks to was
     /// sparse.

@@ -27,7 +27,7 @@ mod cache;
 mod index;
 mod leaving;
 mod mapping;
-mod parts;
+pub mod parts;
 mod recycle;
 mod state;
 mod stuck;
@@ -40,7 +40,6 @@ use crate::os::Os;
 use crate::sync::lock::{Guard, Inherited, Lock};
 use leaving::Leaving;
 use mapping::Mapping;
-pub use parts::LargePart;
 use state::{Found, Resizing, State};
 pub use state::{Growth, LargeFigures, Refusal};
 

@@ -47,7 +47,7 @@ pub enum BreakOwner {
 /// Memory handed out is readable and writable where the state says *ready*, reads as zero, is not
 /// aliased by anything else, and stays so until it is given back by a call of this trait.
 pub unsafe trait Os: Sync {
-    /// The memory calls that were made so far.
+    /// The memory calls that were made so far: brk(2), mmap(2) and their like.
     fn made(&self) -> &Calls;
 
     /// Bytes of a page, a power of two (getauxval(3)).

@@ -2,9 +2,9 @@
 #![forbid(unsafe_code)]
 
 use super::Allocator;
-use crate::arena::Use;
+use crate::arena::parts::Use;
 use crate::base::print;
-use crate::large::LargePart;
+use crate::large::parts::LargePart;
 use crate::os::Os;
 use crate::os::usage::{group, usage};
 use core::fmt::{Display, Formatter, Result, Write};
@@ -61,8 +61,8 @@ impl<O: Os> Allocator<O> {
         })
     }
 
-    /// Asks the kernel for the pages of everything that there is, with no lock held. A page of a slab may hold
-    /// blocks of every kind: of those pages what is live counts first, then what is at hand, and the rest is
+    /// Asks the kernel for the pages of everything that there is, with no lock held. A page of a slab may
+    /// hold blocks of every kind: of those pages what is live counts first, then what is at hand, and the rest is
     /// dirty. Where they are fewer than that, both have their share.
     pub(super) fn resident(&self) -> Resident {
         let stats = self.stats();

@@ -116,7 +116,7 @@ impl<O: Os> Allocator<O> {
     pub fn stats(&self) -> Stats {
         let heaps = self.sum_heaps();
         let (arena, large) = (self.arena.figures(), self.large.figures());
-        let of_arena = |of: fn(&crate::arena::ArenaFigures) -> usize| arena.as_ref().map_or(0, of);
+        let of_arena = |of: fn(&crate::arena::figures::ArenaFigures) -> usize| arena.as_ref().map_or(0, of);
         let (gained, in_use) = (of_arena(|arena| arena.gained.0), of_arena(|arena| arena.in_use.0));
         let (free, dirty) = (of_arena(|arena| arena.free.0), of_arena(|arena| arena.dirty.0));
         let (heap_bytes, heap_pages) = self.registry.bytes(&self.arena);

@@ -75,7 +75,8 @@ const MANY: Table = Table::behind(FEW.end(), WORDS_MANY * 8);
 const WORDS: Table = Table::behind(MANY.end(), size_of::<u32>());
 const LEN: usize = WORDS.end();
 
-/// Bytes of a block's tables, and those of them that each granule in use has at least: its record and its mark.
+/// Bytes of a block's tables, and those of them that each granule in use has at least: its record and its
+/// mark.
 pub const TABLES: usize = LEN;
 pub const DESCRIBED: usize = RECORD + WORDS_HERE * 8 + size_of::<u16>();
 

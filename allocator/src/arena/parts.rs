@@ -1,5 +1,5 @@
 //! The arena, part by part: what each of its addresses is used for.
-#![allow(unsafe_code)]
+#![forbid(unsafe_code)]
 
 use super::block::TABLES;
 use super::directory::Levels;

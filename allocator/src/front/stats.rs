@@ -25,8 +25,8 @@ impl Stats {
 }
 
 impl Residency {
-    /// Asks the kernel for each page of the allocator's, and for the sum over all of the process. It allocates
-    /// nothing; it takes some milliseconds for each gibibyte. None where /proc is not mounted.
+    /// Asks the kernel for each page of the allocator's, and for the sum over all of the process. It
+    /// allocates nothing; it takes some milliseconds for each gibibyte. None where /proc is not mounted.
     pub fn read() -> Option<Residency> {
         ALLOCATOR.residency()
     }

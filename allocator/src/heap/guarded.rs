@@ -27,7 +27,7 @@ pub struct Guard<'a> {
 
 impl Guarded {
     pub const fn new() -> Self {
-        Guarded { slabs: Lock::new(Slabs::new()), figures: Figures::NONE }
+        Guarded { slabs: Lock::new(Slabs::new()), figures: Figures::new() }
     }
 
     #[inline]
@@ -80,12 +80,14 @@ impl Guarded {
 }
 
 impl Figures {
-    const NONE: Figures = Figures {
-        slabs: AtomicUsize::new(0),
-        resident: AtomicUsize::new(0),
-        used: AtomicUsize::new(0),
-        kept: AtomicUsize::new(0),
-    };
+    const fn new() -> Figures {
+        Figures {
+            slabs: AtomicUsize::new(0),
+            resident: AtomicUsize::new(0),
+            used: AtomicUsize::new(0),
+            kept: AtomicUsize::new(0),
+        }
+    }
 }
 
 impl Deref for Guard<'_> {

@@ -6,8 +6,8 @@
 //!   brkmap 412/412  munmap  8192     0x7f3a60000000  ENOMEM   large   large
 //! ```
 //!
-//! Calls that are made before the environment was read are kept, and written then. A descriptor that is not
-//! the file any more that it was, since the program closed it or opened another, is not written to.
+//! The keys are read before the first call of a process. A descriptor that is not the file any more that it
+//! was, since the program closed it or opened another, is not written to.
 #![allow(unsafe_code)]
 
 use super::calls::Call;
@@ -15,10 +15,8 @@ use super::errno::keep_errno;
 use super::output::borrowed;
 use crate::base::text::Text;
 use crate::base::why::Why;
-use core::cell::UnsafeCell;
-use core::mem::MaybeUninit;
 use core::ptr::null_mut;
-use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 use rustix::fs::{FileType, fstat};
 use rustix::io::Errno;
 
@@ -35,13 +33,11 @@ pub struct Made {
     pub why: Why,
 }
 
-/// Not known yet whether there is to be one.
-const EARLY: i32 = -2;
 const OFF: i32 = -1;
 
-/// The descriptor, or one of these. Relaxed everywhere: what is known of it is written before it, by the one
+/// The descriptor, if there is to be a log. Relaxed everywhere: what is known of it is written before it, by the one
 /// thread that reads the environment.
-static TO: AtomicI32 = AtomicI32::new(EARLY);
+static TO: AtomicI32 = AtomicI32::new(OFF);
 
 /// The file that it was at first: its device and its number there.
 static FILE: [AtomicU64; 2] = [AtomicU64::new(0), AtomicU64::new(0)];
@@ -49,35 +45,12 @@ static FILE: [AtomicU64; 2] = [AtomicU64::new(0), AtomicU64::new(0)];
 /// It may end at a reader that is gone, and then a write is answered by SIGPIPE.
 static MAY_BREAK: AtomicBool = AtomicBool::new(false);
 
-/// Calls that are kept: more than the first heap needs.
-const KEPT: usize = 32;
-
-struct Kept {
-    made: Made,
-    refused: Option<Errno>,
-    thread: u32,
-    there: AtomicBool,
-}
-
-/// Each place is written once, by the thread that took it.
-struct Early {
-    taken: AtomicUsize,
-    places: [UnsafeCell<MaybeUninit<Kept>>; KEPT],
-}
-
-// SAFETY: a place is its taker's until `there` says that it is written; then it is only read.
-unsafe impl Sync for Early {}
-
-static FIRST: Early =
-    Early { taken: AtomicUsize::new(0), places: [const { UnsafeCell::new(MaybeUninit::zeroed()) }; KEPT] };
-
 /// Writes a call to the log, if there is one.
 #[inline]
 pub fn write(made: &Made, refused: Option<Errno>) {
-    match TO.load(Ordering::Relaxed) {
-        OFF => {}
-        EARLY => keep(made, refused),
-        to => send(to, made, refused, thread()),
+    let to = TO.load(Ordering::Relaxed);
+    if to != OFF {
+        send(to, made, refused);
     }
 }
 
@@ -86,60 +59,22 @@ pub fn begin(to: i32) -> bool {
     let Ok(status) = fstat(borrowed(to)) else { return false };
     let regular = FileType::from_raw_mode(status.st_mode) == FileType::RegularFile;
     MAY_BREAK.store(!regular, Ordering::Relaxed);
-    FILE[0].store(status.st_dev as u64, Ordering::Relaxed);
-    FILE[1].store(status.st_ino as u64, Ordering::Relaxed);
-    let before = TO.swap(to, Ordering::Relaxed);
-    if before == EARLY {
-        FIRST.each(|kept| send(to, &kept.made, kept.refused, kept.thread));
-    }
+    FILE[0].store(status.st_dev, Ordering::Relaxed);
+    FILE[1].store(status.st_ino, Ordering::Relaxed);
+    TO.store(to, Ordering::Relaxed);
     true
-}
-
-/// From here on there is none.
-pub fn end() {
-    TO.store(OFF, Ordering::Relaxed);
-}
-
-fn thread() -> u32 {
-    rustix::thread::gettid().as_raw_nonzero().get() as u32
-}
-
-#[cold]
-fn keep(made: &Made, refused: Option<Errno>) {
-    // Relaxed: a number.
-    let at = FIRST.taken.fetch_add(1, Ordering::Relaxed);
-    if let Some(place) = FIRST.places.get(at) {
-        let kept = Kept { made: *made, refused, thread: thread(), there: AtomicBool::new(false) };
-        let place = place.get();
-        // SAFETY: the place is this call's alone: `taken` gave it to no other.
-        let kept = unsafe { (*place).write(kept) };
-        kept.there.store(true, Ordering::Release);
-    }
-}
-
-impl Early {
-    fn each(&self, mut f: impl FnMut(&Kept)) {
-        for place in &self.places {
-            // SAFETY: zeros are a call that is not there, and what is there was written whole.
-            let there = unsafe { &*(&raw const (*place.get().cast::<Kept>()).there) };
-            if there.load(Ordering::Acquire) {
-                // SAFETY: written before it was said to be there, and never again.
-                f(unsafe { &*place.get().cast::<Kept>() });
-            }
-        }
-    }
 }
 
 #[cold]
 #[inline(never)]
-fn send(to: i32, made: &Made, refused: Option<Errno>, thread: u32) {
+fn send(to: i32, made: &Made, refused: Option<Errno>) {
     // Of the file that it was. A child that shares its parent's memory may have closed it: nothing is noted.
     let same = fstat(borrowed(to)).is_ok_and(|now| {
         let then = [0, 1].map(|at: usize| FILE[at].load(Ordering::Relaxed));
-        then == [now.st_dev as u64, now.st_ino as u64]
+        then == [now.st_dev, now.st_ino]
     });
     if same {
-        let line = line(made, refused, thread);
+        let line = line(made, refused, rustix::thread::gettid().as_raw_nonzero().get() as u32);
         let bytes = line.bytes();
         match MAY_BREAK.load(Ordering::Relaxed) {
             true => without_sigpipe(|| write_once(to, bytes)),

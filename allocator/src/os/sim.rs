@@ -1,3 +1,4 @@
+// long: one system, each of its calls with its checks.
 //! A simulated system for the tests: memory from the test's own allocator, a break that moves inside
 //! it, and refusals by script. It runs under Miri, which a real brk does not.
 //!

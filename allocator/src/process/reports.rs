@@ -15,14 +15,13 @@ const STDERR: i32 = 2;
 pub fn begin_log() {
     let to = ALLOCATOR.arena.settings.text(Key::Log);
     if to.bytes().is_empty() {
-        return log::end();
+        return;
     }
     let begun = match to.as_str().parse() {
         Ok(descriptor) => log::begin(descriptor),
         Err(_) => output::open(to.bytes()).is_some_and(log::begin),
     };
     if !begun {
-        log::end();
         complaint::no_output(Key::Log, to.bytes(), "there is no log");
     }
 }
@@ -41,7 +40,7 @@ pub fn report_at_exit() {
 
 /// Writes a report: to standard error too where the file cannot be written.
 fn report(to: Option<&[u8]>) {
-    let file = to.and_then(|name| output::open(name));
+    let file = to.and_then(output::open);
     if let Some(name) = to.filter(|_| file.is_none()) {
         complaint::no_output(Key::StatsOut, name, "the report is on standard error");
     }

@@ -1,10 +1,13 @@
 //! Statistics for monitoring: metric families of OpenMetrics 1.0.
 #![forbid(unsafe_code)]
 
-use super::{Classes, Stats};
+use super::{ClassStats, Classes, Stats};
 use crate::base::print;
 use crate::os::calls::Tally;
 use core::fmt::{Result, Write};
+
+/// One figure of several.
+type Figure<T> = fn(&T) -> usize;
 
 impl Stats {
     /// Writes metric families, without the `# EOF` that ends an exposition: others may follow. `classes`, if
@@ -25,7 +28,7 @@ impl Stats {
             family(out, name, "", "gauge", help)?;
             sample(out, name, "", &[], figure)?;
         }
-        let kinds: [(&str, &str, &str, fn(&Tally) -> usize); 3] = [
+        let kinds: [(&str, &str, &str, Figure<Tally>); 3] = [
             ("calls", "", "Memory calls that were made, by reason.", |tally| tally.calls),
             ("call_size", "bytes", "Bytes of memory calls that were not refused.", |tally| tally.bytes),
             ("call_refusals", "", "Memory calls that the kernel refused.", |tally| tally.refused),
@@ -57,7 +60,7 @@ const GAUGES: [(&str, &str); 9] = [
 ];
 
 fn write_classes(out: &mut impl Write, classes: Classes) -> Result {
-    let kinds: [(&str, &str, fn(&super::ClassStats) -> usize); 3] = [
+    let kinds: [(&str, &str, Figure<ClassStats>); 3] = [
         ("class_live", "Blocks of a size class that are with the program.", |class| class.live),
         ("class_cached", "Free blocks of a size class that threads have at hand.", |class| class.cached),
         ("class_free", "Blocks of a size class that are free in their slabs.", |class| class.free),

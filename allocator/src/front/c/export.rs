@@ -30,7 +30,7 @@ macro_rules! export_c_api {
             posix_memalign(out: *mut *mut c_void, align: usize, size: usize) -> c_int = posix_memalign;
             malloc_usable_size(block: *mut c_void) -> usize = malloc_usable_size;
             malloc_info(options: c_int, stream: *mut $crate::c_api::Stream) -> c_int = malloc_info;
-            brkmap_stats(out: *mut $crate::c_api::CStats, size: usize, version: c_uint) -> c_int = brkmap_stats;
+            brkmap_stats(to: *mut $crate::c_api::CStats, len: usize, version: c_uint) -> c_int = brkmap_stats;
             brkmap_stats_json(out: *mut c_char, len: usize) -> usize = brkmap_stats_json;
         }
     };
