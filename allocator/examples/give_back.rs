@@ -4,12 +4,12 @@
 static GLOBAL: brkmap::BrkMap = brkmap::BrkMap::new();
 
 fn free_mib() -> usize {
-    brkmap::Stats::read().dirty_bytes >> 20
+    brkmap::Stats::read().dirty >> 20
 }
 
 fn main() {
     let blocks: Vec<Box<[u8; 1000]>> = (0..200_000).map(|_| Box::new([7; 1000])).collect();
-    println!("live: {} MiB", brkmap::Stats::read().live_bytes() >> 20);
+    println!("live: {} MiB", brkmap::Stats::read().allocated >> 20);
     assert_eq!(blocks.iter().map(|block| block[999] as usize).sum::<usize>(), 7 * blocks.len());
 
     drop(blocks);

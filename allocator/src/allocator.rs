@@ -7,14 +7,17 @@ mod freer;
 mod may_have;
 mod medium;
 mod place;
+pub mod residency;
 mod route;
 mod sizes;
 mod span;
+pub mod stats;
 mod threads;
 
 use crate::arena::Arena;
 use crate::base::allocated::Allocated;
 use crate::base::units::Bytes;
+use crate::base::why::Cause;
 use crate::heap::Heap;
 use crate::heap::registry::{Registry, Tables};
 use crate::large::Large;
@@ -66,22 +69,22 @@ impl<O: Os> Allocator<O> {
     /// After blocks were freed: what is dirty beyond its bound goes, of the arena first, then inside the
     /// slabs of sparse heaps, and of the cached mappings. With no lock held, since pages go back.
     #[inline]
-    pub fn purge_excess(&self) {
+    pub fn purge_excess(&self, cause: Cause) {
         if self.arena.budget.is_over() {
-            self.purge_arena();
+            self.purge_arena(cause);
         }
         if self.arena.budget.is_pressed() {
             if self.arena.is_exceeded() {
-                self.medium.purge(&self.arena, self.arena.chunks_target());
+                self.medium.purge(&self.arena, self.arena.chunks_target(), cause);
             }
-            self.large.shrink_cache(&self.arena, self.arena.cache_bound(self.arena.share()));
+            self.large.shrink_cache(&self.arena, self.arena.cache_bound(self.arena.share()), cause);
         }
     }
 
     #[cold]
     #[inline(never)]
-    fn purge_arena(&self) {
-        self.arena.enforce_bound();
+    fn purge_arena(&self, cause: Cause) {
+        self.arena.enforce_bound(cause);
         if self.arena.budget.take_slack() {
             self.registry.purge_slack(&self.arena);
         }
@@ -98,10 +101,10 @@ impl<O: Os> Allocator<O> {
             heap.trim_shared(&self.arena);
             inside += heap.purge_pages(&self.arena).0;
         });
-        let mut elsewhere = self.large.shrink_cache(&self.arena, 0).0;
+        let mut elsewhere = self.large.shrink_cache(&self.arena, 0, Cause::Program).0;
         self.medium.retire_empty(&self.arena);
-        elsewhere += self.medium.purge(&self.arena, 0).0;
-        elsewhere += self.arena.purge_all().0;
+        elsewhere += self.medium.purge(&self.arena, 0, Cause::Program).0;
+        elsewhere += self.arena.purge_all(Cause::Program).0;
         Trimmed { inside_slabs: Bytes(inside), elsewhere: Bytes(elsewhere) }
     }
 
@@ -134,7 +137,7 @@ impl<O: Os> Allocator<O> {
         for _ in 0..2 {
             self.registry.for_each(|heap| heap.give_back(&self.arena, &self.registry, &self.medium));
         }
-        self.large.shrink_cache(&self.arena, 0);
+        self.large.shrink_cache(&self.arena, 0, Cause::Process);
         let Some(geometry) = self.arena.geometry() else { return };
         // SAFETY: as the caller vouches; the granules asked about are slabs, whose records are there.
         unsafe {

@@ -26,12 +26,13 @@ mod block_list;
 mod break_mode;
 mod budget;
 mod directory;
-mod figures;
+pub mod figures;
 mod geometry;
 mod growth;
 mod idle;
 mod own_break;
 pub mod page_map;
+pub mod parts;
 mod purge;
 mod regions;
 mod repair;
@@ -45,6 +46,7 @@ use crate::base::config::{BLOCK_GRANULES, GRANULE, GROW_FIRST, ROOM_ABOVE};
 use crate::base::fatal;
 use crate::base::settings::Settings;
 use crate::base::units::{Bytes, GranuleIdx, Granules, Run, div_up, round_up};
+use crate::base::why::{Cause, Reason};
 use crate::os::{BreakOwner, Os};
 use crate::sync::lock::Guard;
 use crate::sync::started::Started;
@@ -115,7 +117,8 @@ impl<O: Os> Arena<O> {
     fn build(&self) -> Option<(State, Geometry)> {
         let page = self.os.page();
         let directory_len = round_up(size_of::<Levels>(), page)?;
-        let levels: *mut Levels = self.os.map(directory_len)?.cast();
+        let (tables, grow) = (Reason::Tables.by(Cause::Process), Reason::Grow.by(Cause::Process));
+        let levels: *mut Levels = self.os.map(directory_len, tables)?.cast();
         let owner = self.os.break_owner();
         let brk = if owner == BreakOwner::Foreign { 0 } else { self.os.current_break() };
         let (own, mut regions) = match round_up(brk, BLOCK) {
@@ -124,7 +127,7 @@ impl<O: Os> Arena<O> {
             }
             _ => (OwnBreak::new(BreakOwner::Foreign), Regions::anywhere()),
         };
-        let region = if own.is_ours() { None } else { regions.map(&self.os, GROW_FIRST, 0) };
+        let region = if own.is_ours() { None } else { regions.map(&self.os, GROW_FIRST, 0, grow) };
         let first = region.as_ref().map_or(brk, |region| region.start);
         // SAFETY: mapped above, zeros, and nobody knows of it.
         let directory = unsafe { Directory::begin(levels, number_of(granule_of(first))) };
@@ -134,11 +137,11 @@ impl<O: Os> Arena<O> {
         let mut ready = first != 0;
         if let Some(region) = region {
             state.mapped_last = true;
-            ready = self.accept(geometry, &mut state, region, Some(to));
+            ready = self.accept(geometry, &mut state, region, Some(to), grow.cause);
         }
         if !ready {
             // SAFETY: mapped above, and nobody knows of it.
-            unsafe { self.os.unmap(levels.cast(), directory_len) };
+            unsafe { self.os.unmap(levels.cast(), directory_len, tables) };
             return None;
         }
         Some((state, geometry))
@@ -159,7 +162,7 @@ impl<O: Os> Arena<O> {
                 break taken;
             }
             tries.next()?;
-            if !self.grow(geometry, state, want) {
+            if !self.grow(geometry, state, want, entry.why()) {
                 return None;
             }
         };

@@ -16,6 +16,8 @@
 mod at_hand;
 mod bin;
 mod fresh;
+pub mod glance;
+mod guarded;
 mod look;
 pub mod magazine;
 mod medium;
@@ -41,11 +43,11 @@ use crate::slab::slabs::Slabs;
 use crate::slab::stamp;
 use crate::slab::starts::Starts;
 use crate::sync::inbox::Inbox;
-use crate::sync::lock::Lock;
 use at_hand::AtHand;
 use bin::{Bin, Inlined, Seen};
 use core::cell::Cell;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use guarded::Guarded;
 use magazine::{Magazine, Slots};
 
 /// Whether free blocks have stamps, which C's free looks at.
@@ -79,6 +81,9 @@ struct Owned {
     at_hand: AtHand,
     /// Medium blocks that the thread has at hand.
     medium: medium_blocks::AtHand,
+    /// A bit for each class whose magazine may have anything: others look there alone. Relaxed everywhere:
+    /// who counts is content with what was true a moment ago.
+    open: [AtomicU64; OPEN_WORDS],
     /// This thread swept its magazines since its last refill, because a heap that it sent blocks to was
     /// sparse.
     swept_for_others: Cell<bool>,
@@ -101,7 +106,7 @@ pub struct Shared {
     /// through them is due. Hints.
     slack: AtomicUsize,
     due: AtomicBool,
-    slabs: Lock<Slabs>,
+    slabs: Guarded,
 }
 
 // SAFETY: `Owned`, the bins and the geometry are touched by one thread at a time: the one whose word
@@ -110,6 +115,8 @@ unsafe impl Sync for Heap {}
 
 /// The heap of threads that have none: nothing in it, nothing belongs to it. Never written to.
 pub static EMPTY: Heap = Heap::vacant();
+
+const OPEN_WORDS: usize = CLASSES.div_ceil(64);
 
 const RUNNING: u32 = 1;
 const PARKED: u32 = 2;
@@ -127,6 +134,7 @@ impl Heap {
                 stamps: Cell::new(Stamps::None),
                 at_hand: AtHand::new(),
                 medium: medium_blocks::AtHand::new(),
+                open: [const { AtomicU64::new(0) }; OPEN_WORDS],
                 swept_for_others: Cell::new(false),
                 only_frees: Cell::new(false),
                 wide: Cell::new(false),
@@ -138,7 +146,7 @@ impl Heap {
                 sparse: AtomicBool::new(false),
                 slack: AtomicUsize::new(0),
                 due: AtomicBool::new(false),
-                slabs: Lock::new(Slabs::new()),
+                slabs: Guarded::new(),
             },
         }
     }

@@ -27,6 +27,7 @@ mod cache;
 mod index;
 mod leaving;
 mod mapping;
+pub mod parts;
 mod recycle;
 mod state;
 mod stuck;
@@ -34,12 +35,16 @@ mod stuck;
 use crate::arena::{Arena, Share};
 use crate::base::allocated::Allocated;
 use crate::base::units::{Bytes, round_up};
+use crate::base::why::{Cause, Reason, Why};
 use crate::os::Os;
 use crate::sync::lock::{Guard, Inherited, Lock};
 use leaving::Leaving;
 use mapping::Mapping;
 use state::{Found, Resizing, State};
 pub use state::{Growth, LargeFigures, Refusal};
+
+const LARGE: Why = Reason::Large.by(Cause::Large);
+const HUGE: Why = Reason::Huge.by(Cause::Large);
 
 pub struct Large {
     state: Lock<State>,
@@ -84,7 +89,7 @@ impl Large {
             state.leave(mapping, &mut leaving);
             drop(state);
             // SAFETY: mapped above, handed to nobody.
-            unsafe { self.unmap_all(&arena.os, &leaving) };
+            unsafe { self.unmap_all(&arena.os, &leaving, LARGE) };
             return None;
         }
         let huge = state.recycle.spend(mapping.len, fresh);
@@ -92,7 +97,7 @@ impl Large {
         if huge {
             // SAFETY: a block that was handed to nobody yet. All of it is asked for, so that it stays one
             // mapping.
-            unsafe { arena.os.advise_huge(mapping.at, mapping.len) };
+            unsafe { arena.os.advise_huge(mapping.at, mapping.len, HUGE) };
         }
         Some((Allocated { block: mapping.at, zeroed_from: mapping.len - fresh }, Bytes(mapping.len)))
     }
@@ -101,13 +106,13 @@ impl Large {
     /// not join, for example. Then it is in the cache again, for it may serve as it is.
     fn stretch<O: Os>(&self, arena: &Arena<O>, cached: Mapping, len: usize) -> Option<Mapping> {
         // SAFETY: it left the cache, so it is this call's alone (I16).
-        if let Some(at) = unsafe { arena.os.remap(cached.at, cached.len, len) } {
+        if let Some(at) = unsafe { arena.os.remap(cached.at, cached.len, len, LARGE) } {
             return Some(Mapping { at, len });
         }
         let mut leaving = Leaving::none();
         self.lock().put(arena, cached, &mut leaving);
         // SAFETY: what leaves is this call's alone (I16).
-        unsafe { self.unmap_all(&arena.os, &leaving) };
+        unsafe { self.unmap_all(&arena.os, &leaving, LARGE) };
         None
     }
 
@@ -126,11 +131,11 @@ impl Large {
         let more = leaving.is_full();
         // SAFETY: it left the index, so it is this call's alone (I16).
         unsafe {
-            self.unmap_all(&arena.os, &leaving);
+            self.unmap_all(&arena.os, &leaving, LARGE);
             if kept.len > 0 {
                 self.keep(arena, kept, bound);
             } else if more {
-                self.shrink_cache(arena, bound);
+                self.shrink_cache(arena, bound, Cause::Large);
             }
         }
         true
@@ -143,7 +148,7 @@ impl Large {
     unsafe fn keep<O: Os>(&self, arena: &Arena<O>, mapping: Mapping, bound: usize) {
         // The next owner is to get a block like any other, whatever this one did to its pages.
         // SAFETY: as the caller vouches.
-        let plain = unsafe { arena.os.make_plain(mapping.at, mapping.len) };
+        let plain = unsafe { arena.os.make_plain(mapping.at, mapping.len, Reason::Cache.by(Cause::Large)) };
         let mut leaving = Leaving::none();
         let mut state = self.lock();
         if plain {
@@ -155,9 +160,9 @@ impl Large {
         drop(state);
         let more = leaving.is_full();
         // SAFETY: as the caller vouches, and what left the cache is this thread's alone.
-        unsafe { self.unmap_all(&arena.os, &leaving) };
+        unsafe { self.unmap_all(&arena.os, &leaving, Reason::Cache.by(Cause::Large)) };
         if more {
-            self.shrink_cache(arena, bound);
+            self.shrink_cache(arena, bound, Cause::Large);
         }
     }
 
@@ -179,7 +184,7 @@ impl Large {
             Resizing::Remap { from, to } => (from, to),
         };
         // SAFETY: a live mapping of ours that its owner wants changed; out of the index meanwhile.
-        let moved = unsafe { arena.os.remap(old.at, old.len, new) };
+        let moved = unsafe { arena.os.remap(old.at, old.len, new, Reason::Realloc.by(Cause::Large)) };
         let now = moved.map_or(old, |at| Mapping { at, len: new });
         let mut state = self.lock();
         state.enter_again(arena, old, now);
@@ -187,7 +192,7 @@ impl Large {
         drop(state);
         if huge {
             // SAFETY: the caller's block, as above. All of it is asked for, so that it stays one mapping.
-            unsafe { arena.os.advise_huge(now.at, now.len) };
+            unsafe { arena.os.advise_huge(now.at, now.len, HUGE) };
         }
         // Where it could not be cut it is long enough as it is.
         if moved.is_none() && new > old.len {
@@ -201,20 +206,21 @@ impl Large {
         let mut state = self.lock();
         let bound = state.cache.bytes() - state.cache.take_idle().min(state.cache.bytes());
         drop(state);
-        let went = self.shrink_cache(arena, bound);
+        let went = self.shrink_cache(arena, bound, Cause::Process);
         self.lock().cache.take_idle();
         went
     }
 
     /// Unmaps cached mappings, the oldest first, until they hold `bound` bytes at most.
-    pub fn shrink_cache<O: Os>(&self, arena: &Arena<O>, bound: usize) -> Bytes {
+    pub fn shrink_cache<O: Os>(&self, arena: &Arena<O>, bound: usize, cause: Cause) -> Bytes {
+        let why = Reason::Cache.by(cause);
         let mut went = 0;
         loop {
             let mut leaving = Leaving::none();
             self.lock().take_excess(arena, bound, &mut leaving);
             let more = leaving.is_full();
             // SAFETY: they left the cache, so they are this call's alone (I16).
-            unsafe { self.unmap_all(&arena.os, &leaving) };
+            unsafe { self.unmap_all(&arena.os, &leaving, why) };
             went += leaving.mappings().iter().map(|mapping| mapping.len).sum::<usize>();
             if !more {
                 return Bytes(went);
@@ -228,27 +234,27 @@ impl Large {
     /// # Safety
     /// The mappings are this thread's alone, and nothing in them is needed.
     #[inline]
-    unsafe fn unmap_all<O: Os>(&self, os: &O, leaving: &Leaving) {
+    unsafe fn unmap_all<O: Os>(&self, os: &O, leaving: &Leaving, why: Why) {
         // Mostly none leaves.
         if !leaving.mappings().is_empty() {
             // SAFETY: as the caller vouches.
-            unsafe { self.unmap_each(os, leaving) };
+            unsafe { self.unmap_each(os, leaving, why) };
         }
     }
 
     /// # Safety
     /// As for `unmap_all`.
     #[inline(never)]
-    unsafe fn unmap_each<O: Os>(&self, os: &O, leaving: &Leaving) {
+    unsafe fn unmap_each<O: Os>(&self, os: &O, leaving: &Leaving, why: Why) {
         let mut went = 0;
         for &mapping in leaving.mappings() {
             // SAFETY: as the caller vouches.
-            if unsafe { os.unmap(mapping.at, mapping.len) } {
+            if unsafe { os.unmap(mapping.at, mapping.len, why) } {
                 went += 1;
                 continue;
             }
             // SAFETY: as the caller vouches. Where this is refused too, the pages stay.
-            unsafe { os.purge(mapping.at, mapping.len) };
+            unsafe { os.purge(mapping.at, mapping.len, why) };
             // SAFETY: as the caller vouches: from here on it is among those (I16).
             unsafe { self.lock().stuck.push(mapping) };
         }
@@ -264,7 +270,7 @@ impl Large {
             let Some(mapping) = self.lock().stuck.pop(0, 1) else { return };
             // SAFETY: what waits is this allocator's alone, and nothing in it is needed.
             unsafe {
-                if !os.unmap(mapping.at, mapping.len) {
+                if !os.unmap(mapping.at, mapping.len, LARGE) {
                     return self.lock().stuck.push(mapping);
                 }
             }
@@ -310,20 +316,21 @@ impl Large {
 fn map_aligned<O: Os>(os: &O, len: usize, align: usize) -> Option<Mapping> {
     let page = os.page();
     if align <= page {
-        return os.map(len).map(|at| Mapping { at, len });
+        return os.map(len, LARGE).map(|at| Mapping { at, len });
     }
     let long = len.checked_add(align - page)?;
-    let start = os.map(long)?;
+    let cut = Reason::Align.by(Cause::Large);
+    let start = os.map(long, LARGE)?;
     let skip = round_up(start.addr(), align)? - start.addr();
     let (at, behind) = (start.wrapping_add(skip), long - skip - len);
     // SAFETY: both ends are parts of the mapping made above. Where the kernel refuses to cut (its count
     // of mappings is full), the end stays mapped and untouched: address space, no memory.
     unsafe {
         if skip > 0 {
-            os.unmap(start, skip);
+            os.unmap(start, skip, cut);
         }
         if behind > 0 {
-            os.unmap(at.wrapping_add(len), behind);
+            os.unmap(at.wrapping_add(len), behind, cut);
         }
     }
     Some(Mapping { at, len })

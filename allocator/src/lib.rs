@@ -45,7 +45,7 @@ pub use front::c as c_api;
 #[cfg(not(brkmap_loom))]
 pub use front::rust::{BrkMap, Configured, trim};
 #[cfg(not(brkmap_loom))]
-pub use front::stats::Stats;
+pub use front::stats::{Call, ClassStats, Classes, HeapStats, Reason, Residency, Stats, Tally};
 /// The table of keys, for the tool and the tests.
 #[cfg(not(brkmap_loom))]
 #[doc(hidden)]

@@ -29,6 +29,7 @@ use crate::arena::{Arena, Geometry};
 use crate::base::allocated::{Allocated, UNKNOWN};
 use crate::base::config::GRANULE;
 use crate::base::units::{Bytes, GranuleIdx};
+use crate::base::why::Cause;
 use crate::os::Os;
 use crate::sync::lock::{Inherited, Lock};
 pub use at_hand::AtHand;
@@ -80,12 +81,12 @@ impl Medium {
 
     /// Gives pages back of what is free in chunks until no more than `keep` bytes are dirty, with no lock
     /// held. The pages that went.
-    pub fn purge<O: Os>(&self, arena: &Arena<O>, keep: usize) -> Bytes {
+    pub fn purge<O: Os>(&self, arena: &Arena<O>, keep: usize, cause: Cause) -> Bytes {
         let mut went = 0;
         if self.chunks.lock().start_purge(keep) {
             let mut batch = Batch::new();
             while self.chunks.lock().next_batch(arena, &mut batch, keep) {
-                went += batch.purge(arena).0;
+                went += batch.purge(arena, cause).0;
             }
         }
         Bytes(went)
@@ -94,7 +95,7 @@ impl Medium {
     /// Gives back what lay unused since the last call. The pages that went.
     pub fn purge_idle<O: Os>(&self, arena: &Arena<O>) -> Bytes {
         let keep = self.chunks.lock().used_of_dirty();
-        let went = self.purge(arena, keep);
+        let went = self.purge(arena, keep, Cause::Process);
         self.chunks.lock().used_of_dirty();
         went
     }

@@ -14,15 +14,22 @@
 use core::sync::atomic::AtomicU32;
 
 pub mod background;
+pub mod calls;
 pub mod environment;
 pub mod errno;
 pub mod executable;
 pub mod linux;
+pub mod log;
+pub mod output;
 pub mod prefetch;
 mod program_break;
 #[cfg(test)]
 pub mod sim;
 pub mod thread;
+pub mod usage;
+
+use crate::base::why::Why;
+use calls::Calls;
 
 /// Whether this allocator may move the process's break.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -36,13 +43,16 @@ pub enum BreakOwner {
     Foreign,
 }
 
-/// One operating system. Every call may fail, `None` or `false` says so, and nothing has changed
-/// then; none of them allocates, and none touches errno.
+/// One operating system. Every call may fail, `None` or `false` says so, and nothing has changed then; none
+/// of them allocates, and none touches errno. Each memory call is told why it is made, and is counted by that.
 ///
 /// # Safety
 /// Memory handed out is readable and writable where the state says *ready*, reads as zero, is not
 /// aliased by anything else, and stays so until it is given back by a call of this trait.
 pub unsafe trait Os: Sync {
+    /// The memory calls that were made so far: brk(2), mmap(2) and their like.
+    fn made(&self) -> &Calls;
+
     /// Bytes of a page, a power of two (getauxval(3)).
     fn page(&self) -> usize;
 
@@ -75,13 +85,13 @@ pub unsafe trait Os: Sync {
     fn current_break(&self) -> usize;
 
     /// none → ready (brk(2)). The address of the first new byte: the break as it was.
-    fn grow_break(&self, by: usize) -> Option<*mut u8>;
+    fn grow_break(&self, by: usize, why: Why) -> Option<*mut u8>;
 
     /// ready → none, from the top (brk(2)).
     ///
     /// # Safety
     /// The `by` bytes below the break are the caller's, and nothing uses them any more.
-    unsafe fn shrink_break(&self, by: usize) -> bool;
+    unsafe fn shrink_break(&self, by: usize, why: Why) -> bool;
 
     /// In a fork's child (brk(2)): from here on the break is where the kernel has it, whatever the copy of
     /// libc's memory says.
@@ -90,39 +100,30 @@ pub unsafe trait Os: Sync {
     /// The calling thread is the process's only one, and the break is its allocator's.
     unsafe fn reread_break(&self);
 
-    /// none → reserved, wherever there is room (mmap(2), PROT_NONE).
-    fn reserve(&self, len: usize, name: &'static core::ffi::CStr) -> Option<*mut u8>;
-
-    /// reserved → ready (mprotect(2)); what is ready stays as it is.
-    ///
-    /// # Safety
-    /// The range is reserved or ready, and the caller's.
-    unsafe fn commit(&self, at: *mut u8, len: usize) -> bool;
-
     /// ready → ready, reading as zero again (madvise(2), MADV_DONTNEED); the pages go back to the kernel.
     ///
     /// # Safety
     /// The range is ready, the caller's, and nothing in it is needed.
-    unsafe fn purge(&self, at: *mut u8, len: usize) -> bool;
+    unsafe fn purge(&self, at: *mut u8, len: usize, why: Why) -> bool;
 
     /// ready → ready (madvise(2), MADV_HUGEPAGE): the range may be backed by huge pages, if the kernel has
     /// them to be asked for. Changes nothing that can be seen but the cost of the next faults.
     ///
     /// # Safety
     /// The range is ready, and the caller's.
-    unsafe fn advise_huge(&self, at: *mut u8, len: usize) -> bool;
+    unsafe fn advise_huge(&self, at: *mut u8, len: usize, why: Why) -> bool;
 
     /// none → ready, wherever there is room: one anonymous mapping (mmap(2)).
-    fn map(&self, len: usize) -> Option<*mut u8>;
+    fn map(&self, len: usize, why: Why) -> Option<*mut u8>;
 
     /// none → ready (mmap(2)) at the address `hint` if there is room, else wherever there is.
-    fn map_near(&self, hint: usize, len: usize) -> Option<*mut u8>;
+    fn map_near(&self, hint: usize, len: usize, why: Why) -> Option<*mut u8>;
 
-    /// ready or reserved → none (munmap(2)).
+    /// ready → none (munmap(2)).
     ///
     /// # Safety
     /// The range is mapped, the caller's, and nothing uses it any more.
-    unsafe fn unmap(&self, at: *mut u8, len: usize) -> bool;
+    unsafe fn unmap(&self, at: *mut u8, len: usize, why: Why) -> bool;
 
     /// ready → ready: takes back what the program may have done to a block of whole pages before it gave it
     /// up (msync(2), mprotect(2), madvise(2)). False where that is refused, and where the range is locked
@@ -130,12 +131,15 @@ pub unsafe trait Os: Sync {
     ///
     /// # Safety
     /// The range is mapped, the caller's, and nothing in it is needed.
-    unsafe fn make_plain(&self, at: *mut u8, len: usize) -> bool;
+    unsafe fn make_plain(&self, at: *mut u8, len: usize, why: Why) -> bool;
+
+    /// Bytes of a range that have pages (mincore(2)), in whole pages; of what is not mapped none.
+    fn resident(&self, at: *mut u8, len: usize) -> usize;
 
     /// Changes the length of a mapping (mremap(2)), moving it where it must. Its pages keep their contents.
     ///
     /// # Safety
     /// `at` and `old` are a mapping from `map` (or a page-aligned part of one), the caller's; where it
     /// succeeds nothing uses the old address any more.
-    unsafe fn remap(&self, at: *mut u8, old: usize, new: usize) -> Option<*mut u8>;
+    unsafe fn remap(&self, at: *mut u8, old: usize, new: usize, why: Why) -> Option<*mut u8>;
 }

@@ -8,6 +8,7 @@ mod exit_key;
 pub mod fork;
 mod help;
 mod instance;
+mod reports;
 mod thread;
 mod unload;
 mod word;

@@ -32,6 +32,7 @@ mod own_limits;
 mod plugins;
 pub mod sparse;
 mod stamped;
+mod statistics;
 mod sticky;
 pub mod syscalls;
 pub mod threads;
@@ -53,6 +54,8 @@ pub fn main<A: GlobalAlloc + Sync>(alloc: &'static A) {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words[..] {
         ["nothing"] => {}
+        ["residency"] => statistics::residency(alloc),
+        ["statistics", form] => statistics::say(alloc, form),
         ["small"] => syscalls::small(alloc),
         ["large"] => syscalls::large(alloc),
         ["threads"] => syscalls::threads(alloc),

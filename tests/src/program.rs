@@ -256,9 +256,10 @@ fn traced(mut program: Program) -> Option<(Vec<Call>, Ended)> {
     });
     let mut calls = Vec::new();
     let ends = tracer.run(|event| {
-        calls.push(match event {
-            Event::Call(call) => Call::from(call),
-            Event::Mark { tid, words } => Call::mark(tid.cast_unsigned(), words),
+        calls.extend(match event {
+            Event::Call(call) => Some(Call::from(call)),
+            Event::Mark { tid, words } => Some(Call::mark(tid.cast_unsigned(), words)),
+            Event::Executed { .. } => None,
         });
     });
     drop(done);

@@ -6,9 +6,9 @@ use std::process::Command;
 use brkmap_tests::program;
 use brkmap_tests::skip;
 
-/// The malloc family with glibc's other names for it, and the break's two functions so that others' use of it
-/// stays safe.
-const EXPORTED: [&str; 31] = [
+/// The malloc family with glibc's other names for it, the break's two functions so that others' use of it stays
+/// safe, and the statistics.
+const EXPORTED: [&str; 33] = [
     "__libc_calloc",
     "__libc_free",
     "__libc_mallinfo",
@@ -20,6 +20,8 @@ const EXPORTED: [&str; 31] = [
     "__libc_valloc",
     "aligned_alloc",
     "brk",
+    "brkmap_stats",
+    "brkmap_stats_json",
     "calloc",
     "cfree",
     "free",

@@ -6,7 +6,8 @@ use crate::base::allocated::Allocated;
 use crate::base::config::{MEDIUM_AT_HAND, MEDIUM_AT_HAND_LEAST, MEDIUM_AT_HAND_MOST};
 use crate::base::fatal;
 use crate::base::size_class;
-use crate::base::units::GranuleIdx;
+use crate::base::units::{Bytes, GranuleIdx};
+use crate::base::why::Cause;
 use crate::heap::Heap;
 use crate::medium::{Free, MediumClass, Spot, State, look_up};
 use crate::os::Os;
@@ -53,7 +54,7 @@ impl<O: Os> Allocator<O> {
             }
             Freer::Visitor | Freer::Consumer => self.medium.free(&self.arena, once(spot)),
         }
-        self.purge_excess();
+        self.purge_excess(Cause::Medium(Bytes(spot.class.bytes())));
     }
 
     /// As `resize`, for a block of a chunk.

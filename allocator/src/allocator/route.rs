@@ -18,6 +18,7 @@ use crate::base::config::{ADDRESSES, GRANULE};
 use crate::base::fatal;
 use crate::base::size_class;
 use crate::base::units::{GranuleIdx, SizeClass};
+use crate::base::why::Cause;
 use crate::heap::Heap;
 use crate::large::{Growth, Refusal};
 use crate::medium::{MediumClass, UNIT};
@@ -37,7 +38,7 @@ impl<O: Os> Allocator<O> {
         };
         // A refill may have emptied a depot.
         if self.arena.budget.is_over() {
-            self.purge_excess();
+            self.purge_excess(Cause::Class(class));
         }
         allocated
     }
@@ -102,7 +103,7 @@ impl<O: Os> Allocator<O> {
             Freer::Visitor => registry.send_home(arena, block),
             Freer::Consumer => registry.send_later(arena, entry.class(), block),
         }
-        self.purge_excess();
+        self.purge_excess(Cause::Class(entry.class()));
     }
 
     /// Frees a medium block or a span, which have a place in the arena, or a mapping.
@@ -124,7 +125,7 @@ impl<O: Os> Allocator<O> {
                 if !unsafe { self.large.free(&self.arena, share, block) } {
                     fatal::wrong_use(c"free(): invalid pointer", block);
                 }
-                self.arena.enforce_bound_after(share);
+                self.arena.enforce_bound_after(share, Cause::Large);
             }
             Some((head, len)) if block.addr().is_multiple_of(GRANULE) => self.free_span(head, len),
             _ => fatal::wrong_use(c"free(): invalid pointer", block),

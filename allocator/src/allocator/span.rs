@@ -7,6 +7,7 @@ use crate::base::allocated::{Allocated, UNKNOWN};
 use crate::base::config::{GRANULE, GRANULE_SHIFT};
 use crate::base::size_class;
 use crate::base::units::{Bytes, GranuleIdx, Granules, Run};
+use crate::base::why::Cause;
 use crate::os::Os;
 
 impl<O: Os> Allocator<O> {
@@ -21,7 +22,7 @@ impl<O: Os> Allocator<O> {
     /// Frees the span that begins at a granule.
     pub(super) fn free_span(&self, head: GranuleIdx, len: Granules) {
         self.arena.free_run(Run { head, len, zeroed: false }, Bytes(GRANULE));
-        self.purge_excess();
+        self.purge_excess(Cause::Span(len));
     }
 
     /// As `resize`, for a span of `len` granules.
@@ -39,7 +40,7 @@ impl<O: Os> Allocator<O> {
         let want = Granules(size.div_ceil(GRANULE) as u32);
         if want < len {
             self.arena.cut_run(head, len, want);
-            self.purge_excess();
+            self.purge_excess(Cause::Span(len));
         } else if want > len && !self.arena.extend_run(head, len, Granules(want.0 - len.0)) {
             return copy;
         }

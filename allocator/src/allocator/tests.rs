@@ -6,6 +6,7 @@ use crate::arena::BreakMode;
 use crate::base::config::GRANULE;
 use crate::base::size_class;
 use crate::base::units::{HeapId, SizeClass};
+use crate::base::why::{Cause, Reason, Why};
 use crate::heap::Stamps;
 use crate::heap::registry::Threads;
 use crate::os::sim::{Call, Sim};
@@ -24,6 +25,7 @@ mod recycled;
 mod refusals;
 mod sparse;
 mod standing;
+mod stats;
 mod threads;
 
 /// A multiple that no chunk serves: what is asked for at one, below the threshold, is a span.
@@ -214,8 +216,7 @@ fn small_requests_move_the_break_and_large_ones_do_not() {
 
 #[test]
 fn any_single_refusal_is_survived_and_forgotten() {
-    let calls =
-        [Call::GrowBreak, Call::Reserve, Call::Commit, Call::Map, Call::MapNear, Call::Unmap, Call::Purge];
+    let calls = [Call::GrowBreak, Call::Map, Call::MapNear, Call::Unmap, Call::Purge];
     for call in calls {
         for nth in 0..if cfg!(miri) { 1 } else { 8 } {
             let os = Sim::new();
@@ -344,7 +345,7 @@ fn zeroed_memory_is_told_from_used() {
     let heap = harness.heap();
     harness.free(heap, fresh.block);
     assert_eq!(harness.allocator.alloc_big(None, 70_000, SPAN_ALIGN).unwrap().zeroed_from, usize::MAX);
-    harness.allocator.arena.purge_all();
+    harness.allocator.arena.purge_all(Cause::Program);
     let large = harness.allocator.alloc_big(None, 1 << 20, 16).unwrap();
     assert_eq!(large.zeroed_from, 0);
 }

@@ -3,6 +3,7 @@
 
 use super::Allocator;
 use crate::base::units::HeapId;
+use crate::base::why::Cause;
 use crate::heap::{EMPTY, Heap};
 use crate::os::Os;
 use crate::os::thread::ThreadWord;
@@ -57,6 +58,6 @@ impl<O: Os> Allocator<O> {
         heap.give_up(&self.arena, &self.registry, &self.medium);
         // SAFETY: as the caller vouches.
         unsafe { self.registry.park(&self.arena, id) };
-        self.purge_excess();
+        self.purge_excess(Cause::Thread);
     }
 }

@@ -16,6 +16,7 @@ use super::page_map::PageMap;
 use super::runs::Runs;
 use crate::base::config::{BLOCK_GRANULES, GRANULE, GRANULE_SHIFT};
 use crate::base::units::{GranuleIdx, round_down, round_up};
+use crate::base::why::Why;
 use crate::os::Os;
 use core::ops::Range;
 
@@ -78,14 +79,19 @@ const MANY: Table = Table::behind(FEW.end(), WORDS_MANY * 8);
 const WORDS: Table = Table::behind(MANY.end(), size_of::<u32>());
 const LEN: usize = WORDS.end();
 
+/// Bytes of a block's tables, and those of them that each granule in use has at least: its record and its
+/// mark.
+pub const TABLES: usize = LEN;
+pub const DESCRIBED: usize = RECORD + WORDS_HERE * 8 + size_of::<u16>();
+
 /// Where a block's tables are.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Block(pub *mut Head);
 
 impl Block {
     /// Maps the tables of a block.
-    pub fn make<O: Os>(os: &O, number: u32) -> Option<Block> {
-        let head: *mut Head = os.map(round_up(LEN, os.page())?)?.cast();
+    pub fn make<O: Os>(os: &O, number: u32, why: Why) -> Option<Block> {
+        let head: *mut Head = os.map(round_up(LEN, os.page())?, why)?.cast();
         // SAFETY: writable, page-aligned, zeros, and nobody's yet.
         unsafe { (*head).number = number };
         Some(Block(head))
@@ -95,10 +101,10 @@ impl Block {
     ///
     /// # Safety
     /// Nobody uses them, or will: nothing of the block is the arena's, and it is in no directory.
-    pub unsafe fn unmap<O: Os>(self, os: &O) -> bool {
+    pub unsafe fn unmap<O: Os>(self, os: &O, why: Why) -> bool {
         let len = round_up(LEN, os.page()).unwrap_or(LEN);
         // SAFETY: the mapping that `make` made.
-        unsafe { os.unmap(self.0.cast(), len) }
+        unsafe { os.unmap(self.0.cast(), len, why) }
     }
 
     /// # Safety
@@ -147,7 +153,7 @@ impl Block {
 
     /// Gives the pages back that hold records of `granules` and of nothing outside `run`, the free run that
     /// they are a part of: the next holder of a granule writes its record anew.
-    pub fn purge_records<O: Os>(self, os: &O, granules: Range<u32>, run: Range<u32>) {
+    pub fn purge_records<O: Os>(self, os: &O, granules: Range<u32>, run: Range<u32>, why: Why) {
         let page = os.page();
         for table in [RECORDS, FEW, MANY] {
             let at = |granule: u32| self.entry(table, granule).addr();
@@ -158,7 +164,7 @@ impl Block {
                 && first < last
             {
                 // SAFETY: a part of the tables; the run is free, so nobody reads its records.
-                unsafe { os.purge(self.0.cast::<u8>().with_addr(first), last - first) };
+                unsafe { os.purge(self.0.cast::<u8>().with_addr(first), last - first, why) };
             }
         }
     }

@@ -13,6 +13,7 @@ use super::block::{Block, Head};
 use super::runs::Summary;
 use crate::base::checked::{at_or_end, at_or_end_mut, part_or_end};
 use crate::base::units::round_up;
+use crate::base::why::Why;
 use crate::os::Os;
 use core::ptr::null_mut;
 
@@ -46,6 +47,11 @@ impl BlockList {
         self.count
     }
 
+    /// Bytes of the mapping that it has, if it has one.
+    pub fn bytes(&self) -> usize {
+        if self.table.is_null() { 0 } else { table_bytes(self.capacity) }
+    }
+
     pub fn block(&self, at: usize) -> Block {
         Block(at_or_end(self.rows(), at).head)
     }
@@ -56,12 +62,12 @@ impl BlockList {
     }
 
     /// Makes room for one more. False where there is no memory for it.
-    pub fn reserve<O: Os>(&mut self, os: &O) -> bool {
+    pub fn reserve<O: Os>(&mut self, os: &O, why: Why) -> bool {
         if self.count < self.capacity {
             return true;
         }
         let capacity = (self.capacity * 4).next_multiple_of(GROUP);
-        let Some(memory) = bytes(os, capacity).and_then(|bytes| os.map(bytes)) else { return false };
+        let Some(memory) = bytes(os, capacity).and_then(|bytes| os.map(bytes, why)) else { return false };
         let (old, old_bytes) = (self.table, bytes(os, self.capacity));
         // SAFETY: a new mapping that is long enough, and the rows there are.
         unsafe { memory.cast::<Checked>().copy_from_nonoverlapping(self.rows().as_ptr(), self.count) };
@@ -69,7 +75,7 @@ impl BlockList {
         self.sum_up_from(0);
         if let Some(old_bytes) = old_bytes.filter(|_| !old.is_null()) {
             // SAFETY: the old table's mapping, copied and out of use.
-            unsafe { os.unmap(old.cast(), old_bytes) };
+            unsafe { os.unmap(old.cast(), old_bytes, why) };
         }
         true
     }
@@ -172,13 +178,20 @@ fn sum(rows: &[Checked]) -> Summary {
 
 /// Bytes of a table of so many rows and their groups.
 fn bytes<O: Os>(os: &O, capacity: usize) -> Option<usize> {
-    round_up(capacity * size_of::<Checked>() + capacity / GROUP * size_of::<Summary>(), os.page())
+    round_up(table_bytes(capacity), os.page())
+}
+
+fn table_bytes(capacity: usize) -> usize {
+    capacity * size_of::<Checked>() + capacity / GROUP * size_of::<Summary>()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::why::{Cause, Reason};
     use crate::os::sim::{Call, Sim};
+
+    const WHY: Why = Reason::Tables.by(Cause::Process);
 
     fn block(number: u32) -> Block {
         Block(core::ptr::without_provenance_mut(number as usize * 4096 + 4096))
@@ -190,7 +203,7 @@ mod tests {
         let mut list = BlockList::new();
         let mut numbers: Vec<u32> = (0..70).map(|k| (k * 37) % 71).collect();
         for &number in &numbers {
-            assert!(list.reserve(&os));
+            assert!(list.reserve(&os, WHY));
             list.insert(block(number), number);
         }
         numbers.sort();
@@ -213,10 +226,10 @@ mod tests {
         let mut list = BlockList::new();
         os.refuse_everything(true);
         for number in 0..FIRST as u32 {
-            assert!(list.reserve(&os));
+            assert!(list.reserve(&os, WHY));
             list.insert(block(number), number);
         }
-        assert!(!list.reserve(&os) && os.calls(Call::Map) == 1);
+        assert!(!list.reserve(&os, WHY) && os.calls(Call::Map) == 1);
         list.set_summary(3, Summary::new(2, true));
         assert_eq!((list.first_fit(2), list.first_fit(3), list.last_dirty()), (Some(3), None, Some(3)));
     }

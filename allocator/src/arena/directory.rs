@@ -12,6 +12,7 @@
 use super::block::{Block, Head};
 use crate::base::checked::Checked;
 use crate::base::units::round_up;
+use crate::base::why::Why;
 use crate::os::Os;
 use core::ptr::null_mut;
 use core::sync::atomic::{AtomicPtr, Ordering};
@@ -60,10 +61,10 @@ impl Directory {
     }
 
     /// Enters a block. False where there is no memory for the leaf.
-    pub fn set<O: Os>(self, os: &O, number: u32, block: Block) -> bool {
+    pub fn set<O: Os>(self, os: &O, number: u32, block: Block, why: Why) -> bool {
         if self.slot(number).is_none() {
             let Some(len) = round_up(size_of::<Leaf>(), os.page()) else { return false };
-            let Some(leaf) = os.map(len) else { return false };
+            let Some(leaf) = os.map(len, why) else { return false };
             // BLOCK (Release): the leaf's zeros; only the holder of the arena's lock writes here.
             self.far(number as usize / SLOTS).store(leaf.cast(), Ordering::Release);
         }
@@ -91,12 +92,12 @@ impl Directory {
     }
 
     /// Unmaps the leaves, when nobody asks any more.
-    pub fn unmap_leaves<O: Os>(self, os: &O) {
+    pub fn unmap_leaves<O: Os>(self, os: &O, why: Why) {
         for at in 0..SLOTS {
             let leaf = self.far(at).swap(null_mut(), Ordering::Relaxed);
             if let Some(len) = round_up(size_of::<Leaf>(), os.page()).filter(|_| !leaf.is_null()) {
                 // SAFETY: the mapping that `set` made, out of use.
-                unsafe { os.unmap(leaf.cast(), len) };
+                unsafe { os.unmap(leaf.cast(), len, why) };
             }
         }
     }

@@ -9,6 +9,7 @@ use super::windows::{Direction, Window};
 use super::{Arena, Geometry};
 use crate::base::config::{BLOCK_GRANULES, GRANULE_SHIFT, GROW_FIRST, GROW_MAX};
 use crate::base::units::{GranuleIdx, Granules};
+use crate::base::why::{Cause, Reason, Why};
 use crate::os::Os;
 use crate::sync::stores::in_order;
 use core::ops::Range;
@@ -27,26 +28,26 @@ impl State {
 impl<O: Os> Arena<O> {
     /// Gains a run of `want` granules at least, in one block, by whatever works: first a whole step, then a
     /// small one, then only what is wanted.
-    pub(super) fn grow(&self, geometry: Geometry, state: &mut State, want: Granules) -> bool {
+    pub(super) fn grow(&self, geometry: Geometry, state: &mut State, want: Granules, why: Why) -> bool {
         let want = (want.0 as usize) << GRANULE_SHIFT;
         for len in [want.max(state.step), want.max(GROW_FIRST), want] {
             // A run does not cross a block: what the break brings in this one may be too little.
             let end = state.brk.addrs().end;
             let rest = end.next_multiple_of(block::BLOCK) - end;
             let len_of_break = if rest < want { len + rest } else { len };
-            if let Some(addrs) = state.brk.grow(&self.os, len_of_break) {
+            if let Some(addrs) = state.brk.grow(&self.os, len_of_break, why) {
                 state.mapped_last = false;
                 state.widen();
-                return self.accept(geometry, state, addrs, None);
+                return self.accept(geometry, state, addrs, None, why.cause);
             }
         }
         for len in [want.max(state.step), want.max(GROW_FIRST), want] {
             let gap = self.gap(geometry, state, state.regions.from(), len);
-            if let Some(addrs) = state.regions.map(&self.os, len, gap) {
+            if let Some(addrs) = state.regions.map(&self.os, len, gap, why) {
                 state.mapped_last = true;
                 state.widen();
                 let to = state.regions.direction();
-                return self.accept(geometry, state, addrs, Some(to));
+                return self.accept(geometry, state, addrs, Some(to), why.cause);
             }
         }
         false
@@ -78,16 +79,17 @@ impl<O: Os> Arena<O> {
         state: &mut State,
         addrs: Range<usize>,
         region: Option<Direction>,
+        cause: Cause,
     ) -> bool {
-        let shown = self.show(geometry, state, &addrs, region.unwrap_or(Direction::Up));
+        let shown = self.show(geometry, state, &addrs, region.unwrap_or(Direction::Up), cause);
         let granules = geometry.granule_of(addrs.start)..geometry.granule_of(addrs.end);
         let last = number_of(GranuleIdx(granules.end.0.wrapping_sub(1)));
         let mut number = number_of(granules.start);
         loop {
             let part = Block::part(number, &granules);
-            let Some(at) = self.block_of(geometry, state, number) else {
+            let Some(at) = self.block_of(geometry, state, number, cause) else {
                 let first = geometry.addr_of(GranuleIdx(number * BLOCK_GRANULES + part.start));
-                self.give_up(state, first..addrs.end, region.is_some());
+                self.give_up(state, first..addrs.end, region.is_some(), cause);
                 return first > addrs.start;
             };
             let head = state.head(at);
@@ -105,32 +107,34 @@ impl<O: Os> Arena<O> {
     }
 
     /// Gives addresses back that were gained a moment ago and cannot be described.
-    fn give_up(&self, state: &mut State, addrs: Range<usize>, region: bool) {
+    fn give_up(&self, state: &mut State, addrs: Range<usize>, region: bool, cause: Cause) {
+        let why = Reason::Trim.by(cause);
         // SAFETY: gained a moment ago, handed to nobody. Where it is refused, addresses are lost.
         unsafe {
             match region {
-                true => _ = self.os.unmap(at(addrs.start), addrs.end - addrs.start),
-                false => _ = state.brk.shrink(&self.os, addrs.start, addrs.start),
+                true => _ = self.os.unmap(at(addrs.start), addrs.end - addrs.start, why),
+                false => _ = state.brk.shrink(&self.os, addrs.start, addrs.start, why),
             }
         }
     }
 
     /// Where a block stands in the list; made, if it has no tables yet.
-    fn block_of(&self, geometry: Geometry, state: &mut State, number: u32) -> Option<usize> {
+    fn block_of(&self, geometry: Geometry, state: &mut State, number: u32, cause: Cause) -> Option<usize> {
+        let why = Reason::Tables.by(cause);
         if let Some(at) = state.blocks.find(number) {
             return Some(at);
         }
-        if !state.blocks.reserve(&self.os) {
+        if !state.blocks.reserve(&self.os, why) {
             return None;
         }
         // One that no window shows keeps its tables.
         let block = match geometry.directory.get(number) {
             Some(block) => block,
             None => {
-                let block = Block::make(&self.os, number)?;
-                if !geometry.directory.set(&self.os, number, block) {
+                let block = Block::make(&self.os, number, why)?;
+                if !geometry.directory.set(&self.os, number, block, why) {
                     // SAFETY: made a moment ago.
-                    unsafe { block.unmap(&self.os) };
+                    unsafe { block.unmap(&self.os, why) };
                     return None;
                 }
                 block
@@ -140,8 +144,15 @@ impl<O: Os> Arena<O> {
     }
 
     /// Has a window show `addrs`. False where there can be none.
-    fn show(&self, geometry: Geometry, state: &State, addrs: &Range<usize>, to: Direction) -> bool {
-        match self.windows.plan(&self.os, addrs, to) {
+    fn show(
+        &self,
+        geometry: Geometry,
+        state: &State,
+        addrs: &Range<usize>,
+        to: Direction,
+        cause: Cause,
+    ) -> bool {
+        match self.windows.plan(&self.os, addrs, to, Reason::Tables.by(cause)) {
             Ok(None) => true,
             Ok(Some(window)) => {
                 self.fill(geometry, state, &window);

@@ -12,6 +12,7 @@
 use super::Arena;
 use super::state::State;
 use crate::base::units::Bytes;
+use crate::base::why::Cause;
 use crate::os::Os;
 use core::sync::atomic::{AtomicU32, Ordering};
 
@@ -79,7 +80,7 @@ impl<O: Os> Arena<O> {
     /// Gives back what lay unused since the last call, or all that is dirty if nothing was taken.
     pub fn purge_idle(&self) -> Bytes {
         let idle = self.with_state(State::take_idle).unwrap_or(0);
-        let went = self.purge_pages(idle);
+        let went = self.purge_pages(idle, Cause::Process);
         self.with_state(State::take_idle);
         went
     }

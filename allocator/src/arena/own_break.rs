@@ -11,6 +11,7 @@
 
 use crate::base::config::{GRANULE, HUGE_PAGE};
 use crate::base::units::round_up;
+use crate::base::why::Why;
 use crate::os::{BreakOwner, Os};
 use core::ops::Range;
 
@@ -41,14 +42,14 @@ impl OwnBreak {
     }
 
     /// Gains `len` bytes or more: whole granules. None where the break cannot be moved so far, or not by us.
-    pub fn grow<O: Os>(&mut self, os: &O, len: usize) -> Option<Range<usize>> {
+    pub fn grow<O: Os>(&mut self, os: &O, len: usize, why: Why) -> Option<Range<usize>> {
         let brk = self.look(os)?;
         let from = brk.checked_next_multiple_of(GRANULE)?;
         let mut to = from.checked_add(len)?;
         if len >= HUGE_PAGE {
             to = round_up(to, HUGE_PAGE)?;
         }
-        os.grow_break(to - brk)?;
+        os.grow_break(to - brk, why)?;
         self.left = to;
         if self.start == self.end {
             self.start = from;
@@ -62,10 +63,10 @@ impl OwnBreak {
     ///
     /// # Safety
     /// The bytes from `from` to the break are the arena's, and nothing uses them any more.
-    pub unsafe fn shrink<O: Os>(&mut self, os: &O, from: usize, end: usize) -> bool {
+    pub unsafe fn shrink<O: Os>(&mut self, os: &O, from: usize, end: usize, why: Why) -> bool {
         let done = self.look(os) == Some(self.end)
             // SAFETY: as the caller vouches; the break ends with the arena's last byte.
-            && unsafe { os.shrink_break(self.end - from) };
+            && unsafe { os.shrink_break(self.end - from, why) };
         if done {
             (self.left, self.end) = (from, end.max(self.start));
         }

@@ -21,6 +21,7 @@
 use crate::base::config::HEAP_LIMIT;
 use crate::base::size_class::CLASSES;
 use crate::base::units::{Granules, HeapId, SizeClass};
+use crate::base::why::{Cause, Reason, Why};
 use core::sync::atomic::{AtomicU32, Ordering};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -105,6 +106,15 @@ impl Entry {
     #[inline(always)]
     pub fn test_offset(self) -> usize {
         self.0 as u16 as usize
+    }
+
+    /// Why the arena grows where there is no run for this.
+    pub fn why(self) -> Why {
+        match (self.as_slab(), self.as_span()) {
+            (Some((_, class)), _) => Reason::Grow.by(Cause::Class(class)),
+            (None, Some(len)) => Reason::Span.by(Cause::Span(len)),
+            (None, None) => Reason::Grow.by(Cause::Process),
+        }
     }
 
     /// The length of the span that starts here.

@@ -4,6 +4,7 @@
 use super::windows::Direction;
 use crate::base::config::GRANULE;
 use crate::base::units::{round_down, round_up};
+use crate::base::why::{Reason, Why};
 use crate::os::Os;
 use core::ops::Range;
 
@@ -43,12 +44,13 @@ impl Regions {
     }
 
     /// Maps a region of `len` bytes, whole granules, and says where it is: upward at `gap`, if there is room.
-    pub fn map<O: Os>(&mut self, os: &O, len: usize, gap: usize) -> Option<Range<usize>> {
+    pub fn map<O: Os>(&mut self, os: &O, len: usize, gap: usize, why: Why) -> Option<Range<usize>> {
         let hint = match self.to {
             Direction::Up => gap,
             Direction::Down => self.next.saturating_sub(len),
         };
-        let at = if hint == 0 { None } else { Some(os.map_near(hint, len)?.addr()) };
+        let align = Reason::Align.by(why.cause);
+        let at = if hint == 0 { None } else { Some(os.map_near(hint, len, why)?.addr()) };
         let start = match at {
             Some(at) if at == hint => at,
             // Not where it was wished for: from now on where the kernel puts them, downward from there.
@@ -59,9 +61,9 @@ impl Regions {
                     _ => {
                         if let Some(at) = at {
                             // SAFETY: mapped above, and nobody knows of it.
-                            unsafe { os.unmap(core::ptr::with_exposed_provenance_mut(at), len) };
+                            unsafe { os.unmap(core::ptr::with_exposed_provenance_mut(at), len, align) };
                         }
-                        map_at_granule(os, len)?
+                        map_at_granule(os, len, why)?
                     }
                 }
             }
@@ -74,19 +76,20 @@ impl Regions {
 }
 
 /// A mapping at a multiple of the granule: mapped longer, and cut at both ends.
-fn map_at_granule<O: Os>(os: &O, len: usize) -> Option<usize> {
+fn map_at_granule<O: Os>(os: &O, len: usize, why: Why) -> Option<usize> {
     let long = len.checked_add(GRANULE - os.page())?;
-    let at = os.map(long)?;
+    let at = os.map(long, why)?;
+    let why = Reason::Align.by(why.cause);
     let start = round_up(at.addr(), GRANULE)?;
     let (skip, behind) = (start - at.addr(), round_down(at.addr() + long - start - len, os.page()));
     // SAFETY: both ends are parts of the mapping made above. Where the kernel refuses to cut (its count of
     // mappings is full), the end stays mapped and untouched: address space, no memory.
     unsafe {
         if skip > 0 {
-            os.unmap(at, skip);
+            os.unmap(at, skip, why);
         }
         if behind > 0 {
-            os.unmap(at.wrapping_add(skip + len), behind);
+            os.unmap(at.wrapping_add(skip + len), behind, why);
         }
     }
     Some(start)

@@ -8,6 +8,7 @@ use super::page_map::Entry;
 use super::state::{State, places};
 use crate::base::config::{BLOCK_GRANULES, GRANULE};
 use crate::base::units::{GranuleIdx, div_up};
+use crate::base::why::{Cause, Reason};
 use crate::os::Os;
 use crate::sync::lock::Inherited;
 use crate::sync::token::token;
@@ -62,7 +63,7 @@ impl<O: Os> Arena<O> {
         state.blocks = BlockList::new();
         (state.free, state.dirty, state.in_use) = (0, 0, 0);
         for block in geometry.directory.iter() {
-            if !state.blocks.reserve(&self.os) {
+            if !state.blocks.reserve(&self.os, Reason::Fork.by(Cause::Process)) {
                 // What is free in it is lost; what is live stays so.
                 continue;
             }

@@ -17,6 +17,7 @@ use super::state::State;
 use super::{Arena, Geometry};
 use crate::base::config::{BLOCK_GRANULES, GRANULE_SHIFT, GROW_FIRST, TRIM_MIN};
 use crate::base::units::GranuleIdx;
+use crate::base::why::{Cause, Reason};
 use crate::os::Os;
 use crate::sync::stores::in_order;
 use core::ops::Range;
@@ -114,31 +115,32 @@ impl State {
 
 impl<O: Os> Arena<O> {
     /// Gives ends back until few granules are free.
-    pub(super) fn cut_ends(&self) {
-        self.cut_ends_to(LEFT);
+    pub(super) fn cut_ends(&self, cause: Cause) {
+        self.cut_ends_to(LEFT, cause);
     }
 
     /// Gives ends back until only so many granules are free.
-    pub(super) fn cut_ends_to(&self, left: u32) {
+    pub(super) fn cut_ends_to(&self, left: u32, cause: Cause) {
         let Some(geometry) = self.geometry() else { return };
         let count = self.with_state(|state| state.blocks.count()).unwrap_or(0);
         for at in (0..count).rev() {
-            while self.with_state(|state| self.cut_end(geometry, state, at, left)) == Some(true) {}
+            while self.with_state(|state| self.cut_end(geometry, state, at, left, cause)) == Some(true) {}
         }
         self.with_state(|state| state.ends_go = false);
     }
 
     /// Gives back a part of the highest end of a block. False where there is none, or it is refused.
-    fn cut_end(&self, geometry: Geometry, state: &mut State, at: usize, left: u32) -> bool {
+    fn cut_end(&self, geometry: Geometry, state: &mut State, at: usize, left: u32, cause: Cause) -> bool {
         let Some(most) = state.free.checked_sub(left).filter(|_| at < state.blocks.count()) else {
             return false;
         };
         let Some(end) = state.end(geometry, at, most) else { return false };
-        state.change(at, |runs| runs.take_exactly(end.clone())) && self.give_back(geometry, state, at, end)
+        state.change(at, |runs| runs.take_exactly(end.clone()))
+            && self.give_back(geometry, state, at, end, cause)
     }
 
     /// Lowers the break by what is free and clean at its end.
-    pub(super) fn trim_break(&self, geometry: Geometry, state: &mut State) {
+    pub(super) fn trim_break(&self, geometry: Geometry, state: &mut State, cause: Cause) {
         loop {
             let addrs = state.brk.addrs();
             if addrs.is_empty() {
@@ -150,7 +152,7 @@ impl<O: Os> Arena<O> {
             let place = place_of(last) + 1;
             let least = if state.head(at).runs.last(place).start == 0 { 1 } else { LEAST };
             let Some(end) = state.change(at, |runs| runs.take_clean_end(place, least)) else { return };
-            if !self.give_back(geometry, state, at, end) {
+            if !self.give_back(geometry, state, at, end, cause) {
                 return;
             }
         }
@@ -158,7 +160,15 @@ impl<O: Os> Arena<O> {
 
     /// Gives back granules of an end, taken out of the free ones a moment ago. False where the kernel keeps
     /// them: they are free again.
-    fn give_back(&self, geometry: Geometry, state: &mut State, at: usize, granules: Range<u32>) -> bool {
+    fn give_back(
+        &self,
+        geometry: Geometry,
+        state: &mut State,
+        at: usize,
+        granules: Range<u32>,
+        cause: Cause,
+    ) -> bool {
+        let why = Reason::Trim.by(cause);
         let block = state.blocks.block(at);
         let addr = geometry.addr_of(state.index(block, granules.start));
         // First: in a fork's child what is noted has to be there.
@@ -166,10 +176,10 @@ impl<O: Os> Arena<O> {
         let done = if state.brk.addrs().contains(&addr) {
             let below = self.gained_below(geometry, state, addr).unwrap_or(state.brk.addrs().start);
             // SAFETY: nobody's granules, and above them is the break, or it is refused.
-            unsafe { state.brk.shrink(&self.os, addr, below) }
+            unsafe { state.brk.shrink(&self.os, addr, below, why) }
         } else {
             // SAFETY: nobody's granules, of a region that was mapped.
-            unsafe { self.os.unmap(pointer(addr), granules.len() << GRANULE_SHIFT) }
+            unsafe { self.os.unmap(pointer(addr), granules.len() << GRANULE_SHIFT, why) }
         };
         if !done {
             self.remember(state, at, granules, was_start);
@@ -179,7 +189,7 @@ impl<O: Os> Arena<O> {
         state.change(at, |runs| runs.clean(granules));
         state.regions.forget();
         (state.step, state.refused_at) = (GROW_FIRST, 0);
-        self.drop_empty(geometry, state, block);
+        self.drop_empty(geometry, state, block, cause);
         true
     }
 
@@ -223,7 +233,8 @@ impl<O: Os> Arena<O> {
     }
 
     /// Unmaps the tables of a block of which nothing is left.
-    fn drop_empty(&self, geometry: Geometry, state: &mut State, block: Block) {
+    fn drop_empty(&self, geometry: Geometry, state: &mut State, block: Block, cause: Cause) {
+        let why = Reason::Tables.by(cause);
         // SAFETY: the lock is held, and no other reference to the head is alive.
         let head = unsafe { block.head() };
         let number = head.number;
@@ -233,9 +244,9 @@ impl<O: Os> Arena<O> {
         state.blocks.remove(at);
         geometry.directory.clear(number);
         // SAFETY: nothing of the block is the arena's, and it is in no list any more.
-        if !unsafe { block.unmap(&self.os) } {
+        if !unsafe { block.unmap(&self.os, why) } {
             // They stay, and are found when the addresses are gained again.
-            geometry.directory.set(&self.os, number, block);
+            geometry.directory.set(&self.os, number, block, why);
         }
     }
 }

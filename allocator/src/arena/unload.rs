@@ -6,9 +6,12 @@ use super::directory::Levels;
 use super::page_map::Entry;
 use crate::base::config::GRANULE;
 use crate::base::units::{GranuleIdx, round_up};
+use crate::base::why::{Cause, Reason, Why};
 use crate::os::Os;
 use core::ops::Range;
 use core::ptr::with_exposed_provenance_mut;
+
+const WHY: Why = Reason::Unload.by(Cause::Process);
 
 impl<O: Os> Arena<O> {
     /// Unmaps what no block is on, and then the tables. `is_used` says whether a part of a slab or of a
@@ -38,18 +41,18 @@ impl<O: Os> Arena<O> {
         vacant.unmap();
         for block in geometry.directory.iter() {
             // SAFETY: as the caller vouches: nobody asks for the tables again.
-            unsafe { block.unmap(&self.os) };
+            unsafe { block.unmap(&self.os, WHY) };
         }
         for window in self.windows.iter() {
             if let Some(len) = round_up(window.granules * size_of::<u32>(), page) {
                 // SAFETY: the window's map, for which nobody asks again (caller).
-                unsafe { self.os.unmap(window.map.words().cast_mut().cast(), len) };
+                unsafe { self.os.unmap(window.map.words().cast_mut().cast(), len, WHY) };
             }
         }
-        geometry.directory.unmap_leaves(&self.os);
+        geometry.directory.unmap_leaves(&self.os, WHY);
         if let Some(len) = round_up(size_of::<Levels>(), page) {
             // SAFETY: the directory, for which nobody asks again (caller).
-            unsafe { self.os.unmap(geometry.directory.levels().cast(), len) };
+            unsafe { self.os.unmap(geometry.directory.levels().cast(), len, WHY) };
         }
     }
 }
@@ -72,7 +75,7 @@ impl<O: Os> Vacant<'_, O> {
     fn unmap(&mut self) {
         if !self.addrs.is_empty() {
             // SAFETY: the arena's own, and no block is there. Where it is refused, addresses stay.
-            unsafe { self.os.unmap(with_exposed_provenance_mut(self.addrs.start), self.addrs.len()) };
+            unsafe { self.os.unmap(with_exposed_provenance_mut(self.addrs.start), self.addrs.len(), WHY) };
         }
         self.addrs = 0..0;
     }

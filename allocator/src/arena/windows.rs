@@ -19,6 +19,7 @@ use super::block::BLOCK;
 use super::page_map::PageMap;
 use crate::base::config::{GRANULE_SHIFT, WINDOW_FIRST, WINDOW_MAX};
 use crate::base::units::{round_down, round_up};
+use crate::base::why::Why;
 use crate::os::Os;
 use crate::sync::appended::Appended;
 use core::ops::Range;
@@ -90,7 +91,13 @@ impl Windows {
     ///
     /// # Errors
     /// Where there is no memory for its map, or no room for one more.
-    pub fn plan<O: Os>(&self, os: &O, addrs: &Range<usize>, to: Direction) -> Result<Option<Window>, ()> {
+    pub fn plan<O: Os>(
+        &self,
+        os: &O,
+        addrs: &Range<usize>,
+        to: Direction,
+        why: Why,
+    ) -> Result<Option<Window>, ()> {
         if self.iter().any(|window| window.shows(addrs)) {
             return Ok(None);
         }
@@ -99,7 +106,7 @@ impl Windows {
         }
         let (start, len) = extent(self.iter().next(), addrs, to);
         let granules = len >> GRANULE_SHIFT;
-        let map = os.map(round_up(granules * size_of::<u32>(), os.page()).ok_or(())?).ok_or(())?;
+        let map = os.map(round_up(granules * size_of::<u32>(), os.page()).ok_or(())?, why).ok_or(())?;
         Ok(Some(Window { start, granules, map: PageMap::at(map.cast()) }))
     }
 

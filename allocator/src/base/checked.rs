@@ -6,7 +6,7 @@ use crate::base::fatal;
 use core::ops::{Index, IndexMut, Range};
 
 /// A checked array.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Checked<T, const N: usize>(pub [T; N]);
 
 impl<T, const N: usize> Checked<T, N> {

@@ -120,3 +120,12 @@ pub fn no_thread() -> Line {
     line.push("there can be no thread: what lies unused stays, as without it");
     line
 }
+
+/// A file or a descriptor that cannot be written to, and what becomes of what was to go there.
+pub fn no_output(key: Key, to: &[u8], instead: &str) -> Line {
+    let mut line = begin(key.row().name);
+    quote(&mut line, to);
+    line.push(" is neither an open descriptor nor a file that can be written; ");
+    line.push(instead);
+    line
+}

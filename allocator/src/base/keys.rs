@@ -102,6 +102,10 @@ const OURS: [&str; 2] = ["", ""];
 /// A day, in milliseconds.
 const DAY: usize = 24 * 3600 * 1000;
 
+/// When there is a report.
+pub const STATS: &[&str] = &["off", "exit"];
+/// The place of `exit` among those.
+pub const STATS_EXIT: usize = 1;
 /// The words of `preset`.
 pub const PRESETS: &[&str] = &["none", "small", "server", "throughput"];
 /// The words of `huge_pages`.
@@ -135,6 +139,12 @@ keys! {
         "What this allocator is called where it speaks: one process may have several.";
     Quiet "quiet", Kind::Switch, 0, Start, OURS,
         "Says nothing of what is wrong in a configuration.";
+    Stats "stats", Kind::Choice(STATS), 0, Start, OURS,
+        "When a report is written: never, or when the program ends by exit.";
+    StatsOut "stats_out", Kind::Text, 0, Start, OURS,
+        "The file that the report is appended to, %p in its name for the process; else standard error.";
+    Log "log", Kind::Text, 0, Start, OURS,
+        "A file, or a descriptor's number, for a line about each memory call and its reason.";
     Help "help", Kind::Switch, 0, Start, OURS,
         "Lists the keys, their defaults, the values in force and where each came from, on standard error.";
 }

@@ -1,7 +1,5 @@
 //! Text on the stack. Not core's formatting: it can panic, and brings some 200 KiB of std along.
-#![allow(unsafe_code)]
-
-use rustix::fd::BorrowedFd;
+#![forbid(unsafe_code)]
 
 /// Text of up to `N` bytes.
 pub struct Text<const N: usize> {
@@ -24,6 +22,16 @@ impl<const N: usize> Text<N> {
     /// What it has.
     pub fn bytes(&self) -> &[u8] {
         self.bytes.get(..self.len).unwrap_or(&[])
+    }
+
+    /// Bytes that fit still.
+    pub fn room(&self) -> usize {
+        N - self.len
+    }
+
+    /// The same as text: nothing where it is none.
+    pub fn as_str(&self) -> &str {
+        core::str::from_utf8(self.bytes()).unwrap_or("")
     }
 
     /// What does not fit is left out.
@@ -82,19 +90,23 @@ impl<const N: usize> Text<N> {
         }
     }
 
-    /// Writes it to standard error, by a system call of its own: libc's `write` is a point where the thread
-    /// may be cancelled.
-    pub fn to_stderr(&self) {
-        let mut rest = self.bytes();
-        while !rest.is_empty() {
-            // SAFETY: standard error, which is nobody's to own.
-            match rustix::io::write(unsafe { BorrowedFd::borrow_raw(2) }, rest) {
-                Ok(written) if written > 0 => rest = rest.get(written..).unwrap_or(&[]),
-                Err(rustix::io::Errno::INTR) => {}
-                // It is closed, and there is nobody to tell.
-                _ => return,
-            }
+    /// An address, or another number, in hexadecimal behind `0x`.
+    pub fn hexadecimal(&mut self, number: usize) {
+        const DIGITS: &str = "0123456789abcdef";
+        self.push("0x");
+        let digits = (usize::BITS - number.leading_zeros()).div_ceil(4).max(1);
+        for digit in (0..digits).rev() {
+            let at = number >> (digit * 4) & 15;
+            self.push(DIGITS.get(at..at + 1).unwrap_or(""));
         }
+    }
+}
+
+/// What does not fit is left out, and no error.
+impl<const N: usize> core::fmt::Write for Text<N> {
+    fn write_str(&mut self, text: &str) -> core::fmt::Result {
+        self.push(text);
+        Ok(())
     }
 }
 
@@ -113,6 +125,15 @@ mod tests {
         out.number(1234, 0);
         let text = core::str::from_utf8(out.bytes()).unwrap();
         assert_eq!(text, "|           0|           9|          10|  1234567890|18446744073709551615|1234");
+    }
+
+    #[test]
+    fn addresses_are_written_in_hexadecimal() {
+        for number in [0, 9, 10, 0xabc, 0x7fff_1234_5678, usize::MAX] {
+            let mut out = Text::<32>::new();
+            out.hexadecimal(number);
+            assert_eq!(out.bytes(), format!("{number:#x}").as_bytes());
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod brk;
 mod export;
 pub mod expressly;
 mod family;
+mod figures;
 mod hand_on;
 mod info;
 mod mallinfo;
@@ -22,6 +23,7 @@ pub use family::{
     aligned_alloc, calloc, cfree, free, malloc, malloc_trim, malloc_usable_size, mallopt, memalign,
     posix_memalign, pvalloc, realloc, reallocarray, valloc,
 };
+pub use figures::{CStats, brkmap_stats, brkmap_stats_json};
 pub use info::{Stream, malloc_info};
 pub use mallinfo::{MallInfo, MallInfo2};
 pub use names::{Front, NAMES, Name};

@@ -1,80 +1,33 @@
-//! Statistics: how much memory is live, dirty, cached and mapped.
+//! Statistics of the process's allocator.
+#![forbid(unsafe_code)]
 
-use crate::arena::BreakMode;
+pub use crate::allocator::residency::Residency;
+pub use crate::allocator::stats::{ClassStats, Classes, HeapStats, Stats};
+pub use crate::base::why::Reason;
+pub use crate::os::calls::{Call, Tally};
 use crate::process::ALLOCATOR;
 
-/// How much memory the allocator of this process has, in bytes. Other threads go on while it is read, so the
-/// figures need not fit each other to the byte.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stats {
-    /// How the arena grew last. None before the first request.
-    pub break_mode: Option<BreakMode>,
-    /// Bytes that the arena has gained and not given back as addresses, free ones included.
-    pub arena_bytes: usize,
-    /// Bytes of it that are slabs, medium blocks or spans.
-    pub arena_used_bytes: usize,
-    /// The most that `arena_used_bytes` has been.
-    pub arena_peak_bytes: usize,
-    /// Bytes of the small blocks that are with the program or in a thread's magazines.
-    pub small_bytes: usize,
-    /// Bytes of slabs.
-    pub slab_bytes: usize,
-    /// Large blocks.
-    pub large_blocks: usize,
-    /// Their bytes.
-    pub large_bytes: usize,
-    /// Freed mappings kept for reuse.
-    pub cached_blocks: usize,
-    /// Their bytes.
-    pub cached_bytes: usize,
-    /// Free bytes that may still have pages behind them: free runs of the arena, free blocks of chunks,
-    /// cached mappings. An upper bound.
-    pub dirty_bytes: usize,
-    /// Free bytes at the end of the break.
-    pub top_bytes: usize,
-    /// Thread heaps that were made, those of ended threads included.
-    pub heaps: u32,
-    /// A request of this many bytes or more is a mapping of its own.
-    pub mmap_threshold: usize,
-}
-
 impl Stats {
-    /// Reads the figures. It takes each heap's lock for a moment.
+    /// Reads the figures: a glance that allocates nothing, gives nothing back, and takes no heap's lock.
     pub fn read() -> Stats {
-        let arena = ALLOCATOR.arena.figures();
-        let large = ALLOCATOR.large.figures();
-        let medium = ALLOCATOR.medium.figures();
-        let free_in_chunks = medium.chunk_bytes.0 - medium.used_bytes.0;
-        let (mut slab_bytes, mut small_bytes) = (0, 0);
-        ALLOCATOR.registry.for_each(|heap| {
-            let (slabs, used) = heap.slab_figures(&ALLOCATOR.arena);
-            slab_bytes += slabs;
-            small_bytes += used;
-        });
-        // Looking at a heap drains its inbox, which may free slabs.
-        ALLOCATOR.purge_excess();
-        Stats {
-            break_mode: arena.map(|arena| arena.mode),
-            arena_bytes: arena.map_or(0, |arena| arena.gained.0),
-            arena_used_bytes: arena.map_or(0, |arena| arena.in_use.0.saturating_sub(free_in_chunks)),
-            arena_peak_bytes: arena.map_or(0, |arena| arena.peak_in_use.0),
-            small_bytes,
-            slab_bytes,
-            large_blocks: large.live,
-            large_bytes: large.live_bytes,
-            cached_blocks: large.cached,
-            cached_bytes: large.cached_bytes,
-            dirty_bytes: arena.map_or(0, |arena| arena.dirty.0) + medium.dirty_bytes.0 + large.cached_bytes,
-            top_bytes: arena.map_or(0, |arena| arena.free_at_top.0),
-            heaps: ALLOCATOR.registry.count(),
-            mmap_threshold: ALLOCATOR.arena.settings.mmap_threshold(),
-        }
+        ALLOCATOR.stats()
     }
 
-    /// Bytes that the program has. An upper bound: blocks in threads' magazines count as in use.
-    pub fn live_bytes(&self) -> usize {
-        self.small_bytes
-            + (self.arena_used_bytes - self.slab_bytes.min(self.arena_used_bytes))
-            + self.large_bytes
+    /// Each size class that has slabs, from the smallest on. Each heap's lock is taken for a moment.
+    pub fn classes() -> Classes {
+        ALLOCATOR.classes()
+    }
+
+    /// Each thread's heap that has anything. No lock is taken.
+    pub fn heaps() -> impl Iterator<Item = HeapStats> {
+        ALLOCATOR.heaps()
+    }
+}
+
+impl Residency {
+    /// Asks the kernel for each page of the allocator's, and for the sum over all of the process. It
+    /// allocates nothing; it takes some milliseconds for each gibibyte. None where /proc is not mounted.
+    pub fn read() -> Option<Residency> {
+        ALLOCATOR.residency()
     }
 }

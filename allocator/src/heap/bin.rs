@@ -74,8 +74,8 @@ impl Touch for Seen {
 
 /// As a thread's own words, for the paths that are inlined into Rust programs: the compiler moves nothing of
 /// a program's across an atomic one, and `Box::new` of 32 bytes would first be written elsewhere and then
-/// copied (27 instructions with its loop for 23). Only where a program is linked with `override` does anyone
-/// else read them: words that the processor stores whole, in the order that is written here.
+/// copied (27 instructions with its loop for 23). Others read them where a program is linked with `override`,
+/// and where it asks for statistics: words that the processor stores whole, in the order that is written here.
 pub struct Inlined;
 
 impl Touch for Inlined {
@@ -161,6 +161,12 @@ impl Bin {
 
     pub fn set_top(&self, slot: *const Slot) {
         Seen::raise(&self.top, slot.cast_mut());
+    }
+
+    /// As `top`, for any thread.
+    pub fn top_seen(&self) -> *const Slot {
+        // Relaxed: only an address, from which blocks are counted.
+        self.top.load(Ordering::Relaxed)
     }
 
     /// Whether the magazine has a block. Any thread may ask.

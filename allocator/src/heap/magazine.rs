@@ -170,4 +170,17 @@ impl Slots {
     fn full(self, class: SizeClass) -> *const Slot {
         self.0.wrapping_add(FULL_STARTS[class.0 as usize] as usize)
     }
+
+    /// How many blocks a magazine of a class has whose newest one is in this slot. None of what is no slot
+    /// of it.
+    pub fn blocks_up_to(self, class: SizeClass, top: *const Slot) -> u32 {
+        let above = |base: *const Slot| top.addr().wrapping_sub(base.addr()) / size_of::<Slot>();
+        let (first, full) = (above(self.first(class)), above(self.full(class)));
+        let cap = MAGAZINE_CAP[class.0 as usize] as usize;
+        match (first < FIRST_SLOTS, full < slots_for(cap) && cap > MAGAZINE_FIRST as usize) {
+            (true, _) => first as u32,
+            (false, true) => full as u32,
+            (false, false) => 0,
+        }
+    }
 }

@@ -143,6 +143,16 @@ impl Outboxes {
         }
     }
 
+    /// Bytes of the blocks in all of them.
+    pub fn bytes(&self) -> usize {
+        let bytes = |outbox: &Outbox| {
+            let held = outbox.held.lock();
+            let counts = held.counts.0.iter().zip((0..).map(SizeClass));
+            counts.map(|(&count, class)| count as usize * size_class::bytes(class)).sum::<usize>()
+        };
+        self.0.0.iter().map(bytes).sum()
+    }
+
     /// # Safety
     /// As for `Allocator::repair_after_fork`.
     pub unsafe fn repair_after_fork(&self) {

@@ -220,6 +220,7 @@ impl Heap {
         let cap = (magazine.cap() * 2).max(MAGAZINE_FIRST).min(most);
         let size = size_class::bytes(class);
         self.owned.at_hand.resize(class, magazine.cap() as usize * size, cap as usize * size);
+        self.note_open(class);
         magazine.set_cap(self.bin(class), self.owned.slots.get(), class, cap);
         if cap > MAGAZINE_FIRST {
             self.owned.wide.set(true);
@@ -232,6 +233,7 @@ impl Heap {
         let magazine = self.magazine(class);
         self.owned.at_hand.resize(class, magazine.cap() as usize * size_class::bytes(class), 0);
         magazine.close(self.bin(class), self.owned.slots.get(), class);
+        self.note_closed(class);
     }
 
     /// Gives back what this thread caches, for `malloc_trim` and at the end of a thread.

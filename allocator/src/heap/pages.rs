@@ -11,12 +11,20 @@ use super::magazine::{FIRST_BYTES, SLOTS_BYTES};
 use super::{HEAP_BYTES, Heap};
 use crate::arena::Arena;
 use crate::base::units::round_up;
+use crate::base::why::{Cause, Reason, Why};
 use crate::os::Os;
 use crate::sync::blank::Blank;
+
+const WHY: Why = Reason::Heaps.by(Cause::Thread);
 
 /// Bytes of a heap and its slots, in whole pages.
 pub fn heap_bytes<O: Os>(arena: &Arena<O>) -> Option<usize> {
     round_up(HEAP_BYTES, arena.os.page())
+}
+
+/// Bytes of the pages that a thread begins with.
+pub fn begun_bytes<O: Os>(arena: &Arena<O>) -> usize {
+    round_up(HEAP_BYTES - SLOTS_BYTES + FIRST_BYTES, arena.os.page()).unwrap_or(0)
 }
 
 impl Heap {
@@ -41,7 +49,7 @@ impl Heap {
         }
         // SAFETY: a heap's mapping, in which nothing is needed: as the caller vouches, and nobody looks at
         // it.
-        if !unsafe { arena.os.purge(at, len) } {
+        if !unsafe { arena.os.purge(at, len, WHY) } {
             blank.unmark(place);
             return false;
         }
@@ -68,7 +76,7 @@ impl Heap {
         {
             // SAFETY: slots of the caller's heap, whose magazines are closed: nothing in them is needed, and
             // zero is the null that each begins with.
-            unsafe { arena.os.purge(self.mapping().wrapping_add(from), end - from) };
+            unsafe { arena.os.purge(self.mapping().wrapping_add(from), end - from, WHY) };
         }
     }
 

@@ -16,11 +16,12 @@ mod ended;
 
 use super::Heap;
 use super::outbox::Outboxes;
-use super::pages::heap_bytes;
+use super::pages::{begun_bytes, heap_bytes};
 use crate::arena::Arena;
 use crate::base::checked::Checked;
 use crate::base::config::{HEAP_LIMIT, WARM_HEAPS};
 use crate::base::units::{HeapId, SizeClass};
+use crate::base::why::{Cause, Reason};
 use crate::os::Os;
 use crate::sync::blank::Blank;
 use crate::sync::lock::Lock;
@@ -228,8 +229,9 @@ impl Registry {
         // Under a limit of address space, a sixteenth of it.
         let room = (arena.os.address_limit() / 16).checked_div(stride)?.clamp(HEAPS_MIN, HEAPS);
         let most = seat.clamp(1, TOGETHER).min(room.saturating_sub(seat));
+        let why = Reason::Heaps.by(Cause::Thread);
         let mut counts = [most, 1].into_iter().filter(|&count| (1..=most).contains(&count));
-        let (at, count) = counts.find_map(|count| Some((arena.os.map(count * stride)?, count)))?;
+        let (at, count) = counts.find_map(|count| Some((arena.os.map(count * stride, why)?, count)))?;
         for k in 0..count {
             // Relaxed: MADE publishes it.
             self.tables.heaps[seat + k].store(at.wrapping_add(k * stride).cast(), Ordering::Relaxed);
@@ -285,6 +287,31 @@ impl Registry {
         seats.for_each(|seat| f(self.heap(id_of(seat))));
     }
 
+    /// The heap of a seat, as `f` sees it: None behind the last, and of one that has nothing.
+    pub fn at<R>(&self, seat: usize, f: impl FnOnce(&Heap) -> R) -> Option<R> {
+        let _looks = self.tables.blank.look();
+        let there = seat < self.count() as usize && !self.tables.blank.is(seat);
+        there.then(|| f(self.heap(id_of(seat))))
+    }
+
+    /// Bytes of the heaps that are mapped, and of their pages that are in use: those that each thread begins
+    /// with, of a heap that is not blank.
+    pub fn bytes<O: Os>(&self, arena: &Arena<O>) -> (usize, usize) {
+        let Some(len) = heap_bytes(arena) else { return (0, 0) };
+        let count = self.count() as usize;
+        // Those that were mapped together with the last stand behind it.
+        let mapped = (count..HEAPS).take_while(|&seat| !self.place(seat).is_null()).count() + count;
+        let used = count - self.tables.blank.count(count) as usize;
+        (mapped * len, used * begun_bytes(arena).min(len))
+    }
+
+    /// Calls `f` with where each heap is and how long its mapping is, and the same of what is known of all.
+    pub fn for_each_mapping<O: Os>(&self, arena: &Arena<O>, mut f: impl FnMut(*mut u8, usize)) {
+        let Some(len) = heap_bytes(arena) else { return };
+        f(core::ptr::from_ref(self.tables).cast_mut().cast(), size_of::<Tables>());
+        (0..self.count() as usize).for_each(|seat| f(self.place(seat).cast(), len));
+    }
+
     /// Unmaps all heaps, for a library that is unloaded.
     ///
     /// # Safety
@@ -294,7 +321,7 @@ impl Registry {
         let places = (0..HEAPS).map(|seat| self.place(seat));
         for at in places.take_while(|at| !at.is_null()) {
             // SAFETY: mapped by `map_heaps`; as the caller vouches nobody uses it again.
-            unsafe { arena.os.unmap(at.cast(), len) };
+            unsafe { arena.os.unmap(at.cast(), len, Reason::Unload.by(Cause::Process)) };
         }
     }
 

@@ -24,7 +24,7 @@ use crate::sync::lock::Inherited;
 use core::sync::atomic::{Ordering, fence};
 
 /// An inbox weighs its parcels in bytes of the smallest block.
-const WEIGHT: usize = 16;
+pub(super) const WEIGHT: usize = 16;
 
 impl Heap {
     /// Receives blocks of this heap's, all of `class`, at least one, from whoever is at `site`. True where

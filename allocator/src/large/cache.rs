@@ -41,6 +41,11 @@ impl Cache {
         self.count
     }
 
+    /// A copy of all of them.
+    pub fn mappings(&self) -> [Option<Mapping>; CACHED_MAX] {
+        core::array::from_fn(|at| self.mappings.first(self.count).get(at).copied())
+    }
+
     pub fn bytes(&self) -> usize {
         self.bytes
     }

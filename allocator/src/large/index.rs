@@ -5,8 +5,10 @@
 //! complete before it replaces the old one. So a fork may copy the index in any state.
 #![allow(unsafe_code)]
 
+use super::mapping::Mapping;
 use crate::base::checked::{at_or_end, at_or_end_mut};
 use crate::base::units::{div_up, round_up};
+use crate::base::why::{Cause, Reason, Why};
 use crate::os::Os;
 use crate::sync::stores::in_order;
 
@@ -17,6 +19,8 @@ struct Slot {
     key: usize,
     len: usize,
 }
+
+const TABLES: Why = Reason::Tables.by(Cause::Large);
 
 const VACANT: usize = 0;
 /// The slot of a block that was removed: a search goes on behind it. No block has this address.
@@ -63,7 +67,7 @@ impl Index {
         let Some(bytes) = round_up(capacity * size_of::<Slot>(), os.page()) else {
             return false;
         };
-        let Some(memory) = os.map(bytes) else { return false };
+        let Some(memory) = os.map(bytes, TABLES) else { return false };
         // The new table is whole before it replaces the old one.
         let new: *mut Slot = memory.cast();
         let mut copied = 0;
@@ -135,6 +139,29 @@ impl Index {
         slot.len
     }
 
+    /// The mapping that it has, if it has one.
+    pub fn table_mapping(&self) -> Option<Mapping> {
+        let at: *mut u8 = self.memory().cast();
+        (!at.is_null()).then(|| Mapping { at, len: self.capacity() * size_of::<Slot>() })
+    }
+
+    /// Copies blocks from the places from `from` on, of which `looks` are looked at: how many there were, and
+    /// where to go on. None at the end.
+    pub fn copy(&self, from: usize, looks: usize, rows: &mut [Mapping]) -> (usize, Option<usize>) {
+        let mut count = 0;
+        for (at, slot) in self.slots().iter().enumerate().skip(from) {
+            if at == from + looks {
+                return (count, Some(at));
+            }
+            if slot.key > GONE {
+                let Some(row) = rows.get_mut(count) else { return (count, Some(at)) };
+                *row = Mapping { at: core::ptr::with_exposed_provenance_mut(slot.key), len: slot.len };
+                count += 1;
+            }
+        }
+        (count, None)
+    }
+
     pub fn live(&self) -> usize {
         self.live
     }
@@ -203,7 +230,7 @@ fn unmap_table<O: Os>(os: &O, table: *mut Slot) {
     if !memory.is_null() {
         let bytes = div_up(capacity * size_of::<Slot>(), os.page()) * os.page();
         // SAFETY: the table's mapping, which nobody uses any more.
-        unsafe { os.unmap(memory.cast(), bytes) };
+        unsafe { os.unmap(memory.cast(), bytes, TABLES) };
     }
 }
 

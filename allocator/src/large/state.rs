@@ -41,6 +41,8 @@ pub struct LargeFigures {
     pub live_bytes: usize,
     pub cached: usize,
     pub cached_bytes: usize,
+    /// Bytes of the index's table.
+    pub table_bytes: usize,
 }
 
 pub struct State {
@@ -248,6 +250,7 @@ impl State {
             live_bytes: self.live_bytes,
             cached: self.cache.count(),
             cached_bytes: self.cache.bytes(),
+            table_bytes: self.index.table_mapping().map_or(0, |table| table.len),
         }
     }
 

@@ -8,14 +8,17 @@ use super::class::MediumClass;
 use super::spot::Free;
 use crate::base::checked::Checked;
 use core::cell::Cell;
+use core::sync::atomic::{AtomicUsize, Ordering};
 
 pub const PLACES: usize = 8;
 
 pub struct AtHand {
     places: Checked<Cell<Free>, PLACES>,
     count: Cell<usize>,
-    /// Bytes of all of them, and how many they may be.
-    bytes: Cell<usize>,
+    /// Bytes of all of them: who counts asks from another thread. Relaxed everywhere, and written by this one
+    /// alone.
+    bytes: AtomicUsize,
+    /// How many they may be.
     most: Cell<usize>,
 }
 
@@ -24,7 +27,7 @@ impl AtHand {
         AtHand {
             places: Checked([const { Cell::new(Free::NONE) }; PLACES]),
             count: Cell::new(0),
-            bytes: Cell::new(0),
+            bytes: AtomicUsize::new(0),
             most: Cell::new(0),
         }
     }
@@ -32,7 +35,7 @@ impl AtHand {
     /// Forgets what there is. Nothing is kept until `allow` says how much.
     pub fn forget(&self) {
         self.count.set(0);
-        self.bytes.set(0);
+        self.bytes.store(0, Ordering::Relaxed);
         self.most.set(0);
     }
 
@@ -40,13 +43,19 @@ impl AtHand {
         self.most.set(bytes);
     }
 
+    #[inline]
     pub fn bytes(&self) -> usize {
-        self.bytes.get()
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    #[inline]
+    fn set_bytes(&self, bytes: usize) {
+        self.bytes.store(bytes, Ordering::Relaxed);
     }
 
     /// How many blocks of a class there is room for in half of what is allowed.
     pub fn room(&self, class: MediumClass) -> usize {
-        let bytes = (self.most.get() / 2).saturating_sub(self.bytes.get());
+        let bytes = (self.most.get() / 2).saturating_sub(self.bytes());
         bytes.checked_div(class.bytes()).map_or(0, |blocks| blocks.min(PLACES - self.count.get()))
     }
 
@@ -60,20 +69,20 @@ impl AtHand {
             self.places[later - 1].set(self.places[later].get());
         }
         self.count.set(count - 1);
-        self.bytes.set(self.bytes.get() - free.spot.class.bytes());
+        self.set_bytes(self.bytes() - free.spot.class.bytes());
         Some(free)
     }
 
     /// Adds a block. False where there is no room for it.
     #[inline]
     pub fn push(&self, free: Free) -> bool {
-        let (count, bytes) = (self.count.get(), self.bytes.get() + free.spot.class.bytes());
+        let (count, bytes) = (self.count.get(), self.bytes() + free.spot.class.bytes());
         if count == PLACES || bytes > self.most.get() {
             return false;
         }
         self.places[count].set(free);
         self.count.set(count + 1);
-        self.bytes.set(bytes);
+        self.set_bytes(bytes);
         true
     }
 
@@ -93,7 +102,7 @@ impl AtHand {
             self.places[later - taken].set(self.places[later].get());
         }
         self.count.set(count - taken);
-        self.bytes.set(self.bytes.get() - sum);
+        self.set_bytes(self.bytes() - sum);
         (taken, all.map(|out| out.get()))
     }
 }

@@ -6,6 +6,7 @@ use super::chunk::Blocks;
 use crate::arena::Arena;
 use crate::base::config::PURGE_BATCH;
 use crate::base::units::{Bytes, GranuleIdx};
+use crate::base::why::{Cause, Reason};
 use crate::os::Os;
 use core::ops::Range;
 
@@ -62,13 +63,13 @@ impl Batch {
     }
 
     /// Gives the pages back, as long as the kernel takes them. Those that went.
-    pub fn purge<O: Os>(&mut self, arena: &Arena<O>) -> Bytes {
+    pub fn purge<O: Os>(&mut self, arena: &Arena<O>, cause: Cause) -> Bytes {
         let geometry = arena.started();
         let mut went = 0;
         for away in self.stretches.get_mut(..self.len).unwrap_or_default() {
             let at = geometry.start(away.head).wrapping_add(away.from);
             // SAFETY: away (I17): nobody is handed a block there before it is back.
-            away.purged = unsafe { arena.os.purge(at, away.pages().len()) };
+            away.purged = unsafe { arena.os.purge(at, away.pages().len(), Reason::Purge.by(cause)) };
             if !away.purged {
                 break;
             }

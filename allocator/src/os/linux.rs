@@ -2,25 +2,78 @@
 //! alone; the break has a way of its own (`program_break`).
 #![allow(unsafe_code)]
 
+use super::calls::{Call, Calls, Outcome};
 use super::errno::keep_errno;
+use super::log::{self, Made};
 use super::program_break::ProgramBreak;
 use super::{BreakOwner, Os};
-use core::ffi::{CStr, c_void};
-use core::ptr::null_mut;
+use crate::base::units::{div_up, round_down, round_up};
+use crate::base::why::{Cause, Reason, Why};
+use core::ffi::c_void;
+use core::ptr::{null_mut, without_provenance_mut};
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use rustix::io::Errno;
 use rustix::mm::{self, Advice, MapFlags, MprotectFlags, MremapFlags, ProtFlags};
 use rustix::process::Resource;
 use rustix::thread::futex::{self, Timespec};
 
+/// Pages that are asked about at once: 8 MiB of 4 KiB each, in bytes on the stack.
+const PAGES_ASKED: usize = 2048;
+
 pub struct Linux {
     page: AtomicUsize,
     brk: ProgramBreak,
+    made: Calls,
 }
 
 impl Linux {
     pub const fn new() -> Self {
-        Linux { page: AtomicUsize::new(0), brk: ProgramBreak::new() }
+        Linux { page: AtomicUsize::new(0), brk: ProgramBreak::new(), made: Calls::new() }
+    }
+
+    /// Counts a call, and writes it to the log. What it gave, if it was not refused.
+    fn note<T>(&self, made: Made, gave: Result<T, Errno>) -> Option<T> {
+        let refused = gave.as_ref().err().copied();
+        let outcome = if refused.is_none() { Outcome::Done } else { Outcome::Refused };
+        self.made.note(made.call, made.why.reason, made.by, outcome);
+        log::write(&made, refused);
+        gave.ok()
+    }
+
+    /// The same of a call that gave a mapping of `len` bytes.
+    fn note_mapping(&self, len: usize, why: Why, gave: Result<*mut c_void, Errno>) -> Option<*mut u8> {
+        let at = gave.map_or(null_mut(), |at| at).cast();
+        self.note(Made { call: Call::Mmap, at, len, by: len, why }, gave).map(|at| at.cast())
+    }
+
+    /// The same of advice.
+    fn note_advice(&self, at: *mut u8, len: usize, why: Why, gave: Result<(), Errno>) -> bool {
+        self.note(Made { call: Call::Madvise, at, len, by: len, why }, gave).is_some()
+    }
+
+    /// Moves the break by exactly `by`: the break as it was.
+    fn shift_break(&self, by: isize, why: Why) -> Option<usize> {
+        let moved = match self.brk.is_ours() {
+            true => self.brk.move_from(Some(self.current_break()).filter(|&brk| brk != 0)?, by),
+            false => self.brk.move_by_libc(by),
+        };
+        let (at, len) = (without_provenance_mut(moved.unwrap_or(0)), by.unsigned_abs());
+        self.note(Made { call: Call::Brk, at, len, by: len, why }, moved.ok_or(Errno::NOMEM))
+    }
+
+    /// A page of its own that a fork's child finds zeroed: not one that shares the parent's memory (vfork).
+    /// None where the kernel is older than Linux 4.14, or an emulator does not do it.
+    pub fn page_wiped_by_fork(&self) -> Option<*mut u8> {
+        let (len, why) = (self.page(), Reason::Fork.by(Cause::Process));
+        let at = self.map(len, why)?;
+        // SAFETY: the advice changes what a child sees, of a mapping that nobody knows of.
+        let advised = unsafe { mm::madvise(at.cast(), len, Advice::LinuxWipeOnFork) };
+        if !self.note_advice(at, len, why, advised) {
+            // SAFETY: mapped above, and nobody knows of it.
+            unsafe { self.unmap(at, len, why) };
+            return None;
+        }
+        Some(at)
     }
 
     /// Says that this allocator serves the process's malloc.
@@ -32,6 +85,10 @@ impl Linux {
 // SAFETY: ready memory is private anonymous memory that the kernel made for this call alone (the
 // break's growth, a new mapping, a part of a reservation that the caller owns); no address is forced.
 unsafe impl Os for Linux {
+    fn made(&self) -> &Calls {
+        &self.made
+    }
+
     #[inline]
     fn page(&self) -> usize {
         // Relaxed: every thread that finds 0 computes the same value.
@@ -94,93 +151,112 @@ unsafe impl Os for Linux {
     }
 
     fn current_break(&self) -> usize {
-        self.brk.current()
+        let brk = self.brk.current();
+        let (at, why) = (without_provenance_mut(brk), Reason::Look.by(Cause::Process));
+        self.note(Made { call: Call::Brk, at, len: 0, by: 0, why }, Ok(()));
+        brk
     }
 
-    fn grow_break(&self, by: usize) -> Option<*mut u8> {
-        self.brk.shift(isize::try_from(by).ok()?).map(core::ptr::with_exposed_provenance_mut)
+    fn grow_break(&self, by: usize, why: Why) -> Option<*mut u8> {
+        self.shift_break(isize::try_from(by).ok()?, why).map(core::ptr::with_exposed_provenance_mut)
     }
 
-    unsafe fn shrink_break(&self, by: usize) -> bool {
-        isize::try_from(by).is_ok_and(|by| self.brk.shift(-by).is_some())
+    unsafe fn shrink_break(&self, by: usize, why: Why) -> bool {
+        isize::try_from(by).is_ok_and(|by| self.shift_break(-by, why).is_some())
     }
 
     unsafe fn reread_break(&self) {
         self.brk.reread();
     }
 
-    fn reserve(&self, len: usize, name: &'static CStr) -> Option<*mut u8> {
-        // SAFETY: a new mapping at an address of the kernel's choice.
-        let at = unsafe {
-            mm::mmap_anonymous(null_mut(), len, ProtFlags::empty(), MapFlags::PRIVATE | MapFlags::NORESERVE)
-        };
-        let at = at.ok()?;
-        name_region(at, len, name);
-        Some(at.cast())
-    }
-
-    unsafe fn commit(&self, at: *mut u8, len: usize) -> bool {
-        // SAFETY: the caller's reserved range becomes readable and writable, which nobody relied on not.
-        unsafe { mm::mprotect(at.cast(), len, MprotectFlags::READ | MprotectFlags::WRITE).is_ok() }
-    }
-
-    unsafe fn purge(&self, at: *mut u8, len: usize) -> bool {
+    unsafe fn purge(&self, at: *mut u8, len: usize, why: Why) -> bool {
         // SAFETY: the caller needs nothing in the range; private anonymous memory reads as zero after it.
-        match unsafe { mm::madvise(at.cast(), len, Advice::LinuxDontNeed) } {
-            // What is locked needs a word of its own (Linux 5.18, madvise(2)).
-            Err(Errno::INVAL) => keep_errno(|| {
-                const MADV_DONTNEED_LOCKED: libc::c_int = 24;
-                // SAFETY: the range is the caller's, and nothing in it is needed.
-                unsafe { libc::madvise(at.cast(), len, MADV_DONTNEED_LOCKED) == 0 }
-            }),
-            done => done.is_ok(),
+        let purged = unsafe { mm::madvise(at.cast(), len, Advice::LinuxDontNeed) };
+        if self.note_advice(at, len, why, purged) {
+            return true;
         }
+        // What is locked needs a word of its own (Linux 5.18, madvise(2)).
+        purged == Err(Errno::INVAL) && self.note_advice(at, len, why, purge_locked(at, len))
     }
 
-    unsafe fn advise_huge(&self, at: *mut u8, len: usize) -> bool {
+    unsafe fn advise_huge(&self, at: *mut u8, len: usize, why: Why) -> bool {
         // SAFETY: the advice leaves the contents as they are.
-        unsafe { mm::madvise(at.cast(), len, Advice::LinuxHugepage).is_ok() }
+        let advised = unsafe { mm::madvise(at.cast(), len, Advice::LinuxHugepage) };
+        self.note_advice(at, len, why, advised)
     }
 
-    fn map(&self, len: usize) -> Option<*mut u8> {
+    fn map(&self, len: usize, why: Why) -> Option<*mut u8> {
+        self.map_near(0, len, why)
+    }
+
+    fn map_near(&self, hint: usize, len: usize, why: Why) -> Option<*mut u8> {
         let protection = ProtFlags::READ | ProtFlags::WRITE;
-        // SAFETY: a new mapping at an address of the kernel's choice.
-        let at = unsafe { mm::mmap_anonymous(null_mut(), len, protection, MapFlags::PRIVATE) };
-        at.ok().map(|at| at.cast())
-    }
-
-    fn map_near(&self, hint: usize, len: usize) -> Option<*mut u8> {
-        let (hint, protection) =
-            (core::ptr::without_provenance_mut(hint), ProtFlags::READ | ProtFlags::WRITE);
         // SAFETY: without MAP_FIXED the hint replaces nothing.
-        let at = unsafe { mm::mmap_anonymous(hint, len, protection, MapFlags::PRIVATE) };
-        at.ok().map(|at| at.cast())
+        let at =
+            unsafe { mm::mmap_anonymous(without_provenance_mut(hint), len, protection, MapFlags::PRIVATE) };
+        self.note_mapping(len, why, at)
     }
 
-    unsafe fn unmap(&self, at: *mut u8, len: usize) -> bool {
+    unsafe fn unmap(&self, at: *mut u8, len: usize, why: Why) -> bool {
         // SAFETY: the caller owns the range and is done with it.
-        unsafe { mm::munmap(at.cast(), len).is_ok() }
+        let gone = unsafe { mm::munmap(at.cast(), len) };
+        self.note(Made { call: Call::Munmap, at, len, by: len, why }, gone).is_some()
     }
 
-    unsafe fn make_plain(&self, at: *mut u8, len: usize) -> bool {
-        let at = at.cast();
-        // SAFETY: the caller owns the range and needs nothing in it. Where the kernel has nothing to change
-        // each of these is a look at the mapping.
-        unsafe {
-            // Says EBUSY of what is locked, and does nothing else to anonymous memory (msync(2)).
-            mm::msync(at, len, mm::MsyncFlags::INVALIDATE).is_ok()
-                && mm::mprotect(at, len, MprotectFlags::READ | MprotectFlags::WRITE).is_ok()
-                && mm::madvise(at, len, Advice::LinuxDoFork).is_ok()
-                // Refused by kernels that have no MADV_WIPEONFORK either (before 4.14).
-                && matches!(mm::madvise(at, len, Advice::LinuxKeepOnFork), Ok(()) | Err(Errno::INVAL))
+    unsafe fn make_plain(&self, at: *mut u8, len: usize, why: Why) -> bool {
+        let note =
+            |call, gave: Result<(), Errno>| self.note(Made { call, at, len, by: len, why }, gave).is_some();
+        let advise = |advice| {
+            // SAFETY: the caller owns the range and needs nothing in it.
+            let advised = unsafe { mm::madvise(at.cast(), len, advice) };
+            note(Call::Madvise, advised) || advised == Err(Errno::INVAL)
+        };
+        let plain = MprotectFlags::READ | MprotectFlags::WRITE;
+        // Where the kernel has nothing to change each of these is a look at the mapping. msync says EBUSY of
+        // what is locked, and does nothing else to anonymous memory (msync(2)).
+        // SAFETY: the caller owns the range and needs nothing in it.
+        note(Call::Msync, unsafe { mm::msync(at.cast(), len, mm::MsyncFlags::INVALIDATE) })
+            // SAFETY: as above.
+            && note(Call::Mprotect, unsafe { mm::mprotect(at.cast(), len, plain) })
+            && advise(Advice::LinuxDoFork)
+            // EINVAL too: kernels that have no MADV_WIPEONFORK either (before 4.14).
+            && advise(Advice::LinuxKeepOnFork)
+    }
+
+    fn resident(&self, at: *mut u8, len: usize) -> usize {
+        let page = self.page();
+        let (start, end) = (round_down(at.addr(), page), round_up(at.addr() + len, page).unwrap_or(0));
+        let (mut from, mut count) = (start, 0);
+        while from < end {
+            let mut pages = [0u8; PAGES_ASKED];
+            let bytes = (end - from).min(PAGES_ASKED * page);
+            // SAFETY: the kernel fills a byte for each page, and touches none of them.
+            let asked =
+                keep_errno(|| unsafe { libc::syscall(libc::SYS_mincore, from, bytes, pages.as_mut_ptr()) });
+            if asked == 0 {
+                count += pages.iter().take(div_up(bytes, page)).filter(|&&page| page & 1 != 0).count();
+            }
+            from += bytes;
         }
+        count * page
     }
 
-    unsafe fn remap(&self, at: *mut u8, old: usize, new: usize) -> Option<*mut u8> {
+    unsafe fn remap(&self, at: *mut u8, old: usize, new: usize, why: Why) -> Option<*mut u8> {
         // SAFETY: the caller owns the mapping and follows it to the address returned.
         let moved = unsafe { mm::mremap(at.cast(), old, new, MremapFlags::MAYMOVE) };
-        moved.ok().map(|at| at.cast())
+        let at = moved.map_or(at, |at| at.cast());
+        self.note(Made { call: Call::Mremap, at, len: new, by: new.abs_diff(old), why }, moved)
+            .map(|at| at.cast())
     }
+}
+
+/// madvise(2), MADV_DONTNEED_LOCKED, of a range that is the caller's, and nothing in it is needed. Whatever
+/// the kernel says of it, it has said EINVAL before.
+fn purge_locked(at: *mut u8, len: usize) -> Result<(), Errno> {
+    const MADV_DONTNEED_LOCKED: libc::c_int = 24;
+    // SAFETY: as the caller vouches.
+    let done = keep_errno(|| unsafe { libc::madvise(at.cast(), len, MADV_DONTNEED_LOCKED) });
+    if done == 0 { Ok(()) } else { Err(Errno::INVAL) }
 }
 
 /// Bytes of memory and swap. A longer mapping is refused (proc(5), overcommit_memory 0 and 2), or would be
@@ -193,41 +269,6 @@ fn memory_in_all() -> usize {
 
 fn raw(number: rustix::process::Pid) -> u32 {
     number.as_raw_nonzero().get() as u32
-}
-
-/// Shows the region by name in /proc/self/maps, on kernels that can (CONFIG_ANON_VMA_NAME).
-fn name_region(at: *mut c_void, len: usize, name: &'static CStr) {
-    const PR_SET_VMA: libc::c_int = 0x53564d41;
-    const PR_SET_VMA_ANON_NAME: libc::c_ulong = 0;
-    keep_errno(|| {
-        // SAFETY: names a range of our own; the kernel copies the string.
-        unsafe {
-            libc::prctl(
-                PR_SET_VMA,
-                PR_SET_VMA_ANON_NAME,
-                at as libc::c_ulong,
-                len as libc::c_ulong,
-                name.as_ptr(),
-            )
-        }
-    });
-}
-
-/// A page of its own that a fork's child finds zeroed: not one that shares the parent's memory (vfork). None
-/// where the kernel is older than Linux 4.14, or an emulator does not do it.
-pub fn page_wiped_by_fork() -> Option<*mut u8> {
-    let len = Linux::new().page();
-    // SAFETY: a new mapping at an address of the kernel's choice.
-    let at = unsafe {
-        mm::mmap_anonymous(null_mut(), len, ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE).ok()?
-    };
-    // SAFETY: the advice changes what a child sees, of a mapping that nobody knows of.
-    if unsafe { mm::madvise(at, len, Advice::LinuxWipeOnFork) }.is_err() {
-        // SAFETY: mapped above, and nobody knows of it.
-        _ = unsafe { mm::munmap(at, len) };
-        return None;
-    }
-    Some(at.cast())
 }
 
 #[cfg(target_env = "gnu")]

@@ -31,7 +31,8 @@ impl ProgramBreak {
         }
     }
 
-    fn is_ours(&self) -> bool {
+    /// Whether it is moved by the system call, else by libc.
+    pub fn is_ours(&self) -> bool {
         // Relaxed: see `claim`.
         self.ours.load(Ordering::Relaxed)
     }
@@ -56,14 +57,15 @@ impl ProgramBreak {
         brk.filter(|_| known).unwrap_or(0)
     }
 
-    /// Moves the break by exactly `by`: the break as it was.
-    pub fn shift(&self, by: isize) -> Option<usize> {
-        if !self.is_ours() {
-            return keep_errno(|| shift_by_libc(by));
-        }
-        let before = self.current();
-        let wanted = before.checked_add_signed(by).filter(|_| before != 0)?;
+    /// Moves the break by exactly `by`, by the system call: the break as it was, `before`.
+    pub fn move_from(&self, before: usize, by: isize) -> Option<usize> {
+        let wanted = before.checked_add_signed(by)?;
         (raw(wanted) == Some(wanted)).then_some(before)
+    }
+
+    /// The same by libc: the break as it was.
+    pub fn move_by_libc(&self, by: isize) -> Option<usize> {
+        keep_errno(|| shift_by_libc(by))
     }
 
     /// In a fork's child: libc's copy is set to where the kernel has the break.

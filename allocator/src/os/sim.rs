@@ -1,16 +1,18 @@
+// long: one system, each of its calls with its checks.
 //! A simulated system for the tests: memory from the test's own allocator, a break that moves inside
 //! it, and refusals by script. It runs under Miri, which a real brk does not.
 //!
 //! ```text
-//!   [ break's range │ fence's and reservations' ranges │ mappings, each an allocation of its own ]
+//!   [ break's range │ regions' ranges │ mappings, each an allocation of its own ]
 //! ```
 //!
-//! It checks what the kernel would forgive or punish later: commits of what is not reserved, purges
-//! and unmaps of what is not mapped. Unmapped ranges of an arena stay allocated until the system is
+//! It checks what the kernel would forgive or punish later: purges and unmaps of what is not mapped. Unmapped ranges of an arena stay allocated until the system is
 //! dropped, so that a late access shows as a wrong value, not as a crash of the test.
 
+use super::calls::{self, Calls, Outcome};
 use super::{BreakOwner, Os};
 use crate::base::config::{BLOCK_GRANULES, GRANULE, GROW_FIRST};
+use crate::base::why::Why;
 use std::alloc::Layout;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -20,8 +22,6 @@ use std::sync::atomic::{AtomicU32, Ordering};
 pub enum Call {
     GrowBreak,
     ShrinkBreak,
-    Reserve,
-    Commit,
     Purge,
     AdviseHuge,
     Map,
@@ -31,12 +31,6 @@ pub enum Call {
     Remap,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Mapped {
-    Reserved,
-    Ready,
-}
-
 struct State {
     /// The break's range: start, the break as an offset, and how far it may go.
     heap: *mut u8,
@@ -44,8 +38,8 @@ struct State {
     brk_limit: usize,
     /// Where the first long mapping is put, as an offset like the break, if it is put there.
     first_region: Option<usize>,
-    /// Every mapping: start address → (length, state). Adjacent ones are not merged.
-    maps: BTreeMap<usize, (usize, Mapped)>,
+    /// Every mapping: start address → length. Adjacent ones are not merged.
+    maps: BTreeMap<usize, usize>,
     blocks: Vec<(*mut u8, Layout)>,
     calls: BTreeMap<Call, usize>,
     refuse_all: bool,
@@ -68,6 +62,7 @@ pub struct Sim {
     pub page: usize,
     /// How often somebody was woken.
     pub wakes: AtomicU32,
+    made: Calls,
 }
 
 // SAFETY: the pointers are the system's own allocations, used under the mutex.
@@ -124,6 +119,7 @@ impl Sim {
             room: usize::MAX,
             page: 4096,
             wakes: AtomicU32::new(0),
+            made: Calls::new(),
         }
     }
 
@@ -155,9 +151,9 @@ impl Sim {
         self.state.lock().unwrap().calls.get(&call).copied().unwrap_or(0)
     }
 
-    /// Bytes of all mappings, reserved ones included.
+    /// Bytes of all mappings.
     pub fn mapped_bytes(&self) -> usize {
-        self.state.lock().unwrap().maps.values().map(|&(len, _)| len).sum()
+        self.state.lock().unwrap().maps.values().sum()
     }
 
     /// The calls that follow are of the thread of this number.
@@ -190,10 +186,17 @@ impl Sim {
         self.state.lock().unwrap().brk += by;
     }
 
+    /// Counts a call by what comes of it.
+    fn tell<T: Given>(&self, call: calls::Call, len: usize, why: Why, make: impl FnOnce() -> T) -> T {
+        let given = make();
+        self.made.note(call, why.reason, len, given.outcome());
+        given
+    }
+
     /// As `enter`, for a call that takes `len` bytes of addresses.
     fn enter_for(&self, call: Call, len: usize) -> Option<std::sync::MutexGuard<'_, State>> {
         let state = self.enter(call)?;
-        let taken: usize = state.maps.values().map(|&(len, _)| len).sum();
+        let taken: usize = state.maps.values().sum();
         (taken + len <= self.room).then_some(state)
     }
 
@@ -208,6 +211,23 @@ impl Sim {
     }
 }
 
+/// What a call gives.
+trait Given {
+    fn outcome(&self) -> Outcome;
+}
+
+impl Given for bool {
+    fn outcome(&self) -> Outcome {
+        if *self { Outcome::Done } else { Outcome::Refused }
+    }
+}
+
+impl<T> Given for Option<T> {
+    fn outcome(&self) -> Outcome {
+        self.is_some().outcome()
+    }
+}
+
 impl State {
     fn allocate(&mut self, len: usize) -> *mut u8 {
         let layout = Layout::from_size_align(len, 4096).unwrap();
@@ -219,7 +239,7 @@ impl State {
         at
     }
 
-    /// Whether [at, at + len) lies inside mappings of one state each.
+    /// Whether [at, at + len) lies inside mappings.
     fn covered(&self, at: usize, len: usize) -> bool {
         let mut from = at;
         let heap = self.heap.addr()..self.heap.addr() + self.brk;
@@ -230,7 +250,7 @@ impl State {
                 continue;
             }
             match self.maps.range(..=from).next_back() {
-                Some((&start, &(length, _))) if start + length > from => from = start + length,
+                Some((&start, &length)) if start + length > from => from = start + length,
                 _ => return false,
             }
         }
@@ -240,11 +260,11 @@ impl State {
     /// Cuts mappings so that [at, at + len) is made of whole ones, and removes those.
     fn carve(&mut self, at: usize, len: usize) {
         for edge in [at, at + len] {
-            if let Some((&start, &(length, state))) = self.maps.range(..edge).next_back()
+            if let Some((&start, &length)) = self.maps.range(..edge).next_back()
                 && start + length > edge
             {
-                self.maps.insert(start, (edge - start, state));
-                self.maps.insert(edge, (start + length - edge, state));
+                self.maps.insert(start, edge - start);
+                self.maps.insert(edge, start + length - edge);
             }
         }
         self.maps.retain(|&start, _| start < at || start >= at + len);
@@ -263,6 +283,10 @@ impl Drop for State {
 // SAFETY: ready memory is inside allocations of this system, each range handed out once until it comes
 // back.
 unsafe impl Os for Sim {
+    fn made(&self) -> &Calls {
+        &self.made
+    }
+
     fn page(&self) -> usize {
         self.page
     }
@@ -307,104 +331,112 @@ unsafe impl Os for Sim {
         state.heap.addr() + state.brk
     }
 
-    fn grow_break(&self, by: usize) -> Option<*mut u8> {
-        let mut state = self.enter(Call::GrowBreak)?;
-        let (start, end) = (state.heap.addr() + state.brk, state.heap.addr() + state.brk + by);
-        let in_the_way = state.maps.iter().any(|(&at, &(len, _))| at < end + 4096 && at + len > start);
-        if state.brk + by > state.brk_limit || in_the_way {
-            return None;
-        }
-        let before = state.heap.wrapping_add(state.brk);
-        // SAFETY: inside the range's allocation, above the break: nobody's.
-        unsafe { before.write_bytes(0, by) };
-        state.brk += by;
-        Some(before)
+    fn grow_break(&self, by: usize, why: Why) -> Option<*mut u8> {
+        self.tell(calls::Call::Brk, by, why, || {
+            let mut state = self.enter(Call::GrowBreak)?;
+            let (start, end) = (state.heap.addr() + state.brk, state.heap.addr() + state.brk + by);
+            let in_the_way = state.maps.iter().any(|(&at, &len)| at < end + 4096 && at + len > start);
+            if state.brk + by > state.brk_limit || in_the_way {
+                return None;
+            }
+            let before = state.heap.wrapping_add(state.brk);
+            // SAFETY: inside the range's allocation, above the break: nobody's.
+            unsafe { before.write_bytes(0, by) };
+            state.brk += by;
+            Some(before)
+        })
     }
 
-    unsafe fn shrink_break(&self, by: usize) -> bool {
-        let Some(mut state) = self.enter(Call::ShrinkBreak) else { return false };
-        assert!(by <= state.brk, "the break was lowered below its start");
-        state.brk -= by;
-        true
+    unsafe fn shrink_break(&self, by: usize, why: Why) -> bool {
+        self.tell(calls::Call::Brk, by, why, || {
+            let Some(mut state) = self.enter(Call::ShrinkBreak) else { return false };
+            assert!(by <= state.brk, "the break was lowered below its start");
+            state.brk -= by;
+            true
+        })
     }
 
     unsafe fn reread_break(&self) {}
 
-    fn reserve(&self, len: usize, _name: &'static core::ffi::CStr) -> Option<*mut u8> {
-        let mut state = self.enter(Call::Reserve)?;
-        let at = state.allocate(len);
-        state.maps.insert(at.addr(), (len, Mapped::Reserved));
-        Some(at)
+    unsafe fn advise_huge(&self, at: *mut u8, len: usize, why: Why) -> bool {
+        self.tell(calls::Call::Madvise, len, why, || {
+            let Some(state) = self.enter(Call::AdviseHuge) else { return false };
+            assert!(state.covered(at.addr(), len), "advice about what is not mapped");
+            true
+        })
     }
 
-    unsafe fn commit(&self, at: *mut u8, len: usize) -> bool {
-        let Some(mut state) = self.enter(Call::Commit) else { return false };
-        assert!(state.covered(at.addr(), len), "commit of what is not reserved");
-        state.carve(at.addr(), len);
-        state.maps.insert(at.addr(), (len, Mapped::Ready));
-        true
+    unsafe fn purge(&self, at: *mut u8, len: usize, why: Why) -> bool {
+        self.tell(calls::Call::Madvise, len, why, || {
+            let Some(state) = self.enter(Call::Purge) else { return false };
+            assert!(state.covered(at.addr(), len), "purge of what is not mapped");
+            // SAFETY: ready memory of the caller, which needs nothing in it.
+            unsafe { at.write_bytes(0, len) };
+            true
+        })
     }
 
-    unsafe fn advise_huge(&self, at: *mut u8, len: usize) -> bool {
-        let Some(state) = self.enter(Call::AdviseHuge) else { return false };
-        assert!(state.covered(at.addr(), len), "advice about what is not mapped");
-        true
+    fn map(&self, len: usize, why: Why) -> Option<*mut u8> {
+        self.tell(calls::Call::Mmap, len, why, || {
+            let mut state = self.enter_for(Call::Map, len)?;
+            let named = state.first_region.take_if(|_| len >= GROW_FIRST);
+            let at = match named {
+                Some(offset) => state.heap.wrapping_add(offset),
+                None => state.allocate(len),
+            };
+            state.maps.insert(at.addr(), len);
+            Some(at)
+        })
     }
 
-    unsafe fn purge(&self, at: *mut u8, len: usize) -> bool {
-        let Some(state) = self.enter(Call::Purge) else { return false };
-        assert!(state.covered(at.addr(), len), "purge of what is not mapped");
-        // SAFETY: ready memory of the caller, which needs nothing in it.
-        unsafe { at.write_bytes(0, len) };
-        true
+    fn map_near(&self, hint: usize, len: usize, why: Why) -> Option<*mut u8> {
+        self.tell(calls::Call::Mmap, len, why, || {
+            let mut state = self.enter_for(Call::MapNear, len)?;
+            let end = hint + len;
+            let free = !state.maps.iter().any(|(&at, &length)| at < end && at + length > hint);
+            let heap = state.heap.addr();
+            // Room above the break is the only one that can be had by name.
+            let at = match !self.scatter && free && hint >= heap + state.brk && end <= heap + RANGE {
+                true => state.heap.wrapping_add(hint - heap),
+                false => state.allocate(len),
+            };
+            state.maps.insert(at.addr(), len);
+            Some(at)
+        })
     }
 
-    fn map(&self, len: usize) -> Option<*mut u8> {
-        let mut state = self.enter_for(Call::Map, len)?;
-        let named = state.first_region.take_if(|_| len >= GROW_FIRST);
-        let at = match named {
-            Some(offset) => state.heap.wrapping_add(offset),
-            None => state.allocate(len),
-        };
-        state.maps.insert(at.addr(), (len, Mapped::Ready));
-        Some(at)
+    unsafe fn unmap(&self, at: *mut u8, len: usize, why: Why) -> bool {
+        self.tell(calls::Call::Munmap, len, why, || {
+            let Some(mut state) = self.enter(Call::Unmap) else { return false };
+            assert!(state.covered(at.addr(), len), "unmap of what is not mapped");
+            state.carve(at.addr(), len);
+            true
+        })
     }
 
-    fn map_near(&self, hint: usize, len: usize) -> Option<*mut u8> {
-        let mut state = self.enter_for(Call::MapNear, len)?;
-        let end = hint + len;
-        let free = !state.maps.iter().any(|(&at, &(length, _))| at < end && at + length > hint);
-        let heap = state.heap.addr();
-        // Room above the break is the only one that can be had by name.
-        let at = match !self.scatter && free && hint >= heap + state.brk && end <= heap + RANGE {
-            true => state.heap.wrapping_add(hint - heap),
-            false => state.allocate(len),
-        };
-        state.maps.insert(at.addr(), (len, Mapped::Ready));
-        Some(at)
+    unsafe fn make_plain(&self, at: *mut u8, len: usize, why: Why) -> bool {
+        self.tell(calls::Call::Mprotect, len, why, || {
+            let Some(state) = self.enter(Call::MakePlain) else { return false };
+            assert!(state.covered(at.addr(), len), "a change of what is not mapped");
+            true
+        })
     }
 
-    unsafe fn unmap(&self, at: *mut u8, len: usize) -> bool {
-        let Some(mut state) = self.enter(Call::Unmap) else { return false };
-        assert!(state.covered(at.addr(), len), "unmap of what is not mapped");
-        state.carve(at.addr(), len);
-        true
+    fn resident(&self, at: *mut u8, len: usize) -> usize {
+        assert!(at.addr() > 0);
+        len
     }
 
-    unsafe fn make_plain(&self, at: *mut u8, len: usize) -> bool {
-        let Some(state) = self.enter(Call::MakePlain) else { return false };
-        assert!(state.covered(at.addr(), len), "a change of what is not mapped");
-        true
-    }
-
-    unsafe fn remap(&self, at: *mut u8, old: usize, new: usize) -> Option<*mut u8> {
-        let mut state = self.enter(Call::Remap)?;
-        assert!(state.covered(at.addr(), old), "remap of what is not mapped");
-        state.carve(at.addr(), old);
-        let moved = state.allocate(new);
-        // SAFETY: two allocations, the old one at least as long as what is copied.
-        unsafe { moved.copy_from_nonoverlapping(at, old.min(new)) };
-        state.maps.insert(moved.addr(), (new, Mapped::Ready));
-        Some(moved)
+    unsafe fn remap(&self, at: *mut u8, old: usize, new: usize, why: Why) -> Option<*mut u8> {
+        self.tell(calls::Call::Mremap, new.abs_diff(old), why, || {
+            let mut state = self.enter(Call::Remap)?;
+            assert!(state.covered(at.addr(), old), "remap of what is not mapped");
+            state.carve(at.addr(), old);
+            let moved = state.allocate(new);
+            // SAFETY: two allocations, the old one at least as long as what is copied.
+            unsafe { moved.copy_from_nonoverlapping(at, old.min(new)) };
+            state.maps.insert(moved.addr(), new);
+            Some(moved)
+        })
     }
 }

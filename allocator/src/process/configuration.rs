@@ -4,7 +4,7 @@
 //! speaks. A program with raised rights reads nothing: only code is in force there.
 
 use super::instance::ALLOCATOR;
-use super::{background, help};
+use super::{background, help, reports};
 use crate::base::builder::Config;
 use crate::base::complaint::{self, Line, SHOWN};
 use crate::base::fatal;
@@ -47,6 +47,9 @@ pub fn read() {
         if first && ALLOCATOR.arena.settings.is_on(Key::Help) && speaks_of(variable_of_help()) {
             help::write();
         }
+    }
+    if first {
+        reports::begin_log();
     }
     STATE.store(READ, Ordering::Relaxed);
     background::want();

@@ -15,9 +15,9 @@
 
 use super::instance::ALLOCATOR;
 use super::{background, configuration, exit_key, word};
+use crate::base::why::{Cause, Reason};
 use crate::heap::registry::Threads;
 use crate::os::Os;
-use crate::os::linux::page_wiped_by_fork;
 use crate::os::thread::ThreadWord;
 use crate::sync::birth::Birth;
 use crate::sync::lock::set_watch;
@@ -121,7 +121,7 @@ fn look_over<W: ThreadWord>() -> bool {
 fn begin<W: ThreadWord>() -> &'static Birth {
     set_watch(watch::<W>);
     configuration::read();
-    let page = page_wiped_by_fork();
+    let page = ALLOCATOR.arena.os.page_wiped_by_fork();
     let ours = page.map_or(&raw const KEPT, |page| page.cast_const().cast());
     // SAFETY: a static, or a page that stays for good; zeros are a birth word.
     let birth: &'static Birth = unsafe { &*ours };
@@ -194,5 +194,5 @@ pub unsafe fn unload() {
 unsafe fn unmap(page: *mut u8) {
     let os = &ALLOCATOR.arena.os;
     // SAFETY: as the caller vouches.
-    unsafe { os.unmap(page, os.page()) };
+    unsafe { os.unmap(page, os.page(), Reason::Fork.by(Cause::Process)) };
 }

@@ -5,6 +5,7 @@ use super::instance::ALLOCATOR;
 use crate::base::keys::{Key, Kind};
 use crate::base::text::Text;
 use crate::base::value;
+use crate::os::output::write_all;
 
 /// The columns: where each one begins.
 const DEFAULT: usize = 18;
@@ -20,7 +21,7 @@ pub fn write() {
         line.pad(head + column);
         line.push(title);
     }
-    line.to_stderr();
+    write_all(2, line.bytes());
     for key in Key::ALL {
         row(key);
     }
@@ -50,5 +51,5 @@ fn row(key: Key) {
     line.push("\n      ");
     line.push(row.does);
     line.push("\n");
-    line.to_stderr();
+    write_all(2, line.bytes());
 }

@@ -19,6 +19,12 @@ struct Pile {
     newest: u64,
     /// How many they are. A block that came home twice may carry two of them: then links and count part ways.
     count: u32,
+    /// The blocks in them.
+    blocks: u32,
+}
+
+impl Pile {
+    const NONE: Pile = Pile { newest: 0, count: 0, blocks: 0 };
 }
 
 pub struct Depot {
@@ -28,12 +34,17 @@ pub struct Depot {
 
 impl Depot {
     pub const fn new() -> Self {
-        Depot { piles: Checked([Pile { newest: 0, count: 0 }; CLASSES]), bytes: 0 }
+        Depot { piles: Checked([Pile::NONE; CLASSES]), bytes: 0 }
     }
 
     /// Bytes of the blocks in it.
     pub fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// How many blocks of a class are in it.
+    pub fn blocks(&self, class: SizeClass) -> u32 {
+        self.piles[class.0 as usize].blocks
     }
 
     /// Takes a parcel of blocks of this heap in, whole; gives it back where it has no room.
@@ -45,7 +56,8 @@ impl Depot {
         let pile = &mut self.piles[parcel.class.0 as usize];
         // SAFETY: the parcel is the heap's own now.
         unsafe { parcel.label(site, pile.newest) };
-        *pile = Pile { newest: site.link(parcel.head), count: pile.count + 1 };
+        let blocks = pile.blocks + parcel.count as u32;
+        *pile = Pile { newest: site.link(parcel.head), count: pile.count + 1, blocks };
         self.bytes += bytes;
         None
     }
@@ -59,11 +71,12 @@ impl Depot {
         let kept = unsafe { Closed::labelled(site, head) };
         let kept = kept.filter(|(parcel, behind)| parcel.class == class && (*behind == 0) == (left == 0));
         let Some((parcel, behind)) = kept else {
-            *pile = Pile { newest: 0, count: 0 };
+            *pile = Pile::NONE;
             site.noted.note(WRITTEN, head);
             return None;
         };
-        *pile = Pile { newest: behind, count: left };
+        let blocks = pile.blocks.saturating_sub(parcel.count as u32);
+        *pile = Pile { newest: behind, count: left, blocks };
         self.bytes = self.bytes.saturating_sub(parcel.count * size_class::bytes(class));
         // SAFETY: labelled, and the heap's own.
         Some(unsafe { parcel.open(site) })

@@ -15,6 +15,7 @@ use super::pages::Pages;
 use super::site::Site;
 use crate::base::config::PURGE_BATCH;
 use crate::base::units::{Bytes, GranuleIdx};
+use crate::base::why::Reason;
 use crate::os::Os;
 use crate::sync::token::token;
 use core::ops::Range;
@@ -131,7 +132,8 @@ impl Batch {
     fn purge_stretch<O: Os>(&mut self, site: &Site<O>, stretch: Option<Stretch>) -> usize {
         let Some(Stretch { start, len, slabs }) = stretch else { return 0 };
         // SAFETY: pages of slabs that are away, which hold nothing but free blocks: nobody is handed one.
-        let done = unsafe { site.arena.os.purge(start, len) };
+        let done =
+            unsafe { site.arena.os.purge(start, len, Reason::Purge.by(site.entry_of(start).why().cause)) };
         self.slabs.get_mut(slabs).unwrap_or_default().iter_mut().for_each(|slab| slab.purged &= done);
         if done { len } else { 0 }
     }

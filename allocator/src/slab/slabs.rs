@@ -42,12 +42,22 @@ pub struct Slabs {
     growing: Checked<u32, CLASSES>,
     /// Bytes of blocks that are outside their slabs.
     pub(super) used_bytes: usize,
+    of: Checked<OfClass, CLASSES>,
     /// Bytes that were never carved, of slabs that read as zero there, and of clean pages: neither has memory
     /// behind it.
     fresh: usize,
     pub(super) clean: usize,
     pub(super) rounds: Rounds,
     pub(super) slack: Slack,
+}
+
+/// What a heap has of a class.
+#[derive(Clone, Copy)]
+pub struct OfClass {
+    /// Granules that are slabs of it.
+    pub granules: u32,
+    /// Blocks that are outside their slabs.
+    pub used: u32,
 }
 
 /// The address of the slab that a block is of: granules are where multiples of their size are.
@@ -64,6 +74,7 @@ impl Slabs {
             depot: Depot::new(),
             growing: Checked([0; CLASSES]),
             used_bytes: 0,
+            of: Checked([OfClass { granules: 0, used: 0 }; CLASSES]),
             fresh: 0,
             clean: 0,
             rounds: Rounds::new(),
@@ -79,6 +90,16 @@ impl Slabs {
     /// Bytes of blocks that are with the program, in magazines, or on their way.
     pub fn used_bytes(&self) -> usize {
         self.used_bytes - self.depot.bytes()
+    }
+
+    /// What there is of a class, and how many blocks of it the depot has.
+    pub fn of_class(&self, class: SizeClass) -> (OfClass, u32) {
+        (self.of[class.0 as usize], self.depot.blocks(class))
+    }
+
+    /// Bytes of the blocks in the depot.
+    pub fn kept_bytes(&self) -> usize {
+        self.depot.bytes()
     }
 
     /// Those that may have memory behind them.
@@ -181,6 +202,7 @@ impl Slabs {
             }
         }
         self.used_bytes -= back * size_class::bytes(class);
+        self.of[class.0 as usize].used -= back as u32;
         others
     }
 
@@ -192,6 +214,7 @@ impl Slabs {
         match slab.put(bits, Indices::of(class), block.addr() - from) {
             Ok(()) => {
                 self.used_bytes -= size_class::bytes(class);
+                self.of[class.0 as usize].used -= 1;
                 if let Some(change) = slab.count_back(1) {
                     self.took_back(site, from, change);
                 }
@@ -260,6 +283,8 @@ impl Slabs {
             unsafe { site.mark(granule, slab.carved) };
             self.count += 1;
             self.used_bytes += slab.used as usize * size_class::bytes(class);
+            let of = &mut self.of[class.0 as usize];
+            (of.granules, of.used) = (of.granules + 1, of.used + slab.used as u32);
         });
     }
 
@@ -296,6 +321,7 @@ impl Slabs {
             *growing = 0;
         }
         self.count -= 1;
+        self.of[slab.class.0 as usize].granules -= 1;
         self.fresh -= if slab.zeroed { GRANULE - carved } else { 0 };
         self.clean -= slab.clean.bytes(page);
         site.arena.free_run(Run { head: granule, len: Granules(1), zeroed }, Bytes(touched));

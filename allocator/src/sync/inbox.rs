@@ -103,6 +103,12 @@ impl<O: Orderings> Inbox<O> {
         self.head.load(Ordering::Relaxed) == 0
     }
 
+    /// The units that wait, at some instant; more than a word can count are held at the most that it can.
+    pub fn waiting(&self) -> u64 {
+        // Relaxed: see above.
+        Packed(self.head.load(Ordering::Relaxed)).count()
+    }
+
     /// The link of the newest parcel, 0 where nothing waits, and the units of all. The inbox is empty then.
     #[inline]
     pub fn take_all(&self) -> Packed {

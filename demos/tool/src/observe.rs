@@ -63,6 +63,7 @@ pub fn observe(contender: &Contender, scenario: &str, size: u64) -> Result<Obser
     let mut impostor = None;
     let ends = tracer.run(|event| match event {
         Event::Call(call) => watch.call(call),
+        Event::Executed { .. } => {}
         Event::Mark { tid, words } => {
             let Some(marker) = Marker::receive(words) else { return };
             if let (Phase::Hello, Some(library)) = (marker.phase, &contender.preload) {

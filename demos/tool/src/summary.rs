@@ -1,6 +1,6 @@
 //! Counts per system call, as `strace -c` keeps them, with bytes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use brkmap_base::Bytes;
 use brkmap_tracer::{Call, Syscall};
@@ -13,26 +13,48 @@ pub struct Count {
     pub errors: u64,
     /// Asked for, moved, advised on or given back by the calls that succeeded.
     pub bytes: Bytes,
+    /// Of these, addresses that were mapped without memory (PROT_NONE).
+    pub reserved: Bytes,
     /// `brk` alone: asked to move the break and answered with the old one. Not an error to strace.
     pub refused: u64,
+}
+
+impl Count {
+    fn add(&mut self, call: &Call) {
+        self.calls += 1;
+        self.errors += u64::from(call.failed());
+        self.refused += u64::from(call.refused());
+        self.bytes.0 = self.bytes.0.saturating_add(call.bytes());
+        if call.reserves() {
+            self.reserved.0 = self.reserved.0.saturating_add(call.bytes());
+        }
+    }
 }
 
 /// All memory calls of a run.
 #[derive(Clone, Debug, Default)]
 pub struct Summary {
     counts: [Count; Syscall::MEMORY.len()],
+    reasons: BTreeMap<String, Count>,
     threads: BTreeSet<i32>,
 }
 
 impl Summary {
     pub fn add(&mut self, call: &Call) {
         let Some(place) = Syscall::MEMORY.iter().position(|memory| *memory == call.syscall) else { return };
-        let count = &mut self.counts[place];
-        count.calls += 1;
-        count.errors += u64::from(call.failed());
-        count.refused += u64::from(call.refused());
-        count.bytes.0 = count.bytes.0.saturating_add(call.bytes());
+        self.counts[place].add(call);
         self.threads.insert(call.tid);
+    }
+
+    /// The same of a call whose reason is known.
+    pub fn add_for(&mut self, call: &Call, reason: &str) {
+        self.add(call);
+        self.reasons.entry(reason.to_owned()).or_default().add(call);
+    }
+
+    /// What the calls of brkmap's were for.
+    pub fn reasons(&self) -> impl Iterator<Item = (&str, Count)> + '_ {
+        self.reasons.iter().map(|(reason, count)| (reason.as_str(), *count))
     }
 
     /// The calls that were made at all, in the order of `Syscall::MEMORY`.
@@ -47,6 +69,7 @@ impl Summary {
             total.errors += count.errors;
             total.refused += count.refused;
             total.bytes.0 = total.bytes.0.saturating_add(count.bytes.0);
+            total.reserved.0 = total.reserved.0.saturating_add(count.reserved.0);
         }
         total
     }
@@ -76,6 +99,19 @@ mod tests {
         assert_eq!((count.calls, count.errors, count.bytes), (2, 1, Bytes(4096)));
         assert_eq!(summary.rows().count(), 1);
         assert_eq!(summary.threads(), 2);
+    }
+
+    #[test]
+    fn addresses_without_memory_are_told_from_memory() {
+        let mut summary = Summary::default();
+        let mut mapping = call(1, Syscall::Mmap, 4096, Outcome::Returned(0x1000));
+        summary.add(&mapping);
+        mapping.args[2] = libc::PROT_READ as u64;
+        summary.add_for(&mapping, "large");
+        let total = summary.total();
+        assert_eq!((total.bytes, total.reserved), (Bytes(8192), Bytes(4096)));
+        let (reason, count) = summary.reasons().next().unwrap();
+        assert_eq!((reason, count.calls, count.bytes, count.reserved), ("large", 1, Bytes(4096), Bytes(0)));
     }
 
     #[test]

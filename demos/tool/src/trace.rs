@@ -1,19 +1,24 @@
 //! `brkmap trace`: every memory call of a command, and their sums.
 
+mod reasons;
+
+use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicI32, Ordering};
+use std::time::{Duration, Instant};
 
 use anstream::{AutoStream, StripStream};
 use brkmap_base::error::{Error, Result};
-use brkmap_base::style::{FAILURE, STRONG, paint};
-use brkmap_tracer::{Call, End, Event, Filter, Outcome, Program, Tracer};
+use brkmap_base::style::{FAILURE, FAINT, STRONG, paint};
+use brkmap_tracer::{Call, End, Event, Filter, Outcome, Program, Syscall, Tracer};
 use clap::Args;
 use libc::{c_int, pid_t};
 use nix::errno::Errno;
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
+use reasons::{Reason, Reasons};
 use serde_json::json;
 
 use crate::console::{self, JSON_SCHEMA};
@@ -39,6 +44,10 @@ last of them has. It exits with the command's exit code, 128+N when signal N kil
 there is no such command, 126 when it cannot be run, 125 when it cannot be traced. A 32-bit program \
 on a 64-bit kernel runs, but unwatched.
 
+Each line begins with the seconds since the start. Behind a call of brkmap's stands what it was for: the \
+reason, and whose request or free it served. The program says that itself, by BRKMAP_LOG; where that is \
+set already it is left alone, and no reasons are shown.
+
 Examples:
   brkmap trace -- ls -l
   brkmap trace --summary-only -- sh -c 'sort big | uniq'
@@ -46,19 +55,90 @@ Examples:
 
 /// Runs the command under the tracer; the answer is the exit code that is then ours.
 pub fn run(args: &Arguments, json: bool) -> Result<i32> {
-    let mut log = Log::open(args, json)?;
-    let tracer = Tracer::start(&Program::new(args.command.clone()), &Filter::memory_calls())?;
+    let log = Log::open(args, json)?;
+    let mut program = Program::new(args.command.clone());
+    let (reasons, filter) = Reasons::of(&mut program).unzip();
+    let tracer = Tracer::start(&program, &filter.unwrap_or_else(Filter::memory_calls))?;
     stand_back(tracer.pids()[0]);
-    let mut summary = Summary::default();
-    let ends = tracer.run(|event| {
-        if let Event::Call(call) = event {
-            summary.add(call);
-            log.call(call);
-        }
-    })?;
+    let mut teller =
+        Teller { log, reasons, held: HashMap::new(), summary: Summary::default(), began: Instant::now() };
+    let ends = tracer.run(|event| teller.event(&event))?;
     let end = ends[0];
-    log.finish(&summary, end)?;
+    teller.finish(end)?;
     Ok(end.code())
+}
+
+/// Tells each call with its reason, if there is one: what a thread did last is held until it does something else, or
+/// says why it did that.
+struct Teller {
+    log: Log,
+    reasons: Option<Reasons>,
+    held: HashMap<pid_t, (Call, Duration)>,
+    summary: Summary,
+    began: Instant,
+}
+
+/// So long a call is held at most while others go on.
+const PATIENCE: Duration = Duration::from_millis(50);
+
+impl Teller {
+    fn event(&mut self, event: &Event<'_>) {
+        let now = self.began.elapsed();
+        match event {
+            // To the log: there is nothing else whose writes are told.
+            Event::Call(call) if call.syscall == Syscall::Write => self.explain(),
+            Event::Call(call) => {
+                self.tell_held(call.tid);
+                if self.reasons.is_some() {
+                    self.held.insert(call.tid, (**call, now));
+                } else {
+                    self.tell(call, now, None);
+                }
+            }
+            Event::Executed { tid } => {
+                self.tell_held(*tid);
+                self.log.executed(*tid, now);
+            }
+            Event::Mark { .. } => {}
+        }
+        let mut old: Vec<_> = self.held.iter().filter(|(_, (_, at))| now - *at > PATIENCE).collect();
+        old.sort_by_key(|(_, (_, at))| *at);
+        let old: Vec<_> = old.into_iter().map(|(tid, _)| *tid).collect();
+        old.into_iter().for_each(|tid| self.tell_held(tid));
+    }
+
+    /// Reads what came to the log, and tells the calls that it is about.
+    fn explain(&mut self) {
+        for reason in self.reasons.as_mut().map(Reasons::new_ones).unwrap_or_default() {
+            let held = self.held.get(&reason.tid).copied();
+            if let Some((call, at)) = held.filter(|(call, _)| reason.is_of(call)) {
+                self.held.remove(&reason.tid);
+                self.tell(&call, at, Some(&reason));
+            }
+        }
+    }
+
+    fn tell_held(&mut self, tid: pid_t) {
+        if let Some((call, at)) = self.held.remove(&tid) {
+            self.tell(&call, at, None);
+        }
+    }
+
+    fn tell(&mut self, call: &Call, at: Duration, reason: Option<&Reason>) {
+        match reason {
+            Some(reason) => self.summary.add_for(call, &reason.word),
+            None => self.summary.add(call),
+        }
+        self.log.call(call, at, reason);
+    }
+
+    fn finish(mut self, end: End) -> Result<()> {
+        self.explain();
+        let mut left: Vec<_> = self.held.drain().map(|(_, held)| held).collect();
+        left.sort_by_key(|(_, at)| *at);
+        left.iter().for_each(|(call, at)| self.tell(call, *at, None));
+        self.log.finish(&self.summary, end)
+    }
 }
 
 /// Where the lines go. A full disk or a closed pipe must not take the command down with it: the
@@ -70,6 +150,8 @@ struct Log {
     first: Option<pid_t>,
     several: bool,
     lines: u64,
+    /// Programs that were started, for the end of a document.
+    executed: Vec<serde_json::Value>,
     failure: Option<io::Error>,
 }
 
@@ -84,7 +166,16 @@ impl Log {
             None => Box::new(AutoStream::auto(io::stderr())),
         };
         let calls = !args.summary_only;
-        let mut log = Log { out, calls, json, first: None, several: false, lines: 0, failure: None };
+        let mut log = Log {
+            out,
+            calls,
+            json,
+            first: None,
+            several: false,
+            lines: 0,
+            executed: Vec::new(),
+            failure: None,
+        };
         if json {
             let command: Vec<_> = args.command.iter().map(|part| part.to_string_lossy()).collect();
             let head = json!({ "schema": JSON_SCHEMA, "tool": "trace", "command": command }).to_string();
@@ -103,24 +194,51 @@ impl Log {
         }
     }
 
-    fn call(&mut self, call: &Call) {
+    fn call(&mut self, call: &Call, at: Duration, reason: Option<&Reason>) {
         if !self.calls {
             return;
         }
-        self.several |= *self.first.get_or_insert(call.tid) != call.tid;
+        let begin = self.line(call.tid, at);
         self.lines += 1;
         if self.json {
             let comma = if self.lines == 1 { "" } else { "," };
-            self.put(format_args!("{comma}\n{}", in_json(call)));
+            self.put(format_args!("{comma}\n{}", in_json(call, at, reason)));
         } else {
-            let pid = if self.several { format!("[pid {:>5}] ", call.tid) } else { String::new() };
             let name = paint(console::style(call.syscall), call.syscall);
             let result = match call.outcome {
                 Outcome::Failed(_) => paint(FAILURE, call.result()),
                 Outcome::Returned(_) => call.result(),
             };
-            self.put(format_args!("{pid}{name}({}) = {result}\n", call.arguments().join(", ")));
+            let what = if call.reserves() { "addresses alone" } else { "" };
+            let reason = reason.map(Reason::shown).unwrap_or_default();
+            let words: Vec<_> = [&reason, what].into_iter().filter(|word| !word.is_empty()).collect();
+            let words = if words.is_empty() { String::new() } else { format!("  # {}", words.join(", ")) };
+            let words = if words.is_empty() { words } else { paint(FAINT, words) };
+            self.put(format_args!("{begin}{name}({}) = {result}{words}\n", call.arguments().join(", ")));
         }
+    }
+
+    /// A process runs another program.
+    fn executed(&mut self, tid: pid_t, at: Duration) {
+        if !self.calls {
+            return;
+        }
+        let program = std::fs::read_link(format!("/proc/{tid}/exe"));
+        let program = program.map_or_else(|_| "?".to_owned(), |path| path.display().to_string());
+        let begin = self.line(tid, at);
+        if self.json {
+            self.executed.push(json!({ "pid": tid, "seconds": at.as_secs_f64(), "program": program }));
+        } else {
+            let mark = paint(STRONG, format!("+++ exec {program} +++"));
+            self.put(format_args!("{begin}{mark}\n"));
+        }
+    }
+
+    /// What a line begins with: the time since the start, in seconds, and whose it is where there are several.
+    fn line(&mut self, tid: pid_t, at: Duration) -> String {
+        self.several |= *self.first.get_or_insert(tid) != tid;
+        let time = paint(FAINT, format!("{:>9.6}", at.as_secs_f64()));
+        if self.several { format!("{time} [pid {tid:>5}] ") } else { format!("{time} ") }
     }
 
     fn finish(mut self, summary: &Summary, end: End) -> Result<()> {
@@ -132,8 +250,13 @@ impl Log {
                 End::Killed(signal) => (None, Some(signal)),
             };
             let total = json!(summary.total());
+            let reasons: serde_json::Map<_, _> =
+                summary.reasons().map(|(reason, count)| (reason.to_owned(), json!(count))).collect();
+            let executed = std::mem::take(&mut self.executed);
             self.put(format_args!(
-                "\n],\n\"summary\":{},\n\"total\":{total},\n\"threads\":{},\n\"exit\":{},\"signal\":{}}}\n",
+                "\n],\n\"executed\":{},\n\"reasons\":{},\n\"summary\":{},\n\"total\":{total},\n\"threads\":{},\n\"exit\":{},\"signal\":{}}}\n",
+                json!(executed),
+                json!(reasons),
                 json!(rows),
                 summary.threads(),
                 json!(exit),
@@ -153,7 +276,7 @@ impl Log {
     }
 }
 
-fn in_json(call: &Call) -> serde_json::Value {
+fn in_json(call: &Call, at: Duration, reason: Option<&Reason>) -> serde_json::Value {
     let (result, errno) = match call.outcome {
         // As text, as addresses are everywhere: half of the readers of JSON round numbers of this size.
         Outcome::Returned(_) => (Some(call.result()), None),
@@ -166,22 +289,42 @@ fn in_json(call: &Call) -> serde_json::Value {
         "result": result,
         "errno": errno,
         "bytes": call.bytes(),
+        "reserves": call.reserves(),
+        "seconds": at.as_secs_f64(),
+        "reason": reason.map(|reason| &reason.word),
+        "cause": reason.map(|reason| &reason.cause),
+        "cause_bytes": reason.and_then(|reason| reason.cause_bytes),
     })
 }
 
 fn as_table(summary: &Summary, end: End) -> String {
-    let mut table = console::table(["syscall", "calls", "errors", "bytes"].map(str::to_owned));
     let total = summary.total();
+    let reserves = total.reserved.0 > 0;
+    let header = ["syscall", "calls", "errors", "bytes", "of it reserved"];
+    let mut table = console::table(header.map(str::to_owned).into_iter().take(if reserves { 5 } else { 4 }));
     let rows = summary.rows().map(|(call, count)| (paint(console::style(call), call), count));
     for (name, count) in rows.chain([(paint(STRONG, "total"), total)]) {
-        table.add_row([
-            comfy_table::Cell::new(name),
-            console::right(count.calls),
-            console::right(count.errors),
-            console::right(count.bytes.rounded()),
-        ]);
+        let cells = [count.calls.to_string(), count.errors.to_string(), count.bytes.rounded()];
+        let reserved =
+            reserves.then(|| if count.reserved.0 > 0 { count.reserved.rounded() } else { String::new() });
+        let cells = cells.into_iter().chain(reserved).map(console::right);
+        table.add_row([comfy_table::Cell::new(name)].into_iter().chain(cells));
     }
     let mut text = table.trim_fmt() + "\n";
+    text += "Bytes are what calls asked for, moved, advised on or gave back, added up: not what is held.\n";
+    if reserves {
+        text += "Reserved are addresses that were mapped without memory (PROT_NONE).\n";
+    }
+    if summary.reasons().next().is_some() {
+        let mut table = console::table(["brkmap's for", "calls", "refused", "bytes"].map(str::to_owned));
+        for (reason, count) in summary.reasons() {
+            let refused = count.errors + count.refused;
+            let cells =
+                [count.calls.to_string(), refused.to_string(), count.bytes.rounded()].map(console::right);
+            table.add_row([comfy_table::Cell::new(reason)].into_iter().chain(cells));
+        }
+        text += &format!("\n{}\n", table.trim_fmt());
+    }
     if total.refused > 0 {
         let plural = if total.refused == 1 { "" } else { "s" };
         text += &format!("{} brk call{plural} could not move the break.\n", total.refused);

@@ -44,6 +44,19 @@ impl Filter {
         Filter::new().sending(&Syscall::MEMORY, RET_TRACE | CALL).stopping_at_marks().otherwise(RET_ALLOW)
     }
 
+    /// Stops the memory calls, and each write to a descriptor.
+    pub fn memory_calls_and_writes_to(descriptor: i32) -> Filter {
+        let code = [
+            jump_equal(Syscall::Write.number() as u32, 0, 3),
+            load(offset_of!(seccomp_data, args)),
+            jump_equal(descriptor.cast_unsigned(), 0, 1),
+            answer(RET_TRACE | CALL),
+        ];
+        let mut filter = Filter::new().sending(&Syscall::MEMORY, RET_TRACE | CALL);
+        filter.0.extend(code);
+        filter.otherwise(RET_ALLOW)
+    }
+
     /// Stops at whatever the program asks for.
     pub fn every_call_and_marks() -> Filter {
         Filter::new().stopping_at_marks().otherwise(RET_TRACE | CALL)
@@ -197,6 +210,16 @@ mod tests {
         assert_eq!(verdict(&filter, AUDIT_ARCH, prctl, mark::OPTION), RET_TRACE | MARK);
         assert_eq!(verdict(&filter, AUDIT_ARCH, prctl, libc::PR_SET_NAME as u32), RET_ALLOW);
         assert_eq!(verdict(&filter, AUDIT_ARCH, Syscall::Brk.number() as u32, 0), RET_TRACE | CALL);
+    }
+
+    #[test]
+    fn a_write_stops_where_it_goes_to_the_one_descriptor() {
+        let filter = Filter::memory_calls_and_writes_to(700);
+        let write = Syscall::Write.number() as u32;
+        assert_eq!(verdict(&filter, AUDIT_ARCH, write, 700), RET_TRACE | CALL);
+        assert_eq!(verdict(&filter, AUDIT_ARCH, write, 1), RET_ALLOW);
+        assert_eq!(verdict(&filter, AUDIT_ARCH, libc::SYS_read as u32, 700), RET_ALLOW);
+        assert_eq!(verdict(&filter, AUDIT_ARCH, Syscall::Mmap.number() as u32, 0), RET_TRACE | CALL);
     }
 
     #[test]

@@ -11,7 +11,7 @@
 use std::ffi::{CStr, CString, OsStr, OsString};
 use std::fs::File;
 use std::io::Read;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStringExt;
 use std::ptr;
 
@@ -24,12 +24,14 @@ use nix::unistd::{ForkResult, fork, pipe2};
 use crate::ptrace;
 use crate::seccomp::Filter;
 
-/// A program to run, with its arguments, its environment, and where its output goes if not where ours does.
+/// A program to run, with its arguments, its environment, where its output goes if not where ours does, and a file
+/// that it finds open at a number, if there can be one of that number.
 pub struct Program {
     pub argv: Vec<OsString>,
     pub environment: Vec<(OsString, OsString)>,
     pub stdout: Option<File>,
     pub stderr: Option<File>,
+    pub passed: Option<(File, RawFd)>,
 }
 
 /// A piece of this program, to run in a child; the answer is the child's exit code.
@@ -59,7 +61,7 @@ struct Ends {
 
 impl Program {
     pub fn new(argv: Vec<OsString>) -> Program {
-        Program { argv, environment: std::env::vars_os().collect(), stdout: None, stderr: None }
+        Program { argv, environment: std::env::vars_os().collect(), stdout: None, stderr: None, passed: None }
     }
 
     pub fn set(&mut self, name: &str, value: impl Into<OsString>) {
@@ -85,10 +87,11 @@ impl Program {
             .collect::<Result<Vec<_>>>()?;
         let (argv, environment) = (pointers(&argv), pointers(&environment));
         let redirected = [(&self.stdout, libc::STDOUT_FILENO), (&self.stderr, libc::STDERR_FILENO)];
+        let passed = self.passed.as_ref().map(|(file, place)| (file.as_raw_fd(), *place));
         // SAFETY: until exec the child makes only async-signal-safe calls (`signal`, `dup2`, `prctl`,
         // `execvpe`, `write`, `_exit`) on memory prepared above, so it may come from a process
         // with threads.
-        unsafe { start(|| exec(&redirected, filter, &argv, &environment)) }
+        unsafe { start(|| exec(&redirected, passed, filter, &argv, &environment)) }
     }
 }
 
@@ -181,6 +184,7 @@ fn wait_at_the_gate(ends: &Ends) {
 /// Returns only when something failed.
 fn exec(
     redirected: &[(&Option<File>, c_int)],
+    passed: Option<(RawFd, RawFd)>,
     filter: &Filter,
     argv: &[*const c_char],
     environment: &[*const c_char],
@@ -193,6 +197,10 @@ fn exec(
         if file.as_ref().is_some_and(|file| unsafe { libc::dup2(file.as_raw_fd(), *place) } < 0) {
             return (At::Output, Errno::last_raw());
         }
+    }
+    if let Some((file, place)) = passed {
+        // SAFETY: as above. Where it is refused the program goes without.
+        unsafe { libc::dup2(file, place) };
     }
     if let Err(error) = filter.install() {
         return (At::Filter, error.raw_os_error().unwrap_or(0));

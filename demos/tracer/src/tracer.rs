@@ -32,13 +32,17 @@ pub enum Event<'a> {
         tid: pid_t,
         words: Words,
     },
+    /// A process runs another program from here on. It goes on when the caller has been told.
+    Executed {
+        tid: pid_t,
+    },
 }
 
 impl Event<'_> {
     pub fn tid(&self) -> pid_t {
         match self {
             Event::Call(call) => call.tid,
-            Event::Mark { tid, .. } => *tid,
+            Event::Mark { tid, .. } | Event::Executed { tid } => *tid,
         }
     }
 }
@@ -157,7 +161,10 @@ impl Tracer {
             Change::GroupStop => return Some(Resume::StayStopped),
             Change::Forked => self.born(tid, |top| Rc::new(Cell::new(top.get()))),
             Change::Cloned => self.born(tid, Rc::clone),
-            Change::Executed => self.executed(tid),
+            Change::Executed => {
+                self.executed(tid);
+                report(Event::Executed { tid });
+            }
             Change::Seccomp => return Some(self.call_begins(tid, report)),
             Change::CallStop => self.call_ends(tid, report),
             Change::Exited(_) | Change::Killed(_) | Change::Ready | Change::Other => {}

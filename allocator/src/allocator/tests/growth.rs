@@ -10,6 +10,9 @@ use crate::os::sim::RANGE;
 /// Bytes of a block that is a span of one granule.
 const SPAN: usize = 60_000;
 
+/// Somebody else's.
+const WHY: Why = Reason::Program.by(Cause::Program);
+
 fn mode(harness: &Harness) -> BreakMode {
     harness.allocator.arena.figures().unwrap().mode
 }
@@ -68,7 +71,7 @@ fn an_sbrk_that_is_served_here_leaves_a_hole_and_the_break_ours() {
     let heap = harness.heap();
     let mut held = spans(&harness, heap, 10);
     let (arena, os) = (&harness.allocator.arena, &harness.allocator.arena.os);
-    let theirs = arena.with_break_held(|_| os.grow_break(100_000).unwrap());
+    let theirs = arena.with_break_held(|_| os.grow_break(100_000, WHY).unwrap());
     // SAFETY: grown for the other user a moment ago.
     unsafe { theirs.write_bytes(0xF0, 100_000) };
     held.extend(spans(&harness, heap, 40));

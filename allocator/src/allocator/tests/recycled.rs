@@ -98,7 +98,7 @@ fn first_blocks_ask_for_no_huge_pages_and_recycled_ones_do() {
     assert_eq!(large.figures().live_bytes, 8 * size);
     for _ in 0..3 {
         blocks.drain(..).for_each(|block| harness.free(heap, block));
-        large.shrink_cache(arena, 0);
+        large.shrink_cache(arena, 0, Cause::Program);
         blocks.extend((0..8).map(|_| harness.alloc(heap, size, 16).unwrap()));
     }
     assert!(arena.os.calls(Call::AdviseHuge) > 0);

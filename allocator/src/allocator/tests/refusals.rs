@@ -14,14 +14,14 @@ fn a_mapping_that_cannot_be_unmapped_is_used_again_or_goes_later() {
     let held: Vec<_> = (0..3).map(|_| harness.alloc(heap, size, 16).unwrap()).collect();
     held.into_iter().for_each(|at| harness.free(heap, at));
     os.refuse(Call::Unmap, 0, 3);
-    large.shrink_cache(arena, 0);
+    large.shrink_cache(arena, 0, Cause::Program);
     assert_eq!(os.mapped_bytes(), before + 3 * size, "all three were refused");
     let maps = os.calls(Call::Map);
     let (again, other) = (harness.alloc(heap, size, 16).unwrap(), harness.alloc(heap, size, 16).unwrap());
     assert_eq!(os.calls(Call::Map), maps, "addresses that waited serve");
     harness.free(heap, again);
     harness.free(heap, other);
-    large.shrink_cache(arena, 0);
+    large.shrink_cache(arena, 0, Cause::Program);
     assert_eq!(os.mapped_bytes(), before, "what waited went with the next");
 }
 

@@ -4,6 +4,7 @@
 
 use super::answer::{claim_break, fail};
 use super::names::Front;
+use crate::base::why::{Cause, Reason};
 use crate::os::Os;
 use crate::process::ALLOCATOR;
 use crate::process::fork::look;
@@ -27,17 +28,19 @@ fn move_break<F: Front>(increment: impl FnOnce(usize) -> libc::intptr_t) -> *mut
     claim_break::<F>();
     // The child of a fork has to know where the break is; below a handler the lock says what is barred.
     _ = look::<F>();
-    let os = &ALLOCATOR.arena.os;
+    let (os, why) = (&ALLOCATOR.arena.os, Reason::Program.by(Cause::Program));
     ALLOCATOR.arena.with_break_held(|ours| {
         let brk = os.current_break();
         let increment = increment(brk);
         let moved = match increment {
             0 => true,
-            1.. => return os.grow_break(increment as usize).map_or_else(no_memory, |before| before.cast()),
+            1.. => {
+                return os.grow_break(increment as usize, why).map_or_else(no_memory, |before| before.cast());
+            }
             _ => {
                 let by = increment.unsigned_abs();
                 // SAFETY: what lies above the arena's end is the callers' of sbrk.
-                brk.checked_sub(by).is_some_and(|to| to >= ours) && unsafe { os.shrink_break(by) }
+                brk.checked_sub(by).is_some_and(|to| to >= ours) && unsafe { os.shrink_break(by, why) }
             }
         };
         if moved && brk != 0 { core::ptr::with_exposed_provenance_mut(brk) } else { no_memory() }

@@ -30,12 +30,14 @@ macro_rules! export_c_api {
             posix_memalign(out: *mut *mut c_void, align: usize, size: usize) -> c_int = posix_memalign;
             malloc_usable_size(block: *mut c_void) -> usize = malloc_usable_size;
             malloc_info(options: c_int, stream: *mut $crate::c_api::Stream) -> c_int = malloc_info;
+            brkmap_stats(to: *mut $crate::c_api::CStats, len: usize, version: c_uint) -> c_int = brkmap_stats;
+            brkmap_stats_json(out: *mut c_char, len: usize) -> usize = brkmap_stats_json;
         }
     };
     (@safe $front:ty; $($name:ident($($arg:ident: $kind:ty),*) -> $result:ty = $($path:ident)::+;)*) => {
         const _: () = {
             #[allow(unused_imports, reason = "not every list has both")]
-            use core::ffi::{c_int, c_void};
+            use core::ffi::{c_char, c_int, c_uint, c_void};
             $(
                 #[unsafe(no_mangle)]
                 extern "C" fn $name($($arg: $kind),*) -> $result {
@@ -47,7 +49,7 @@ macro_rules! export_c_api {
     (@unsafe $front:ty; $($name:ident($($arg:ident: $kind:ty),*) -> $result:ty = $($path:ident)::+;)*) => {
         const _: () = {
             #[allow(unused_imports, reason = "not every list has both")]
-            use core::ffi::{c_int, c_void};
+            use core::ffi::{c_char, c_int, c_uint, c_void};
             $(
                 #[unsafe(no_mangle)]
                 unsafe extern "C" fn $name($($arg: $kind),*) -> $result {

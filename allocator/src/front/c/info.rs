@@ -1,5 +1,5 @@
 //! `malloc_info`: the figures as XML of glibc's shape, for a stream of the caller's. A `heap` is a thread's,
-//! its `sizes` are the blocks that lie free in its slabs; what threads have at hand counts as in use.
+//! its `sizes` are the blocks that lie free in its slabs; what threads have at hand is in the last `rest`.
 #![allow(unsafe_code)]
 
 use crate::base::size_class::{self, CLASSES};
@@ -48,7 +48,7 @@ fn write_all(write: &mut impl FnMut(&[u8])) {
         count += write_heap(write, heap, number);
         number += 1;
     });
-    let in_use = stats.live_bytes() - stats.large_bytes;
+    let in_use = stats.allocated - stats.large_bytes;
     let mut end = Text::<1024>::new();
     end.push(NONE_FAST);
     total(&mut end, "rest", count, stats.arena_bytes.saturating_sub(in_use));

@@ -73,6 +73,7 @@ impl Slabs {
             }
         }
         self.used_bytes += count as usize * size_class::bytes(class);
+        self.of[class.0 as usize].used += count;
         Some(Refill { count, zeroed_from: UNKNOWN, carved: None })
     }
 
@@ -110,6 +111,7 @@ impl Slabs {
             self.lists.remove(site, granule);
         }
         self.used_bytes += count * size;
+        self.of[class.0 as usize].used += count as u32;
         refill
     }
 
@@ -133,6 +135,7 @@ impl Slabs {
             site.mark(run.head, 0);
         }
         self.count += 1;
+        self.of[class.0 as usize].granules += 1;
         self.fresh += if run.zeroed { GRANULE } else { 0 };
         self.lists.append(site, run.head, Place::Fresh);
         Some(run.head)

@@ -6,25 +6,10 @@ use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
 
 use serde_json::Value;
 
-use crate::support::{Scratch, brkmap, clean, needs, run, stderr, stdout, text};
-
-/// libbrkmap.so of this tree, built if need be.
-fn library() -> &'static Path {
-    static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
-    LIBRARY.get_or_init(|| {
-        let target =
-            Path::new(env!("CARGO_BIN_EXE_brkmap")).ancestors().nth(2).expect("target/PROFILE/brkmap");
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let mut command = Command::new(cargo);
-        command.args(["build", "--quiet", "--release", "-p", "brkmap-preload", "--target-dir"]).arg(target);
-        assert!(command.status().expect("cargo").success());
-        target.join("release/libbrkmap.so")
-    })
-}
+use crate::support::{Scratch, brkmap, clean, library, needs, run, stderr, stdout, text};
 
 /// What the doctor says of a command with these variables, as JSON and as text.
 struct Said {

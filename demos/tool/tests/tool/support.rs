@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::OnceLock;
 
 use serde_json::Value;
 
@@ -44,6 +45,20 @@ pub fn json(command: &mut Command) -> Value {
     let document: Value = serde_json::from_slice(&output.stdout).expect("one JSON document");
     assert_eq!(document["schema"], 2);
     document
+}
+
+/// libbrkmap.so of this tree, built if need be.
+pub fn library() -> &'static Path {
+    static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
+    LIBRARY.get_or_init(|| {
+        let target =
+            Path::new(env!("CARGO_BIN_EXE_brkmap")).ancestors().nth(2).expect("target/PROFILE/brkmap");
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let mut command = Command::new(cargo);
+        command.args(["build", "--quiet", "--release", "-p", "brkmap-preload", "--target-dir"]).arg(target);
+        assert!(command.status().expect("cargo").success());
+        target.join("release/libbrkmap.so")
+    })
 }
 
 /// A program that a test cannot do without; the test says so and ends where it is missing.

@@ -6,7 +6,7 @@ use std::process::Command;
 use brkmap_tracer::{Filter, Syscall};
 use serde_json::Value;
 
-use crate::support::{Scratch, brkmap, needs, run, stderr, stdout, text};
+use crate::support::{Scratch, brkmap, library, needs, run, stderr, stdout, text};
 
 fn code_of(shell: &str) -> Option<i32> {
     run(&mut brkmap(&["trace", "--summary-only", "--", "sh", "-c", shell])).status.code()
@@ -165,4 +165,77 @@ fn nothing_of_a_command_is_left_untraced_when_it_outlives_its_parent() {
         stderr(&output).lines().filter(|line| line.contains("mmap(")).count()
     };
     assert!(traced(&detached) > 2 * traced("exit 4"), "the program run by exec maps its libraries too");
+}
+
+/// The program maps addresses without memory, and has blocks of every kind of brkmap's.
+const BLOCKS: &str = "import mmap
+reserved = mmap.mmap(-1, 1 << 20, prot=0)
+blocks = [bytes(size) for size in range(0, 500000, 7777)]
+del blocks
+";
+
+#[test]
+fn a_call_of_brkmaps_has_its_reason_beside_it_and_others_have_none() {
+    let Some(python) = needs("python3") else { return };
+    let scratch = Scratch::new("reasons");
+    let file = scratch.file("calls.json");
+    let preload = format!("LD_PRELOAD={}", text(library()));
+    let program = ["--", "env", &preload, text(&python), "-S", "-c", BLOCKS];
+    let output = run(&mut brkmap(&[&["trace", "--json", "-o", text(&file)], &program[..]].concat()));
+    assert_eq!((output.status.code(), stderr(&output).as_str()), (Some(0), ""));
+    let document: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    let calls = document["calls"].as_array().unwrap();
+    let reasoned = calls.iter().filter(|call| call["reason"].is_string());
+    for (reason, count) in document["reasons"].as_object().unwrap() {
+        assert_eq!(
+            count["calls"],
+            reasoned.clone().filter(|call| call["reason"] == **reason).count(),
+            "{reason}"
+        );
+    }
+    let is = |call: &&Value, name: &str, reason: &str| call["call"] == name && call["reason"] == reason;
+    let large: Vec<_> = reasoned.clone().filter(|call| is(call, "mmap", "large")).collect();
+    assert!(large.len() > 10 && large.iter().all(|call| call["cause"] == "large"), "{large:#?}");
+    let grown = reasoned.clone().find(|call| is(call, "brk", "grow")).expect("a slab");
+    assert!(grown["cause"] == "class" && grown["cause_bytes"].as_u64().unwrap() >= 16, "{grown}");
+    assert!(reasoned.clone().any(|call| call["reason"] == "tables"));
+    // The loader's files are nobody's but its own, and the program's reservation is its own too.
+    let files = calls.iter().filter(|call| call["call"] == "mmap" && call["arguments"][4] != "-1");
+    assert!(files.clone().count() > 5 && files.clone().all(|call| call["reason"].is_null()));
+    let reserved: Vec<_> = calls.iter().filter(|call| call["reserves"] == true).collect();
+    assert!(reserved.iter().any(|call| call["bytes"] == 1 << 20), "{reserved:?}");
+    let bytes: u64 = reserved.iter().map(|call| call["bytes"].as_u64().unwrap()).sum();
+    assert_eq!(document["summary"]["mmap"]["reserved"], bytes);
+    let executed: Vec<_> = document["executed"].as_array().unwrap().iter().collect();
+    assert!(
+        executed.len() == 2 && executed[1]["program"].as_str().unwrap().contains("python"),
+        "{executed:?}"
+    );
+    let times: Vec<_> = calls.iter().map(|call| call["seconds"].as_f64().unwrap()).collect();
+    assert!(times.is_sorted() && times[0] < 60.0 && executed[1]["seconds"].as_f64().unwrap() > times[0]);
+
+    let output = run(&mut brkmap(&[&["trace"], &program[..]].concat()));
+    let text = stderr(&output);
+    for part in [
+        " # large\n",
+        " # grow, class ",
+        " # span",
+        "  # addresses alone\n",
+        "+++ exec /usr/bin/python3",
+        "brkmap's for  calls",
+        "mapped without memory",
+    ] {
+        assert!(text.contains(part), "{part} in\n{text}");
+    }
+}
+
+#[test]
+fn a_log_of_the_users_own_is_left_alone() {
+    let scratch = Scratch::new("own-log");
+    let file = scratch.file("log");
+    let preload = format!("LD_PRELOAD={}", text(library()));
+    let mut command = brkmap(&["trace", "--", "env", &preload, "ls", "/"]);
+    let output = run(command.env("BRKMAP_CONF", format!("log:{}", text(&file))));
+    assert!(output.status.success() && !stderr(&output).contains(" # tables"), "{}", stderr(&output));
+    assert!(std::fs::read_to_string(&file).unwrap().contains(" ok tables "));
 }

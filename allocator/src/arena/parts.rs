@@ -1,0 +1,88 @@
+//! The arena, part by part: what each of its addresses is used for.
+#![forbid(unsafe_code)]
+
+use super::block::TABLES;
+use super::directory::Levels;
+use super::page_map::Entry;
+use super::{Arena, Geometry};
+use crate::base::checked::Checked;
+use crate::base::config::{BLOCK_GRANULES, GRANULE};
+use crate::base::units::GranuleIdx;
+use crate::os::Os;
+
+/// What addresses are used for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Use {
+    /// Not the arena's.
+    None,
+    /// A free run.
+    Free,
+    Slab,
+    Chunk,
+    Span,
+    /// Tables.
+    Tables,
+}
+
+/// Addresses side by side with one use.
+#[derive(Clone, Copy, Debug)]
+pub struct Part {
+    pub at: *mut u8,
+    pub len: usize,
+    pub used_for: Use,
+}
+
+type Uses = Checked<Use, { BLOCK_GRANULES as usize }>;
+
+impl<O: Os> Arena<O> {
+    /// Calls `f` with every part, the tables first. The lock is taken for a look at one block of 64 MiB after
+    /// the other, and is open while `f` runs: what is told may have changed meanwhile.
+    pub fn for_each_part(&self, mut f: impl FnMut(Part)) {
+        let Some(geometry) = self.geometry() else { return };
+        let mut tables = |at: *const u8, len| f(Part { at: at.cast_mut(), len, used_for: Use::Tables });
+        tables(geometry.directory.levels().cast(), size_of::<Levels>());
+        for window in self.windows.iter() {
+            tables(window.map.words().cast(), window.granules * size_of::<u32>());
+        }
+        let (mut at, mut uses) = (0, Checked([Use::None; BLOCK_GRANULES as usize]));
+        while let Some((number, head)) = self.look_at(geometry, at, &mut uses) {
+            f(Part { at: head, len: TABLES, used_for: Use::Tables });
+            let mut from = 0;
+            while from < BLOCK_GRANULES as usize {
+                let used_for = uses[from];
+                let more = uses.0.iter().skip(from).take_while(|&&of| of == used_for).count();
+                if used_for != Use::None {
+                    let first = GranuleIdx(number * BLOCK_GRANULES + from as u32);
+                    f(Part { at: geometry.start(first), len: more * GRANULE, used_for });
+                }
+                from += more;
+            }
+            at += 1;
+        }
+    }
+
+    /// What the granules of a block are used for: its number, and where its tables are. None behind the last
+    /// block.
+    fn look_at(&self, geometry: Geometry, at: usize, uses: &mut Uses) -> Option<(u32, *mut u8)> {
+        let mut guard = self.lock();
+        let state = guard.as_mut().filter(|state| at < state.blocks.count())?;
+        let block = state.blocks.block(at);
+        let head = state.head(at);
+        for (place, used_for) in (0..BLOCK_GRANULES).zip(&mut uses.0) {
+            *used_for = match head.gained.get(place) {
+                false => Use::None,
+                true => use_of(self.entry_of(geometry, GranuleIdx(head.number * BLOCK_GRANULES + place))),
+            };
+        }
+        Some((head.number, block.0.cast()))
+    }
+}
+
+fn use_of(entry: Entry) -> Use {
+    match entry {
+        Entry::FREE => Use::Free,
+        slab if slab.as_slab().is_some() => Use::Slab,
+        chunk if chunk.in_chunk().is_some() => Use::Chunk,
+        _ => Use::Span,
+    }
+}
