@@ -90,7 +90,8 @@ impl Chunk {
     pub fn is_clean(&self, granule: u32) -> bool {
         let bytes = self.class.bytes();
         let on = granule as usize * GRANULE..(granule as usize + 1) * GRANULE;
-        let on = blocks((on.start / bytes) as u32..on.end.div_ceil(bytes) as u32);
+        let all = blocks(0..self.class.blocks());
+        let on = all & blocks((on.start / bytes) as u32..on.end.div_ceil(bytes) as u32);
         on & self.free & self.clean == on
     }
 

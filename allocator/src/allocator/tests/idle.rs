@@ -6,13 +6,15 @@ const MIB: usize = 1 << 20;
 
 fn dirty(harness: &Harness) -> usize {
     let arena = harness.allocator.arena.figures().map_or(0, |arena| arena.dirty.0);
-    arena + harness.allocator.large.figures().cached_bytes
+    let (medium, large) = (harness.allocator.medium.figures(), harness.allocator.large.figures());
+    arena + medium.dirty_bytes.0 + large.cached_bytes
 }
 
-/// Blocks of the arena, and mappings.
+/// Spans, and mappings.
 fn churn(harness: &Harness, heap: &Heap, spans: usize, large: usize) {
-    let sizes = (0..spans).map(|_| 100_000).chain((0..large).map(|_| MIB / 2));
-    let held: Vec<_> = sizes.map(|size| harness.hold(heap, size, 16, 1).expect("memory")).collect();
+    let blocks = (0..spans).map(|_| (100_000, SPAN_ALIGN)).chain((0..large).map(|_| (MIB / 2, 16)));
+    let held = blocks.map(|(size, align)| harness.hold(heap, size, align, 1).expect("memory"));
+    let held: Vec<_> = held.collect();
     held.into_iter().for_each(|one| harness.check_and_free(heap, one));
 }
 

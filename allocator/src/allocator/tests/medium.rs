@@ -87,6 +87,23 @@ fn what_is_free_between_blocks_is_purged_beyond_the_bound() {
     stay.into_iter().for_each(|(_, one)| harness.check_and_free(heap, one));
 }
 
+/// As in `idle`: by time, for a thread that gives back.
+#[test]
+fn what_lies_unused_in_chunks_for_a_period_goes() {
+    let harness = Harness::new(Sim::new());
+    let (heap, allocator) = (harness.heap(), &harness.allocator);
+    let held = hold_all(&harness, heap, 16);
+    let (stay, go): (Vec<_>, Vec<_>) = held.into_iter().enumerate().partition(|(k, _)| k % 8 == 0);
+    go.into_iter().for_each(|(_, one)| harness.free(heap, one.at));
+    harness.give_back(heap);
+    allocator.purge_idle();
+    let all = allocator.medium.figures().dirty_bytes.0;
+    assert!(all > 0 && allocator.is_dirty(), "it came in this period");
+    allocator.purge_idle();
+    assert_eq!(allocator.medium.figures().dirty_bytes.0, 0);
+    stay.into_iter().for_each(|(_, one)| harness.check_and_free(heap, one));
+}
+
 #[test]
 fn fresh_blocks_are_known_to_be_zero_and_used_ones_are_not() {
     let harness = Harness::new(Sim::new());
