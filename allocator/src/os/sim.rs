@@ -1,3 +1,4 @@
+// long: one system, whose calls all check the same state.
 //! A simulated system for the tests: memory from the test's own allocator, a break that moves inside
 //! it, and refusals by script. It runs under Miri, which a real brk does not.
 //!
