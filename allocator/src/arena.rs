@@ -38,6 +38,7 @@ mod regions;
 mod repair;
 mod runs;
 mod shrink;
+mod sleeper;
 mod state;
 mod unload;
 mod windows;

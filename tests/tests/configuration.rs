@@ -247,7 +247,7 @@ fn what_code_says_is_in_force_and_gives_way_to_the_environment() {
     assert_eq!(row(&list, "mmap_threshold"), ["128K", "256K", code]);
     assert_eq!(row(&list, "huge_pages"), ["recycled", "always", code], "what is said behind a preset wins");
     assert_eq!(row(&list, "decay"), ["10s", "1s", code]);
-    assert_eq!(row(&list, "thread_cache"), ["32K", "8K", code]);
+    assert_eq!(row(&list, "thread_cache"), ["32K", "16K", code]);
     let list = help(&[("BRKMAP_CONF", "mmap_threshold:1M"), ("MALLOC_TRIM_THRESHOLD_", "2097152")]);
     assert_eq!(row(&list, "mmap_threshold"), ["128K", "1M", "BRKMAP_CONF"]);
     assert_eq!(row(&list, "dirty_floor"), ["7M", "2M", "MALLOC_TRIM_THRESHOLD_"]);

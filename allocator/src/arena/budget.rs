@@ -5,7 +5,7 @@
 //! inside the bound already.
 #![forbid(unsafe_code)]
 
-use super::idle::Sleeper;
+use super::sleeper::Sleeper;
 use super::state::State;
 use crate::base::config::GRANULE_SHIFT;
 use crate::base::keys::Key;

@@ -127,7 +127,8 @@ keys! {
         "The share of live memory that free memory may keep as pages, where that is more than the floor.";
     ThreadCache "thread_cache", Kind::Bytes(0, MAGAZINE_BYTES), MAGAZINE_BYTES, Request, OURS,
         "The most bytes of each size that a thread keeps at hand; at least four blocks.";
-    HugePages "huge_pages", Kind::Choice(HUGE_PAGES), HUGE_PAGES_RECYCLED, Request, ["", "glibc.malloc.hugetlb"],
+    HugePages "huge_pages", Kind::Choice(HUGE_PAGES), HUGE_PAGES_RECYCLED, Request,
+        ["", "glibc.malloc.hugetlb"],
         "Which large blocks are on huge pages: none, those that a program takes again and again, or all.";
     Background "background", Kind::Switch, 0, Start, OURS,
         "A thread that gives back what lies unused, and everything where memory is short; asleep otherwise.";

@@ -27,7 +27,7 @@ const NONE: &[(Key, usize)] = &[
 const SMALL: &[(Key, usize)] = &[
     (Key::DirtyFloor, 1 << 20),
     (Key::DirtyShare, 32),
-    (Key::ThreadCache, 8 << 10),
+    (Key::ThreadCache, 16 << 10),
     (Key::HugePages, HUGE_PAGES_OFF),
     (Key::Background, 0),
     (Key::Decay, 1_000),

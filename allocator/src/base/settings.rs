@@ -70,6 +70,12 @@ struct Slot {
     bytes: [AtomicU8; TEXT_MOST],
 }
 
+impl Default for Settings {
+    fn default() -> Self {
+        Settings::new()
+    }
+}
+
 impl Settings {
     /// The defaults.
     pub const fn new() -> Self {
