@@ -25,7 +25,6 @@ pub mod cli;
 pub mod contender;
 pub mod huge_pages;
 pub mod machine;
-pub mod process;
 pub mod programs;
 pub mod rest;
 pub mod row;
@@ -34,6 +33,7 @@ pub mod single;
 pub mod timing;
 pub mod wide;
 
+pub use brkmap_race::process;
 use cli::Options;
 use huge_pages::HugePages;
 use single::Single;

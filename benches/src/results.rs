@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+pub use brkmap_race::sample::Sample;
 use serde::{Deserialize, Serialize};
 
 pub mod merge;
@@ -121,16 +122,6 @@ pub struct Cell {
     pub failure: Option<String>,
 }
 
-/// One run of one program.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Sample {
-    pub user_ms: f64,
-    pub system_ms: f64,
-    pub wall_ms: f64,
-    pub peak_kib: u64,
-    pub minor_faults: u64,
-}
-
 /// The allocator that ratios are to, among these: mimalloc, best in the version that has the plain name.
 pub fn reference<'a>(names: impl Iterator<Item = &'a str> + Clone) -> Option<String> {
     let exact = names.clone().find(|name| *name == "mimalloc");
@@ -158,7 +149,8 @@ pub mod tests {
     use super::*;
 
     pub fn cell(cpu: f64, peak: u64) -> Cell {
-        let sample = Sample { user_ms: cpu, wall_ms: cpu, peak_kib: peak, minor_faults: 10, system_ms: 0.0 };
+        let sample =
+            Sample { user_ms: cpu, wall_ms: cpu, peak_kib: peak, minor_faults: 10, ..Sample::default() };
         Cell { checksum: Some("7".into()), samples: vec![sample], ..Cell::default() }
     }
 

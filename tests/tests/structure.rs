@@ -48,9 +48,10 @@ const TOOL: [(&[&str], Neighbours); 8] = [
 ];
 
 /// The packages of this workspace.
-const PACKAGES: [(&[&str], Neighbours); 4] = [
+const PACKAGES: [(&[&str], Neighbours); 5] = [
     (&["brkmap", "brkmap-base", "brkmap-loom", "brkmap-witness"], Neighbours::Unknown),
     (&["brkmap-preload", "brkmap-probe", "brkmap-tracer"], Neighbours::Unknown),
+    (&["brkmap-race"], Neighbours::Unknown),
     (&["brkmap-benches", "brkmap-demos", "brkmap-tests", "brkmap-tool"], Neighbours::Unknown),
     (&["brkmap-pages"], Neighbours::Unknown),
 ];

@@ -1,10 +1,11 @@
 //! The command line.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+use brkmap_race::peers;
 use clap::Parser;
 
-use super::contender::{DEBIAN, RUST, With};
+use super::contender::{RUST, With};
 use super::huge_pages::Mode;
 use super::programs;
 use super::single::Single;
@@ -125,7 +126,7 @@ impl Options {
         let thing = self.only.iter().find(|only| !things.iter().any(|(name, _)| name == *only));
         let mut allocators: Vec<&str> = RUST.iter().map(|peer| peer.name).collect();
         allocators.extend(["brkmap", "glibc"]);
-        allocators.extend(DEBIAN.iter().map(|peer| peer.name));
+        allocators.extend(peers::ALL.iter().map(|peer| peer.name));
         allocators.extend(self.with.iter().map(|with| with.name.as_str()));
         let allocator = self.allocators.iter().find(|only| !allocators.contains(&only.as_str()));
         thing
@@ -151,8 +152,8 @@ pub fn list() -> String {
         text += &format!("  {}\n", peer.name);
     }
     text += "Allocators preloaded (--allocators; more by --with):\n  brkmap\n  glibc\n";
-    for peer in &DEBIAN {
-        let state = if Path::new(&peer.path()).exists() { "" } else { ": not installed" };
+    for peer in &peers::ALL {
+        let state = if peer.found().is_some() { "" } else { ": not installed" };
         text += &format!("  {:16} Debian package {}{state}\n", peer.name, peer.package);
     }
     text

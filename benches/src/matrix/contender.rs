@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use brkmap_base::error::{Error, Result};
 
+use brkmap_race::peers;
+
 use super::cli::Options;
 use super::process::Invocation;
 use super::row::Measurable;
@@ -35,25 +37,6 @@ pub const RUST: [RustPeer; 10] = [
     rust("smmalloc", Some("smmalloc"), Some("smmalloc")),
     rust("dlmalloc", Some("dlmalloc"), Some("dlmalloc")),
 ];
-
-/// A library to preload, from a Debian package.
-pub struct DebianPeer {
-    pub name: &'static str,
-    pub package: &'static str,
-    file: &'static str,
-}
-
-pub const DEBIAN: [DebianPeer; 3] = [
-    DebianPeer { name: "mimalloc-2.0", package: "libmimalloc2.0", file: "libmimalloc.so.2.0" },
-    DebianPeer { name: "jemalloc", package: "libjemalloc2", file: "libjemalloc.so.2" },
-    DebianPeer { name: "tcmalloc", package: "libtcmalloc-minimal4", file: "libtcmalloc_minimal.so.4" },
-];
-
-impl DebianPeer {
-    pub fn path(&self) -> String {
-        format!("/usr/lib/{}-linux-gnu/{}", std::env::consts::ARCH, self.file)
-    }
-}
 
 /// `NAME=PATH.so` of `--with`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -179,8 +162,14 @@ fn preload_set(options: &Options) -> Result<Measured> {
         let version = version.map_or_else(String::new, |name| name.to_string_lossy().into_owned());
         add(&with.name, version, Some(with.path.clone()));
     }
-    for peer in DEBIAN.iter().filter(|peer| options.wants_allocator(peer.name)) {
-        add(peer.name, build::debian_version(peer.package), Some(peer.path().into()));
+    let given = |name: &str| options.with.iter().any(|with| with.name == name);
+    let wanted = |peer: &&peers::Peer| options.wants_allocator(peer.name) && !given(peer.name);
+    for peer in peers::ALL.iter().filter(wanted) {
+        add(
+            peer.name,
+            build::debian_version(peer.package),
+            Some(peer.found().unwrap_or_else(|| peer.path())),
+        );
     }
     Ok(set)
 }

@@ -10,6 +10,7 @@ use brkmap_base::bar::bar;
 use super::cli::Options;
 use super::contender::{Measured, Subject};
 use super::row::{Measurable, checksum};
+use crate::load::line::Line;
 
 /// With --quick, no repetition begins later than this.
 const QUICK: Duration = Duration::from_secs(150);
@@ -47,8 +48,12 @@ fn run(measurable: &mut Measurable, subject: &Subject, options: &Options) {
     }
     let outcome = measurable.invocation(subject, options.scale(), options.threads()).run();
     let result = outcome.and_then(|outcome| {
-        let sample = outcome.sample;
-        Ok((sample, checksum(&measurable.what, &outcome.success()?)?))
+        let mut sample = outcome.sample;
+        let output = outcome.success()?;
+        if let Some(peak) = own_peak(&output) {
+            sample.peak_kib = peak;
+        }
+        Ok((sample, checksum(&measurable.what, &output)?))
     });
     match result {
         Err(failure) => measurable.fail(name, failure),
@@ -64,9 +69,20 @@ fn run(measurable: &mut Measurable, subject: &Subject, options: &Options) {
     }
 }
 
+/// A load reads its peak itself: the kernel's begins with that of this process, which forked it.
+fn own_peak(output: &str) -> Option<u64> {
+    Line::parse(output).and_then(|line| line.get("peak_kib"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_load_tells_its_own_peak() {
+        assert_eq!(own_peak("checksum=1 peak_kib=77\n"), Some(77));
+        assert_eq!(own_peak("done\n"), None);
+    }
 
     #[test]
     fn everybody_begins_once() {

@@ -32,13 +32,17 @@ pub enum Event<'a> {
         tid: pid_t,
         words: Words,
     },
+    /// A thread is at its end, with its memory still there. Of programs that ask for it.
+    Ends {
+        tid: pid_t,
+    },
 }
 
 impl Event<'_> {
     pub fn tid(&self) -> pid_t {
         match self {
             Event::Call(call) => call.tid,
-            Event::Mark { tid, .. } => *tid,
+            Event::Mark { tid, .. } | Event::Ends { tid } => *tid,
         }
     }
 }
@@ -160,7 +164,8 @@ impl Tracer {
             Change::Executed => self.executed(tid),
             Change::Seccomp => return Some(self.call_begins(tid, report)),
             Change::CallStop => self.call_ends(tid, report),
-            Change::Exited(_) | Change::Killed(_) | Change::Ready | Change::Other => {}
+            Change::Ends if self.started => report(Event::Ends { tid }),
+            Change::Exited(_) | Change::Killed(_) | Change::Ready | Change::Ends | Change::Other => {}
         }
         Some(Resume::Continue(0))
     }
