@@ -256,10 +256,11 @@ fn traced(mut program: Program) -> Option<(Vec<Call>, Ended)> {
     });
     let mut calls = Vec::new();
     let ends = tracer.run(|event| {
-        calls.push(match event {
-            Event::Call(call) => Call::from(call),
-            Event::Mark { tid, words } => Call::mark(tid.cast_unsigned(), words),
-        });
+        match event {
+            Event::Call(call) => calls.push(Call::from(call)),
+            Event::Mark { tid, words } => calls.push(Call::mark(tid.cast_unsigned(), words)),
+            Event::Ends { .. } => {}
+        }
     });
     drop(done);
     watchdog.join().expect("the watchdog");
