@@ -7,6 +7,7 @@ use brkmap_base::error::{Error, Result};
 use crate::results::{Kind, Results};
 
 pub mod markdown;
+pub mod pairs;
 pub mod plot;
 pub mod scaling;
 pub mod table;
@@ -114,6 +115,7 @@ pub mod tests {
                     differing,
                 ],
             }],
+            pairs: Vec::new(),
         }
     }
 

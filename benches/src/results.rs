@@ -5,11 +5,15 @@ use std::collections::BTreeMap;
 pub use brkmap_race::sample::Sample;
 use serde::{Deserialize, Serialize};
 
+pub mod account;
 pub mod merge;
 pub mod metric;
+pub mod paired;
 pub mod scaling;
 pub mod wide;
 
+use account::Account;
+use paired::Paired;
 use scaling::Scaling;
 use wide::Wide;
 
@@ -31,6 +35,9 @@ pub struct Results {
     /// What the reader has to know before the figures.
     pub remarks: Vec<String>,
     pub sets: Vec<Set>,
+    /// Two allocators beside each other, where that was asked for.
+    #[serde(default)]
+    pub pairs: Vec<Paired>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -118,6 +125,9 @@ pub struct Cell {
     /// The memory calls by name.
     pub calls: Option<BTreeMap<String, u64>>,
     pub instructions: Option<u64>,
+    /// Beside the clock of a pair.
+    #[serde(default)]
+    pub account: Option<Account>,
     /// Why this allocator has no figures here.
     pub failure: Option<String>,
 }

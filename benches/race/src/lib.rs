@@ -8,8 +8,10 @@
 //!   verdict ── interval                  the answer in words
 //!   library, peers                       the allocators
 //!   picture ── colour                    the answer in a picture
+//!   amounts                              times and percentages of a command line
 //! ```
 
+pub mod amounts;
 pub mod colour;
 pub mod course;
 pub mod interval;

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use brkmap_race::amounts::{Percent, Time};
 use brkmap_race::peers;
 use clap::Parser;
 
@@ -31,6 +32,19 @@ pub struct Options {
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     allocators: Vec<String>,
 
+    /// Only these two, run after run in turn: the ratio of the first to the second with its 95 % interval, row by row,
+    /// and beside the clock an account of what is the same in each run (needs valgrind)
+    #[arg(long, value_name = "A,B", value_delimiter = ',', conflicts_with_all = ["allocators", "repetitions", "callgrind", "quick"])]
+    pub pairs: Vec<String>,
+
+    /// How long at most each row of --pairs may take, as 90, 90s or 5m
+    #[arg(long, value_name = "TIME", default_value = "30s")]
+    pub time: Time,
+
+    /// A row of --pairs is done when its interval is as narrow
+    #[arg(long, value_name = "PERCENT", default_value = "1%")]
+    pub width: Percent,
+
     /// Only allocators of this kind: in Rust programs, or preloaded
     #[arg(long, value_name = "KIND", value_parser = ["rust", "preload"])]
     set: Option<String>,
@@ -53,7 +67,7 @@ pub struct Options {
     pub thp: Option<Mode>,
 
     /// Measures nothing: writes RESULTS.md and the plots anew from the results.json that --output has
-    #[arg(long, conflicts_with_all = ["merge", "only", "allocators", "set", "with", "quick", "callgrind", "thp"])]
+    #[arg(long, conflicts_with_all = ["merge", "only", "allocators", "pairs", "set", "with", "quick", "callgrind", "thp"])]
     pub render: bool,
 
     /// How many threads the workloads of many threads have [default: as many as there are processors]
@@ -109,7 +123,8 @@ impl Options {
     }
 
     pub fn wants_allocator(&self, name: &str) -> bool {
-        self.allocators.is_empty() || self.allocators.iter().any(|only| only == name)
+        let wanted = if self.pairs.is_empty() { &self.allocators } else { &self.pairs };
+        wanted.is_empty() || wanted.iter().any(|only| only == name)
     }
 
     pub fn wants_set(&self, kind: Kind) -> bool {
@@ -128,7 +143,11 @@ impl Options {
         allocators.extend(["brkmap", "glibc"]);
         allocators.extend(peers::ALL.iter().map(|peer| peer.name));
         allocators.extend(self.with.iter().map(|with| with.name.as_str()));
-        let allocator = self.allocators.iter().find(|only| !allocators.contains(&only.as_str()));
+        let asked = self.allocators.iter().chain(&self.pairs);
+        let allocator = asked.clone().find(|only| !allocators.contains(&only.as_str()));
+        if !self.pairs.is_empty() && (self.pairs.len() != 2 || self.pairs[0] == self.pairs[1]) {
+            return Some("--pairs names two allocators, for example --pairs brkmap,jemalloc".to_owned());
+        }
         thing
             .map(|name| format!("no workload, program or measurement `{name}`: see --list"))
             .or_else(|| allocator.map(|name| format!("no allocator `{name}`: see --list")))
@@ -199,8 +218,25 @@ mod tests {
     }
 
     #[test]
+    fn a_pair_is_two() {
+        let pair = options(&["--pairs", "brkmap,system"]);
+        assert_eq!(pair.unknown(), None);
+        assert!(pair.wants_allocator("system") && !pair.wants_allocator("mimalloc"));
+        for wrong in ["brkmap", "brkmap,brkmap", "brkmap,system,mimalloc"] {
+            assert!(options(&["--pairs", wrong]).unknown().unwrap().contains("two allocators"), "{wrong}");
+        }
+        assert!(options(&["--pairs", "brkmap,maloc"]).unknown().unwrap().contains("maloc"));
+    }
+
+    #[test]
     fn wrong_values_are_refused() {
-        for words in [["--repetitions", "0"], ["--with", "nothing"], ["--set", "c"]] {
+        for words in [
+            ["--repetitions", "0"],
+            ["--time", "soon"],
+            ["--width", "0"],
+            ["--with", "nothing"],
+            ["--set", "c"],
+        ] {
             assert!(Options::try_parse_from(["matrix", words[0], words[1]]).is_err(), "{words:?}");
         }
     }

@@ -5,6 +5,7 @@
 //! | `SET-means.svg` | geometric means of CPU and peak RSS, an allocator a pair of bars |
 //! | `SET-cpu.svg` | CPU of each row as a ratio, an allocator a colour |
 //! | `SET-growth.svg` | cost of a replacement over the number of live blocks |
+//! | `SET-A-to-B.svg` | a pair: its ratios with their intervals, a row a line |
 
 use std::error::Error;
 
@@ -21,8 +22,16 @@ mod rows;
 
 use legend::Legend;
 
+/// What a plot is of, and so in which section it stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Of {
+    Set,
+    Pair,
+}
+
 pub struct Plot {
     pub kind: Kind,
+    pub of: Of,
     pub file: String,
     pub title: String,
     pub svg: String,
@@ -56,6 +65,7 @@ pub fn all(results: &Results) -> Vec<Plot> {
         .iter()
         .flat_map(|set| [means::plot(set), rows::plot(set), growth::plot(set)])
         .flatten()
+        .chain(super::pairs::plots(results))
         .collect()
 }
 
@@ -86,7 +96,7 @@ fn plot(
         eprintln!("matrix: {name} of {} cannot be drawn: {error}", stem(set.kind));
         return None;
     }
-    Some(Plot { kind: set.kind, file: format!("{}-{name}.svg", stem(set.kind)), title, svg })
+    Some(Plot { kind: set.kind, of: Of::Set, file: format!("{}-{name}.svg", stem(set.kind)), title, svg })
 }
 
 /// The name at the middle of a bar's place; nothing between two.

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use brkmap_base::bar::bar;
 use brkmap_base::error::{Error, Result};
 use brkmap_base::output;
+use brkmap_race::amounts::{Percent, Time};
 use brkmap_race::course::{self, Course, Failure, Plan};
 use brkmap_race::interval::LEAST;
 use brkmap_race::sample::Sample;
@@ -23,12 +24,10 @@ use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction
 use crate::console;
 use crate::contender::With;
 
-mod amounts;
 mod lanes;
 mod report;
 mod tables;
 
-use amounts::{Percent, Time};
 use lanes::Lane;
 use report::Report;
 

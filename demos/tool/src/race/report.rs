@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use brkmap_base::error::{Error, Result};
+use brkmap_race::amounts::Percent;
 use brkmap_race::course::{Course, Ended};
 use brkmap_race::interval::Interval;
 use brkmap_race::look::Look;
@@ -12,7 +13,6 @@ use brkmap_race::verdict::{self, SHORTEST_MS, Verdict};
 use serde::Serialize;
 
 use super::Arguments;
-use super::amounts::Percent;
 use super::lanes::{Lane, Output};
 use crate::console::JSON_SCHEMA;
 
