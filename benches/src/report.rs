@@ -19,6 +19,7 @@ pub fn stem(kind: Kind) -> &'static str {
     match kind {
         Kind::Rust => "rust",
         Kind::Preload => "preload",
+        Kind::Musl => "musl",
     }
 }
 
@@ -26,6 +27,7 @@ pub fn title(kind: Kind) -> &'static str {
     match kind {
         Kind::Rust => "Inside Rust programs",
         Kind::Preload => "Preloaded",
+        Kind::Musl => "Inside static programs on musl",
     }
 }
 

@@ -52,7 +52,8 @@ pub struct Machine {
     pub commit: String,
 }
 
-/// Allocators that can be compared with each other: those inside Rust programs, or those preloaded.
+/// Allocators that can be compared with each other: those inside Rust programs, those preloaded, or those inside
+/// static programs on musl.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Set {
     pub kind: Kind,
@@ -68,6 +69,7 @@ pub struct Set {
 pub enum Kind {
     Rust,
     Preload,
+    Musl,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -132,10 +134,13 @@ pub struct Cell {
     pub failure: Option<String>,
 }
 
-/// The allocator that ratios are to, among these: mimalloc, best in the version that has the plain name.
+/// The allocator that ratios are to, among these: mimalloc, best in the version that has the plain name; without it
+/// musl's own.
 pub fn reference<'a>(names: impl Iterator<Item = &'a str> + Clone) -> Option<String> {
     let exact = names.clone().find(|name| *name == "mimalloc");
-    exact.or_else(|| names.clone().find(|name| name.starts_with("mimalloc"))).map(str::to_owned)
+    let other = || names.clone().find(|name| name.starts_with("mimalloc"));
+    let musl = || names.clone().find(|name| *name == "musl");
+    exact.or_else(other).or_else(musl).map(str::to_owned)
 }
 
 impl Row {
@@ -174,6 +179,7 @@ pub mod tests {
         let of = |names: &[&str]| reference(names.iter().copied());
         assert_eq!(of(&["brkmap", "mimalloc-2.0", "mimalloc"]).as_deref(), Some("mimalloc"));
         assert_eq!(of(&["brkmap", "mimalloc-2.0"]).as_deref(), Some("mimalloc-2.0"));
+        assert_eq!(of(&["brkmap", "musl"]).as_deref(), Some("musl"));
         assert_eq!(of(&["brkmap"]), None);
     }
 

@@ -6,7 +6,7 @@ use brkmap_race::amounts::{Percent, Time};
 use brkmap_race::peers;
 use clap::Parser;
 
-use super::contender::{RUST, With};
+use super::contender::{MUSL, RUST, With};
 use super::huge_pages::Mode;
 use super::programs;
 use super::single::Single;
@@ -45,8 +45,8 @@ pub struct Options {
     #[arg(long, value_name = "PERCENT", default_value = "1%")]
     pub width: Percent,
 
-    /// Only allocators of this kind: in Rust programs, or preloaded
-    #[arg(long, value_name = "KIND", value_parser = ["rust", "preload"])]
+    /// Only allocators of this kind: in Rust programs, preloaded, or in static programs on musl
+    #[arg(long, value_name = "KIND", value_parser = ["rust", "preload", "musl"])]
     set: Option<String>,
 
     /// One more library to preload; ratios are to the one named mimalloc
@@ -122,6 +122,11 @@ impl Options {
         self.wants(name) && !(self.quick && self.only.is_empty())
     }
 
+    /// Of a set that has some rows only, unless more are named.
+    pub fn wants_of_few(&self, name: &str, few: &[&str]) -> bool {
+        if self.only.is_empty() { few.contains(&name) } else { self.wants(name) }
+    }
+
     pub fn wants_allocator(&self, name: &str) -> bool {
         let wanted = if self.pairs.is_empty() { &self.allocators } else { &self.pairs };
         wanted.is_empty() || wanted.iter().any(|only| only == name)
@@ -131,6 +136,7 @@ impl Options {
         match self.set.as_deref() {
             Some("rust") => kind == Kind::Rust,
             Some("preload") => kind == Kind::Preload,
+            Some("musl") => kind == Kind::Musl,
             _ => true,
         }
     }
@@ -140,7 +146,7 @@ impl Options {
         let things = things();
         let thing = self.only.iter().find(|only| !things.iter().any(|(name, _)| name == *only));
         let mut allocators: Vec<&str> = RUST.iter().map(|peer| peer.name).collect();
-        allocators.extend(["brkmap", "glibc"]);
+        allocators.extend(["brkmap", "glibc", "musl"]);
         allocators.extend(peers::ALL.iter().map(|peer| peer.name));
         allocators.extend(self.with.iter().map(|with| with.name.as_str()));
         let asked = self.allocators.iter().chain(&self.pairs);
@@ -168,6 +174,10 @@ pub fn list() -> String {
     }
     text += "Allocators in Rust programs (--allocators):\n";
     for peer in &RUST {
+        text += &format!("  {}\n", peer.name);
+    }
+    text += "Allocators in static programs on musl (--allocators):\n";
+    for peer in &MUSL {
         text += &format!("  {}\n", peer.name);
     }
     text += "Allocators preloaded (--allocators; more by --with):\n  brkmap\n  glibc\n";

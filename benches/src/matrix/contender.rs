@@ -38,6 +38,13 @@ pub const RUST: [RustPeer; 10] = [
     rust("dlmalloc", Some("dlmalloc"), Some("dlmalloc")),
 ];
 
+/// The same, linked statically with musl. mimalloc needs a C compiler for it.
+pub const MUSL: [RustPeer; 3] = [
+    rust("brkmap", None, Some("brkmap")),
+    rust("musl", Some("system"), None),
+    rust("mimalloc", Some("mimalloc"), Some("mimalloc")),
+];
+
 /// `NAME=PATH.so` of `--with`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct With {
@@ -113,20 +120,28 @@ pub fn sets(options: &Options) -> Result<Vec<Measured>> {
     }
     let mut sets = Vec::new();
     if options.wants_set(Kind::Rust) {
-        sets.push(rust_set(options));
+        sets.push(rust_set(Kind::Rust, &RUST, options));
     }
     if options.wants_set(Kind::Preload) {
         sets.push(preload_set(options)?);
     }
+    if options.wants_set(Kind::Musl) {
+        sets.push(rust_set(Kind::Musl, &MUSL, options));
+    }
     Ok(sets)
 }
 
-fn rust_set(options: &Options) -> Measured {
-    let mut set = Measured::new(Kind::Rust);
-    for peer in RUST.iter().filter(|peer| options.wants_allocator(peer.name)) {
-        match build::load(peer.name, peer.feature, &options.profile) {
+fn rust_set(kind: Kind, peers: &[RustPeer], options: &Options) -> Measured {
+    let mut set = Measured::new(kind);
+    for peer in peers.iter().filter(|peer| options.wants_allocator(peer.name)) {
+        let load = match kind {
+            Kind::Musl => build::static_load(peer.name, peer.feature, &options.profile),
+            _ => build::load(peer.name, peer.feature, &options.profile),
+        };
+        match load {
             Ok(load) => {
-                let version = peer.package.map_or_else(machine::libc, build::version);
+                let own = || if kind == Kind::Musl { "of Rust's target".into() } else { machine::libc() };
+                let version = peer.package.map_or_else(own, build::version);
                 let allocator = Allocator { name: peer.name.into(), version, ..Allocator::default() };
                 set.subjects.push(Subject { allocator, load, preload: None });
             }

@@ -32,6 +32,8 @@ const INSIDE: [(&str, &[&str], &[&str]); 8] = [
         "malloc", "free", "calloc", "realloc", "memalign", "aligned_alloc", "posix_memalign", "cfree", "__libc_malloc",
         "__libc_free", "__libc_calloc", "__libc_realloc", "__libc_memalign", "_int_malloc", "_int_free", "_int_realloc",
         "_int_memalign", "sysmalloc", "systrim", "unlink_chunk", "tcache", "arena_get", "ptmalloc",
+        // musl's.
+        "__malloc", "__bin_chunk", "__expand_heap", "__libc_donate", "__simple_malloc",
     ]),
 ];
 

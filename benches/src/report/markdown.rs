@@ -58,6 +58,7 @@ fn section(set: &Set, plots: &[Plot]) -> String {
             "One binary for each allocator as `#[global_allocator]`, of the same code, with fat LTO.\n"
         }
         Kind::Preload => "One binary and real programs, each library in turn by `LD_PRELOAD`.\n",
+        Kind::Musl => "As inside Rust programs, linked statically with musl; `musl` is its own malloc.\n",
     };
     for skipped in &set.skipped {
         text += &format!("\nSkipped: **{}**: {}.\n", skipped.name, skipped.reason.trim_end_matches('.'));

@@ -37,7 +37,7 @@ fn section(paired: &Paired, set: &Set, plots: &[Plot]) -> String {
         .filter(|plot| plot.file == file)
         .map(|plot| format!("\n![{}]({file})\n", plot.title))
         .collect::<String>();
-    let columns = ["row", "CPU", "wall", "peak RSS", "faults", "modelled CPU", "rounds"];
+    let columns = ["row", "CPU", "wall", "peak RSS", "faults", "modelled CPU", ""];
     let mut table = Table::new(columns);
     for row in &paired.rows {
         let modelled = paired.modelled(set, &row.name);
@@ -74,7 +74,7 @@ fn rounds(row: &PairedRow) -> String {
         Ended::OutOfRounds => ", no more rounds",
         Ended::Interrupted => ", interrupted",
     };
-    format!("{}{why}", row.rounds)
+    format!("{} rounds{why}", row.rounds)
 }
 
 fn digits(value: f64) -> String {
@@ -225,7 +225,7 @@ pub fn summary(results: &Results) -> String {
             let modelled = paired.modelled(set, &row.name);
             let modelled =
                 modelled.map_or(String::new(), |(one, other)| format!("  modelled {:.3}", one / other));
-            text += &format!("  {:12} {:24}{modelled}  {} rounds\n", row.name, shown(row.cpu), rounds(row));
+            text += &format!("  {:12} {:24}{modelled}  {}\n", row.name, shown(row.cpu), rounds(row));
         }
         text += &format!("  {}\n", means(paired, set));
     }

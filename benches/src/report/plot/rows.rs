@@ -29,7 +29,9 @@ pub fn plot(set: &Set) -> Option<Plot> {
     let across = least * 0.9..most * 1.1;
     let marks: Vec<f64> = MARKS.into_iter().filter(|mark| across.contains(mark)).collect();
     let title = format!("{}: CPU, {reference} = 1, less is better", title(set.kind));
-    let width = 80 + 56 * rows.len() as u32;
+    // Names stand side by side.
+    let longest = rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0) as u32;
+    let width = 80 + (8 + 7 * longest).max(56) * rows.len() as u32;
     super::plot(set, "cpu", title, (width, 480), &Legend::allocators(set), |area| {
         let mut chart = ChartBuilder::on(area)
             .margin(10)
