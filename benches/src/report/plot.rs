@@ -40,24 +40,6 @@ pub struct Plot {
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 type Drawn = Result<(), Box<dyn Error>>;
 
-/// Told apart by people who see few colours too; brkmap's is the first.
-const COLOURS: [RGBColor; 10] = [
-    RGBColor(213, 94, 0),
-    RGBColor(0, 114, 178),
-    RGBColor(0, 158, 115),
-    RGBColor(204, 121, 167),
-    RGBColor(86, 180, 233),
-    RGBColor(230, 159, 0),
-    RGBColor(90, 90, 90),
-    RGBColor(140, 86, 75),
-    RGBColor(148, 103, 189),
-    RGBColor(170, 170, 60),
-];
-
-fn colour(place: usize) -> RGBColor {
-    COLOURS[place % COLOURS.len()]
-}
-
 /// Those there are figures for.
 pub fn all(results: &Results) -> Vec<Plot> {
     results
