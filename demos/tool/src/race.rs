@@ -75,8 +75,8 @@ pub struct Arguments {
 const HELP: &str = "\
 The allocators are brkmap, libc's own, and of mimalloc, jemalloc, tcmalloc and tbbmalloc those that \
 are installed. Each runs the command once a round, in an order drawn by lot and then the same \
-backwards. First each is watched once, untimed: which memory calls it makes, and what it has left in \
-memory at its end.
+backwards. First each is watched once, untimed, until all that it started has ended: which memory \
+calls it makes, and what it has left in memory at its end.
 
 A ratio is the median of the ratios of each round, in brackets the interval that holds it with 95 % \
 certainty (by bootstrap). CPU is user and system time of the command and of all it waited for. The \

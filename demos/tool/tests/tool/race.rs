@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
@@ -193,8 +193,34 @@ fn who_reads_stdin_gets_a_file_each_time_or_is_told_how() {
     };
     given(&mut race(&["--only", "glibc", "--input", text(&file)], &reads));
     given(race(&["--only", "glibc"], &reads).stdin(File::open(&file).unwrap()));
-    let output = run(race(&["--only", "glibc"], &["cat"]).stdin(std::process::Stdio::piped()));
+    let output = run(race(&["--only", "glibc"], &["cat"]).stdin(Stdio::piped()));
     assert!(stdout(&output).contains("--input FILE"), "{}", stdout(&output));
+}
+
+#[test]
+fn an_interrupted_race_tells_what_it_has() {
+    let scratch = Scratch::new("race-interrupted");
+    let (json, count) = (scratch.file("race.json"), scratch.file("count"));
+    std::fs::write(&count, "").unwrap();
+    let script = format!("echo x >>{}", text(&count));
+    let arguments = ["--only", "brkmap,glibc", "--width", "0.01", "--json", text(&json)];
+    let words = [&["race", "--time", "1h"], &arguments[..], &["--", "sh", "-c", &script]].concat();
+    let mut racing = brkmap(&words).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    while std::fs::read_to_string(&count).unwrap().lines().count() < 20 {
+        assert!(racing.try_wait().unwrap().is_none(), "it ended by itself");
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    // SAFETY: kill takes numbers; the process is not waited for, so the id is still its own.
+    unsafe { libc::kill(racing.id() as i32, libc::SIGINT) };
+    let output = racing.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130), "{}", stderr(&output));
+    let document = read(&json);
+    let rounds = document["rounds"].as_u64().unwrap() as usize;
+    assert!(document["ended"] == "interrupted" && rounds > 0, "{document}");
+    for entry in document["allocators"].as_array().unwrap() {
+        assert_eq!(entry["samples"].as_array().unwrap().len(), rounds);
+    }
+    assert!(stdout(&output).contains("interrupted."), "{}", stdout(&output));
 }
 
 #[test]
@@ -216,5 +242,5 @@ fn what_cannot_be_written_is_said() {
     };
     full(run(&mut race(&["--only", "glibc", "--json", "/dev/full"], &["true"])));
     let stdout = File::options().write(true).open("/dev/full").unwrap();
-    full(run(race(&["--only", "glibc"], &["true"]).stdout(stdout).stderr(std::process::Stdio::piped())));
+    full(run(race(&["--only", "glibc"], &["true"]).stdout(stdout).stderr(Stdio::piped())));
 }
