@@ -37,15 +37,19 @@ fn section(paired: &Paired, set: &Set, plots: &[Plot]) -> String {
         .filter(|plot| plot.file == file)
         .map(|plot| format!("\n![{}]({file})\n", plot.title))
         .collect::<String>();
-    let columns = ["row", "CPU", "wall", "peak RSS", "faults", "modelled CPU", ""];
+    let columns = ["row", "CPU", "wall", "peak RSS", "faults", "modelled CPU", "own instructions", ""];
     let mut table = Table::new(columns);
     for row in &paired.rows {
         let modelled = paired.modelled(set, &row.name);
         let modelled = modelled.map_or(NONE.to_owned(), |(one, other)| {
             format!("{:.3} ({} and {} ms)", one / other, digits(one), digits(other))
         });
+        let own = paired.own(set, &row.name).map_or(NONE.to_owned(), |(one, other)| {
+            let million = |count: u64| digits(count as f64 / 1e6);
+            format!("{:.3} ({} and {} M)", one as f64 / other as f64, million(one), million(other))
+        });
         let intervals = [row.cpu, row.wall, row.peak, row.faults].map(shown);
-        table.row([std::slice::from_ref(&row.name), &intervals[..], &[modelled, rounds(row)]].concat());
+        table.row([std::slice::from_ref(&row.name), &intervals[..], &[modelled, own, rounds(row)]].concat());
     }
     text += &format!("\n{table}");
     text + &account(paired, set) + &functions(paired, set) + &costs(paired)
@@ -58,7 +62,8 @@ fn means(paired: &Paired, set: &Set) -> String {
     );
     let modelled =
         paired.modelled_mean(set).map_or(String::new(), |mean| format!("; modelled CPU: {mean:.3}"));
-    clock + &modelled
+    let own = paired.own_mean(set).map_or(String::new(), |mean| format!("; own instructions: {mean:.3}"));
+    clock + &modelled + &own
 }
 
 fn shown(interval: Option<Interval>) -> String {
@@ -245,6 +250,8 @@ mod tests {
             "## Inside Rust programs: brkmap to mimalloc, by pairs",
             "0.500 (0.490 to 0.520)",
             "CPU, geometric mean over the rows: 0.500",
+            "own instructions: 0.333",
+            "| 0.333 (1.00 and 3.00 M) |",
             "![Inside Rust programs: CPU of brkmap by pairs](rust-brkmap-to-mimalloc.svg)",
             "| pairs | brkmap | 1.00 M | 11.0 M | 9.54 MiB | 4.77 MiB | 1000 | 3 | 100 | 15 |",
             "`malloc` 100 %",

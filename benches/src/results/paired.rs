@@ -57,6 +57,19 @@ impl Paired {
         Some((of(&self.one)?, of(&self.other)?))
     }
 
+    /// The allocator's own instructions of a row: of both.
+    pub fn own(&self, set: &Set, row: &str) -> Option<(u64, u64)> {
+        let cells = &set.rows.iter().find(|known| known.name == row)?.cells;
+        let of = |name: &str| Some(cells.get(name)?.account.as_ref()?.own).filter(|own| *own > 0);
+        Some((of(&self.one)?, of(&self.other)?))
+    }
+
+    /// The geometric mean of the ratios of own instructions.
+    pub fn own_mean(&self, set: &Set) -> Option<f64> {
+        let of = |row: &PairedRow| self.own(set, &row.name).map(|(one, other)| one as f64 / other as f64);
+        geometric_mean(&self.rows.iter().filter_map(of).collect::<Vec<_>>())
+    }
+
     /// The geometric mean of the modelled ratios.
     pub fn modelled_mean(&self, set: &Set) -> Option<f64> {
         let of = |row: &PairedRow| self.modelled(set, &row.name).map(|(one, other)| one / other);
@@ -115,5 +128,7 @@ pub mod tests {
         let (one, other) = paired.modelled(set, "pairs").unwrap();
         assert!(one < other && (paired.modelled_mean(set).unwrap() - one / other).abs() < 1e-12);
         assert_eq!(paired.modelled(set, "live"), None);
+        assert_eq!(paired.own(set, "pairs"), Some((1_000_000, 3_000_000)));
+        assert!((paired.own_mean(set).unwrap() - 1.0 / 3.0).abs() < 1e-12);
     }
 }
