@@ -16,7 +16,7 @@ use crate::process::{Invocation, contents};
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Look {
-    /// The memory calls by name, of the program and all it started; the loader's too.
+    /// The memory calls by name, and msync, of the program and all it started; the loader's too.
     pub calls: BTreeMap<String, u64>,
     /// The most that was resident in one of its processes.
     pub peak_kib: u64,
@@ -50,7 +50,7 @@ pub fn at(invocation: &Invocation) -> Result<(Look, Option<String>)> {
     program.stdout = Some(file()?);
     program.stderr = Some(errors.try_clone().map_err(Error::during("cannot copy a descriptor"))?);
     program.last = Last::Told;
-    let tracer = Tracer::start(&program, &Filter::memory_calls_and(&[Syscall::Read]))?;
+    let tracer = Tracer::start(&program, &Filter::memory_calls_and(&[Syscall::Msync, Syscall::Read]))?;
     let root = tracer.pids()[0];
     let mut look = Look::default();
     let ends = tracer.run(|event| match event {

@@ -9,7 +9,7 @@ use crate::load::line::Line;
 use crate::results::account::Calibration;
 
 /// The calls that have a cost of their own.
-const CALLS: [&str; 6] = ["brk", "mmap", "munmap", "mremap", "madvise", "mprotect"];
+const CALLS: [&str; 7] = ["brk", "mmap", "munmap", "mremap", "madvise", "mprotect", "msync"];
 
 /// Costs, and by how many instructions bytes are known.
 pub struct Costs {
