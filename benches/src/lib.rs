@@ -1,7 +1,7 @@
 //! Benchmarks: programs that allocate, and the matrix that compares allocators with them.
 //!
 //! ```text
-//!   bin/matrix ── matrix ─┬─ report ── statistics         one process that measures and writes
+//!   bin/matrix ── matrix ─┬─ report, brkmap-race          one process that measures and writes
 //!                         │
 //!                         ├─ bin/load ── load ── workloads           a process each, by allocator
 //!                         └─ programs/                    real programs, by preloaded library
@@ -17,4 +17,4 @@ pub mod report;
 #[cfg(feature = "matrix")]
 pub mod results;
 #[cfg(feature = "matrix")]
-pub mod statistics;
+pub use brkmap_race::statistics;

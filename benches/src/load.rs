@@ -5,6 +5,8 @@
 //!   growth LIVE                           cost of one replacement among LIVE blocks
 //!   wide BLOCKS VISITS LIMIT_MIB         the same in a heap of BLOCKS sparse blocks
 //!   box-round TIMES                       the loop whose instructions are counted
+//!   calibrate                             what a page fault, a memory call, a cleared byte cost here
+//!   clear BYTES TIMES, copy BYTES TIMES   a loop whose instructions are counted
 //!   hello                                 the least a program needs
 //!   whose-malloc                          the file that libc's malloc comes from
 //!   allocator                             the name of the allocator that is linked in
@@ -18,6 +20,7 @@ use brkmap_witness::memory;
 
 use crate::workloads::{self, Plan};
 
+pub mod calibrate;
 pub mod growth;
 pub mod line;
 pub mod round;
@@ -27,7 +30,8 @@ pub mod wide;
 use line::Line;
 
 const USAGE: &str = "usage: load-NAME run WORKLOAD SCALE THREADS [settle] | growth LIVE | \
-                     wide BLOCKS VISITS LIMIT_MIB | box-round TIMES | hello | whose-malloc | allocator";
+                     wide BLOCKS VISITS LIMIT_MIB | box-round TIMES | calibrate | clear BYTES TIMES | \
+                     copy BYTES TIMES | hello | whose-malloc | allocator";
 
 /// `allocator` is the name of the one that the program has.
 pub fn main(allocator: &str) -> ExitCode {
@@ -58,6 +62,13 @@ fn perform(words: &[&str], allocator: &str) -> Result<Line, String> {
         ["growth", live] => Ok(growth::measure(number(live)?)),
         ["wide", blocks, visits, limit] => wide::measure(number(blocks)?, number(visits)?, number(limit)?),
         ["box-round", times] => Ok(Line::default().with("checksum", round::boxes(number(times)?))),
+        ["calibrate"] => Ok(calibrate::measure()),
+        ["clear", bytes, times] => {
+            Ok(Line::default().with("checksum", round::clear(number(bytes)?, number(times)?)))
+        }
+        ["copy", bytes, times] => {
+            Ok(Line::default().with("checksum", round::copy(number(bytes)?, number(times)?)))
+        }
         ["hello"] => {
             println!("hello, world");
             Ok(Line::default().with("rss_kib", kib(memory::resident())))

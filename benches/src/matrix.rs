@@ -4,6 +4,9 @@
 //!   cli ─▶ contender ─▶ build        which allocators there are; what is missing is built or skipped
 //!       ─▶ row ── programs           what is run: own loads and real programs
 //!       ─▶ timing ── process         interleaved, rotating start, repeated
+//!       or pairs ─┬─ timing          two of them in turn, until their ratio is known
+//!                 └─ account ─┬─ callgrind ── profile      whose instructions they are
+//!                             └─ calibration               what each count costs here
 //!       ─▶ rest                      RSS at rest, memory calls, instructions: once each
 //!       ─▶ single                    growth, the idle floor, the Box round
 //!       ─▶ wide                      the heap of a wide address range
@@ -18,14 +21,17 @@ use brkmap_base::error::{Error, Result};
 use crate::report;
 use crate::results::{Results, SCHEMA};
 
+pub mod account;
 pub mod affinity;
 pub mod build;
+pub mod calibration;
 pub mod callgrind;
 pub mod cli;
 pub mod contender;
 pub mod huge_pages;
 pub mod machine;
-pub mod process;
+pub mod pairs;
+pub mod profile;
 pub mod programs;
 pub mod rest;
 pub mod row;
@@ -34,6 +40,7 @@ pub mod single;
 pub mod timing;
 pub mod wide;
 
+pub use brkmap_race::process;
 use cli::Options;
 use huge_pages::HugePages;
 use single::Single;
@@ -50,6 +57,18 @@ pub fn render(options: &Options) -> Result<()> {
     report::render(&results, &folder)?;
     println!("{}", folder.join("RESULTS.md").display());
     Ok(())
+}
+
+/// What a matrix has beside its rows' times.
+fn others(sets: &mut [contender::Measured], options: &Options, remarks: &mut Vec<String>) {
+    rest::measure(sets, options, remarks);
+    single::measure(sets, options, remarks);
+    if options.wants_long(Single::Wide.name()) {
+        wide::measure(sets, options, remarks);
+    }
+    if options.wants_long(Single::Scaling.name()) {
+        scaling::measure(sets, options, remarks);
+    }
 }
 
 /// Measures what the options ask for and writes it; false when a row failed.
@@ -71,18 +90,19 @@ pub fn run(options: &Options) -> Result<bool> {
     for set in &mut sets {
         row::find(set, options, folder.path())?;
     }
+    if !options.pairs.is_empty() && sets.iter().all(|set| set.subjects.len() < 2) {
+        return Err(Error::Failed(format!("--pairs {}: no set has both of them", options.pairs.join(","))));
+    }
     if sets.iter().all(|set| set.subjects.is_empty()) {
         return Err(Error::Failed("there is no allocator to measure; --list names those it knows".into()));
     }
-    timing::measure(&mut sets, options, began, &mut remarks);
-    rest::measure(&mut sets, options, &mut remarks);
-    single::measure(&mut sets, options, &mut remarks);
-    if options.wants_long(Single::Wide.name()) {
-        wide::measure(&mut sets, options, &mut remarks);
-    }
-    if options.wants_long(Single::Scaling.name()) {
-        scaling::measure(&mut sets, options, &mut remarks);
-    }
+    let pairs = if options.pairs.is_empty() {
+        timing::measure(&mut sets, options, began, &mut remarks);
+        others(&mut sets, options, &mut remarks);
+        Vec::new()
+    } else {
+        pairs::measure(&mut sets, options, &mut remarks)
+    };
     if huge_pages.described() != described {
         remarks.push(format!(
             "Huge pages changed under the run: in the end they were {}.",
@@ -109,6 +129,7 @@ pub fn run(options: &Options) -> Result<bool> {
         pieces: 1,
         remarks,
         sets,
+        pairs,
     };
     let results = match earlier {
         Some(earlier) => results.merged_with(earlier),

@@ -7,6 +7,7 @@ use brkmap_base::error::{Error, Result};
 use crate::results::{Kind, Results};
 
 pub mod markdown;
+pub mod pairs;
 pub mod plot;
 pub mod scaling;
 pub mod table;
@@ -18,6 +19,7 @@ pub fn stem(kind: Kind) -> &'static str {
     match kind {
         Kind::Rust => "rust",
         Kind::Preload => "preload",
+        Kind::Musl => "musl",
     }
 }
 
@@ -25,6 +27,7 @@ pub fn title(kind: Kind) -> &'static str {
     match kind {
         Kind::Rust => "Inside Rust programs",
         Kind::Preload => "Preloaded",
+        Kind::Musl => "Inside static programs on musl",
     }
 }
 
@@ -114,6 +117,7 @@ pub mod tests {
                     differing,
                 ],
             }],
+            pairs: Vec::new(),
         }
     }
 

@@ -2,13 +2,18 @@
 
 use std::collections::BTreeMap;
 
+pub use brkmap_race::sample::Sample;
 use serde::{Deserialize, Serialize};
 
+pub mod account;
 pub mod merge;
 pub mod metric;
+pub mod paired;
 pub mod scaling;
 pub mod wide;
 
+use account::Account;
+use paired::Paired;
 use scaling::Scaling;
 use wide::Wide;
 
@@ -30,6 +35,9 @@ pub struct Results {
     /// What the reader has to know before the figures.
     pub remarks: Vec<String>,
     pub sets: Vec<Set>,
+    /// Two allocators beside each other, where that was asked for.
+    #[serde(default)]
+    pub pairs: Vec<Paired>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -44,7 +52,8 @@ pub struct Machine {
     pub commit: String,
 }
 
-/// Allocators that can be compared with each other: those inside Rust programs, or those preloaded.
+/// Allocators that can be compared with each other: those inside Rust programs, those preloaded, or those inside
+/// static programs on musl.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Set {
     pub kind: Kind,
@@ -60,6 +69,7 @@ pub struct Set {
 pub enum Kind {
     Rust,
     Preload,
+    Musl,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -117,24 +127,20 @@ pub struct Cell {
     /// The memory calls by name.
     pub calls: Option<BTreeMap<String, u64>>,
     pub instructions: Option<u64>,
+    /// Beside the clock of a pair.
+    #[serde(default)]
+    pub account: Option<Account>,
     /// Why this allocator has no figures here.
     pub failure: Option<String>,
 }
 
-/// One run of one program.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Sample {
-    pub user_ms: f64,
-    pub system_ms: f64,
-    pub wall_ms: f64,
-    pub peak_kib: u64,
-    pub minor_faults: u64,
-}
-
-/// The allocator that ratios are to, among these: mimalloc, best in the version that has the plain name.
+/// The allocator that ratios are to, among these: mimalloc, best in the version that has the plain name; without it
+/// musl's own.
 pub fn reference<'a>(names: impl Iterator<Item = &'a str> + Clone) -> Option<String> {
     let exact = names.clone().find(|name| *name == "mimalloc");
-    exact.or_else(|| names.clone().find(|name| name.starts_with("mimalloc"))).map(str::to_owned)
+    let other = || names.clone().find(|name| name.starts_with("mimalloc"));
+    let musl = || names.clone().find(|name| *name == "musl");
+    exact.or_else(other).or_else(musl).map(str::to_owned)
 }
 
 impl Row {
@@ -158,7 +164,8 @@ pub mod tests {
     use super::*;
 
     pub fn cell(cpu: f64, peak: u64) -> Cell {
-        let sample = Sample { user_ms: cpu, wall_ms: cpu, peak_kib: peak, minor_faults: 10, system_ms: 0.0 };
+        let sample =
+            Sample { user_ms: cpu, wall_ms: cpu, peak_kib: peak, minor_faults: 10, ..Sample::default() };
         Cell { checksum: Some("7".into()), samples: vec![sample], ..Cell::default() }
     }
 
@@ -172,6 +179,7 @@ pub mod tests {
         let of = |names: &[&str]| reference(names.iter().copied());
         assert_eq!(of(&["brkmap", "mimalloc-2.0", "mimalloc"]).as_deref(), Some("mimalloc"));
         assert_eq!(of(&["brkmap", "mimalloc-2.0"]).as_deref(), Some("mimalloc-2.0"));
+        assert_eq!(of(&["brkmap", "musl"]).as_deref(), Some("musl"));
         assert_eq!(of(&["brkmap"]), None);
     }
 

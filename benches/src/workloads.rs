@@ -4,16 +4,20 @@
 mod aligned;
 mod batches;
 mod churn;
+mod forks;
 mod large;
 mod live;
 mod maps;
+mod medium;
 mod pairs;
 mod pipeline;
+mod refusals;
 mod server;
 mod sharing;
 mod stress;
 mod strings;
 mod trees;
+mod trims;
 mod vectors;
 mod zeroed;
 
@@ -45,7 +49,7 @@ pub struct Workload {
 }
 
 #[rustfmt::skip]
-pub const ALL: [Workload; 15] = [
+pub const ALL: [Workload; 22] = [
     Workload { name: "pairs", threads: Threads::One, about: "boxes of constant sizes, each replaced at once", run: pairs::run },
     Workload { name: "batches", threads: Threads::One, about: "16 B to 1 KiB in batches of 2000, freed LIFO, FIFO and at random", run: batches::run },
     Workload { name: "live", threads: Threads::One, about: "100 000 live blocks, skewed sizes, replaced at random", run: live::run },
@@ -56,6 +60,13 @@ pub const ALL: [Workload; 15] = [
     Workload { name: "large", threads: Threads::One, about: "1 to 8 MiB, a byte of each page written", run: large::run },
     Workload { name: "zeroed", threads: Threads::One, about: "zeroed tables of 64 B to 1 MiB, sparsely used", run: zeroed::run },
     Workload { name: "aligned", threads: Threads::One, about: "aligned to 64, 256 and 4096 bytes", run: aligned::run },
+    Workload { name: "medium", threads: Threads::One, about: "32 to 512 KiB, 16 live, the oldest replaced", run: medium::one },
+    Workload { name: "medium-live", threads: Threads::One, about: "32 to 512 KiB, 1000 live, replaced at random", run: medium::live },
+    Workload { name: "trims", threads: Threads::One, about: "32 MiB of small blocks, one in 128 stays, over and over", run: trims::run },
+    Workload { name: "refusals", threads: Threads::One, about: "requests that no address space can hold", run: refusals::run },
+    Workload { name: "forks", threads: Threads::One, about: "fork, exit, wait after 200 threads; the child allocates", run: forks::run },
+    Workload { name: "medium-all", threads: Threads::Many, about: "32 to 512 KiB by every thread, 16 live each", run: medium::several },
+    Workload { name: "medium-hand", threads: Threads::Many, about: "32 to 512 KiB: one thread allocates, another frees", run: medium::handed },
     Workload { name: "server", threads: Threads::Many, about: "Larson's server: sessions replaced, handed on from thread to thread", run: server::run },
     Workload { name: "pipeline", threads: Threads::Many, about: "producer/consumer: one thread allocates, another frees", run: pipeline::run },
     Workload { name: "stress", threads: Threads::Many, about: "small and large, kept and swapped between threads", run: stress::run },

@@ -16,7 +16,7 @@ fn small(only: &str, folder: &Path, more: &[&str]) -> Output {
     let folder = folder.to_str().expect("a folder of text");
     let common = ["--scale=1", "--repetitions=1", "--threads=2", "--profile=dev"];
     matrix(
-        &[&common[..], &["--allocators=brkmap,system,glibc", "--only", only, "--output", folder], more]
+        &[&common[..], &["--allocators=brkmap,system,glibc,musl", "--only", only, "--output", folder], more]
             .concat(),
     )
 }
@@ -37,12 +37,15 @@ fn every_workload_agrees_over_the_allocators_and_the_results_are_written() {
     assert!(output.status.success(), "{said}");
 
     let results = results(folder.path());
-    assert_eq!(results.sets.len(), 2);
+    assert_eq!(results.sets.len(), 3);
     for set in &results.sets {
         let programs = if set.kind == Kind::Preload { programs::ALL.len() } else { 0 };
         // A program that is not here is the only reason to have a row less.
         for skipped in &set.skipped {
-            println!("SKIP the row of {}: {}", skipped.name, skipped.reason);
+            println!("SKIP {}: {}", skipped.name, skipped.reason);
+        }
+        if set.kind == Kind::Musl && set.allocators.is_empty() {
+            continue;
         }
         assert_eq!(set.rows.len() + set.skipped.len(), workloads::ALL.len() + programs, "{said}");
         assert_eq!(set.allocators.len(), 2, "{said}");
@@ -74,6 +77,49 @@ fn every_workload_agrees_over_the_allocators_and_the_results_are_written() {
     let output = matrix(&["--render", "--output", folder.path().to_str().unwrap()]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert!(std::fs::read(&page).unwrap() == shown && std::fs::read(&document).unwrap() == measured);
+}
+
+#[test]
+fn a_pair_is_run_in_turn_and_accounted_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let common =
+        ["--pairs=brkmap,system", "--only=maps", "--scale=2", "--threads=2", "--profile=dev", "--time=5s"];
+    let output =
+        matrix(&[&common[..], &["--set=rust", "--output", folder.path().to_str().unwrap()]].concat());
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    let results = results(folder.path());
+    let (pair, row) = (&results.pairs[0], &results.sets[0].rows[0]);
+    assert_eq!(
+        (pair.one.as_str(), pair.other.as_str(), pair.rows[0].name.as_str()),
+        ("brkmap", "system", "maps")
+    );
+    for name in ["brkmap", "system"] {
+        assert_eq!(row.cells[name].samples.len(), pair.rows[0].rounds, "{said}");
+    }
+    if pair.rows[0].rounds >= brkmap_race::interval::LEAST {
+        let cpu = pair.rows[0].cpu.expect("enough rounds for an interval");
+        assert!(cpu.low <= cpu.middle && cpu.middle <= cpu.high);
+    }
+    let page = std::fs::read_to_string(folder.path().join("RESULTS.md")).unwrap();
+    assert!(page.contains("brkmap to system, by pairs"), "{page}");
+    let Some(costs) = &pair.calibration else {
+        println!("SKIP the account: {:?}", results.remarks);
+        return;
+    };
+    assert!(costs.instruction > 0.01 && costs.instruction < 100.0, "{costs:?}");
+    for name in ["brkmap", "system"] {
+        let account =
+            row.cells[name].account.as_ref().unwrap_or_else(|| panic!("no account of {name}: {said}"));
+        assert!(account.own > 1000 && account.own < account.instructions, "{account:?}");
+        assert!(
+            account.small_faults > 0 && account.calls["mmap"] > 0 && !account.functions.is_empty(),
+            "{account:?}"
+        );
+    }
+    let two = matrix(&["--pairs=brkmap"]);
+    assert_eq!(two.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&two.stderr).contains("two allocators"));
 }
 
 #[test]

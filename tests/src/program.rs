@@ -255,12 +255,10 @@ fn traced(mut program: Program) -> Option<(Vec<Call>, Ended)> {
         }
     });
     let mut calls = Vec::new();
-    let ends = tracer.run(|event| {
-        calls.extend(match event {
-            Event::Call(call) => Some(Call::from(call)),
-            Event::Mark { tid, words } => Some(Call::mark(tid.cast_unsigned(), words)),
-            Event::Executed { .. } => None,
-        });
+    let ends = tracer.run(|event| match event {
+        Event::Call(call) => calls.push(Call::from(call)),
+        Event::Mark { tid, words } => calls.push(Call::mark(tid.cast_unsigned(), words)),
+        Event::Executed { .. } | Event::Ends { .. } => {}
     });
     drop(done);
     watchdog.join().expect("the watchdog");

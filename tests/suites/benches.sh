@@ -3,4 +3,4 @@
 set -u
 . tests/lib.sh
 need_linker
-cargo_test -p brkmap-benches
+cargo_test -p brkmap-race -p brkmap-benches

@@ -37,20 +37,21 @@ enum Neighbours {
 
 /// The tool's, likewise: each command stands by itself, and the command line above them all.
 const TOOL: [(&[&str], Neighbours); 8] = [
-    (&["console", "regions", "summary", "variables"], Neighbours::Unknown),
+    (&["console", "elf", "regions", "summary", "variables"], Neighbours::Unknown),
     (&["locate"], Neighbours::Unknown),
     (&["contender"], Neighbours::Unknown),
     (&["observe"], Neighbours::Unknown),
     (&["comparison"], Neighbours::Unknown),
     (&["explain", "table"], Neighbours::Unknown),
-    (&["compare", "demo", "doctor", "sweep", "trace"], Neighbours::Unknown),
+    (&["compare", "demo", "doctor", "race", "sweep", "trace"], Neighbours::Unknown),
     (&["cli"], Neighbours::Unknown),
 ];
 
 /// The packages of this workspace.
-const PACKAGES: [(&[&str], Neighbours); 4] = [
+const PACKAGES: [(&[&str], Neighbours); 5] = [
     (&["brkmap", "brkmap-base", "brkmap-loom", "brkmap-witness"], Neighbours::Unknown),
     (&["brkmap-preload", "brkmap-probe", "brkmap-tracer"], Neighbours::Unknown),
+    (&["brkmap-race"], Neighbours::Unknown),
     (&["brkmap-benches", "brkmap-demos", "brkmap-tests", "brkmap-tool"], Neighbours::Unknown),
     (&["brkmap-pages"], Neighbours::Unknown),
 ];

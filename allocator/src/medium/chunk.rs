@@ -148,7 +148,7 @@ mod tests {
 
     #[test]
     fn blocks_come_from_the_lowest_up_each_once() {
-        let mut chunk = chunk(40, u32::MAX);
+        let mut chunk = chunk(56, u32::MAX);
         assert_eq!(taken(&mut chunk), (0..8).map(|at| (at, true)).collect::<Vec<_>>());
         assert!(chunk.is_full());
         chunk.put(0b1010_0000);
@@ -159,11 +159,11 @@ mod tests {
 
     #[test]
     fn free_blocks_side_by_side_are_purged_together_and_clean_then() {
-        let mut chunk = chunk(40, 0);
+        let mut chunk = chunk(56, 0);
         taken(&mut chunk);
         chunk.put(0b0110_0001);
         let found: Vec<_> = chunk.purgeable(4096).collect();
-        assert_eq!(found, [(1, 0..40 << 10), (0b0110_0000, 200 << 10..280 << 10)]);
+        assert_eq!(found, [(1, 0..56 << 10), (0b0110_0000, 280 << 10..392 << 10)]);
         found.iter().for_each(|(_, pages)| chunk.note_clean(pages.clone()));
         assert_eq!((chunk.dirty(), chunk.purgeable(4096).count()), (0, 0));
         // Of longer pages those that are wholly free; the block that has a part of another stays dirty.
@@ -172,8 +172,8 @@ mod tests {
         assert_eq!(found, []);
         chunk.put(0b0001_0000);
         let found: Vec<_> = chunk.purgeable(64 << 10).collect();
-        assert_eq!(found, [(0b0111_0000, 192 << 10..256 << 10)]);
-        chunk.note_clean(192 << 10..256 << 10);
+        assert_eq!(found, [(0b0111_0000, 256 << 10..384 << 10)]);
+        chunk.note_clean(256 << 10..384 << 10);
         assert_eq!((chunk.clean, chunk.purgeable(64 << 10).count()), (0b0010_0000, 0));
     }
 

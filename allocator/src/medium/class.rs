@@ -3,7 +3,7 @@
 //! ```text
 //!   class    0   1   2   3   4   5   6   7 │  8   9  …  15 │  16   17  …  23
 //!   KiB     36  40  44  48  52  56  60  64 │ 72  80  … 128 │ 144  160  … 256
-//!   chunk    4   5   5   3   5   7   4   4 │  6   5  …   8 │   9   10  …  16   granules, of 4 to 8 blocks
+//!   chunk    4   4   5   3   5   7   4   4 │  6   5  …   8 │   9   10  …  16   granules, of 4 to 8 blocks
 //! ```
 //!
 //! A chunk's length is the shortest one of which four blocks or more of its class fill all but a sixteenth.

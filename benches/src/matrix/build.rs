@@ -11,17 +11,44 @@ type Result<T> = std::result::Result<T, String>;
 ///
 /// Cargo puts each of them into the same place, so it is kept under a name of its own, and asked whose it is.
 pub fn load(name: &str, feature: Option<&str>, profile: &str) -> Result<PathBuf> {
+    load_for(None, name, feature, profile)
+}
+
+/// The same for musl, which is linked in.
+pub fn static_load(name: &str, feature: Option<&str>, profile: &str) -> Result<PathBuf> {
+    let triple = format!("{}-unknown-linux-musl", std::env::consts::ARCH);
+    let library =
+        text(Command::new("rustc").args(["--print", "target-libdir", "--target", &triple]).output());
+    if !library.is_some_and(|folder| Path::new(&folder).is_dir()) {
+        return Err(format!("there is no Rust for {triple} here (rustup target add {triple})"));
+    }
+    // What crates with C in them look for.
+    let compilers = [format!("{}-linux-musl-gcc", std::env::consts::ARCH), "musl-gcc".to_owned()];
+    let is_c = feature == Some("mimalloc");
+    if is_c && !compilers.iter().any(|name| text(Command::new(name).arg("--version").output()).is_some()) {
+        return Err("there is no C compiler for musl here (Debian package musl-tools)".into());
+    }
+    load_for(Some(&triple), name, feature, profile)
+}
+
+fn load_for(triple: Option<&str>, name: &str, feature: Option<&str>, profile: &str) -> Result<PathBuf> {
     let mut arguments = vec!["-p", "brkmap-benches", "--no-default-features", "--bin", "load"];
     if let Some(feature) = feature {
         arguments.extend(["--features", feature]);
     }
-    let folder = target().join(folder(profile));
-    let kept = folder.join(format!("load-{name}"));
-    let _alone = alone(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-    let built = built(&arguments, "load", profile, &kept)?;
+    let mut path = target().join(folder(profile));
+    let kept = path.join(triple.map_or_else(|| format!("load-{name}"), |_| format!("load-static-{name}")));
+    let _alone = alone(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+    if let Some(triple) = triple {
+        arguments.extend(["--target", triple]);
+        path = target().join(triple).join(folder(profile));
+    }
+    let built = built(&arguments, &path.join("load"), profile, &kept)?;
     keep(&built, &kept).map_err(|error| format!("the load cannot be kept: {error}"))?;
     let said = text(Command::new(&kept).arg("allocator").output()).unwrap_or_default();
-    if said == name { Ok(kept) } else { Err(format!("the load that was built has `{said}`")) }
+    // musl's own is the system's there.
+    let wanted = if name == "musl" { "system" } else { name };
+    if said == wanted { Ok(kept) } else { Err(format!("the load that was built has `{said}`")) }
 }
 
 /// Until it is dropped, no other matrix builds a load there.
@@ -42,12 +69,11 @@ fn keep(built: &Path, kept: &Path) -> std::io::Result<()> {
 /// libbrkmap.so.
 pub fn preload(profile: &str) -> Result<PathBuf> {
     let library = target().join(folder(profile)).join("libbrkmap.so");
-    built(&["-p", "brkmap-preload", "--lib"], "libbrkmap.so", profile, &library)
+    built(&["-p", "brkmap-preload", "--lib"], &library, profile, &library)
 }
 
 /// `wanted` is what is announced where it is missing.
-fn built(arguments: &[&str], file: &str, profile: &str, wanted: &Path) -> Result<PathBuf> {
-    let path = target().join(folder(profile)).join(file);
+fn built(arguments: &[&str], path: &Path, profile: &str, wanted: &Path) -> Result<PathBuf> {
     let mut command = cargo();
     command.args(["build", "--profile", profile, "--target-dir"]).arg(target()).args(arguments);
     if !wanted.exists() {
@@ -58,7 +84,7 @@ fn built(arguments: &[&str], file: &str, profile: &str, wanted: &Path) -> Result
     if !output.status.success() {
         return Err(format!("it could not be built: {}", complaint(&output.stderr)));
     }
-    if path.exists() { Ok(path) } else { Err(format!("cargo made no {file} in its target directory")) }
+    if path.exists() { Ok(path.to_owned()) } else { Err(format!("cargo made no {}", path.display())) }
 }
 
 /// Where in the target directory a profile's files are.

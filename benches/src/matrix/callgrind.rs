@@ -1,10 +1,12 @@
 //! Instructions, counted by valgrind's callgrind: the same each time, whatever else the machine does.
 
+use std::ffi::OsString;
 use std::process::Command;
 use std::time::Duration;
 
 use super::build;
 use super::process::{Invocation, Result};
+use super::profile::{Counted, Own};
 
 /// It runs programs some fifty times slower, and some allocators never start under it: smmalloc asks for more
 /// address space than valgrind has, again and again.
@@ -29,6 +31,25 @@ pub fn count(invocation: &Invocation) -> Result<u64> {
     counted.limit = counted.limit.min(LIMIT);
     let output = counted.run()?.success()?;
     collected(&output).ok_or_else(|| "callgrind counted nothing".into())
+}
+
+/// Whose the instructions are.
+pub fn profile(invocation: &Invocation, own: &Own) -> Result<Counted> {
+    let folder = tempfile::tempdir().map_err(|error| format!("cannot make a folder: {error}"))?;
+    let mut counted = invocation.clone();
+    let mut file = OsString::from("--callgrind-out-file=");
+    file.push(folder.path().join("process.%p"));
+    let options = ["valgrind", "--tool=callgrind", "--trace-children=yes", "--quiet"].map(OsString::from);
+    counted.argv.splice(0..0, options.into_iter().chain([file]));
+    counted.limit = counted.limit.min(LIMIT);
+    counted.run()?.success()?;
+    let mut sum = Counted::default();
+    let unreadable = |error| format!("what callgrind wrote cannot be read: {error}");
+    for entry in std::fs::read_dir(folder.path()).map_err(unreadable)? {
+        let bytes = std::fs::read(entry.map_err(unreadable)?.path()).map_err(unreadable)?;
+        sum.add(&String::from_utf8_lossy(&bytes), own);
+    }
+    if sum.all == 0 { Err("callgrind counted nothing".into()) } else { Ok(sum) }
 }
 
 /// The difference of two lengths of one loop, for each round: what starts and ends a process is in both.
@@ -71,6 +92,9 @@ mod tests {
             println!("SKIP a_program_has_instructions: {reason}");
             return;
         }
-        assert!(count(&Invocation::new(Path::new("/bin/true"), &[""; 0])).unwrap() > 10_000);
+        let program = Invocation::new(Path::new("/bin/true"), &[""; 0]);
+        let all = count(&program).unwrap();
+        let profiled = profile(&program, &Own::of("glibc")).unwrap().all;
+        assert!(all > 10_000 && all.abs_diff(profiled) < all / 50, "{all} {profiled}");
     }
 }

@@ -1,10 +1,12 @@
 //! The command line.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+use brkmap_race::amounts::{Percent, Time};
+use brkmap_race::peers;
 use clap::Parser;
 
-use super::contender::{DEBIAN, RUST, With};
+use super::contender::{MUSL, RUST, With};
 use super::huge_pages::Mode;
 use super::programs;
 use super::single::Single;
@@ -30,8 +32,21 @@ pub struct Options {
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     allocators: Vec<String>,
 
-    /// Only allocators of this kind: in Rust programs, or preloaded
-    #[arg(long, value_name = "KIND", value_parser = ["rust", "preload"])]
+    /// Only these two, run after run in turn: the ratio of the first to the second with its 95 % interval, row by row,
+    /// and beside the clock an account of what is the same in each run (needs valgrind)
+    #[arg(long, value_name = "A,B", value_delimiter = ',', conflicts_with_all = ["allocators", "repetitions", "callgrind", "quick"])]
+    pub pairs: Vec<String>,
+
+    /// How long at most each row of --pairs may take, as 90, 90s or 5m
+    #[arg(long, value_name = "TIME", default_value = "30s")]
+    pub time: Time,
+
+    /// A row of --pairs is done when its interval is as narrow
+    #[arg(long, value_name = "PERCENT", default_value = "1%")]
+    pub width: Percent,
+
+    /// Only allocators of this kind: in Rust programs, preloaded, or in static programs on musl
+    #[arg(long, value_name = "KIND", value_parser = ["rust", "preload", "musl"])]
     set: Option<String>,
 
     /// One more library to preload; ratios are to the one named mimalloc
@@ -52,7 +67,7 @@ pub struct Options {
     pub thp: Option<Mode>,
 
     /// Measures nothing: writes RESULTS.md and the plots anew from the results.json that --output has
-    #[arg(long, conflicts_with_all = ["merge", "only", "allocators", "set", "with", "quick", "callgrind", "thp"])]
+    #[arg(long, conflicts_with_all = ["merge", "only", "allocators", "pairs", "set", "with", "quick", "callgrind", "thp"])]
     pub render: bool,
 
     /// How many threads the workloads of many threads have [default: as many as there are processors]
@@ -107,14 +122,21 @@ impl Options {
         self.wants(name) && !(self.quick && self.only.is_empty())
     }
 
+    /// Of a set that has some rows only, unless more are named.
+    pub fn wants_of_few(&self, name: &str, few: &[&str]) -> bool {
+        if self.only.is_empty() { few.contains(&name) } else { self.wants(name) }
+    }
+
     pub fn wants_allocator(&self, name: &str) -> bool {
-        self.allocators.is_empty() || self.allocators.iter().any(|only| only == name)
+        let wanted = if self.pairs.is_empty() { &self.allocators } else { &self.pairs };
+        wanted.is_empty() || wanted.iter().any(|only| only == name)
     }
 
     pub fn wants_set(&self, kind: Kind) -> bool {
         match self.set.as_deref() {
             Some("rust") => kind == Kind::Rust,
             Some("preload") => kind == Kind::Preload,
+            Some("musl") => kind == Kind::Musl,
             _ => true,
         }
     }
@@ -124,10 +146,14 @@ impl Options {
         let things = things();
         let thing = self.only.iter().find(|only| !things.iter().any(|(name, _)| name == *only));
         let mut allocators: Vec<&str> = RUST.iter().map(|peer| peer.name).collect();
-        allocators.extend(["brkmap", "glibc"]);
-        allocators.extend(DEBIAN.iter().map(|peer| peer.name));
+        allocators.extend(["brkmap", "glibc", "musl"]);
+        allocators.extend(peers::ALL.iter().map(|peer| peer.name));
         allocators.extend(self.with.iter().map(|with| with.name.as_str()));
-        let allocator = self.allocators.iter().find(|only| !allocators.contains(&only.as_str()));
+        let asked = self.allocators.iter().chain(&self.pairs);
+        let allocator = asked.clone().find(|only| !allocators.contains(&only.as_str()));
+        if !self.pairs.is_empty() && (self.pairs.len() != 2 || self.pairs[0] == self.pairs[1]) {
+            return Some("--pairs names two allocators, for example --pairs brkmap,jemalloc".to_owned());
+        }
         thing
             .map(|name| format!("no workload, program or measurement `{name}`: see --list"))
             .or_else(|| allocator.map(|name| format!("no allocator `{name}`: see --list")))
@@ -150,9 +176,13 @@ pub fn list() -> String {
     for peer in &RUST {
         text += &format!("  {}\n", peer.name);
     }
+    text += "Allocators in static programs on musl (--allocators):\n";
+    for peer in &MUSL {
+        text += &format!("  {}\n", peer.name);
+    }
     text += "Allocators preloaded (--allocators; more by --with):\n  brkmap\n  glibc\n";
-    for peer in &DEBIAN {
-        let state = if Path::new(&peer.path()).exists() { "" } else { ": not installed" };
+    for peer in &peers::ALL {
+        let state = if peer.found().is_some() { "" } else { ": not installed" };
         text += &format!("  {:16} Debian package {}{state}\n", peer.name, peer.package);
     }
     text
@@ -198,8 +228,25 @@ mod tests {
     }
 
     #[test]
+    fn a_pair_is_two() {
+        let pair = options(&["--pairs", "brkmap,system"]);
+        assert_eq!(pair.unknown(), None);
+        assert!(pair.wants_allocator("system") && !pair.wants_allocator("mimalloc"));
+        for wrong in ["brkmap", "brkmap,brkmap", "brkmap,system,mimalloc"] {
+            assert!(options(&["--pairs", wrong]).unknown().unwrap().contains("two allocators"), "{wrong}");
+        }
+        assert!(options(&["--pairs", "brkmap,maloc"]).unknown().unwrap().contains("maloc"));
+    }
+
+    #[test]
     fn wrong_values_are_refused() {
-        for words in [["--repetitions", "0"], ["--with", "nothing"], ["--set", "c"]] {
+        for words in [
+            ["--repetitions", "0"],
+            ["--time", "soon"],
+            ["--width", "0"],
+            ["--with", "nothing"],
+            ["--set", "c"],
+        ] {
             assert!(Options::try_parse_from(["matrix", words[0], words[1]]).is_err(), "{words:?}");
         }
     }

@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use brkmap_base::error::{Error, Result};
 
+use brkmap_race::peers;
+
 use super::cli::Options;
 use super::process::Invocation;
 use super::row::Measurable;
@@ -36,24 +38,12 @@ pub const RUST: [RustPeer; 10] = [
     rust("dlmalloc", Some("dlmalloc"), Some("dlmalloc")),
 ];
 
-/// A library to preload, from a Debian package.
-pub struct DebianPeer {
-    pub name: &'static str,
-    pub package: &'static str,
-    file: &'static str,
-}
-
-pub const DEBIAN: [DebianPeer; 3] = [
-    DebianPeer { name: "mimalloc-2.0", package: "libmimalloc2.0", file: "libmimalloc.so.2.0" },
-    DebianPeer { name: "jemalloc", package: "libjemalloc2", file: "libjemalloc.so.2" },
-    DebianPeer { name: "tcmalloc", package: "libtcmalloc-minimal4", file: "libtcmalloc_minimal.so.4" },
+/// The same, linked statically with musl. mimalloc needs a C compiler for it.
+pub const MUSL: [RustPeer; 3] = [
+    rust("brkmap", None, Some("brkmap")),
+    rust("musl", Some("system"), None),
+    rust("mimalloc", Some("mimalloc"), Some("mimalloc")),
 ];
-
-impl DebianPeer {
-    pub fn path(&self) -> String {
-        format!("/usr/lib/{}-linux-gnu/{}", std::env::consts::ARCH, self.file)
-    }
-}
 
 /// `NAME=PATH.so` of `--with`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -130,20 +120,28 @@ pub fn sets(options: &Options) -> Result<Vec<Measured>> {
     }
     let mut sets = Vec::new();
     if options.wants_set(Kind::Rust) {
-        sets.push(rust_set(options));
+        sets.push(rust_set(Kind::Rust, &RUST, options));
     }
     if options.wants_set(Kind::Preload) {
         sets.push(preload_set(options)?);
     }
+    if options.wants_set(Kind::Musl) {
+        sets.push(rust_set(Kind::Musl, &MUSL, options));
+    }
     Ok(sets)
 }
 
-fn rust_set(options: &Options) -> Measured {
-    let mut set = Measured::new(Kind::Rust);
-    for peer in RUST.iter().filter(|peer| options.wants_allocator(peer.name)) {
-        match build::load(peer.name, peer.feature, &options.profile) {
+fn rust_set(kind: Kind, peers: &[RustPeer], options: &Options) -> Measured {
+    let mut set = Measured::new(kind);
+    for peer in peers.iter().filter(|peer| options.wants_allocator(peer.name)) {
+        let load = match kind {
+            Kind::Musl => build::static_load(peer.name, peer.feature, &options.profile),
+            _ => build::load(peer.name, peer.feature, &options.profile),
+        };
+        match load {
             Ok(load) => {
-                let version = peer.package.map_or_else(machine::libc, build::version);
+                let own = || if kind == Kind::Musl { "of Rust's target".into() } else { machine::libc() };
+                let version = peer.package.map_or_else(own, build::version);
                 let allocator = Allocator { name: peer.name.into(), version, ..Allocator::default() };
                 set.subjects.push(Subject { allocator, load, preload: None });
             }
@@ -179,8 +177,14 @@ fn preload_set(options: &Options) -> Result<Measured> {
         let version = version.map_or_else(String::new, |name| name.to_string_lossy().into_owned());
         add(&with.name, version, Some(with.path.clone()));
     }
-    for peer in DEBIAN.iter().filter(|peer| options.wants_allocator(peer.name)) {
-        add(peer.name, build::debian_version(peer.package), Some(peer.path().into()));
+    let given = |name: &str| options.with.iter().any(|with| with.name == name);
+    let wanted = |peer: &&peers::Peer| options.wants_allocator(peer.name) && !given(peer.name);
+    for peer in peers::ALL.iter().filter(wanted) {
+        add(
+            peer.name,
+            build::debian_version(peer.package),
+            Some(peer.found().unwrap_or_else(|| peer.path())),
+        );
     }
     Ok(set)
 }

@@ -71,12 +71,23 @@ pub fn checksum(what: &What, output: &str) -> std::result::Result<String, String
     }
 }
 
+/// Those that allocate the most: what programs on musl suffer from.
+const ON_MUSL: [&str; 4] = ["maps", "trees", "server", "medium"];
+
 /// Gives the set its rows.
 pub fn find(set: &mut Measured, options: &Options, folder: &Path) -> Result<()> {
-    for workload in workloads::ALL.iter().filter(|workload| options.wants(workload.name)) {
+    if set.subjects.is_empty() {
+        return Ok(());
+    }
+    let wanted = |name: &str| match set.kind {
+        Kind::Musl => options.wants_of_few(name, &ON_MUSL),
+        _ => options.wants(name),
+    };
+    let wanted: Vec<_> = workloads::ALL.iter().filter(|workload| wanted(workload.name)).collect();
+    for workload in wanted {
         set.rows.push(Measurable::new(What::Load(workload), workload.name, workload.about));
     }
-    if set.kind == Kind::Rust || set.subjects.is_empty() {
+    if set.kind != Kind::Preload {
         return Ok(());
     }
     let libc = libc_file(set);

@@ -9,7 +9,10 @@ use brkmap_base::bar::bar;
 
 use super::cli::Options;
 use super::contender::{Measured, Subject};
+use super::process::Result;
 use super::row::{Measurable, checksum};
+use crate::load::line::Line;
+use crate::results::Sample;
 
 /// With --quick, no repetition begins later than this.
 const QUICK: Duration = Duration::from_secs(150);
@@ -45,28 +48,45 @@ fn run(measurable: &mut Measurable, subject: &Subject, options: &Options) {
     if measurable.cell(name).is_none() {
         return;
     }
-    let outcome = measurable.invocation(subject, options.scale(), options.threads()).run();
-    let result = outcome.and_then(|outcome| {
-        let sample = outcome.sample;
-        Ok((sample, checksum(&measurable.what, &outcome.success()?)?))
-    });
-    match result {
+    match once(measurable, subject, options) {
         Err(failure) => measurable.fail(name, failure),
-        Ok((sample, checksum)) => {
-            let Some(cell) = measurable.cell(name) else { return };
-            let before = cell.checksum.get_or_insert_with(|| checksum.clone());
-            if *before != checksum {
-                // The row's judgement then names it: it agrees with nobody, not even itself.
-                *before = format!("{before}, then {checksum}");
-            }
-            cell.samples.push(sample);
+        Ok(sample) => measurable.cell(name).into_iter().for_each(|cell| cell.samples.push(sample)),
+    }
+}
+
+/// One timed run. Its checksum is held against those before.
+pub fn once(measurable: &mut Measurable, subject: &Subject, options: &Options) -> Result<Sample> {
+    let outcome = measurable.invocation(subject, options.scale(), options.threads()).run()?;
+    let mut sample = outcome.sample;
+    let output = outcome.success()?;
+    if let Some(peak) = own_peak(&output) {
+        sample.peak_kib = peak;
+    }
+    let checksum = checksum(&measurable.what, &output)?;
+    if let Some(cell) = measurable.cell(subject.name()) {
+        let before = cell.checksum.get_or_insert_with(|| checksum.clone());
+        if *before != checksum {
+            // The row's judgement then names it: it agrees with nobody, not even itself.
+            *before = format!("{before}, then {checksum}");
         }
     }
+    Ok(sample)
+}
+
+/// A load reads its peak itself: the kernel's begins with that of this process, which forked it.
+fn own_peak(output: &str) -> Option<u64> {
+    Line::parse(output).and_then(|line| line.get("peak_kib"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_load_tells_its_own_peak() {
+        assert_eq!(own_peak("checksum=1 peak_kib=77\n"), Some(77));
+        assert_eq!(own_peak("done\n"), None);
+    }
 
     #[test]
     fn everybody_begins_once() {

@@ -1,8 +1,8 @@
 //! RESULTS.md.
 
-use super::plot::Plot;
+use super::plot::{Of, Plot};
 use super::table::Table;
-use super::{scaling, title, wide};
+use super::{pairs, scaling, title, wide};
 use crate::results::metric::{Metric, is_peer};
 use crate::results::{Kind, Results, Set};
 
@@ -12,6 +12,7 @@ const TIE: f64 = 1.02;
 pub fn page(results: &Results, plots: &[Plot]) -> String {
     let mut page = String::from("# Results\n\n");
     page += &head(results);
+    page += &pairs::sections(results, plots);
     for set in &results.sets {
         page += &section(set, plots);
     }
@@ -57,6 +58,7 @@ fn section(set: &Set, plots: &[Plot]) -> String {
             "One binary for each allocator as `#[global_allocator]`, of the same code, with fat LTO.\n"
         }
         Kind::Preload => "One binary and real programs, each library in turn by `LD_PRELOAD`.\n",
+        Kind::Musl => "As inside Rust programs, linked statically with musl; `musl` is its own malloc.\n",
     };
     for skipped in &set.skipped {
         text += &format!("\nSkipped: **{}**: {}.\n", skipped.name, skipped.reason.trim_end_matches('.'));
@@ -72,7 +74,7 @@ fn section(set: &Set, plots: &[Plot]) -> String {
         }
     }
     text += &summary(set);
-    for plot in plots.iter().filter(|plot| plot.kind == set.kind) {
+    for plot in plots.iter().filter(|plot| plot.of == Of::Set && plot.kind == set.kind) {
         text += &format!("\n![{}]({})\n", plot.title, plot.file);
     }
     for metric in Metric::ALL {

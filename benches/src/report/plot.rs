@@ -5,6 +5,7 @@
 //! | `SET-means.svg` | geometric means of CPU and peak RSS, an allocator a pair of bars |
 //! | `SET-cpu.svg` | CPU of each row as a ratio, an allocator a colour |
 //! | `SET-growth.svg` | cost of a replacement over the number of live blocks |
+//! | `SET-A-to-B.svg` | a pair: its ratios with their intervals, a row a line |
 
 use std::error::Error;
 
@@ -21,8 +22,16 @@ mod rows;
 
 use legend::Legend;
 
+/// What a plot is of, and so in which section it stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Of {
+    Set,
+    Pair,
+}
+
 pub struct Plot {
     pub kind: Kind,
+    pub of: Of,
     pub file: String,
     pub title: String,
     pub svg: String,
@@ -31,24 +40,6 @@ pub struct Plot {
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 type Drawn = Result<(), Box<dyn Error>>;
 
-/// Told apart by people who see few colours too; brkmap's is the first.
-const COLOURS: [RGBColor; 10] = [
-    RGBColor(213, 94, 0),
-    RGBColor(0, 114, 178),
-    RGBColor(0, 158, 115),
-    RGBColor(204, 121, 167),
-    RGBColor(86, 180, 233),
-    RGBColor(230, 159, 0),
-    RGBColor(90, 90, 90),
-    RGBColor(140, 86, 75),
-    RGBColor(148, 103, 189),
-    RGBColor(170, 170, 60),
-];
-
-fn colour(place: usize) -> RGBColor {
-    COLOURS[place % COLOURS.len()]
-}
-
 /// Those there are figures for.
 pub fn all(results: &Results) -> Vec<Plot> {
     results
@@ -56,6 +47,7 @@ pub fn all(results: &Results) -> Vec<Plot> {
         .iter()
         .flat_map(|set| [means::plot(set), rows::plot(set), growth::plot(set)])
         .flatten()
+        .chain(super::pairs::plots(results))
         .collect()
 }
 
@@ -86,7 +78,7 @@ fn plot(
         eprintln!("matrix: {name} of {} cannot be drawn: {error}", stem(set.kind));
         return None;
     }
-    Some(Plot { kind: set.kind, file: format!("{}-{name}.svg", stem(set.kind)), title, svg })
+    Some(Plot { kind: set.kind, of: Of::Set, file: format!("{}-{name}.svg", stem(set.kind)), title, svg })
 }
 
 /// The name at the middle of a bar's place; nothing between two.

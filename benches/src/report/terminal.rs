@@ -7,6 +7,9 @@ use crate::results::metric::Metric;
 use crate::results::{Results, Set};
 
 pub fn summary(results: &Results) -> String {
+    if !results.pairs.is_empty() {
+        return super::pairs::summary(results);
+    }
     results.sets.iter().map(set).collect::<Vec<_>>().join("\n")
 }
 

@@ -20,6 +20,16 @@ impl Results {
             }
         }
         self.sets.sort_by_key(|set| set.kind);
+        for mut old in earlier.pairs {
+            match self.pairs.iter_mut().find(|pair| pair.is_of(&old)) {
+                Some(pair) => {
+                    old.rows.retain(|row| pair.rows.iter().all(|new| new.name != row.name));
+                    pair.rows.extend(old.rows);
+                    pair.calibration = pair.calibration.take().or(old.calibration);
+                }
+                None => self.pairs.push(old),
+            }
+        }
         self
     }
 }
@@ -87,6 +97,8 @@ impl Row {
 mod tests {
     use super::*;
     use crate::report::tests::example;
+    use crate::results::paired::PairedRow;
+    use crate::results::paired::tests::paired;
     use crate::results::tests::{cell, row};
 
     #[test]
@@ -122,6 +134,17 @@ mod tests {
         let merged = new.merged_with(example());
         assert!(merged.sets[0].skipped.is_empty());
         assert_eq!(merged.sets[0].allocators.len(), 3);
+    }
+
+    #[test]
+    fn a_pair_keeps_the_rows_that_were_not_measured_again() {
+        let (mut new, mut old) = (paired(), paired());
+        new.pairs[0].rows[0].rounds = 20;
+        let live = PairedRow { name: "live".into(), ..old.pairs[0].rows[0].clone() };
+        old.pairs[0].rows.push(live);
+        let merged = new.merged_with(old);
+        let rows: Vec<_> = merged.pairs[0].rows.iter().map(|row| (row.name.as_str(), row.rounds)).collect();
+        assert_eq!((merged.pairs.len(), rows), (1, vec![("pairs", 20), ("live", 8)]));
     }
 
     #[test]

@@ -8,7 +8,10 @@ pub fn wrap(text: &str, width: usize, indent: &str) -> String {
     let columns = |text: &str| strip_str(text).to_string().chars().count();
     let mut words: Vec<String> = Vec::new();
     for word in text.split_whitespace() {
-        let is_unit = matches!(word.trim_end_matches([',', ';', ':', '.']), "B" | "KiB" | "MiB" | "GiB");
+        let is_unit = matches!(
+            word.trim_end_matches([',', ';', ':', '.', ')']),
+            "B" | "KiB" | "MiB" | "GiB" | "%" | "ms"
+        );
         match words.last_mut() {
             Some(number) if is_unit => *number = format!("{number} {word}"),
             _ => words.push(word.to_owned()),
@@ -47,6 +50,7 @@ mod tests {
         assert_eq!(wrap("one", 2, ""), "one");
         assert_eq!(wrap("", 10, ""), "");
         assert_eq!(wrap("at 64 KiB, then", 7, ""), "at\n64 KiB,\nthen");
+        assert_eq!(wrap("less (3 to 5 %).", 11, ""), "less (3 to\n5 %).");
         let strong = paint(STRONG, "one");
         assert_eq!(wrap(&format!("{strong} two three"), 7, ""), format!("{strong} two\nthree"));
     }

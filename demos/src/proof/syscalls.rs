@@ -61,7 +61,7 @@ pub fn count(works: Vec<Work<'_>>) -> Result<Vec<Calls>, String> {
                 *piece.calls.by_name.entry(call.syscall.to_string()).or_default() += 1;
                 piece.calls.copied += call.copied();
             }
-            Event::Call(_) | Event::Executed { .. } => {}
+            Event::Call(_) | Event::Executed { .. } | Event::Ends { .. } => {}
             Event::Mark { .. } => piece.done = true,
         }
     });

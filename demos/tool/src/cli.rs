@@ -1,12 +1,13 @@
 //! The command line: what can be asked, and in which words.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use brkmap_base::error::Result;
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 
-use crate::{compare, demo, doctor, sweep, trace};
+use crate::{compare, demo, doctor, race, sweep, trace};
 
 /// Shows which system call a request for memory becomes: brk or mmap.
 ///
@@ -17,8 +18,9 @@ pub struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
     /// Write one JSON document instead of text
-    #[arg(long, global = true)]
-    json: bool,
+    // As a path, for `race` has an option of this name that takes one.
+    #[arg(long, global = true, num_args = 0, default_missing_value = "-")]
+    json: Option<PathBuf>,
 }
 
 const EXAMPLES: &str = "\
@@ -32,6 +34,8 @@ Examples:
     brkmap sweep
   Whether a program runs on brkmap:
     brkmap doctor 4711
+  Which allocator is the best for a program:
+    brkmap race -- ./program
   What else mmap is for:
     brkmap demo
 
@@ -47,6 +51,8 @@ enum Command {
     Sweep(sweep::Arguments),
     /// Say whether brkmap is a program's malloc, and if not, why
     Doctor(doctor::Arguments),
+    /// Run a command under every allocator that is here, in turn, and say which is faster, and how sure that is
+    Race(race::Arguments),
     /// List the demo programs, or run one
     Demo(demo::Arguments),
 }
@@ -67,13 +73,15 @@ impl Cli {
 
     /// The answer is the exit code.
     pub fn run(&self) -> Result<i32> {
+        let json = self.json.is_some();
         match &self.command {
-            None => compare::run(&compare::Arguments::default(), self.json),
-            Some(Command::Compare(args)) => compare::run(args, self.json),
-            Some(Command::Trace(args)) => trace::run(args, self.json),
-            Some(Command::Sweep(args)) => sweep::run(args, self.json),
-            Some(Command::Doctor(args)) => doctor::run(args, self.json),
-            Some(Command::Demo(args)) => demo::run(args, self.json),
+            None => compare::run(&compare::Arguments::default(), json),
+            Some(Command::Compare(args)) => compare::run(args, json),
+            Some(Command::Trace(args)) => trace::run(args, json),
+            Some(Command::Sweep(args)) => sweep::run(args, json),
+            Some(Command::Doctor(args)) => doctor::run(args, json),
+            Some(Command::Race(args)) => race::run(args),
+            Some(Command::Demo(args)) => demo::run(args, json),
         }
     }
 
@@ -99,7 +107,7 @@ mod tests {
         let cli = Cli::try_parse_from(["brkmap", "trace", "--", "ls", "--json", "-o"]).unwrap();
         let Some(Command::Trace(args)) = cli.command else { panic!("trace was asked for") };
         assert_eq!(args.command, ["ls", "--json", "-o"]);
-        assert!(!cli.json && args.output.is_none());
+        assert!(cli.json.is_none() && args.output.is_none());
     }
 
     #[test]
@@ -107,14 +115,31 @@ mod tests {
         let cli = Cli::try_parse_from(["brkmap", "demo", "share", "--json", "--help"]).unwrap();
         let Some(Command::Demo(args)) = cli.command else { panic!("a demo was asked for") };
         assert_eq!(args.words, ["share", "--json", "--help"]);
-        assert!(!cli.json && Cli::try_parse_from(["brkmap", "demo", "--json"]).unwrap().json);
+        assert!(
+            cli.json.is_none() && Cli::try_parse_from(["brkmap", "demo", "--json"]).unwrap().json.is_some()
+        );
+    }
+
+    #[test]
+    fn a_race_takes_a_file_for_its_json_or_none() {
+        let json = |words: &[&str]| {
+            let cli = Cli::try_parse_from([&["brkmap"], words, &["--", "ls", "--json"]].concat()).unwrap();
+            let Some(Command::Race(args)) = cli.command else { panic!("a race was asked for") };
+            assert_eq!(args.command, ["ls", "--json"]);
+            args.json
+        };
+        assert_eq!(json(&["race"]), None);
+        assert_eq!(json(&["race", "--json", "r.json"]), Some("r.json".into()));
+        for stdout in [&["race", "--json"], &["--json", "race"]] {
+            assert_eq!(json(stdout), Some("-".into()));
+        }
     }
 
     #[test]
     fn options_alone_are_compares() {
         let cli = |words: &[&str]| Cli::of(["brkmap"].iter().chain(words).map(Into::into).collect());
         let compared = cli(&["--json", "--sizes", "1K,1.5MiB"]).unwrap();
-        assert!(compared.json && matches!(compared.command, Some(Command::Compare(_))));
+        assert!(compared.json.is_some() && matches!(compared.command, Some(Command::Compare(_))));
         assert!(cli(&[]).unwrap().command.is_none());
         assert!(matches!(cli(&["trace", "--sizes"]).unwrap().command, Some(Command::Trace(_))));
         let error = cli(&["--sices", "1K"]).err().unwrap();

@@ -1,10 +1,11 @@
 //! An allocator to be asked, and how to start a process that has it.
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use brkmap_base::error::{Error, Result};
+use brkmap_race::library::preloadable;
 use brkmap_tracer::Program;
 use clap::Args;
 use serde::Serialize;
@@ -36,8 +37,8 @@ pub struct Contender {
 /// `NAME=PATH.so` of `--with`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct With {
-    name: String,
-    path: PathBuf,
+    pub name: String,
+    pub path: PathBuf,
 }
 
 /// Which allocators to ask.
@@ -111,7 +112,7 @@ impl Contender {
         let wanted = |name: &str| args.only.is_empty() || args.only.iter().any(|only| only == name);
         let mut chosen = Vec::new();
         if wanted(PRELOADED) {
-            let library = library(&locate::preload(args.preload.as_deref())?)?;
+            let library = preloadable(&locate::preload(args.preload.as_deref())?)?;
             chosen.push(Contender::in_c(PRELOADED, Kind::Brkmap, Some(library))?);
         }
         if wanted(RUST) {
@@ -122,7 +123,7 @@ impl Contender {
             chosen.push(Contender::in_c(LIBC, Kind::Libc, None)?);
         }
         for with in args.with.iter().filter(|with| wanted(&with.name)) {
-            chosen.push(Contender::in_c(&with.name, Kind::Other, Some(library(&with.path)?))?);
+            chosen.push(Contender::in_c(&with.name, Kind::Other, Some(preloadable(&with.path)?))?);
         }
         Ok(chosen)
     }
@@ -134,21 +135,10 @@ impl Contender {
     }
 }
 
-/// The loader reads LD_PRELOAD as a list and passes over what it cannot load with a mere warning.
-fn library(path: &Path) -> Result<PathBuf> {
-    let full = path
-        .canonicalize()
-        .map_err(|error| Error::Usage(format!("the library {} cannot be opened: {error}", path.display())))?;
-    let text = full.as_os_str().as_encoded_bytes();
-    if text.iter().any(|byte| b" :".contains(byte)) {
-        let shown = full.display();
-        return Err(Error::Usage(format!("LD_PRELOAD cannot hold a path with a blank or a colon: {shown}")));
-    }
-    Ok(full)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     fn args(with: &[&str], only: &[&str]) -> Arguments {

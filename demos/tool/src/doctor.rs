@@ -1,14 +1,13 @@
 //! `brkmap doctor`: is brkmap a program's malloc, and if not, why.
 //!
 //! ```text
-//!   patient ── elf ─┬─ obstacles   what lies in the program itself
-//!                   ├─ request     LD_PRELOAD, /etc/ld.so.preload, and what the loader makes of them
-//!                   └─ memory      of a running process: where its malloc leads
-//!   settings                       which configuration is in force
-//!   machine                        what else of this machine matters
+//!   patient ─┬─ obstacles   what lies in the program itself
+//!            ├─ request     LD_PRELOAD, /etc/ld.so.preload, and what the loader makes of them
+//!            └─ memory      of a running process: where its malloc leads
+//!   settings                which configuration is in force
+//!   machine                 what else of this machine matters
 //! ```
 
-mod elf;
 mod finding;
 mod machine;
 mod memory;
@@ -27,6 +26,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use crate::console::{self, JSON_SCHEMA};
+use crate::elf;
 use finding::Finding;
 use machine::Fact;
 use patient::Patient;

@@ -5,6 +5,7 @@
 //!        │           └─ observe ─┬─ contender ── locate
 //!        ├─ sweep ───── observe ─┴─ regions           brkmap-tracer (this process)
 //!        ├─ trace ───── summary                              │
+//!        ├─ race ────── contender              brkmap-race   │
 //!        ├─ demo ────── locate                        brkmap-probe  (a fresh process each)
 //!        └─ doctor                                    (what is there: files, and the memory of a process)
 //! ```
@@ -21,9 +22,11 @@ pub mod console;
 mod contender;
 mod demo;
 mod doctor;
+mod elf;
 mod explain;
 mod locate;
 mod observe;
+mod race;
 mod regions;
 mod summary;
 mod sweep;

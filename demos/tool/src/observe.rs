@@ -71,6 +71,7 @@ pub fn observe(contender: &Contender, scenario: &str, size: u64) -> Result<Obser
             }
             watch.marker(tid, marker);
         }
+        Event::Ends { .. } => {}
     })?;
     let name = &contender.name;
     if let Some(owner) = impostor {

@@ -99,7 +99,7 @@ impl Teller {
                 self.tell_held(*tid);
                 self.log.executed(*tid, now);
             }
-            Event::Mark { .. } => {}
+            Event::Mark { .. } | Event::Ends { .. } => {}
         }
         let mut old: Vec<_> = self.held.iter().filter(|(_, (_, at))| now - *at > PATIENCE).collect();
         old.sort_by_key(|(_, (_, at))| *at);

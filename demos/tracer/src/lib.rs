@@ -16,6 +16,7 @@ pub mod syscall;
 pub mod tracer;
 
 pub use call::{Call, Outcome};
+pub use ptrace::Last;
 pub use seccomp::Filter;
 pub use spawn::Program;
 pub use syscall::Syscall;

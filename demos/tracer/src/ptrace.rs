@@ -50,6 +50,8 @@ pub enum Change {
     Cloned,
     /// It replaced its program.
     Executed,
+    /// It ends: its memory is still there, and it runs no more.
+    Ends,
     Other,
 }
 
@@ -76,9 +78,18 @@ struct RawInfo {
     reserved: u32,
 }
 
+/// Whether threads stop once more when they end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Last {
+    #[default]
+    Untold,
+    /// They do, and it is told.
+    Told,
+}
+
 /// Starts tracing a process that waits to be traced.
-pub fn seize(pid: pid_t) -> nix::Result<()> {
-    let options = Options::PTRACE_O_TRACESYSGOOD
+pub fn seize(pid: pid_t, last: Last) -> nix::Result<()> {
+    let mut options = Options::PTRACE_O_TRACESYSGOOD
         | Options::PTRACE_O_TRACEFORK
         | Options::PTRACE_O_TRACEVFORK
         | Options::PTRACE_O_TRACECLONE
@@ -87,6 +98,7 @@ pub fn seize(pid: pid_t) -> nix::Result<()> {
         // Without a tracer the filter makes every memory call fail with ENOSYS: a program that
         // outlived us could only misbehave.
         | Options::PTRACE_O_EXITKILL;
+    options.set(Options::PTRACE_O_TRACEEXIT, last == Last::Told);
     nix::sys::ptrace::seize(Pid::from_raw(pid), options)
 }
 
@@ -156,6 +168,7 @@ fn change(status: c_int) -> Change {
         libc::PTRACE_EVENT_FORK => Change::Forked,
         libc::PTRACE_EVENT_VFORK | libc::PTRACE_EVENT_CLONE => Change::Cloned,
         libc::PTRACE_EVENT_EXEC => Change::Executed,
+        libc::PTRACE_EVENT_EXIT => Change::Ends,
         _ => Change::Other,
     }
 }
@@ -187,6 +200,7 @@ mod tests {
     fn ends_carry_code_or_signal() {
         assert_eq!(change(3 << 8), Change::Exited(3));
         assert_eq!(change(libc::SIGSEGV), Change::Killed(libc::SIGSEGV));
+        assert_eq!(change(stopped(libc::SIGTRAP, libc::PTRACE_EVENT_EXIT)), Change::Ends);
     }
 
     #[test]

@@ -39,6 +39,14 @@ impl Filter {
         Filter::new().sending(&Syscall::MEMORY, RET_TRACE | CALL).otherwise(RET_ALLOW)
     }
 
+    /// Stops the memory calls and these.
+    pub fn memory_calls_and(more: &[Syscall]) -> Filter {
+        Filter::new()
+            .sending(&Syscall::MEMORY, RET_TRACE | CALL)
+            .sending(more, RET_TRACE | CALL)
+            .otherwise(RET_ALLOW)
+    }
+
     /// Stops the memory calls and the program's marks.
     pub fn memory_calls_and_marks() -> Filter {
         Filter::new().sending(&Syscall::MEMORY, RET_TRACE | CALL).stopping_at_marks().otherwise(RET_ALLOW)

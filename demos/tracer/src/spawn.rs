@@ -21,17 +21,20 @@ use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::unistd::{ForkResult, fork, pipe2};
 
-use crate::ptrace;
+use crate::ptrace::{self, Last};
 use crate::seccomp::Filter;
 
-/// A program to run, with its arguments, its environment, where its output goes if not where ours does, and a file
-/// that it finds open at a number, if there can be one of that number.
+/// A program to run, with its arguments, its environment, where its input comes from and its output goes if not as
+/// ours, a file that it finds open at a number, if there can be one of that number, and whether the last moment of its
+/// threads is told.
 pub struct Program {
     pub argv: Vec<OsString>,
     pub environment: Vec<(OsString, OsString)>,
+    pub stdin: Option<File>,
     pub stdout: Option<File>,
     pub stderr: Option<File>,
     pub passed: Option<(File, RawFd)>,
+    pub last: Last,
 }
 
 /// A piece of this program, to run in a child; the answer is the child's exit code.
@@ -61,7 +64,15 @@ struct Ends {
 
 impl Program {
     pub fn new(argv: Vec<OsString>) -> Program {
-        Program { argv, environment: std::env::vars_os().collect(), stdout: None, stderr: None, passed: None }
+        Program {
+            argv,
+            environment: std::env::vars_os().collect(),
+            stdin: None,
+            stdout: None,
+            stderr: None,
+            passed: None,
+            last: Last::Untold,
+        }
     }
 
     pub fn set(&mut self, name: &str, value: impl Into<OsString>) {
@@ -86,12 +97,16 @@ impl Program {
             })
             .collect::<Result<Vec<_>>>()?;
         let (argv, environment) = (pointers(&argv), pointers(&environment));
-        let redirected = [(&self.stdout, libc::STDOUT_FILENO), (&self.stderr, libc::STDERR_FILENO)];
+        let redirected = [
+            (&self.stdin, libc::STDIN_FILENO),
+            (&self.stdout, libc::STDOUT_FILENO),
+            (&self.stderr, libc::STDERR_FILENO),
+        ];
         let passed = self.passed.as_ref().map(|(file, place)| (file.as_raw_fd(), *place));
         // SAFETY: until exec the child makes only async-signal-safe calls (`signal`, `dup2`, `prctl`,
         // `execvpe`, `write`, `_exit`) on memory prepared above, so it may come from a process
         // with threads.
-        unsafe { start(|| exec(&redirected, passed, filter, &argv, &environment)) }
+        unsafe { start(self.last, || exec(&redirected, passed, filter, &argv, &environment)) }
     }
 }
 
@@ -102,7 +117,7 @@ impl Program {
 pub(crate) unsafe fn piece(work: Piece<'_>, filter: &Filter) -> Result<Child> {
     // SAFETY: the caller's promise.
     unsafe {
-        start(|| {
+        start(Last::Untold, || {
             if let Err(error) = filter.install() {
                 return (At::Filter, error.raw_os_error().unwrap_or(0));
             }
@@ -117,7 +132,7 @@ pub(crate) unsafe fn piece(work: Piece<'_>, filter: &Filter) -> Result<Child> {
 ///
 /// # Safety
 /// If other threads run, `work` makes async-signal-safe calls only.
-unsafe fn start(work: impl FnOnce() -> (At, c_int)) -> Result<Child> {
+unsafe fn start(last: Last, work: impl FnOnce() -> (At, c_int)) -> Result<Child> {
     let pipe = || pipe2(OFlag::O_CLOEXEC).map_err(Error::during("cannot make a pipe"));
     let ((gate, opener), (report, reporter)) = (pipe()?, pipe()?);
     let ends = Ends { gate, opener, reporter };
@@ -130,7 +145,7 @@ unsafe fn start(work: impl FnOnce() -> (At, c_int)) -> Result<Child> {
         }
         ForkResult::Parent { child } => {
             let pid = child.as_raw();
-            if let Err(errno) = ptrace::seize(pid) {
+            if let Err(errno) = ptrace::seize(pid, last) {
                 // The child has run nothing yet; it must not get past the gate.
                 // SAFETY: `pid` is our child and not waited for, so the id is still its own.
                 unsafe { libc::kill(pid, libc::SIGKILL) };
@@ -159,7 +174,10 @@ impl Child {
             ));
         }
         if report[0] == At::Output as u8 {
-            return Error::Failed(format!("the output of `{name}` cannot be turned away: {}", errno.desc()));
+            return Error::Failed(format!(
+                "the input or output of `{name}` cannot be turned away: {}",
+                errno.desc()
+            ));
         }
         match errno {
             Errno::ENOENT if name.contains('/') => Error::Missing(format!("`{name}`: no such file")),

@@ -36,13 +36,17 @@ pub enum Event<'a> {
     Executed {
         tid: pid_t,
     },
+    /// A thread is at its end, with its memory still there. Of programs that ask for it.
+    Ends {
+        tid: pid_t,
+    },
 }
 
 impl Event<'_> {
     pub fn tid(&self) -> pid_t {
         match self {
             Event::Call(call) => call.tid,
-            Event::Mark { tid, .. } | Event::Executed { tid } => *tid,
+            Event::Mark { tid, .. } | Event::Executed { tid } | Event::Ends { tid } => *tid,
         }
     }
 }
@@ -167,7 +171,8 @@ impl Tracer {
             }
             Change::Seccomp => return Some(self.call_begins(tid, report)),
             Change::CallStop => self.call_ends(tid, report),
-            Change::Exited(_) | Change::Killed(_) | Change::Ready | Change::Other => {}
+            Change::Ends if self.started => report(Event::Ends { tid }),
+            Change::Exited(_) | Change::Killed(_) | Change::Ready | Change::Ends | Change::Other => {}
         }
         Some(Resume::Continue(0))
     }

@@ -1,9 +1,10 @@
 //! Cost of a replacement over the number of live blocks.
 
+use brkmap_race::colour;
 use plotters::prelude::*;
 
+use super::Plot;
 use super::legend::Legend;
-use super::{Plot, colour};
 use crate::report::title;
 use crate::results::{Growth, Set};
 
@@ -21,19 +22,20 @@ pub fn plot(set: &Set) -> Option<Plot> {
         let mut chart = ChartBuilder::on(area)
             .margin(10)
             .x_label_area_size(40)
-            .y_label_area_size(50)
+            .y_label_area_size(60)
             .build_cartesian_2d((least..most).log_scale(), 0.0..highest * 1.1)?;
         chart
             .configure_mesh()
             .max_light_lines(0)
             .x_desc("live blocks")
+            .y_desc("ns")
             .x_label_formatter(&|live| format!("{live:.0}"))
             .y_label_formatter(&|value| format!("{value:.0}"))
             .label_style(("sans-serif", 12))
             .draw()?;
         // The first is brkmap's, and lies above the others.
         for (place, allocator) in set.allocators.iter().enumerate().rev() {
-            let colour = colour(place);
+            let colour = colour::of(&allocator.name);
             let style = colour.stroke_width(if place == 0 { 4 } else { 2 });
             let line: Vec<_> =
                 allocator.growth.iter().map(|growth| (growth.live as f64, own(growth))).collect();

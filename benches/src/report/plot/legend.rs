@@ -1,8 +1,9 @@
 //! The legend: beside the chart, never in it.
 
+use brkmap_race::colour;
 use plotters::prelude::*;
 
-use super::{Area, Drawn, colour};
+use super::{Area, Drawn};
 use crate::results::Set;
 
 const LINE: i32 = 20;
@@ -20,7 +21,7 @@ impl Legend {
     /// Each allocator in its colour.
     pub fn allocators(set: &Set) -> Legend {
         let names = set.allocators.iter().map(|allocator| allocator.name.clone());
-        Legend(names.enumerate().map(|(place, text)| Entry { text, colour: colour(place) }).collect())
+        Legend(names.map(|text| Entry { colour: colour::of(&text), text }).collect())
     }
 
     /// Enough for the longest text: seven pixels a letter, and some air.
@@ -60,6 +61,6 @@ mod tests {
             entries.iter().map(|entry| entry.text.as_str()).collect::<Vec<_>>(),
             ["brkmap", "mimalloc"]
         );
-        assert_eq!(entries[1].colour, colour(1));
+        assert_eq!(entries[1].colour, colour::of("mimalloc"));
     }
 }

@@ -1,9 +1,10 @@
 //! CPU of each row as a ratio, an allocator a colour.
 
+use brkmap_race::colour;
 use plotters::prelude::*;
 
 use super::legend::Legend;
-use super::{Plot, colour, middle};
+use super::{Plot, middle};
 use crate::report::title;
 use crate::results::metric::Metric;
 use crate::results::{Row, Set};
@@ -29,17 +30,20 @@ pub fn plot(set: &Set) -> Option<Plot> {
     let across = least * 0.9..most * 1.1;
     let marks: Vec<f64> = MARKS.into_iter().filter(|mark| across.contains(mark)).collect();
     let title = format!("{}: CPU, {reference} = 1, less is better", title(set.kind));
-    let width = 80 + 56 * rows.len() as u32;
+    // Names stand side by side.
+    let longest = rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0) as u32;
+    let width = 80 + (8 + 7 * longest).max(56) * rows.len() as u32;
     super::plot(set, "cpu", title, (width, 480), &Legend::allocators(set), |area| {
         let mut chart = ChartBuilder::on(area)
             .margin(10)
             .x_label_area_size(34)
-            .y_label_area_size(50)
+            .y_label_area_size(60)
             .build_cartesian_2d(0.0..rows.len() as f64, across.log_scale().with_key_points(marks))?;
         chart
             .configure_mesh()
             .max_light_lines(0)
             .disable_x_mesh()
+            .y_desc(format!("CPU time as a ratio, {reference} = 1"))
             .x_labels(2 * rows.len() + 1)
             .x_label_formatter(&|at| middle(*at, &rows))
             .y_label_formatter(&|value| format!("{value}"))
@@ -49,7 +53,7 @@ pub fn plot(set: &Set) -> Option<Plot> {
         let count = set.allocators.len() as f64;
         // The first is brkmap's, and lies above the others.
         for (place, allocator) in set.allocators.iter().enumerate().rev() {
-            let colour = colour(place);
+            let colour = colour::of(&allocator.name);
             let radius = if place == 0 { 6 } else { 4 };
             let across = 0.15 + 0.7 * (place as f64 + 0.5) / count;
             let points = rows.iter().enumerate().filter_map(|(at, (_, row))| {

@@ -12,10 +12,10 @@ use brkmap_base::error::{Error, Result};
 use brkmap_witness::maps::Maps;
 
 use super::Effect;
-use super::elf::{self, Elf};
 use super::finding::{Finding, note, obstacle};
 use super::patient::Patient;
 use super::{obstacles, request};
+use crate::elf::{self, Elf};
 
 /// Ends the name of a file that is no longer there.
 const DELETED: &str = " (deleted)";

@@ -1,8 +1,8 @@
 //! What in a program itself keeps a library from being its malloc.
 
-use super::elf::Elf;
 use super::finding::{Finding, note, obstacle};
 use super::patient::Patient;
+use crate::elf::Elf;
 
 /// By the crate's documentation, for programs that no library reaches.
 const BUILT_IN: &str = "A C program can be linked with libbrkmap.a, a Rust program can have the crate.";

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::Effect;
-use super::elf::{self, Elf};
 use super::finding::{Finding, note, obstacle};
 use super::obstacles;
 use super::patient::Patient;
+use crate::elf::{self, Elf};
 
 const VARIABLE: &str = "LD_PRELOAD";
 const LIST: &str = "/etc/ld.so.preload";

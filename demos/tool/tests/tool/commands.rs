@@ -109,6 +109,7 @@ fn help_fits_80_columns_with_its_examples_whole() {
         &["trace", "--help"],
         &["sweep", "--help"],
         &["doctor", "--help"],
+        &["race", "--help"],
         &["demo", "--help"],
     ] {
         let text = |columns: &str| stdout(&run(brkmap(arguments).env("COLUMNS", columns)));

@@ -2,6 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
+use std::hash::{DefaultHasher, Hasher};
 use std::io::{Read, Seek};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -9,12 +10,11 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, kill_process_group, pidfd_open};
 
-use crate::load::line::Line;
-use crate::results::Sample;
+use crate::sample::Sample;
 
-/// Nothing measured here takes a tenth of it; a hang must not hang the matrix.
+/// No program of the matrix takes a tenth of it; a hang must not hang the matrix.
 const LIMIT: Duration = Duration::from_secs(120);
 
 /// What the reason begins with when a process was ended by us.
@@ -22,17 +22,30 @@ pub const HUNG: &str = "not done";
 
 pub type Result<T> = std::result::Result<T, String>;
 
+/// Whom a key on the terminal reaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Group {
+    /// A group of its own, so that what it started ends with it.
+    Own,
+    /// Ours: a key that ends us ends it too.
+    Ours,
+}
+
 #[derive(Clone, Debug)]
 pub struct Invocation {
     pub argv: Vec<OsString>,
     pub environment: Vec<(String, OsString)>,
     pub preload: Option<PathBuf>,
+    /// What it reads; nothing by default.
+    pub input: Option<PathBuf>,
+    pub group: Group,
     pub limit: Duration,
 }
 
+/// A run that is over.
 pub struct Outcome {
     pub sample: Sample,
-    pub output: String,
+    output: File,
     failure: Option<String>,
 }
 
@@ -40,7 +53,14 @@ impl Invocation {
     pub fn new(program: &Path, arguments: &[impl AsRef<OsStr>]) -> Invocation {
         let mut argv = vec![program.as_os_str().to_owned()];
         argv.extend(arguments.iter().map(|argument| argument.as_ref().to_owned()));
-        Invocation { argv, environment: Vec::new(), preload: None, limit: LIMIT }
+        Invocation {
+            argv,
+            environment: Vec::new(),
+            preload: None,
+            input: None,
+            group: Group::Own,
+            limit: LIMIT,
+        }
     }
 
     pub fn run(&self) -> Result<Outcome> {
@@ -50,13 +70,16 @@ impl Invocation {
         let copy =
             |file: &File| file.try_clone().map_err(|error| format!("cannot copy a descriptor: {error}"));
         let mut command = Command::new(&self.argv[0]);
-        command.args(&self.argv[1..]).stdin(Stdio::null()).stdout(copy(&output)?).stderr(copy(&errors)?);
+        let input = self.opened_input()?.map_or_else(Stdio::null, Stdio::from);
+        command.args(&self.argv[1..]).stdin(input).stdout(copy(&output)?).stderr(copy(&errors)?);
         command.env_remove("LD_PRELOAD").envs(self.environment.iter().map(|(name, value)| (name, value)));
         if let Some(library) = &self.preload {
             command.env("LD_PRELOAD", library);
         }
-        // A group of its own, so that what it started ends with it.
-        command.process_group(0);
+        if self.group == Group::Own {
+            command.process_group(0);
+        }
+        let huge_before = huge_faults();
         let began = Instant::now();
         let child =
             command.spawn().map_err(|error| format!("{} cannot be run: {error}", self.argv[0].display()))?;
@@ -64,32 +87,64 @@ impl Invocation {
         let in_time = wait_until_ended(pid, self.limit)?;
         let wall = began.elapsed();
         if !in_time {
-            let _ = kill_process_group(pid, Signal::KILL);
+            let _ = match self.group {
+                Group::Own => kill_process_group(pid, Signal::KILL),
+                Group::Ours => kill_process(pid, Signal::KILL),
+            };
         }
         let (status, usage) = reap(pid)?;
-        let output = contents(output);
         let failure = match (in_time, status) {
             (false, _) => Some(format!("{HUNG} after {} s", self.limit.as_secs())),
             (true, 0) => None,
             (true, status) => Some(ended(status, &contents(errors))),
         };
-        let own_peak = Line::parse(&output).and_then(|line| line.get("peak_kib"));
         let sample = Sample {
             user_ms: milliseconds(usage.ru_utime),
             system_ms: milliseconds(usage.ru_stime),
             wall_ms: wall.as_secs_f64() * 1e3,
-            // The kernel's peak begins with that of this process, which forked it.
-            peak_kib: own_peak.unwrap_or(usage.ru_maxrss as u64),
+            // It begins with that of this process, which forked it.
+            peak_kib: usage.ru_maxrss as u64,
             minor_faults: usage.ru_minflt as u64,
+            major_faults: usage.ru_majflt as u64,
+            huge_faults: huge_faults().saturating_sub(huge_before),
         };
         Ok(Outcome { sample, output, failure })
+    }
+}
+
+impl Invocation {
+    /// From its beginning, for each run anew.
+    pub(crate) fn opened_input(&self) -> Result<Option<File>> {
+        let open = |path: &PathBuf| {
+            File::open(path)
+                .map_err(|error| format!("its input {} cannot be opened: {error}", path.display()))
+        };
+        self.input.as_ref().map(open).transpose()
     }
 }
 
 impl Outcome {
     /// What it printed, if it ended well.
     pub fn success(self) -> Result<String> {
-        self.failure.map_or(Ok(self.output), Err)
+        match self.failure {
+            Some(failure) => Err(failure),
+            None => Ok(contents(self.output)),
+        }
+    }
+
+    /// A number that what it printed has if and only if it printed the same.
+    pub fn fingerprint(&mut self) -> Result<u64> {
+        let mut hasher = DefaultHasher::new();
+        let mut piece = [0; 1 << 16];
+        let unreadable = |error| format!("its output cannot be read: {error}");
+        self.output.rewind().map_err(unreadable)?;
+        loop {
+            match self.output.read(&mut piece).map_err(unreadable)? {
+                0 => return Ok(hasher.finish()),
+                // Not `hash`, which takes the length of each piece in.
+                length => hasher.write(&piece[..length]),
+            }
+        }
     }
 
     pub fn failure(&self) -> Option<&str> {
@@ -126,7 +181,15 @@ fn reap(pid: Pid) -> Result<(i32, libc::rusage)> {
     Ok((status, usage))
 }
 
-fn ended(status: i32, errors: &str) -> String {
+/// Huge pages that were faulted in since the machine started, by whomever; 0 where the kernel has none.
+fn huge_faults() -> u64 {
+    let text = std::fs::read_to_string("/proc/vmstat").unwrap_or_default();
+    let count = text.lines().find_map(|line| line.strip_prefix("thp_fault_alloc "));
+    count.and_then(|count| count.trim().parse().ok()).unwrap_or(0)
+}
+
+/// How a process ended that did not end well: with code or signal, and its last words.
+pub(crate) fn ended(status: i32, errors: &str) -> String {
     let how = if libc::WIFSIGNALED(status) {
         format!("killed by signal {}", libc::WTERMSIG(status))
     } else {
@@ -142,7 +205,7 @@ fn milliseconds(time: libc::timeval) -> f64 {
     time.tv_sec as f64 * 1e3 + time.tv_usec as f64 / 1e3
 }
 
-fn contents(mut file: File) -> String {
+pub(crate) fn contents(mut file: File) -> String {
     let mut bytes = Vec::new();
     let read = file.rewind().and_then(|()| file.read_to_end(&mut bytes));
     read.map_or_else(|_| String::new(), |_| String::from_utf8_lossy(&bytes).into_owned())
@@ -166,9 +229,24 @@ mod tests {
     }
 
     #[test]
-    fn a_load_tells_its_own_peak() {
-        let outcome = shell("echo checksum=1 peak_kib=77").run().unwrap();
-        assert_eq!(outcome.sample.peak_kib, 77);
+    fn each_run_reads_its_input_from_the_beginning_and_nothing_where_there_is_none() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "a line\n").unwrap();
+        let mut cat = Invocation::new(Path::new("/bin/cat"), &[""; 0]);
+        assert_eq!(cat.run().unwrap().success().as_deref(), Ok(""));
+        cat.input = Some(file.path().to_owned());
+        for _ in 0..2 {
+            assert_eq!(cat.run().unwrap().success().as_deref(), Ok("a line\n"));
+        }
+        cat.input = Some("/no/such/input".into());
+        assert!(cat.run().err().unwrap().contains("/no/such/input"));
+    }
+
+    #[test]
+    fn outputs_have_the_same_fingerprint_if_they_are_the_same() {
+        let of = |script| shell(script).run().unwrap().fingerprint().unwrap();
+        assert_eq!(of("echo a"), of("printf 'a\\n'"));
+        assert_ne!(of("echo a"), of("echo b"));
     }
 
     #[test]

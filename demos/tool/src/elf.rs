@@ -7,7 +7,7 @@ use object::elf::FileHeader64;
 use object::read::elf::{ElfFile, FileHeader, ProgramHeader};
 use object::{Architecture, Endianness, Object, ObjectSymbol, ObjectSymbolTable, RelocationTarget};
 
-/// What the doctor wants to know of a program or a library.
+/// What is asked of a program or a library here.
 #[derive(Debug, Default)]
 pub struct Elf {
     /// As people write it, `x86-64`.
