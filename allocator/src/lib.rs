@@ -10,6 +10,7 @@
 //! Each module knows only those below it. The picture of the layers stands in ARCHITECTURE.md, and a test
 //! compares it with what the code does.
 #![deny(unsafe_code, missing_docs)]
+#![cfg_attr(all(feature = "allocator-api", not(brkmap_loom)), feature(allocator_api))]
 #![cfg_attr(brkmap_loom, allow(dead_code, unused_imports))]
 
 mod sync;
@@ -32,12 +33,16 @@ mod os;
 mod process;
 #[cfg(not(brkmap_loom))]
 mod slab;
+#[cfg(not(brkmap_loom))]
+mod zone;
 
 #[cfg(not(brkmap_loom))]
 pub use arena::BreakMode;
 #[cfg(not(brkmap_loom))]
 #[doc(hidden)]
 pub use front::c as c_api;
+#[cfg(not(brkmap_loom))]
+pub use front::heap::{Heap, HeapFigures, shared::SharedHeap};
 #[cfg(not(brkmap_loom))]
 pub use front::rust::BrkMap;
 #[cfg(not(brkmap_loom))]

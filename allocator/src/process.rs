@@ -9,6 +9,7 @@ mod instance;
 mod thread;
 mod unload;
 mod word;
+pub mod zones;
 
 use crate::allocator::{Resized, Unlike};
 use crate::base::allocated::Allocated;

@@ -54,6 +54,9 @@ pub const DIRTY_FLOOR: usize = 7 << 20;
 /// The share of live memory that may stay dirty where that is more, as a shift: 3 is an eighth.
 pub const DIRTY_SHIFT: u32 = 3;
 
+/// What a heap of one's own may always keep dirty; the share of live memory is the same.
+pub const ZONE_DIRTY_FLOOR: usize = 1 << 20;
+
 pub const HUGE_PAGE: usize = 2 << 20;
 
 /// The break is lowered when this many bytes at its end are free and clean.

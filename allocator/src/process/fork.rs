@@ -13,7 +13,7 @@
 //! for a lock asks for the process's number.
 #![allow(unsafe_code)]
 
-use super::instance::ALLOCATOR;
+use super::instance::{ALLOCATOR, ZONES};
 use super::{exit_key, word};
 use crate::heap::registry::Threads;
 use crate::os::Os;
@@ -108,6 +108,7 @@ fn look_over<W: ThreadWord>() -> bool {
             unsafe {
                 exit_key::repair_after_fork();
                 ALLOCATOR.repair_after_fork(me, threads);
+                ZONES.repair_after_fork();
             }
             note_process();
             done = true;
