@@ -53,7 +53,6 @@ fn changes(allocator: impl Allocator) {
 fn blocks_grow_and_shrink_on_every_allocator() {
     changes(BrkMap::new());
     changes(Heap::new());
-    changes(&Heap::new());
     changes(SharedHeap::default());
 }
 

@@ -34,6 +34,25 @@ use core::ptr::null_mut;
 ///
 /// Requests of up to 32 KiB come from size classes, below the mmap threshold (128 KiB) from spans of
 /// the same brk-style arena; from the threshold on each is one anonymous mapping.
+///
+/// # An allocator for collections
+///
+/// With the feature `allocator-api2` it is an `Allocator` of that crate, and of nightly's standard library
+/// with `allocator-api`: whatever the global allocator is, a collection has its memory from brkmap, or from a
+/// [Heap](crate::Heap).
+///
+/// ```
+/// # #[cfg(all(feature = "allocator-api2", not(feature = "allocator-api")))] {
+/// # extern crate allocator_api2;
+/// use allocator_api2::alloc::Allocator;
+/// use brkmap::{BrkMap, Heap};
+/// use std::alloc::Layout;
+///
+/// let heap = Heap::new();
+/// let blocks = [BrkMap::new().allocate(Layout::new::<u64>()), (&heap).allocate(Layout::new::<u64>())];
+/// assert!(blocks.iter().all(Result::is_ok) && heap.figures().blocks == 1);
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct BrkMap {
     _private: (),
@@ -41,12 +60,29 @@ pub struct BrkMap {
 
 impl BrkMap {
     /// The allocator of the process; all are the same.
+    ///
+    /// ```
+    /// #[global_allocator]
+    /// static GLOBAL: brkmap::BrkMap = brkmap::BrkMap::new();
+    /// # fn main() {}
+    /// ```
     pub const fn new() -> Self {
         BrkMap { _private: () }
     }
 
     /// Gives back all memory that is not in use: what the calling thread caches, what is free in the
     /// heaps of all threads, and the free top of the break.
+    ///
+    /// ```
+    /// #[global_allocator]
+    /// static GLOBAL: brkmap::BrkMap = brkmap::BrkMap::new();
+    ///
+    /// fn main() {
+    ///     drop(vec![7u8; 4 << 20]);
+    ///     GLOBAL.trim();
+    ///     assert_eq!(brkmap::Stats::read().cached_bytes, 0);
+    /// }
+    /// ```
     pub fn trim(&self) {
         process::trim::<StdWord>();
     }

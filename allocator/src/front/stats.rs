@@ -5,6 +5,18 @@ use crate::process::ALLOCATOR;
 
 /// How much memory the allocator of this process has, in bytes. Other threads go on while it is read, so the
 /// figures need not fit each other to the byte.
+///
+/// ```
+/// #[global_allocator]
+/// static GLOBAL: brkmap::BrkMap = brkmap::BrkMap::new();
+///
+/// fn main() {
+///     let table = vec![1u8; 10 << 20];
+///     let stats = brkmap::Stats::read();
+///     println!("{} KiB live, {} KiB free with pages", stats.live_bytes() >> 10, stats.dirty_bytes >> 10);
+///     assert!(stats.large_bytes >= table.len());
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stats {
     /// How the arena grew last. None before the first request.
@@ -39,7 +51,12 @@ pub struct Stats {
 }
 
 impl Stats {
-    /// Reads the figures. It takes each heap's lock for a moment.
+    /// Reads the figures. It takes each heap's lock for a moment. Heaps of one's own ([Heap](crate::Heap)) are
+    /// not in them.
+    ///
+    /// ```
+    /// assert_eq!(brkmap::Stats::read().mmap_threshold, 128 << 10);
+    /// ```
     pub fn read() -> Stats {
         let arena = ALLOCATOR.arena.figures();
         let large = ALLOCATOR.large.figures();
@@ -70,6 +87,11 @@ impl Stats {
     }
 
     /// Bytes that the program has. An upper bound: blocks in threads' magazines count as in use.
+    ///
+    /// ```
+    /// let stats = brkmap::Stats::read();
+    /// assert!(stats.live_bytes() >= stats.small_bytes + stats.large_bytes);
+    /// ```
     pub fn live_bytes(&self) -> usize {
         self.small_bytes
             + (self.arena_used_bytes - self.slab_bytes.min(self.arena_used_bytes))

@@ -48,6 +48,9 @@ pub struct State {
     home: usize,
     /// The chunk that was mapped last: the next one is asked for below it, where the kernel has room.
     last: usize,
+    /// The chunk that a block was found in last, so that the index is not asked for the next one of it.
+    /// At first the zone's own.
+    asked: usize,
     /// Free granules of all chunks, and dirty ones among them.
     free: u32,
     dirty: u32,
@@ -68,6 +71,7 @@ impl State {
             open: 0,
             home,
             last: 0,
+            asked: home,
             free: 0,
             dirty: 0,
             purge_skips: 0,
@@ -127,7 +131,7 @@ impl State {
     }
 
     /// Whether a block of this class that is out begins there.
-    pub fn has_small(&self, class: SizeClass, block: *mut u8) -> Result<(), Wrong> {
+    pub fn has_small(&mut self, class: SizeClass, block: *mut u8) -> Result<(), Wrong> {
         let (mut chunk, place) = self.find(block, Kind::Slab)?;
         chunk.record(place).find(class, block.addr() % GRANULE).map(|_| ())
     }
@@ -144,7 +148,7 @@ impl State {
     }
 
     /// Whether a span of so many bytes begins there.
-    pub fn has_span(&self, bytes: usize, block: *mut u8) -> Result<Stretch, Wrong> {
+    pub fn has_span(&mut self, bytes: usize, block: *mut u8) -> Result<Stretch, Wrong> {
         let (mut chunk, first) = self.find(block, Kind::Span)?;
         let record = chunk.record(first);
         if !block.addr().is_multiple_of(GRANULE) {
@@ -248,7 +252,7 @@ impl State {
     pub fn rebuild(&mut self) {
         self.mappings.recount();
         self.partial = Checked([0; CLASSES]);
-        (self.open, self.free, self.dirty) = (0, 0, 0);
+        (self.open, self.asked, self.free, self.dirty) = (0, self.home, 0, 0);
         self.figures = Figures::default();
         let mappings = self.take_all();
         for (addr, len) in mappings.iter() {
@@ -320,20 +324,31 @@ impl State {
     }
 
     /// The granule of an address, where it is of this kind. Any address may be asked for.
-    fn find(&self, block: *mut u8, kind: Kind) -> Result<(Chunk, usize), Wrong> {
+    #[inline]
+    fn find(&mut self, block: *mut u8, kind: Kind) -> Result<(Chunk, usize), Wrong> {
         let (addr, place) = (chunk_of(block.addr()), place_of(block.addr()));
-        if place == 0 || self.mappings.get(addr) != Some(CHUNK | IS_CHUNK) {
-            let is_large = self.mappings.get(block.addr()).is_some_and(|len| len & IS_CHUNK == 0);
-            return Err(if is_large { Wrong::Layout } else { Wrong::NoBlock });
+        if addr != self.asked {
+            if self.mappings.get(addr) != Some(CHUNK | IS_CHUNK) {
+                return Err(self.why_not(block));
+            }
+            self.asked = addr;
         }
         // SAFETY: a chunk of this zone, whose lock is held: the caller has the state.
         let mut chunk = unsafe { Chunk::at(addr) };
         match chunk.record(place).kind() {
             found if found == kind => Ok((chunk, place)),
-            Kind::Free => Err(Wrong::Freed),
-            Kind::Body => Err(Wrong::NoBlock),
+            // The chunk's own tables are no granule that was ever freed.
+            Kind::Free if place > 0 => Err(Wrong::Freed),
             Kind::Slab | Kind::Span => Err(Wrong::Layout),
+            Kind::Free | Kind::Body => Err(Wrong::NoBlock),
         }
+    }
+
+    /// What an address is that is in no chunk.
+    #[cold]
+    fn why_not(&self, block: *mut u8) -> Wrong {
+        let is_large = self.mappings.get(block.addr()).is_some_and(|len| len & IS_CHUNK == 0);
+        if is_large { Wrong::Layout } else { Wrong::NoBlock }
     }
 
     fn granule(&self, number: u32) -> (Chunk, usize) {
@@ -460,6 +475,7 @@ impl State {
     /// full) it stays.
     fn drop_chunk<O: Os>(&mut self, os: &O, addr: usize) {
         self.close_chunk(addr);
+        self.asked = self.home;
         // SAFETY: a chunk of this zone, whose lock is held.
         let dirty = unsafe { Chunk::at(addr) }.dirty();
         self.mappings.set_aside(addr);

@@ -127,7 +127,7 @@ fn a_storm_leaves_what_a_map_of_it_has() {
         seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
         (seed >> 33) as usize % below
     };
-    let (rounds, sizes) = if cfg!(miri) { (300, &SIZES[..9]) } else { (20_000, &SIZES[..]) };
+    let (rounds, sizes) = if cfg!(miri) { (300, &SIZES[..9]) } else { (10_000, &SIZES[..]) };
     for round in 0..rounds {
         let size = sizes[random(sizes.len())] + random(3);
         match random(5) {
