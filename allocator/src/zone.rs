@@ -42,7 +42,7 @@ pub struct Zone {
     prev: AtomicPtr<Zone>,
 }
 
-const _: () = assert!(size_of::<Zone>() <= ROOM_BYTES && ROOM.is_multiple_of(align_of::<Zone>()));
+const _: () = assert!(size_of::<Zone>() <= ROOM_BYTES && ROOM % align_of::<Zone>() == 0);
 
 /// What serves a request. Bytes are whole pages.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -129,7 +129,7 @@ pub const MAGAZINE_CAP: ByClass<u16> = {
 };
 
 const _: () = assert!(cfg!(target_endian = "little"), "words of two halves are read as these");
-const _: () = assert!(GROW_FIRST.is_multiple_of(GRANULE) && GROW_MAX.is_multiple_of(GRANULE));
+const _: () = assert!(GROW_FIRST % GRANULE == 0 && GROW_MAX % GRANULE == 0);
 const _: () = assert!(GROW_MAX <= (BLOCK_GRANULES as usize) << GRANULE_SHIFT);
 const _: () = assert!(size_class::CLASS_MAX <= GRANULE);
 

@@ -43,6 +43,13 @@ pub const fn round_up(n: usize, unit: usize) -> Option<usize> {
     }
 }
 
+/// Whether `n` is a multiple of `unit`, a power of two. No division, as below.
+#[inline]
+pub const fn is_multiple(n: usize, unit: usize) -> bool {
+    debug_assert!(unit.is_power_of_two());
+    n & (unit - 1) == 0
+}
+
 /// How many of `unit`, a power of two, hold `n`. No division, so nothing to divide by zero.
 #[inline]
 pub const fn div_up(n: usize, unit: usize) -> usize {

@@ -148,10 +148,10 @@ unsafe impl GlobalAlloc for BrkMap {
 
     #[inline]
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        if let Some(class) = size_class::of_aligned(layout.size(), layout.align())
-            && process::current::<StdWord>().push_inlined(class, block)
-        {
-            return;
+        if let Some(class) = size_class::of_aligned(layout.size(), layout.align()) {
+            if process::current::<StdWord>().push_inlined(class, block) {
+                return;
+            }
         }
         // SAFETY: as the caller vouches.
         unsafe { process::free_slow::<StdWord>(block) }

@@ -168,9 +168,8 @@ fn watch<W: ThreadWord>(slept: u32) {
 
 fn forget_if_new() {
     // SAFETY: as in `look`.
-    if let Some(birth) = unsafe { BIRTH.load(Ordering::Acquire).as_ref() }
-        && is_new_process()
-    {
+    let birth = unsafe { BIRTH.load(Ordering::Acquire).as_ref() };
+    if let Some(birth) = birth.filter(|_| is_new_process()) {
         birth.forget();
     }
 }

@@ -29,7 +29,7 @@ const RECORDS: usize = 3072;
 pub const ROOM_BYTES: usize = RECORDS - ROOM;
 
 const _: () = assert!(GRANULES == u64::BITS as usize);
-const _: () = assert!(size_of::<Head>() <= ROOM && RECORDS.is_multiple_of(align_of::<Record>()));
+const _: () = assert!(size_of::<Head>() <= ROOM && RECORDS % align_of::<Record>() == 0);
 const _: () = assert!(RECORDS + GRANULES * size_of::<Record>() <= GRANULE);
 
 #[repr(C)]

@@ -151,7 +151,7 @@ impl State {
     pub fn has_span(&mut self, bytes: usize, block: *mut u8) -> Result<Stretch, Wrong> {
         let (mut chunk, first) = self.find(block, Kind::Span)?;
         let record = chunk.record(first);
-        if !block.addr().is_multiple_of(GRANULE) {
+        if block.addr() % GRANULE != 0 {
             return Err(Wrong::NoBlock);
         }
         let stretch = Stretch { first, len: record.len() };
@@ -452,7 +452,7 @@ impl State {
     /// A new chunk, below the one before it if there is room: what touches is one mapping to the kernel.
     fn map_chunk<O: Os>(&self, os: &O) -> Option<usize> {
         let near = os.map_near(self.last.wrapping_sub(CHUNK), CHUNK)?;
-        if near.addr().is_multiple_of(CHUNK) {
+        if near.addr() % CHUNK == 0 {
             return Some(near.expose_provenance());
         }
         // SAFETY: mapped above, and nobody knows of it.

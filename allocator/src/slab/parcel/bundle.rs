@@ -60,7 +60,8 @@ impl Open {
         let leaf = Leaf(leaf.get());
         let mut sum = Sum::new(secret, leaf, blocks.len() as u64);
         let Some((first, others)) = others.split_first() else { return Some(Open { leaf, first: 0, sum }) };
-        let (pairs, last) = others.as_chunks::<2>();
+        let pairs = others.chunks_exact(2);
+        let last = pairs.remainder();
         let mut place = leaf.at::<u64>(WORDS_AT);
         let mut write = |word| {
             place = place.wrapping_add(1);
@@ -68,7 +69,8 @@ impl Open {
             // SAFETY: a free block, of which nobody reads, with room for so many distances (caller).
             unsafe { place.write(word) };
         };
-        for [low, high] in pairs {
+        for pair in pairs {
+            let [low, high] = pair else { break };
             write(word(leaf.distance(low.get())?, leaf.distance(high.get())?));
         }
         if let [last] = last {
