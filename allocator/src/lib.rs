@@ -96,7 +96,5 @@ pub use front::stats::Stats;
 #[doc(hidden)]
 pub use {heap::EMPTY as NO_HEAP_STATIC, os::thread::ThreadWord};
 
-#[cfg(not(all(target_os = "linux", target_pointer_width = "64", target_endian = "little")))]
-compile_error!(
-    "brkmap is for Linux on 64-bit little-endian machines: it needs brk, mremap and 48 bits of addresses"
-);
+#[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
+compile_error!("brkmap is for Linux on 64-bit machines: it needs brk, mremap and 48 bits of addresses");

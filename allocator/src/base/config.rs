@@ -128,7 +128,6 @@ pub const MAGAZINE_CAP: ByClass<u16> = {
     caps
 };
 
-const _: () = assert!(cfg!(target_endian = "little"), "words of two halves are read as these");
 const _: () = assert!(GROW_FIRST % GRANULE == 0 && GROW_MAX % GRANULE == 0);
 const _: () = assert!(GROW_MAX <= (BLOCK_GRANULES as usize) << GRANULE_SHIFT);
 const _: () = assert!(size_class::CLASS_MAX <= GRANULE);

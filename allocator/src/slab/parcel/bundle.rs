@@ -11,7 +11,7 @@
 use super::leaf::{Distance, Leaf, Sum};
 use crate::base::checked::{part_or_end, split_or_end};
 use crate::base::size_class;
-use crate::base::units::SizeClass;
+use crate::base::units::{SizeClass, halves, side_by_side};
 use crate::os::prefetch;
 use crate::slab::slot::Slot;
 use crate::slab::stamp;
@@ -31,11 +31,11 @@ fn per_leaf(class: SizeClass) -> usize {
 }
 
 #[inline]
-fn word(low: Distance, high: Distance) -> u64 {
-    low as u32 as u64 | (high as u32 as u64) << 32
+fn word(first: Distance, second: Distance) -> u64 {
+    side_by_side(first as u32, second as u32)
 }
 
-/// The distances of the words, in their order: processors are little-endian here (`config`).
+/// The distances of the words, in their order.
 #[inline]
 fn distances(words: &[u64; WORDS]) -> &[Distance; 2 * WORDS] {
     // SAFETY: the same bytes, of which every value is a distance; a word is aligned as two of them.
@@ -70,8 +70,8 @@ impl Open {
             unsafe { place.write(word) };
         };
         for pair in pairs {
-            let [low, high] = pair else { break };
-            write(word(leaf.distance(low.get())?, leaf.distance(high.get())?));
+            let [one, other] = pair else { break };
+            write(word(leaf.distance(one.get())?, leaf.distance(other.get())?));
         }
         if let [last] = last {
             write(word(leaf.distance(last.get())?, 0));
@@ -226,7 +226,7 @@ impl Bundles {
         (self.here, self.gone) = (here, 0);
         // SAFETY: inside the block.
         let sealed = unsafe { self.leaf.at::<u64>(stamp::AT).read() };
-        let ends = *first as Distance == 0;
+        let ends = halves(*first)[0] == 0;
         sealed == stamp::with(sum.seal(*first)) && ends == (self.left == here)
     }
 }
