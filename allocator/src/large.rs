@@ -24,7 +24,7 @@
 #![allow(unsafe_code)]
 
 mod cache;
-mod index;
+pub mod index;
 mod leaving;
 mod mapping;
 pub mod parts;
@@ -37,6 +37,7 @@ use crate::base::allocated::Allocated;
 use crate::base::units::{Bytes, round_up};
 use crate::base::why::{Cause, Reason, Why};
 use crate::os::Os;
+use crate::os::aligned::map_aligned;
 use crate::sync::lock::{Guard, Inherited, Lock};
 use leaving::Leaving;
 use mapping::Mapping;
@@ -79,9 +80,9 @@ impl Large {
             }
             Found::Short(cached) => match self.stretch(arena, cached, len) {
                 Some(mapping) => (mapping, len - cached.len),
-                None => (map_aligned(&arena.os, len, align)?, len),
+                None => (Mapping { at: map_aligned(&arena.os, len, align, LARGE)?, len }, len),
             },
-            Found::Nothing => (map_aligned(&arena.os, len, align)?, len),
+            Found::Nothing => (Mapping { at: map_aligned(&arena.os, len, align, LARGE)?, len }, len),
         };
         let mut state = self.lock();
         if !state.enter(arena, mapping) {
@@ -310,28 +311,4 @@ impl Large {
     pub fn hold_lock(&self) -> impl Sized + '_ {
         self.state.lock()
     }
-}
-
-/// A new mapping at a multiple of `align`: mapped longer, and cut at both ends.
-fn map_aligned<O: Os>(os: &O, len: usize, align: usize) -> Option<Mapping> {
-    let page = os.page();
-    if align <= page {
-        return os.map(len, LARGE).map(|at| Mapping { at, len });
-    }
-    let long = len.checked_add(align - page)?;
-    let cut = Reason::Align.by(Cause::Large);
-    let start = os.map(long, LARGE)?;
-    let skip = round_up(start.addr(), align)? - start.addr();
-    let (at, behind) = (start.wrapping_add(skip), long - skip - len);
-    // SAFETY: both ends are parts of the mapping made above. Where the kernel refuses to cut (its count
-    // of mappings is full), the end stays mapped and untouched: address space, no memory.
-    unsafe {
-        if skip > 0 {
-            os.unmap(start, skip, cut);
-        }
-        if behind > 0 {
-            os.unmap(at.wrapping_add(len), behind, cut);
-        }
-    }
-    Some(Mapping { at, len })
 }

@@ -4,12 +4,58 @@
 //! ```
 //! #[global_allocator]
 //! static GLOBAL: brkmap::BrkMap = brkmap::BrkMap::new();
-//! # fn main() {}
+//!
+//! fn main() {
+//!     let words: Vec<String> = (0..1000).map(|number| number.to_string()).collect();
+//!     assert!(brkmap::Stats::read().live_bytes() > words.len() * size_of::<String>());
+//! }
 //! ```
 //!
-//! Each module knows only those below it. The picture of the layers stands in ARCHITECTURE.md, and a test
-//! compares it with what the code does.
+//! # Ways to have it
+//!
+//! | you have | take |
+//! | --- | --- |
+//! | a Rust program, or a library that C loads (cdylib) | [BrkMap] as `#[global_allocator]`, as above |
+//! | a Rust program with C or C++ in it | the same with the feature `override` |
+//! | collections beside the global allocator | [BrkMap] or [Heap] with the feature `allocator-api2` |
+//! | a part of a program that needs a limit, or ends at once | [Heap] |
+//! | a program that is not built anew | the crate `brkmap-preload`, by LD_PRELOAD |
+//!
+//! # Features
+//!
+//! | feature | |
+//! | --- | --- |
+//! | `override` | defines `malloc` and its family in the program, so that its C side is served too. For a final executable, never for a library |
+//! | `allocator-api2` | the trait `Allocator` of the crate allocator-api2, as hashbrown and bumpalo take it |
+//! | `allocator-api` | the same trait of the standard library, on nightly |
+//!
+//! # Configuration
+//!
+//! From 128 KiB on each request is a mapping of its own. `BRKMAP_MMAP_THRESHOLD` in the environment sets
+//! another bound, 1025 to 33554432 bytes; glibc's `MALLOC_MMAP_THRESHOLD_` does so too. Programs with raised
+//! rights read neither.
+//!
+//! # Figures
+//!
+//! [Stats] has those of the process, [HeapFigures] those of a heap. Freed memory goes back to the kernel by
+//! itself, to 7 MiB or an eighth of what is live; [BrkMap::trim] gives back the rest.
+//!
+//! # Limits
+//!
+//! - A request fails only where the kernel has no memory or addresses, or a [Heap] has reached its limit.
+//! - It may be used in a fork's child of a threaded program. In a signal handler it may not, as no malloc may.
+//! - A block that is written to beyond its end is not seen.
+//!
+//! # Platforms
+//!
+//! Linux on 64-bit machines: x86-64, aarch64 and riscv64, with glibc or musl; it compiles for loongarch64 and
+//! powerpc64le. A program may be `no_std`: the crate itself needs std, for its thread-local word. Elsewhere it
+//! does not compile, and says so.
+//
+// Each module knows only those below it. The picture of the layers stands in ARCHITECTURE.md, and a test
+// compares it with what the code does.
 #![deny(unsafe_code, missing_docs)]
+#![cfg_attr(all(feature = "allocator-api", not(brkmap_loom)), feature(allocator_api))]
 #![cfg_attr(brkmap_loom, allow(dead_code, unused_imports))]
 
 mod sync;
@@ -34,6 +80,8 @@ mod os;
 mod process;
 #[cfg(not(brkmap_loom))]
 mod slab;
+#[cfg(not(brkmap_loom))]
+mod zone;
 
 #[cfg(not(brkmap_loom))]
 pub use arena::BreakMode;
@@ -42,6 +90,8 @@ pub use base::builder::{Config, HugePages};
 #[cfg(not(brkmap_loom))]
 #[doc(hidden)]
 pub use front::c as c_api;
+#[cfg(not(brkmap_loom))]
+pub use front::heap::{Heap, HeapFigures, shared::SharedHeap};
 #[cfg(not(brkmap_loom))]
 pub use front::rust::{BrkMap, Configured, trim};
 #[cfg(not(brkmap_loom))]
@@ -60,7 +110,5 @@ pub mod keys {
 #[doc(hidden)]
 pub use {heap::EMPTY as NO_HEAP_STATIC, os::thread::ThreadWord};
 
-#[cfg(not(all(target_os = "linux", target_pointer_width = "64", target_endian = "little")))]
-compile_error!(
-    "brkmap is for Linux on 64-bit little-endian machines: it needs brk, mremap and 48 bits of addresses"
-);
+#[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
+compile_error!("brkmap is for Linux on 64-bit machines: it needs brk, mremap and 48 bits of addresses");

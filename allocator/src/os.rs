@@ -13,6 +13,7 @@
 
 use core::sync::atomic::AtomicU32;
 
+pub mod aligned;
 pub mod background;
 pub mod calls;
 pub mod environment;

@@ -12,6 +12,7 @@ mod reports;
 mod thread;
 mod unload;
 mod word;
+pub mod zones;
 
 use crate::allocator::{Resized, Unlike};
 use crate::base::allocated::Allocated;

@@ -2,7 +2,7 @@
 //! inlines as it does for the global allocator.
 //!
 //! ```text
-//!   peers ─▶ each! ─▶ pairs  batches  resize  threads       by way of block::{Boxed, Block}
+//!   peers ─▶ each! ─▶ pairs  batches  heaps  resize  threads       by way of block::{Boxed, Block}
 //! ```
 
 use std::time::Duration;
@@ -17,6 +17,8 @@ mod peers;
 mod batches;
 #[path = "direct/block.rs"]
 mod block;
+#[path = "direct/heaps.rs"]
+mod heaps;
 #[path = "direct/pairs.rs"]
 mod pairs;
 #[path = "direct/resize.rs"]
@@ -35,6 +37,6 @@ criterion_group! {
     name = direct;
     config = settings();
     targets = pairs::constant, pairs::dynamic, pairs::zeroed, pairs::aligned, batches::orders, batches::live,
-        resize::small, resize::large, threads::handoff, threads::server, threads::churn
+        heaps::freed, heaps::lived, resize::small, resize::large, threads::handoff, threads::server, threads::churn
 }
 criterion_main!(direct);

@@ -25,6 +25,7 @@ mod dlopened;
 pub mod faults;
 pub mod fork;
 pub mod give_back;
+pub mod heaps;
 pub mod lifetime;
 pub mod limits;
 mod misuse;
@@ -104,6 +105,10 @@ pub fn main<A: GlobalAlloc + Sync>(alloc: &'static A) {
         ["late-destructors", first, at_once] => {
             lifetime::late_destructors(alloc, number(first), number(at_once))
         }
+        ["heaps"] => heaps::come_and_go(),
+        ["heaps", "million"] => heaps::million(),
+        ["heaps", "many"] => heaps::many(),
+        ["wrong-heap", kind] => heaps::wrong(alloc, kind),
         ["fork-storm"] => fork::storm(alloc, false),
         ["fork-storm", "from-thread"] => fork::storm(alloc, true),
         ["children", way] => children::ways(alloc, way, children::FORKS),

@@ -24,6 +24,8 @@ pub enum Front {
     Preload,
     /// `#[global_allocator]`, linked in.
     Rust,
+    /// A heap of one's own, beside libc's malloc.
+    Heap,
 }
 
 impl Front {
@@ -40,7 +42,11 @@ impl Front {
     }
 
     fn binary(self) -> PathBuf {
-        binary(if self == Front::Preload { "exercise" } else { "exercise-rust" })
+        binary(match self {
+            Front::Preload => "exercise",
+            Front::Rust => "exercise-rust",
+            Front::Heap => "exercise-heap",
+        })
     }
 
     /// Runs the scenario, which judges itself.

@@ -13,17 +13,19 @@ use source::tokens::{self, Word, group};
 
 /// The layers of allocator/src from below. A module knows those below its own and itself. Those in one layer
 /// stand beside each other and do not know each other; only the words at the bottom do.
-const LAYERS: [(&[&str], Neighbours); 10] = [
+const LAYERS: [(&[&str], Neighbours); 12] = [
     (&["base", "sync"], Neighbours::Known),
     (&["os"], Neighbours::Unknown),
     (&["arena"], Neighbours::Unknown),
     (&["slab", "medium"], Neighbours::Unknown),
     (&["heap", "large"], Neighbours::Unknown),
-    (&["allocator"], Neighbours::Unknown),
+    (&["allocator", "zone"], Neighbours::Unknown),
     (&["process"], Neighbours::Unknown),
     (&["front::stats"], Neighbours::Unknown),
     (&["front::rust", "front::c"], Neighbours::Unknown),
-    (&["front::overrides", "front::glibc_names"], Neighbours::Unknown),
+    (&["front::overrides", "front::glibc_names", "front::heap"], Neighbours::Unknown),
+    (&["front::by_layout"], Neighbours::Unknown),
+    (&["front::api", "front::api2"], Neighbours::Unknown),
 ];
 
 /// A folder whose modules have places of their own. It declares them, and is known to none.

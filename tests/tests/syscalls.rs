@@ -116,7 +116,7 @@ fn small_requests_of_threads_come_from_the_break() {
                 Front::Preload => assert_from_break(&span, &what),
                 // Beside libc's malloc the break is not moved once there are threads: regions are mapped, each
                 // as long as all before it.
-                Front::Rust => {
+                Front::Rust | Front::Heap => {
                     assert!(!span.iter().any(Call::moves_break), "{what} moved the break: {}", show(&span));
                     let regions = span.iter().filter(|call| call.maps_memory()).count();
                     assert!((1..8).contains(&regions), "{what}: {}", show(&span));

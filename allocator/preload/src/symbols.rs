@@ -102,10 +102,9 @@ impl Symbols {
             let mut at = *heads_at.add(head as usize);
             while at >= unlisted {
                 let found = *hashes.add((at - unlisted) as usize);
-                if found | 1 == hash | 1
-                    && let Some(symbol) = self.defining(at, name)
-                {
-                    return Some(symbol);
+                let symbol = if found | 1 == hash | 1 { self.defining(at, name) } else { None };
+                if symbol.is_some() {
+                    return symbol;
                 }
                 if found & 1 != 0 {
                     break;

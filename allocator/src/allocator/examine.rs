@@ -51,12 +51,11 @@ impl<O: Os> Allocator<O> {
 
     /// Ends the program where a block of a slab is free.
     pub fn refuse_freed(&self, block: *mut u8, what: &'static CStr) {
-        if let Some((_, entry)) = self.entry_of(block)
-            && let Some((owner, class)) = entry.as_slab()
-            && index_of(class, block.addr() % GRANULE).is_some()
-            && self.is_free(owner, class, block)
-        {
-            fatal::wrong_use(what, block);
+        let slab = self.entry_of(block).and_then(|(_, entry)| entry.as_slab());
+        if let Some((owner, class)) = slab {
+            if index_of(class, block.addr() % GRANULE).is_some() && self.is_free(owner, class, block) {
+                fatal::wrong_use(what, block);
+            }
         }
     }
 

@@ -79,11 +79,10 @@ impl<O: Os> Allocator<O> {
     /// # Safety
     /// `block` is a live block of this allocator, not null, given up by the caller.
     pub unsafe fn free_slow(&self, freer: Freer, block: *mut u8) {
-        if let Freer::Heap(heap) = freer
-            && heap.follow_window(&self.arena)
-            && heap.push(block)
-        {
-            return;
+        if let Freer::Heap(heap) = freer {
+            if heap.follow_window(&self.arena) && heap.push(block) {
+                return;
+            }
         }
         match self.entry_of(block) {
             Some((_, entry)) if entry.as_slab().is_some() => {
@@ -127,7 +126,7 @@ impl<O: Os> Allocator<O> {
                 }
                 self.arena.enforce_bound_after(share, Cause::Large);
             }
-            Some((head, len)) if block.addr().is_multiple_of(GRANULE) => self.free_span(head, len),
+            Some((head, len)) if block.addr() % GRANULE == 0 => self.free_span(head, len),
             _ => fatal::wrong_use(c"free(): invalid pointer", block),
         }
     }

@@ -160,9 +160,7 @@ impl Block {
             let first =
                 round_up(at(run.start), page).map(|first| first.max(round_down(at(granules.start), page)));
             let last = round_up(at(granules.end), page).map(|last| last.min(round_down(at(run.end), page)));
-            if let (Some(first), Some(last)) = (first, last)
-                && first < last
-            {
+            if let Some((first, last)) = first.zip(last).filter(|(first, last)| first < last) {
                 // SAFETY: a part of the tables; the run is free, so nobody reads its records.
                 unsafe { os.purge(self.0.cast::<u8>().with_addr(first), last - first, why) };
             }

@@ -57,7 +57,7 @@ impl Regions {
             at => {
                 self.to = Direction::Down;
                 match at {
-                    Some(at) if at.is_multiple_of(GRANULE) => at,
+                    Some(at) if at % GRANULE == 0 => at,
                     _ => {
                         if let Some(at) = at {
                             // SAFETY: mapped above, and nobody knows of it.

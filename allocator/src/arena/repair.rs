@@ -51,7 +51,7 @@ impl<O: Os> Arena<O> {
         {
             let left = *row;
             row.thread = 0;
-            if !rebuilt && let Some(at) = state.find(left.head) {
+            if let Some(at) = state.find(left.head).filter(|_| !rebuilt) {
                 add(state, at, places(left.head, left.len), page);
             }
         }

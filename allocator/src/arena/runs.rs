@@ -24,7 +24,7 @@
 
 mod summary;
 
-use crate::base::checked::{Checked, at_or_end, at_or_end_mut, part_or_end};
+use crate::base::checked::{Checked, at_or_end_mut, chunk_or_end, part_or_end};
 use crate::base::config::BLOCK_GRANULES;
 use core::ops::Range;
 pub use summary::Summary;
@@ -255,22 +255,22 @@ impl Runs {
     }
 
     fn sum_up_group(&mut self, group: usize) {
-        let edges = at_or_end(self.edges.0.as_chunks::<FANOUT>().0, group);
-        let purgeable = at_or_end(self.purgeable.0.as_chunks::<FANOUT>().0, group);
+        let edges = chunk_or_end::<_, FANOUT>(&self.edges.0, group);
+        let purgeable = chunk_or_end::<_, FANOUT>(&self.purgeable.0, group);
         let longest = edges.iter().fold(0, |longest, &edge| longest.max(edge));
         let dirty = purgeable.iter().fold(0, |any, &pages| any | pages);
         *at_or_end_mut(&mut self.groups.0, group) = Summary::new(longest as u16, dirty != 0);
     }
 
     fn sum_up_super(&mut self, above: usize) {
-        let groups = at_or_end(self.groups.0.as_chunks::<FANOUT>().0, above);
+        let groups = chunk_or_end::<_, FANOUT>(&self.groups.0, above);
         self.supers[above] = Summary::of(groups);
     }
 
     /// The head of the lowest free run of at least `len` granules, which is not 0.
     fn lowest_fit(&self, len: u32) -> Option<u32> {
         let above = self.supers.0.iter().position(|of| of.has_run(len))?;
-        let groups = at_or_end(self.groups.0.as_chunks::<FANOUT>().0, above);
+        let groups = chunk_or_end::<_, FANOUT>(&self.groups.0, above);
         let group = above * FANOUT + groups.iter().position(|of| of.has_run(len))?;
         members(group).find(|&at| self.len_from(at) >= len)
     }
@@ -278,7 +278,7 @@ impl Runs {
     /// The highest granule with something to purge.
     fn highest_dirty(&self) -> Option<u32> {
         let above = self.supers.0.iter().rposition(|of| of.is_dirty())?;
-        let groups = at_or_end(self.groups.0.as_chunks::<FANOUT>().0, above);
+        let groups = chunk_or_end::<_, FANOUT>(&self.groups.0, above);
         let group = above * FANOUT + groups.iter().rposition(|of| of.is_dirty())?;
         members(group).rev().find(|&at| self.purgeable[at as usize] > 0)
     }

@@ -200,9 +200,8 @@ impl<O: Os> Arena<O> {
         while end > start {
             let granule = geometry.granule_of(end - 1);
             let place = place_of(granule);
-            if let Some(at) = state.find(granule)
-                && let Some(last) = state.head(at).gained.last_below(place + 1)
-            {
+            let last = state.find(granule).and_then(|at| state.head(at).gained.last_below(place + 1));
+            if let Some(last) = last {
                 let last = GranuleIdx(granule.0 - place + last);
                 return Some(geometry.addr_of(last) + (1 << GRANULE_SHIFT)).filter(|&end| end > start);
             }

@@ -51,6 +51,12 @@ pub fn part_or_end<T>(slice: &[T], part: Range<usize>) -> &[T] {
     slice.get(part).unwrap_or_else(|| beyond())
 }
 
+/// The chunk of `N` elements of a slice that so many others are before.
+#[inline]
+pub fn chunk_or_end<T, const N: usize>(slice: &[T], at: usize) -> &[T; N] {
+    slice.get(at * N..).and_then(<[T]>::first_chunk).unwrap_or_else(|| beyond())
+}
+
 /// A slice's first `at` elements, and the others.
 #[inline]
 pub fn split_or_end<T>(slice: &[T], at: usize) -> (&[T], &[T]) {

@@ -64,6 +64,9 @@ pub const MEDIUM_AT_HAND: usize = 4 << 20;
 pub const MEDIUM_AT_HAND_MOST: usize = 256 << 10;
 pub const MEDIUM_AT_HAND_LEAST: usize = 64 << 10;
 
+/// What a heap of one's own may always keep dirty; the share of live memory is the same.
+pub const ZONE_DIRTY_FLOOR: usize = 1 << 20;
+
 pub const HUGE_PAGE: usize = 2 << 20;
 
 /// The break is lowered when this many bytes at its end are free and clean.
@@ -132,7 +135,6 @@ pub const MAGAZINE_CAP: ByClass<u16> = {
     caps
 };
 
-const _: () = assert!(cfg!(target_endian = "little"), "words of two halves are read as these");
-const _: () = assert!(GROW_FIRST.is_multiple_of(GRANULE) && GROW_MAX.is_multiple_of(GRANULE));
+const _: () = assert!(GROW_FIRST % GRANULE == 0 && GROW_MAX % GRANULE == 0);
 const _: () = assert!(GROW_MAX <= (BLOCK_GRANULES as usize) << GRANULE_SHIFT);
 const _: () = assert!(size_class::CLASS_MAX <= GRANULE);

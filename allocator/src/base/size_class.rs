@@ -9,7 +9,7 @@
 //! `(size + 15) >> 4`, with no test for zero on the way: where class 0 finds nothing, class 1 serves.
 #![forbid(unsafe_code)]
 
-use crate::base::units::SizeClass;
+use crate::base::units::{SizeClass, is_multiple};
 
 /// Largest request that the 16-byte steps serve.
 pub const STEP_MAX: usize = 1024;
@@ -88,7 +88,7 @@ const fn of_over_aligned(size: usize, align: usize) -> Option<SizeClass> {
         return None;
     }
     let mut class = of(if rounded == 0 { align } else { rounded });
-    while !bytes(class).is_multiple_of(align) {
+    while !is_multiple(bytes(class), align) {
         class = SizeClass(class.0 + 1);
     }
     Some(class)

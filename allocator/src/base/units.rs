@@ -43,6 +43,13 @@ pub const fn round_up(n: usize, unit: usize) -> Option<usize> {
     }
 }
 
+/// Whether `n` is a multiple of `unit`, a power of two. No division, as below.
+#[inline]
+pub const fn is_multiple(n: usize, unit: usize) -> bool {
+    debug_assert!(unit.is_power_of_two());
+    n & (unit - 1) == 0
+}
+
 /// How many of `unit`, a power of two, hold `n`. No division, so nothing to divide by zero.
 #[inline]
 pub const fn div_up(n: usize, unit: usize) -> usize {
@@ -55,6 +62,20 @@ pub const fn div_up(n: usize, unit: usize) -> usize {
 pub const fn round_down(n: usize, unit: usize) -> usize {
     debug_assert!(unit.is_power_of_two());
     n & !(unit - 1)
+}
+
+/// The word in whose memory two numbers lie one behind the other, whichever end a processor begins with.
+#[inline(always)]
+pub const fn side_by_side(first: u32, second: u32) -> u64 {
+    let ([a, b, c, d], [e, f, g, h]) = (first.to_ne_bytes(), second.to_ne_bytes());
+    u64::from_ne_bytes([a, b, c, d, e, f, g, h])
+}
+
+/// The numbers of such a word.
+#[inline(always)]
+pub const fn halves(word: u64) -> [u32; 2] {
+    let [a, b, c, d, e, f, g, h] = word.to_ne_bytes();
+    [u32::from_ne_bytes([a, b, c, d]), u32::from_ne_bytes([e, f, g, h])]
 }
 
 /// A run of granules that nobody else holds. Only the arena makes one, and takes it back.

@@ -32,6 +32,8 @@ pub enum Reason {
     Tables,
     /// What threads have: their heaps.
     Heaps,
+    /// A heap of one's own has or gives up segments, mappings, pages.
+    Zone,
     /// The program moves the break, by `brk` or `sbrk`.
     Program,
     /// Where the break is.
@@ -44,7 +46,7 @@ pub enum Reason {
 
 impl Reason {
     /// All of them, in order.
-    pub const ALL: [Reason; 15] = [
+    pub const ALL: [Reason; 16] = [
         Reason::Grow,
         Reason::Span,
         Reason::Large,
@@ -56,6 +58,7 @@ impl Reason {
         Reason::Align,
         Reason::Tables,
         Reason::Heaps,
+        Reason::Zone,
         Reason::Program,
         Reason::Look,
         Reason::Fork,
@@ -76,6 +79,7 @@ impl Reason {
             Reason::Align => "align",
             Reason::Tables => "tables",
             Reason::Heaps => "heaps",
+            Reason::Zone => "zone",
             Reason::Program => "program",
             Reason::Look => "look",
             Reason::Fork => "fork",
@@ -103,6 +107,8 @@ pub enum Cause {
     Span(Granules),
     /// One of a large block.
     Large,
+    /// A heap of one's own.
+    Zone,
     /// A thread begins or ends.
     Thread,
     /// The program, by a call that names no block: `malloc_trim`, `sbrk`.
@@ -119,6 +125,7 @@ impl Cause {
             Cause::Medium(bytes) => ("medium", Some(bytes)),
             Cause::Span(len) => ("span", Some(Bytes((len.0 as usize) << GRANULE_SHIFT))),
             Cause::Large => ("large", None),
+            Cause::Zone => ("zone", None),
             Cause::Thread => ("thread", None),
             Cause::Program => ("program", None),
             Cause::Process => ("process", None),
@@ -132,6 +139,9 @@ pub struct Why {
     pub reason: Reason,
     pub cause: Cause,
 }
+
+/// Whatever a heap of one's own asks for.
+pub const OF_ZONE: Why = Reason::Zone.by(Cause::Zone);
 
 #[cfg(test)]
 mod tests {

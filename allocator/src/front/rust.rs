@@ -37,6 +37,25 @@ use core::ptr::null_mut;
 /// KiB) from chunks in the same brk-style arena; from the threshold on each is one anonymous mapping.
 ///
 /// `BrkMap<Config>` is one that code has set ([`BrkMap::with`]).
+///
+/// # An allocator for collections
+///
+/// With the feature `allocator-api2` it is an `Allocator` of that crate, and of nightly's standard library
+/// with `allocator-api`: whatever the global allocator is, a collection has its memory from brkmap, or from a
+/// [Heap](crate::Heap).
+///
+/// ```
+/// # #[cfg(all(feature = "allocator-api2", not(feature = "allocator-api")))] {
+/// # extern crate allocator_api2;
+/// use allocator_api2::alloc::Allocator;
+/// use brkmap::{BrkMap, Heap};
+/// use std::alloc::Layout;
+///
+/// let heap = Heap::new();
+/// let blocks = [BrkMap::new().allocate(Layout::new::<u64>()), (&heap).allocate(Layout::new::<u64>())];
+/// assert!(blocks.iter().all(Result::is_ok) && heap.figures().blocks == 1);
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct BrkMap<C = ()> {
     config: C,
@@ -44,6 +63,12 @@ pub struct BrkMap<C = ()> {
 
 impl BrkMap {
     /// The allocator of the process; all are the same.
+    ///
+    /// ```
+    /// #[global_allocator]
+    /// static GLOBAL: brkmap::BrkMap = brkmap::BrkMap::new();
+    /// # fn main() {}
+    /// ```
     pub const fn new() -> Self {
         BrkMap { config: () }
     }
@@ -100,6 +125,17 @@ impl<C> BrkMap<C> {
     /// Gives back all memory that is not in use: what the calling thread caches, what is free in the
     /// heaps of all threads, and the free top of the break. How many bytes of pages went: see
     /// [`trim`](crate::trim).
+    ///
+    /// ```
+    /// #[global_allocator]
+    /// static GLOBAL: brkmap::BrkMap = brkmap::BrkMap::new();
+    ///
+    /// fn main() {
+    ///     drop(vec![7u8; 4 << 20]);
+    ///     GLOBAL.trim();
+    ///     assert_eq!(brkmap::Stats::read().cached_bytes, 0);
+    /// }
+    /// ```
     pub fn trim(&self) -> usize {
         trim()
     }
@@ -192,10 +228,10 @@ unsafe impl<C: Configured> GlobalAlloc for BrkMap<C> {
 
     #[inline]
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        if let Some(class) = size_class::of_aligned(layout.size(), layout.align())
-            && process::current::<StdWord>().push_inlined(class, block)
-        {
-            return;
+        if let Some(class) = size_class::of_aligned(layout.size(), layout.align()) {
+            if process::current::<StdWord>().push_inlined(class, block) {
+                return;
+            }
         }
         // SAFETY: as the caller vouches.
         unsafe { process::free_slow::<StdWord>(block) }

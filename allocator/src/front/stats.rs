@@ -8,7 +8,20 @@ pub use crate::os::calls::{Call, Tally};
 use crate::process::ALLOCATOR;
 
 impl Stats {
-    /// Reads the figures: a glance that allocates nothing, gives nothing back, and takes no heap's lock.
+    /// Reads the figures: a glance that allocates nothing, gives nothing back, and takes no heap's lock. Heaps of
+    /// one's own ([Heap](crate::Heap)) are not in them.
+    ///
+    /// ```
+    /// #[global_allocator]
+    /// static GLOBAL: brkmap::BrkMap = brkmap::BrkMap::new();
+    ///
+    /// fn main() {
+    ///     let table = vec![1u8; 10 << 20];
+    ///     let stats = brkmap::Stats::read();
+    ///     println!("{} KiB live, {} KiB free with pages", stats.allocated >> 10, stats.dirty >> 10);
+    ///     assert!(stats.large_bytes >= table.len());
+    /// }
+    /// ```
     pub fn read() -> Stats {
         ALLOCATOR.stats()
     }

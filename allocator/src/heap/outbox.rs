@@ -119,9 +119,8 @@ impl Outboxes {
         let hash = (token() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let outbox = &self.0[(hash >> (u64::BITS - BOXES.trailing_zeros())) as usize];
         // Relaxed: a hint.
-        if !outbox.sparse.load(Ordering::Relaxed)
-            && let Some(mut held) = outbox.held.try_lock()
-        {
+        let held = if outbox.sparse.load(Ordering::Relaxed) { None } else { outbox.held.try_lock() };
+        if let Some(mut held) = held {
             let full = held.put(class, exposed(block));
             drop(held);
             if let Some(blocks) = full {

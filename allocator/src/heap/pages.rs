@@ -71,9 +71,8 @@ impl Heap {
     }
 
     fn purge_from<O: Os>(&self, arena: &Arena<O>, from: usize) {
-        if let (Some(from), Some(end)) = (round_up(from, arena.os.page()), heap_bytes(arena))
-            && from < end
-        {
+        let from = round_up(from, arena.os.page());
+        if let Some((from, end)) = from.zip(heap_bytes(arena)).filter(|(from, end)| from < end) {
             // SAFETY: slots of the caller's heap, whose magazines are closed: nothing in them is needed, and
             // zero is the null that each begins with.
             unsafe { arena.os.purge(self.mapping().wrapping_add(from), end - from, WHY) };

@@ -5,6 +5,7 @@ use super::mapping::{CUT_MIN, Mapping};
 use super::recycle::Pages;
 use crate::base::checked::Checked;
 use crate::base::config::HUGE_PAGE;
+use crate::base::units::is_multiple;
 
 /// The most mappings in the cache, which is searched from end to end.
 const CACHED_MAX: usize = 32;
@@ -100,7 +101,7 @@ impl Cache {
         }
         let all = self.mappings.first(self.count).iter().enumerate();
         let (at, _) = (all
-            .filter(|(_, mapping)| short == Short::Grows && mapping.at.addr().is_multiple_of(least)))
+            .filter(|(_, mapping)| short == Short::Grows && is_multiple(mapping.at.addr(), least)))
         .max_by_key(|(_, mapping)| mapping.len)
         .filter(|(_, mapping)| mapping.len >= least)?;
         Some(self.take(at))
@@ -149,7 +150,7 @@ impl Cache {
 
     fn fit(&self, len: usize, align: usize) -> Option<usize> {
         let all = self.mappings.first(self.count).iter().enumerate();
-        all.filter(|(_, mapping)| mapping.at.addr().is_multiple_of(align) && mapping.len >= len)
+        all.filter(|(_, mapping)| is_multiple(mapping.at.addr(), align) && mapping.len >= len)
             .min_by_key(|(_, mapping)| mapping.len)
             .map(|(at, _)| at)
     }

@@ -171,6 +171,11 @@ impl Index {
         self.slots().iter().filter(|slot| slot.key > GONE).map(|slot| slot.len).sum()
     }
 
+    /// Every block and its length.
+    pub fn iter(&self) -> impl Iterator<Item = (usize, usize)> {
+        self.slots().iter().filter(|slot| slot.key > GONE).map(|slot| (slot.key, slot.len))
+    }
+
     /// Counts again, in a fork's child that may have copied a change half done.
     pub fn recount(&mut self) {
         self.live = self.slots().iter().filter(|slot| slot.key > GONE).count();

@@ -6,6 +6,7 @@
 #![allow(unsafe_code)]
 
 use super::mapping::Mapping;
+use crate::base::units::is_multiple;
 use core::ptr::null_mut;
 
 struct Node {
@@ -43,7 +44,7 @@ impl Stuck {
         // SAFETY: the list's own nodes, written by `push`.
         let node = unsafe { self.first.as_ref() }?;
         let found = Mapping { at: self.first.cast(), len: node.len };
-        if found.len < len || !found.at.addr().is_multiple_of(align) {
+        if found.len < len || !is_multiple(found.at.addr(), align) {
             return None;
         }
         self.first = node.next;

@@ -70,9 +70,10 @@ impl ProgramBreak {
 
     /// In a fork's child: libc's copy is set to where the kernel has the break.
     pub fn reread(&self) {
-        if !self.is_ours()
-            && let Some(brk) = raw(0).filter(is_address)
-        {
+        if self.is_ours() {
+            return;
+        }
+        if let Some(brk) = raw(0).filter(is_address) {
             libc_copy::set(brk);
         }
     }

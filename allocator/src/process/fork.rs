@@ -13,7 +13,7 @@
 //! for a lock asks for the process's number.
 #![allow(unsafe_code)]
 
-use super::instance::ALLOCATOR;
+use super::instance::{ALLOCATOR, ZONES};
 use super::{background, configuration, exit_key, word};
 use crate::base::why::{Cause, Reason};
 use crate::heap::registry::Threads;
@@ -108,6 +108,7 @@ fn look_over<W: ThreadWord>() -> bool {
             unsafe {
                 exit_key::repair_after_fork();
                 ALLOCATOR.repair_after_fork(me, threads);
+                ZONES.repair_after_fork();
             }
             note_process();
             background::forget();
@@ -170,9 +171,8 @@ fn watch<W: ThreadWord>(slept: u32) {
 
 fn forget_if_new() {
     // SAFETY: as in `look`.
-    if let Some(birth) = unsafe { BIRTH.load(Ordering::Acquire).as_ref() }
-        && is_new_process()
-    {
+    let birth = unsafe { BIRTH.load(Ordering::Acquire).as_ref() };
+    if let Some(birth) = birth.filter(|_| is_new_process()) {
         birth.forget();
     }
 }

@@ -1,10 +1,14 @@
-//! The one allocator of the process.
+//! The one allocator of the process, and the heaps beside it.
 
 use crate::allocator::Allocator;
 use crate::heap::registry::Tables;
 use crate::os::linux::Linux;
+use crate::zone::list::List;
 
 static TABLES: Tables = Tables::new();
 
 /// One for each program or library that the crate is linked into.
 pub static ALLOCATOR: Allocator<Linux> = Allocator::new(Linux::new(), &TABLES);
+
+/// All heaps of one's own.
+pub static ZONES: List = List::new();

@@ -33,7 +33,7 @@ fn freer_without<W: ThreadWord>() -> Freer<'static> {
     if frees < FREES {
         return Freer::Visitor;
     }
-    let heap = frees.is_multiple_of(FREES).then(|| ALLOCATOR.attach_to_free::<W>(on_new_heap::<W>));
+    let heap = (frees % FREES == 0).then(|| ALLOCATOR.attach_to_free::<W>(on_new_heap::<W>));
     heap.flatten().map_or(Freer::Consumer, Freer::Heap)
 }
 

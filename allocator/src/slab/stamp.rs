@@ -12,6 +12,8 @@
 //! away.
 #![allow(unsafe_code)]
 
+use crate::base::units::side_by_side;
+
 /// Half a word, so that a block of 16 bytes has room for a parcel's words beside it. No number that programs
 /// use, and small enough to be part of an instruction.
 const STAMP: u32 = 0xF4EE_B10C;
@@ -23,10 +25,10 @@ fn place(block: *mut u8) -> *mut u32 {
     block.wrapping_add(AT).cast()
 }
 
-/// The word that the stamp is the lower half of.
+/// The word of the stamp and what lies behind it.
 #[inline(always)]
-pub fn with(upper: u32) -> u64 {
-    STAMP as u64 | (upper as u64) << 32
+pub fn with(behind: u32) -> u64 {
+    side_by_side(STAMP, behind)
 }
 
 /// # Safety

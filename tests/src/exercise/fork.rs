@@ -149,7 +149,7 @@ fn fork_one<A: GlobalAlloc + Sync>(alloc: &'static A, turn: usize) {
 }
 
 /// Forks a child that does `work`, and waits for it.
-fn fork_and(turn: usize, work: impl FnOnce()) {
+pub(super) fn fork_and(turn: usize, work: impl FnOnce()) {
     // SAFETY: the child does only what is promised to work there (allocate, free), and leaves by _exit.
     let child = unsafe { libc::fork() };
     assert!(child >= 0, "fork");

@@ -202,7 +202,7 @@ pub unsafe fn reallocarray<F: Front>(block: *mut c_void, count: usize, size: usi
 /// # Safety
 /// `out` is writable.
 pub unsafe fn posix_memalign<F: Front>(out: *mut *mut c_void, align: usize, size: usize) -> c_int {
-    if !align.is_power_of_two() || !align.is_multiple_of(size_of::<*mut c_void>()) {
+    if !align.is_power_of_two() || align % size_of::<*mut c_void>() != 0 {
         return libc::EINVAL;
     }
     let block = hand_on::posix_memalign::<F>(align, size)

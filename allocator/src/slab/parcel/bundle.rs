@@ -11,7 +11,7 @@
 use super::leaf::{Distance, Leaf, Sum};
 use crate::base::checked::{part_or_end, split_or_end};
 use crate::base::size_class;
-use crate::base::units::SizeClass;
+use crate::base::units::{SizeClass, halves, side_by_side};
 use crate::os::prefetch;
 use crate::slab::slot::Slot;
 use crate::slab::stamp;
@@ -31,11 +31,11 @@ fn per_leaf(class: SizeClass) -> usize {
 }
 
 #[inline]
-fn word(low: Distance, high: Distance) -> u64 {
-    low as u32 as u64 | (high as u32 as u64) << 32
+fn word(first: Distance, second: Distance) -> u64 {
+    side_by_side(first as u32, second as u32)
 }
 
-/// The distances of the words, in their order: processors are little-endian here (`config`).
+/// The distances of the words, in their order.
 #[inline]
 fn distances(words: &[u64; WORDS]) -> &[Distance; 2 * WORDS] {
     // SAFETY: the same bytes, of which every value is a distance; a word is aligned as two of them.
@@ -60,7 +60,8 @@ impl Open {
         let leaf = Leaf(leaf.get());
         let mut sum = Sum::new(secret, leaf, blocks.len() as u64);
         let Some((first, others)) = others.split_first() else { return Some(Open { leaf, first: 0, sum }) };
-        let (pairs, last) = others.as_chunks::<2>();
+        let pairs = others.chunks_exact(2);
+        let last = pairs.remainder();
         let mut place = leaf.at::<u64>(WORDS_AT);
         let mut write = |word| {
             place = place.wrapping_add(1);
@@ -68,8 +69,9 @@ impl Open {
             // SAFETY: a free block, of which nobody reads, with room for so many distances (caller).
             unsafe { place.write(word) };
         };
-        for [low, high] in pairs {
-            write(word(leaf.distance(low.get())?, leaf.distance(high.get())?));
+        for pair in pairs {
+            let [one, other] = pair else { break };
+            write(word(leaf.distance(one.get())?, leaf.distance(other.get())?));
         }
         if let [last] = last {
             write(word(leaf.distance(last.get())?, 0));
@@ -224,7 +226,7 @@ impl Bundles {
         (self.here, self.gone) = (here, 0);
         // SAFETY: inside the block.
         let sealed = unsafe { self.leaf.at::<u64>(stamp::AT).read() };
-        let ends = *first as Distance == 0;
+        let ends = halves(*first)[0] == 0;
         sealed == stamp::with(sum.seal(*first)) && ends == (self.left == here)
     }
 }

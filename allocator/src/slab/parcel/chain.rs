@@ -9,7 +9,7 @@
 #![allow(unsafe_code)]
 
 use super::leaf::{Distance, Leaf, Sum};
-use crate::base::units::SizeClass;
+use crate::base::units::{SizeClass, halves};
 use crate::os::{Os, prefetch};
 use crate::slab::site::Site;
 use crate::slab::slot::Slot;
@@ -105,7 +105,7 @@ impl Chain {
         let (before, block) = (self.block, Leaf(self.block.block(self.next)));
         // SAFETY: as the caller vouches.
         let (sealed, word) = unsafe { (block.at::<u32>(0).read(), block.at::<u64>(stamp::AT).read()) };
-        let next = (word >> 32) as Distance;
+        let next = halves(word)[1] as Distance;
         (self.block, self.next) = (block, next);
         prefetch::to_read(block.block(next));
         word == stamp::with(next as u32)

@@ -31,9 +31,8 @@ impl Slabs {
         self.grow_up(site, class);
         let want = slots.len() as u32;
         let mut count = 0;
-        while count * 4 < want
-            && let Some(mut parcel) = self.depot.take(site, class)
-        {
+        while count * 4 < want {
+            let Some(mut parcel) = self.depot.take(site, class) else { break };
             count += parcel.unpack(split_or_end(slots, count as usize).1) as u32;
             self.release_parcel(site, class, &mut parcel);
         }
