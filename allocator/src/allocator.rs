@@ -7,6 +7,7 @@ mod freer;
 mod may_have;
 mod place;
 mod route;
+mod sampling;
 mod sizes;
 mod span;
 mod threads;
@@ -18,6 +19,7 @@ use crate::heap::Heap;
 use crate::heap::registry::{Registry, Tables};
 use crate::large::Large;
 use crate::os::Os;
+use crate::samples::Samples;
 use crate::slab::Slab;
 pub use freer::Freer;
 use sizes::Sizes;
@@ -29,6 +31,7 @@ pub struct Allocator<O: Os> {
     pub registry: Registry,
     pub tunables: Tunables,
     pub sizes: Sizes,
+    pub samples: &'static Samples,
 }
 
 /// What became of a resize.
@@ -42,13 +45,14 @@ pub enum Resized {
 }
 
 impl<O: Os> Allocator<O> {
-    pub const fn new(os: O, tables: &'static Tables) -> Self {
+    pub const fn new(os: O, tables: &'static Tables, samples: &'static Samples) -> Self {
         Allocator {
             arena: Arena::new(os),
             large: Large::new(),
             registry: Registry::new(tables),
             tunables: Tunables::new(),
             sizes: Sizes::new(),
+            samples,
         }
     }
 

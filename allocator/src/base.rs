@@ -5,5 +5,6 @@ pub mod allocated;
 pub mod checked;
 pub mod config;
 pub mod fatal;
+pub mod random;
 pub mod size_class;
 pub mod units;

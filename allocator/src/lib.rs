@@ -31,6 +31,8 @@ mod os;
 #[cfg(not(brkmap_loom))]
 mod process;
 #[cfg(not(brkmap_loom))]
+mod samples;
+#[cfg(not(brkmap_loom))]
 mod slab;
 
 #[cfg(not(brkmap_loom))]

@@ -16,6 +16,7 @@ pub mod executable;
 pub mod linux;
 pub mod prefetch;
 mod program_break;
+pub mod stack;
 #[cfg(test)]
 pub mod sim;
 pub mod thread;
@@ -50,6 +51,18 @@ pub unsafe trait Os: Sync {
     fn reach(&self) -> usize;
 
     fn break_owner(&self) -> BreakOwner;
+
+    /// What the calling thread stored before is seen by every thread of the process that loads it behind
+    /// this call, and what those stored before is seen by this one (membarrier(2)). Where the kernel has no
+    /// such call nothing is done.
+    fn have_all_threads_see(&self);
+
+    /// Microseconds of a clock that does not go back (clock_gettime(2), CLOCK_MONOTONIC).
+    fn micros(&self) -> u64;
+
+    /// Writes the return addresses of the calling thread's stack, the innermost first, as far as it can be
+    /// followed and `into` has room. How many they are.
+    fn stack(&self, into: &mut [usize]) -> usize;
 
     /// True only while the process surely has one thread.
     fn single_threaded(&self) -> bool;

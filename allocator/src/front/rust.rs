@@ -10,7 +10,6 @@ use crate::base::allocated::Allocated;
 use crate::base::config::OVERRIDE;
 use crate::base::fatal;
 use crate::base::size_class;
-use crate::base::units::SizeClass;
 use crate::heap::{EMPTY, Heap};
 use crate::os::errno::set_errno;
 use crate::os::thread::ThreadWord;
@@ -104,7 +103,7 @@ unsafe impl GlobalAlloc for BrkMap {
         match size_class::of_aligned(layout.size(), layout.align()) {
             Some(class) => {
                 let block = process::current::<StdWord>().pop_inlined(class);
-                if block.is_null() { alloc_slow(class) } else { block }
+                if block.is_null() { alloc_slow(layout.size(), layout.align()) } else { block }
             }
             None => alloc_big(layout.size(), layout.align()),
         }
@@ -149,8 +148,8 @@ unsafe impl GlobalAlloc for BrkMap {
 
 #[cold]
 #[inline(never)]
-fn alloc_slow(class: SizeClass) -> *mut u8 {
-    block_of(process::alloc_class::<StdWord>(class))
+fn alloc_slow(size: usize, align: usize) -> *mut u8 {
+    block_of(process::alloc_slow::<StdWord>(Rules::Rust, size, align))
 }
 
 #[cold]

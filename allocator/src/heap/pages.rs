@@ -7,7 +7,7 @@
 //! ```
 #![allow(unsafe_code)]
 
-use super::magazine::{FIRST_BYTES, SLOTS_BYTES};
+use super::magazine::FIRST_BYTES;
 use super::{HEAP_BYTES, Heap};
 use crate::arena::Arena;
 use crate::base::units::round_up;
@@ -58,7 +58,7 @@ impl Heap {
     /// The same, but for those that small magazines use.
     pub(super) fn purge_wide_slots<O: Os>(&self, arena: &Arena<O>) {
         if self.owned.wide.replace(false) {
-            self.purge_from(arena, HEAP_BYTES - SLOTS_BYTES + FIRST_BYTES);
+            self.purge_from(arena, size_of::<Heap>() + FIRST_BYTES);
         }
     }
 

@@ -62,6 +62,26 @@ unsafe impl Os for Linux {
         self.brk.owner()
     }
 
+    fn have_all_threads_see(&self) {
+        const MEMBARRIER_CMD_GLOBAL: libc::c_int = 1;
+        keep_errno(|| {
+            // SAFETY: a barrier changes nothing.
+            unsafe { libc::syscall(libc::SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0) }
+        });
+    }
+
+    fn micros(&self) -> u64 {
+        let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        // SAFETY: the clock is one that every kernel has, and `now` is writable.
+        unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut now) };
+        now.tv_sec as u64 * 1_000_000 + now.tv_nsec as u64 / 1000
+    }
+
+    #[inline]
+    fn stack(&self, into: &mut [usize]) -> usize {
+        super::stack::walk(into)
+    }
+
     fn single_threaded(&self) -> bool {
         libc_glue::single_threaded()
     }

@@ -9,6 +9,7 @@
 //! and unmaps of what is not mapped. Unmapped ranges of an arena stay allocated until the system is
 //! dropped, so that a late access shows as a wrong value, not as a crash of the test.
 
+use core::sync::atomic::{AtomicUsize, Ordering};
 use super::{BreakOwner, Os};
 use crate::base::config::{BLOCK_GRANULES, GRANULE, GROW_FIRST};
 use std::alloc::Layout;
@@ -65,6 +66,8 @@ pub struct Sim {
     /// Bytes of addresses that mappings may have in all.
     pub room: usize,
     pub page: usize,
+    /// What `stack` answers: one return address.
+    pub site: AtomicUsize,
 }
 
 // SAFETY: the pointers are the system's own allocations, used under the mutex.
@@ -120,6 +123,7 @@ impl Sim {
             scatter: false,
             room: usize::MAX,
             page: 4096,
+            site: AtomicUsize::new(1),
         }
     }
 
@@ -278,6 +282,17 @@ unsafe impl Os for Sim {
     fn single_threaded(&self) -> bool {
         self.alone
     }
+
+    fn micros(&self) -> u64 {
+        0
+    }
+
+    fn stack(&self, into: &mut [usize]) -> usize {
+        into[0] = self.site.load(Ordering::Relaxed);
+        1
+    }
+
+    fn have_all_threads_see(&self) {}
 
     fn thread(&self) -> u64 {
         self.state.lock().unwrap().thread
