@@ -30,6 +30,9 @@ mod large;
 mod os;
 #[cfg(not(brkmap_loom))]
 mod process;
+#[cfg(all(any(feature = "profile", test), not(brkmap_loom)))]
+#[cfg_attr(not(feature = "profile"), allow(dead_code))]
+mod files;
 #[cfg(not(brkmap_loom))]
 mod samples;
 #[cfg(not(brkmap_loom))]

@@ -36,7 +36,9 @@ pub struct Samples {
     session: AtomicU32,
     /// Bytes between two samples in the mean; 0 before the first profile.
     rate: AtomicUsize,
-    pub random: Random,
+    /// When the profile began, in microseconds.
+    began: AtomicU64,
+    random: Random,
     filter: Filter,
     live: Live,
     sites: Sites,
@@ -50,6 +52,7 @@ impl Samples {
         Samples {
             session: AtomicU32::new(0),
             rate: AtomicUsize::new(0),
+            began: AtomicU64::new(0),
             random: Random::new(),
             filter: Filter::new(),
             live: Live::new(),
@@ -83,15 +86,16 @@ impl Samples {
         self.lost.load(Ordering::Relaxed)
     }
 
-    /// Begins a profile, and forgets the one before. The caller sees to it that nobody else starts or stops
+    /// Begins a profile, at `now` in microseconds, and forgets the one before. The caller sees to it that nobody else starts or stops
     /// one meanwhile.
-    pub fn start(&self, rate: usize, seed: u64) {
+    pub fn start(&self, rate: usize, seed: u64, now: u64) {
         self.stop();
         self.live.forget_all(|block| self.filter.remove(block));
         self.sites.reset();
         self.peak.reset();
         self.lost.store(0, Ordering::Relaxed);
         self.rate.store(rate.max(1), Ordering::Relaxed);
+        self.began.store(now, Ordering::Relaxed);
         self.random.seed(seed);
         // SeqCst: before the looks for threads that go the fast way still.
         self.session.fetch_add(1, Ordering::SeqCst);
@@ -132,7 +136,7 @@ impl Samples {
             return self.lose();
         }
         self.peak.before(site, |site| site.note_alloc(sample.asked));
-        self.peak.rise(self.weighed(sample.bytes));
+        self.peak.rise(self.weighed(sample.bytes), sample.now);
     }
 
     /// Takes a sampled block out, if it is one.
@@ -166,6 +170,25 @@ impl Samples {
     /// Calls `f` with every site, what was counted there, and what of that was live at the peak.
     pub fn for_each_site(&self, mut f: impl FnMut(&Site, Counts, Counts)) {
         self.sites.for_each(|site| f(site, site.counts(), self.peak.counts(site)));
+    }
+
+    /// Calls `f` with a site of each stack, and all sites of that stack.
+    pub fn for_each_stack(&self, f: impl FnMut(&Site, &mut dyn Iterator<Item = &Site>)) {
+        self.sites.for_each_stack(f);
+    }
+
+    /// When the profile began, and microseconds from then to the peak.
+    pub fn began(&self) -> u64 {
+        self.began.load(Ordering::Relaxed)
+    }
+
+    pub fn peak_at(&self) -> u64 {
+        self.peak.at().saturating_sub(self.began())
+    }
+
+    /// What of a site was live at the peak.
+    pub fn peak_of(&self, site: &Site) -> Counts {
+        self.peak.counts(site)
     }
 
     /// The return addresses of a site, the innermost first.

@@ -19,7 +19,7 @@ impl<O: Os> Allocator<O> {
     /// Begins a profile, of a sample in `rate` bytes in the mean. Threads take part from their next slow path
     /// on, which the next free of each is. The caller sees to it that nobody else starts or stops one.
     pub fn start_profile(&self, rate: usize, seed: u64) {
-        self.samples.start(rate, seed);
+        self.samples.start(rate, seed, self.arena.os.micros());
         self.arena.os.have_all_threads_see();
         self.registry.for_each(Heap::refuse_pushes);
     }

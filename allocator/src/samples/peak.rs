@@ -17,6 +17,8 @@ pub struct Peak {
     most: AtomicU64,
     /// Peaks that are over.
     number: AtomicU32,
+    /// When that was, in microseconds.
+    at: AtomicU64,
     /// Nothing was freed since more was live than ever.
     rising: AtomicBool,
 }
@@ -26,6 +28,7 @@ impl Peak {
         Peak {
             live: AtomicU64::new(0),
             most: AtomicU64::new(0),
+            at: AtomicU64::new(0),
             number: AtomicU32::new(0),
             rising: AtomicBool::new(false),
         }
@@ -38,11 +41,17 @@ impl Peak {
         self.rising.store(false, Ordering::Relaxed);
     }
 
-    /// So many bytes more are live.
-    pub fn rise(&self, bytes: u64) {
+    /// When it was.
+    pub fn at(&self) -> u64 {
+        self.at.load(Ordering::Relaxed)
+    }
+
+    /// So many bytes more are live, at `now` in microseconds.
+    pub fn rise(&self, bytes: u64, now: u64) {
         let live = self.live.fetch_add(bytes, Ordering::Relaxed) + bytes;
         if live > self.most.load(Ordering::Relaxed) {
             self.most.store(live, Ordering::Relaxed);
+            self.at.store(now, Ordering::Relaxed);
             self.rising.store(true, Ordering::Relaxed);
         }
     }

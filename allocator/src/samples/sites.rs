@@ -105,11 +105,12 @@ pub struct Sites {
     addresses: Store<AtomicUsize>,
 }
 
-fn hash(stack: &[usize], bytes: usize) -> u64 {
+/// Of the stack alone: sites that differ in the length are in one list.
+fn hash(stack: &[usize]) -> u64 {
     let mix = |hash: u64, word: &usize| {
         (hash.rotate_left(5) ^ *word as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)
     };
-    stack.iter().fold(bytes as u64, mix)
+    stack.iter().fold(stack.len() as u64, mix)
 }
 
 impl Sites {
@@ -127,7 +128,7 @@ impl Sites {
 
     /// The site of a stack and a length, and its index. None where there is no memory for a new one.
     pub fn of<O: Os>(&self, os: &O, stack: &[usize], bytes: usize) -> Option<(u32, &Site)> {
-        let hash = hash(stack, bytes);
+        let hash = hash(stack);
         // The upper bits of a product depend on all of its factors'.
         let head = &self.heads[(hash >> 40) as usize % HEADS];
         // SITE (Acquire).
@@ -195,12 +196,33 @@ impl Sites {
     pub fn for_each(&self, mut f: impl FnMut(&Site)) {
         for head in &self.heads.0 {
             // SITE (Acquire).
-            let mut link = head.load(Ordering::Acquire);
-            while let Some(site) = link.checked_sub(1).and_then(|index| self.sites.get(index)) {
-                f(site);
-                link = site.next.load(Ordering::Relaxed);
+            self.behind(head.load(Ordering::Acquire)).for_each(&mut f);
+        }
+    }
+
+    /// The site of a link, and those behind it.
+    fn behind(&self, link: u32) -> impl Iterator<Item = &Site> {
+        let get = |link: u32| self.sites.get(link.checked_sub(1)?);
+        core::iter::successors(get(link), move |site| get(site.next.load(Ordering::Relaxed)))
+    }
+
+    /// Calls `f` with every site whose stack none before it had, and the sites of that stack: itself, and those
+    /// behind it.
+    pub fn for_each_stack(&self, mut f: impl FnMut(&Site, &mut dyn Iterator<Item = &Site>)) {
+        for head in &self.heads.0 {
+            // SITE (Acquire).
+            let first = head.load(Ordering::Acquire);
+            for (at, site) in self.behind(first).enumerate() {
+                if !self.behind(first).take(at).any(|other| self.same_stack(site, other)) {
+                    f(site, &mut self.behind(first).skip(at).filter(|other| self.same_stack(site, other)));
+                }
             }
         }
+    }
+
+    fn same_stack(&self, one: &Site, other: &Site) -> bool {
+        let hash = |site: &Site| site.hash.load(Ordering::Relaxed);
+        hash(one) == hash(other) && self.stack_of(one).eq(self.stack_of(other))
     }
 
     pub fn reset(&self) {
