@@ -14,7 +14,6 @@ mod threads;
 
 use crate::arena::Arena;
 use crate::base::allocated::Allocated;
-use crate::base::config::Tunables;
 use crate::heap::Heap;
 use crate::heap::registry::{Registry, Tables};
 use crate::large::Large;
@@ -29,7 +28,6 @@ pub struct Allocator<O: Os> {
     pub arena: Arena<O>,
     pub large: Large,
     pub registry: Registry,
-    pub tunables: Tunables,
     pub sizes: Sizes,
     pub samples: &'static Samples,
 }
@@ -50,7 +48,6 @@ impl<O: Os> Allocator<O> {
             arena: Arena::new(os),
             large: Large::new(),
             registry: Registry::new(tables),
-            tunables: Tunables::new(),
             sizes: Sizes::new(),
             samples,
         }
@@ -64,7 +61,7 @@ impl<O: Os> Allocator<O> {
             self.purge_arena();
         }
         if self.arena.budget.is_pressed() {
-            self.large.shrink_cache(&self.arena, self.arena.budget.cache_bound(self.arena.share()));
+            self.large.shrink_cache(&self.arena, self.arena.cache_bound(self.arena.share()));
         }
     }
 

@@ -42,6 +42,7 @@ mod windows;
 
 use crate::base::config::{BLOCK_GRANULES, GRANULE, GROW_FIRST, ROOM_ABOVE};
 use crate::base::fatal;
+use crate::base::settings::Settings;
 use crate::base::units::{Bytes, GranuleIdx, Granules, Run, div_up, round_up};
 use crate::os::{BreakOwner, Os};
 use crate::sync::lock::Guard;
@@ -63,6 +64,8 @@ use windows::Windows;
 
 pub struct Arena<O: Os> {
     pub os: O,
+    /// What is set, for all floors above too.
+    pub settings: Settings,
     /// The geometry for all, and what the arena's lock guards. Edge START.
     started: Started<State, Geometry>,
     windows: Windows,
@@ -77,6 +80,7 @@ impl<O: Os> Arena<O> {
     pub const fn new(os: O) -> Self {
         Arena {
             os,
+            settings: Settings::new(),
             started: Started::nothing(),
             windows: Windows::none(),
             budget: Budget::new(),
@@ -231,7 +235,7 @@ impl<O: Os> Arena<O> {
             });
             state.note_end(geometry, at, joined, place_of(run.head));
             self.budget.note_pinned(state.is_pinned());
-            if state.ends_go || self.budget.excess(state).is_some() {
+            if state.ends_go || self.budget.excess(&self.settings, state).is_some() {
                 self.budget.note_over();
             }
         });
@@ -290,6 +294,11 @@ impl<O: Os> Arena<O> {
     /// The arena's share, read at once under its lock.
     pub fn share(&self) -> Share {
         self.with_state(|state| Share::of(state)).unwrap_or(Share::NOTHING)
+    }
+
+    /// Bytes of free mappings that may be kept beside the arena.
+    pub fn cache_bound(&self, share: Share) -> usize {
+        self.budget.cache_bound(&self.settings, share)
     }
 
     #[inline(always)]

@@ -1,10 +1,18 @@
-//! Words for all modules: units, size classes, constants, what a request got, ends with a message, checked
-//! arrays.
+//! Words for all modules: units, size classes, constants, the keys and their values, what a request got, text,
+//! ends with a message, checked arrays.
 
 pub mod allocated;
+pub mod builder;
 pub mod checked;
 pub mod config;
+pub mod entries;
 pub mod fatal;
+pub mod keys;
+pub mod nearest;
+pub mod preset;
 pub mod random;
+pub mod settings;
 pub mod size_class;
+pub mod text;
 pub mod units;
+pub mod value;

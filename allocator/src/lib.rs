@@ -41,12 +41,25 @@ mod slab;
 #[cfg(not(brkmap_loom))]
 pub use arena::BreakMode;
 #[cfg(not(brkmap_loom))]
+pub use base::builder::{Config, HugePages};
+#[cfg(not(brkmap_loom))]
 #[doc(hidden)]
 pub use front::c as c_api;
 #[cfg(not(brkmap_loom))]
-pub use front::rust::BrkMap;
+pub use front::rust::{BrkMap, Configured};
 #[cfg(not(brkmap_loom))]
 pub use front::stats::Stats;
+/// The table of keys, for the tool and the tests.
+#[cfg(not(brkmap_loom))]
+#[doc(hidden)]
+pub mod keys {
+    pub use crate::base::entries::{Entry, entries, tunable};
+    pub use crate::base::keys::{COUNT, Effect, HUGE_PAGES, Key, Kind, PRESETS, Row};
+    pub use crate::base::nearest::nearest;
+    pub use crate::base::preset::values;
+    pub use crate::base::text::Text;
+    pub use crate::base::value::{Bound, Read, describe, read, write};
+}
 #[cfg(not(brkmap_loom))]
 #[doc(hidden)]
 pub use {heap::EMPTY as NO_HEAP_STATIC, os::thread::ThreadWord};

@@ -11,6 +11,7 @@
 //! failures, and it runs under Miri).
 #![allow(unsafe_code)]
 
+pub mod environment;
 pub mod errno;
 pub mod executable;
 pub mod linux;

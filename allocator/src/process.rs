@@ -2,9 +2,11 @@
 //! the process.
 #![allow(unsafe_code)]
 
-mod environment;
+mod complaint;
+pub mod configuration;
 mod exit_key;
 pub mod fork;
+mod help;
 mod instance;
 mod thread;
 mod unload;
@@ -82,7 +84,7 @@ impl Rules {
     #[inline(always)]
     fn class(self, size: usize, align: usize) -> Option<SizeClass> {
         match self {
-            Rules::C if size > STEP_MAX && size >= ALLOCATOR.tunables.mmap_threshold() => None,
+            Rules::C if size > STEP_MAX && size >= ALLOCATOR.arena.settings.mmap_threshold() => None,
             Rules::C => size_class::of_aligned(size.max(1), align),
             Rules::Rust => size_class::of_aligned(size, align),
         }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use brkmap::keys::Key;
 use brkmap_tests::program::root;
 use quote::ToTokens;
 
@@ -143,10 +144,13 @@ fn names(text: &str, mark: char) -> BTreeSet<String> {
 #[test]
 fn the_readme_names_the_environment_that_is_read() {
     let files = production();
-    let readers = files.iter().filter(|file| file.text.contains(" environment(name)"));
-    let read_by_code: BTreeSet<String> = readers.flat_map(|file| names(&file.text, '"')).collect();
+    let readers = files.iter().filter(|file| file.text.contains(" environment(b\""));
+    let mut read_by_code: BTreeSet<String> = readers.flat_map(|file| names(&file.text, '"')).collect();
+    assert!(read_by_code.remove("BRKMAP_"), "the variables of single keys");
+    let glibcs = Key::ALL.map(|key| key.row().glibc[0].to_owned());
+    read_by_code.extend(glibcs.into_iter().filter(|name| !name.is_empty()));
     let readme = read("README.md");
-    let rows = markdown::rows(&markdown::section(&readme, "Environment"));
+    let rows = markdown::rows(&markdown::section(&readme, "Configuration"));
     let named: BTreeSet<String> = rows.iter().flat_map(|row| names(row[0], '`')).collect();
     assert!(
         !read_by_code.is_empty() && named == read_by_code,

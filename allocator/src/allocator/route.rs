@@ -47,7 +47,7 @@ impl<O: Os> Allocator<O> {
         if size > ADDRESSES {
             return None;
         }
-        if size < self.tunables.mmap_threshold() && align <= GRANULE * 16 {
+        if size < self.arena.settings.mmap_threshold() && align <= GRANULE * 16 {
             return self.alloc_span(size, align);
         }
         match self.large.alloc(&self.arena, size, align) {
@@ -178,7 +178,7 @@ impl<O: Os> Allocator<O> {
     /// As for `resize`.
     unsafe fn resize_large(&self, block: *mut u8, size: usize) -> Resized {
         // A mapping stays one while it is at least half the threshold: below, it is worth moving.
-        if !(self.tunables.mmap_threshold() / 2..=ADDRESSES).contains(&size) {
+        if !(self.arena.settings.mmap_threshold() / 2..=ADDRESSES).contains(&size) {
             return self.large.usable(block).map_or(Resized::NoBlock, |usable| Resized::Copy { usable });
         }
         // SAFETY: as the caller vouches.

@@ -32,7 +32,7 @@ impl<O: Os> Allocator<O> {
         size: usize,
     ) -> Resized {
         let copy = Resized::Copy { usable: (len.0 as usize) << GRANULE_SHIFT };
-        if size <= size_class::CLASS_MAX || size >= self.tunables.mmap_threshold() {
+        if size <= size_class::CLASS_MAX || size >= self.arena.settings.mmap_threshold() {
             return copy;
         }
         let want = Granules(size.div_ceil(GRANULE) as u32);

@@ -6,7 +6,9 @@
 #![forbid(unsafe_code)]
 
 use super::state::State;
-use crate::base::config::{DIRTY_FLOOR, DIRTY_SHIFT, GRANULE_SHIFT};
+use crate::base::config::GRANULE_SHIFT;
+use crate::base::keys::Key;
+use crate::base::settings::Settings;
 use crate::base::units::div_up;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -103,27 +105,27 @@ impl Budget {
     }
 
     /// Bytes that may be cached outside of the arena, at the present live size.
-    pub fn cache_bound(&self, share: Share) -> usize {
-        self.bound(share).saturating_sub(share.dirty)
+    pub fn cache_bound(&self, settings: &Settings, share: Share) -> usize {
+        self.bound(settings, share).saturating_sub(share.dirty)
     }
 
     /// Dirty pages beyond what the purge should leave, if the bound is passed.
-    pub fn excess(&self, state: &State) -> Option<u32> {
-        self.excess_bytes(Share::of(state)).map(|bytes| div_up(bytes, state.page) as u32)
+    pub fn excess(&self, settings: &Settings, state: &State) -> Option<u32> {
+        self.excess_bytes(settings, Share::of(state)).map(|bytes| div_up(bytes, state.page) as u32)
     }
 
     /// Whether there is anything to enforce, after a large mapping was freed: the arena's share is as it was
     /// before.
-    pub fn asks(&self, share: Share) -> bool {
-        share.ends_go || self.is_over() || self.is_pressed() || self.excess_bytes(share).is_some()
+    pub fn asks(&self, settings: &Settings, share: Share) -> bool {
+        share.ends_go || self.is_over() || self.is_pressed() || self.excess_bytes(settings, share).is_some()
     }
 
-    fn bound(&self, share: Share) -> usize {
-        bound(share.in_use + self.outside_live.load(Ordering::Relaxed))
+    fn bound(&self, settings: &Settings, share: Share) -> usize {
+        bound(settings, share.in_use + self.outside_live.load(Ordering::Relaxed))
     }
 
-    fn excess_bytes(&self, share: Share) -> Option<usize> {
-        let bound = self.bound(share);
+    fn excess_bytes(&self, settings: &Settings, share: Share) -> Option<usize> {
+        let bound = self.bound(settings, share);
         let dirty = share.dirty + self.outside_cached.load(Ordering::Relaxed);
         (dirty > bound).then(|| dirty - target(bound))
     }
@@ -152,8 +154,8 @@ impl Share {
 }
 
 /// Bytes of dirty memory allowed beside `live` bytes in use.
-fn bound(live: usize) -> usize {
-    (live >> DIRTY_SHIFT).max(DIRTY_FLOOR)
+fn bound(settings: &Settings, live: usize) -> usize {
+    ((live >> 10) * settings.get(Key::DirtyShare)).max(settings.get(Key::DirtyFloor))
 }
 
 /// Down to where a purge goes, once the bound is passed: an eighth below, so that the next frees do
@@ -165,11 +167,23 @@ fn target(bound: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::builder::Config;
+    use crate::base::config::DIRTY_FLOOR;
 
     #[test]
     fn an_idle_heap_keeps_the_floor_and_a_large_one_an_eighth() {
-        assert_eq!(bound(0), DIRTY_FLOOR);
-        assert_eq!(bound(1 << 30), 128 << 20);
-        assert!(target(bound(0)) < bound(0));
+        let settings = Settings::new();
+        assert_eq!(bound(&settings, 0), DIRTY_FLOOR);
+        assert_eq!(bound(&settings, 1 << 30), 128 << 20);
+        assert!(target(DIRTY_FLOOR) < DIRTY_FLOOR);
+    }
+
+    #[test]
+    fn both_are_what_is_set() {
+        let settings = Settings::new();
+        settings.take_code(&Config::new().dirty_floor(1 << 20).dirty_share(50));
+        assert_eq!((bound(&settings, 0), bound(&settings, 1 << 30)), (1 << 20, 512 << 20));
+        settings.take_code(&Config::new().dirty_floor(0).dirty_share(0));
+        assert_eq!(bound(&settings, 0), 1 << 20, "what was said first stays");
     }
 }

@@ -13,7 +13,8 @@ impl<O: Os> Arena<O> {
         // Before this thread takes the lock: a run freed before that counts below, one freed later says so
         // again.
         self.budget.clear_over();
-        let wanted = |state: &mut State| self.budget.excess(state).filter(|_| state.may_purge());
+        let wanted =
+            |state: &mut State| self.budget.excess(&self.settings, state).filter(|_| state.may_purge());
         let both = self.with_state(|state| (state.ends_go, if state.ends_go { None } else { wanted(state) }));
         let (ends_go, mut pages) = both.unwrap_or((false, None));
         if ends_go {
@@ -33,7 +34,7 @@ impl<O: Os> Arena<O> {
 
     /// The same after a large mapping was freed. `share` was read before.
     pub fn enforce_bound_after(&self, share: Share) {
-        if self.budget.asks(share) {
+        if self.budget.asks(&self.settings, share) {
             self.enforce_bound();
         }
     }

@@ -1,9 +1,8 @@
-//! Constants with their reasons, and what can be set at run time.
+//! Constants with their reasons. What can be set at run time has its default here, and its row in `keys`.
 #![forbid(unsafe_code)]
 
 use crate::base::size_class::{self, ByClass, CLASSES};
 use crate::base::units::SizeClass;
-use core::sync::atomic::{AtomicUsize, Ordering};
 
 /// C's functions are defined in the Rust program that the crate is linked into.
 pub const OVERRIDE: bool = cfg!(feature = "override");
@@ -52,10 +51,13 @@ pub const MMAP_THRESHOLD_MAX: usize = 32 << 20;
 /// 2^48.
 pub const ADDRESSES: usize = 1 << 48;
 
+/// No bound that anybody meets, in bytes.
+pub const UNBOUNDED: usize = 1 << 46;
+
 /// Dirty memory that may always stay. With 7 MiB a process that freed all is within the promised 8 MiB.
 pub const DIRTY_FLOOR: usize = 7 << 20;
-/// The share of live memory that may stay dirty where that is more, as a shift: 3 is an eighth.
-pub const DIRTY_SHIFT: u32 = 3;
+/// The share of live memory that may stay dirty where that is more, in 1024ths: an eighth.
+pub const DIRTY_SHARE: usize = 128;
 
 pub const HUGE_PAGE: usize = 2 << 20;
 
@@ -95,9 +97,6 @@ pub const HELD_MOST: usize = 2 << 20;
 /// From here on a heap cannot be mostly in magazines: of the classes together they hold no more than a third.
 pub const HOARD_MOST: usize = 5 << 20;
 
-/// Bytes that may have come back to the slabs of all sparse heaps since their free pages were purged. A
-/// program of less than this that empties itself again and again purges nothing.
-pub const SLACK_MAX: usize = DIRTY_FLOOR;
 /// A heap with fewer bytes of slabs has none that counts.
 pub const SLACK_FROM: usize = 256 * 1024;
 /// Each time that so many more have come back to a heap, it says so.
@@ -141,71 +140,3 @@ const _: () = assert!(cfg!(target_endian = "little"), "words of two halves are r
 const _: () = assert!(GROW_FIRST.is_multiple_of(GRANULE) && GROW_MAX.is_multiple_of(GRANULE));
 const _: () = assert!(GROW_MAX <= (BLOCK_GRANULES as usize) << GRANULE_SHIFT);
 const _: () = assert!(size_class::CLASS_MAX <= GRANULE);
-
-/// What a program can set while it runs.
-pub struct Tunables {
-    mmap_threshold: AtomicUsize,
-}
-
-impl Tunables {
-    pub const fn new() -> Self {
-        Tunables { mmap_threshold: AtomicUsize::new(MMAP_THRESHOLD) }
-    }
-
-    /// In bytes. Relaxed: the value stands alone, and publishes nothing.
-    #[inline]
-    pub fn mmap_threshold(&self) -> usize {
-        self.mmap_threshold.load(Ordering::Relaxed)
-    }
-
-    /// Sets it, to `MMAP_THRESHOLD_MIN` at least. Above `MMAP_THRESHOLD_MAX` nothing changes, and the answer
-    /// is false.
-    pub fn set_mmap_threshold(&self, bytes: usize) -> bool {
-        if bytes > MMAP_THRESHOLD_MAX {
-            return false;
-        }
-        self.mmap_threshold.store(bytes.max(MMAP_THRESHOLD_MIN), Ordering::Relaxed);
-        true
-    }
-}
-
-/// Reads a count of bytes: decimal digits, or hexadecimal ones behind `0x`. None where it is none.
-pub fn parse_bytes(text: &[u8]) -> Option<usize> {
-    let (digits, radix) = match text {
-        [b'0', b'x' | b'X', rest @ ..] => (rest, 16),
-        _ => (text, 10),
-    };
-    if digits.is_empty() {
-        return None;
-    }
-    digits.iter().try_fold(0usize, |sum, &byte| {
-        let digit = (byte as char).to_digit(radix)? as usize;
-        sum.checked_mul(radix as usize)?.checked_add(digit)
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn threshold_takes_what_glibc_takes_and_refuses_the_rest() {
-        let tunables = Tunables::new();
-        assert_eq!(tunables.mmap_threshold(), 128 * 1024);
-        assert!(tunables.set_mmap_threshold(1 << 20));
-        assert_eq!(tunables.mmap_threshold(), 1 << 20);
-        assert!(!tunables.set_mmap_threshold(MMAP_THRESHOLD_MAX + 1));
-        assert_eq!(tunables.mmap_threshold(), 1 << 20);
-        assert!(tunables.set_mmap_threshold(0));
-        assert_eq!(tunables.mmap_threshold(), MMAP_THRESHOLD_MIN);
-    }
-
-    #[test]
-    fn bytes_are_read_in_decimal_and_hexadecimal() {
-        assert_eq!(parse_bytes(b"131072"), Some(131072));
-        assert_eq!(parse_bytes(b"0x20000"), Some(131072));
-        for bad in [&b""[..], b"0x", b"12k", b"-1", b"99999999999999999999999"] {
-            assert_eq!(parse_bytes(bad), None, "{bad:?}");
-        }
-    }
-}

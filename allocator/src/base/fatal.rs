@@ -11,7 +11,7 @@ use rustix::fd::BorrowedFd;
 #[inline(never)]
 pub fn wrong_use(what: &'static CStr, block: *mut u8) -> ! {
     let mut address = [0; ADDRESS];
-    say(&[what.to_bytes(), b": ", hexadecimal(block.addr(), &mut address)]);
+    write(&[b"brkmap: ", what.to_bytes(), b": ", hexadecimal(block.addr(), &mut address)]);
     // SAFETY: no preconditions; does not return.
     unsafe { libc::abort() }
 }
@@ -21,7 +21,7 @@ pub fn wrong_use(what: &'static CStr, block: *mut u8) -> ! {
 #[cold]
 #[inline(never)]
 pub fn unreachable_state(what: &'static CStr) -> ! {
-    say(&[what.to_bytes()]);
+    write(&[b"brkmap: ", what.to_bytes()]);
     // SAFETY: neither has preconditions; abort does not return.
     unsafe {
         libc::signal(libc::SIGABRT, libc::SIG_DFL);
@@ -29,17 +29,20 @@ pub fn unreachable_state(what: &'static CStr) -> ! {
     }
 }
 
-/// Writes a warning to standard error, and goes on. Errno stays as it was.
+/// Writes a line to standard error, and goes on. Errno stays as it was. The allocator may have a name.
 #[cold]
-pub fn warn(what: &'static CStr) {
-    say(&[what.to_bytes()]);
+pub fn warn(name: &[u8], what: &[u8]) {
+    match name {
+        [] => write(&[b"brkmap: ", what]),
+        name => write(&[b"brkmap (", name, b"): ", what]),
+    }
 }
 
 /// One line, in one call, so that lines of several threads do not mix.
-fn say(parts: &[&[u8]]) {
-    let mut line = [0; 160];
+fn write(parts: &[&[u8]]) {
+    let mut line = [0; 400];
     let mut len = 0;
-    for byte in [&b"brkmap: "[..]].iter().chain(parts).chain(&[&b"\n"[..]]).copied().flatten() {
+    for byte in parts.iter().chain(&[&b"\n"[..]]).copied().flatten() {
         if let Some(place) = line.get_mut(len) {
             *place = *byte;
             len += 1;

@@ -16,7 +16,6 @@ mod mallinfo;
 mod names;
 mod report;
 mod sized;
-mod text;
 
 pub use brk::{brk, sbrk};
 pub use family::{

@@ -7,13 +7,14 @@
 
 use crate::allocator::{Resized, zeroed};
 use crate::base::allocated::Allocated;
+use crate::base::builder::Config;
 use crate::base::config::OVERRIDE;
 use crate::base::fatal;
 use crate::base::size_class;
 use crate::heap::{EMPTY, Heap};
 use crate::os::errno::set_errno;
 use crate::os::thread::ThreadWord;
-use crate::process::{self, Move, OrElse, Rules};
+use crate::process::{self, Move, OrElse, Rules, configuration};
 use core::alloc::{GlobalAlloc, Layout};
 use core::cell::Cell;
 use core::ffi::c_void;
@@ -33,17 +34,68 @@ use core::ptr::null_mut;
 ///
 /// Requests of up to 32 KiB come from size classes, below the mmap threshold (128 KiB) from spans of
 /// the same brk-style arena; from the threshold on each is one anonymous mapping.
+///
+/// `BrkMap<Config>` is one that code has set ([`BrkMap::with`]).
 #[derive(Clone, Copy, Debug, Default)]
-pub struct BrkMap {
-    _private: (),
+pub struct BrkMap<C = ()> {
+    config: C,
 }
 
 impl BrkMap {
     /// The allocator of the process; all are the same.
     pub const fn new() -> Self {
-        BrkMap { _private: () }
+        BrkMap { config: () }
     }
+}
 
+impl BrkMap<Config> {
+    /// The allocator of the process, set by code. What is said is in force before the first block that Rust
+    /// code asks for; the feature `override` may have served C before.
+    ///
+    /// All are the same, so the first that is asked for a block sets the process's allocator. One that says
+    /// something else is told so on standard error, once, and serves as the first one has it.
+    ///
+    /// ```
+    /// use brkmap::{BrkMap, Config};
+    ///
+    /// #[global_allocator]
+    /// static GLOBAL: BrkMap<Config> = BrkMap::with(Config::new().mmap_threshold(256 << 10));
+    ///
+    /// fn main() {
+    ///     assert_eq!(brkmap::Stats::read().mmap_threshold, 256 << 10);
+    /// }
+    /// ```
+    pub const fn with(config: Config) -> Self {
+        BrkMap { config }
+    }
+}
+
+/// What a `BrkMap` is made with: nothing, or a `Config`.
+pub trait Configured: Sealed {
+    /// Before a block that the thread has not at hand: has it take effect, if it has not.
+    #[doc(hidden)]
+    fn before(&self);
+}
+
+pub trait Sealed {}
+impl Sealed for () {}
+impl Sealed for Config {}
+
+impl Configured for () {
+    #[inline(always)]
+    fn before(&self) {}
+}
+
+impl Configured for Config {
+    #[inline(always)]
+    fn before(&self) {
+        if !configuration::is_code(self) {
+            configuration::take_code(self);
+        }
+    }
+}
+
+impl<C> BrkMap<C> {
     /// Gives back all memory that is not in use: what the calling thread caches, what is free in the
     /// heaps of all threads, and the free top of the break.
     pub fn trim(&self) {
@@ -97,15 +149,23 @@ fn no_memory() -> *mut u8 {
 
 // SAFETY: blocks come from the allocator, which hands each out once, at least as long and as aligned as
 // the layout asks, and keeps it until it is freed.
-unsafe impl GlobalAlloc for BrkMap {
+unsafe impl<C: Configured> GlobalAlloc for BrkMap<C> {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         match size_class::of_aligned(layout.size(), layout.align()) {
             Some(class) => {
                 let block = process::current::<StdWord>().pop_inlined(class);
-                if block.is_null() { alloc_slow(layout.size(), layout.align()) } else { block }
+                if block.is_null() {
+                    self.config.before();
+                    alloc_slow(layout.size(), layout.align())
+                } else {
+                    block
+                }
             }
-            None => alloc_big(layout.size(), layout.align()),
+            None => {
+                self.config.before();
+                alloc_big(layout.size(), layout.align())
+            }
         }
     }
 
@@ -130,6 +190,7 @@ unsafe impl GlobalAlloc for BrkMap {
                 return block;
             }
         }
+        self.config.before();
         zeroed_slow(layout.size(), layout.align())
     }
 

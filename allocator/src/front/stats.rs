@@ -65,7 +65,7 @@ impl Stats {
             dirty_bytes: arena.map_or(0, |arena| arena.dirty.0) + large.cached_bytes,
             top_bytes: arena.map_or(0, |arena| arena.free_at_top.0),
             heaps: ALLOCATOR.registry.count(),
-            mmap_threshold: ALLOCATOR.tunables.mmap_threshold(),
+            mmap_threshold: ALLOCATOR.arena.settings.mmap_threshold(),
         }
     }
 

@@ -9,7 +9,10 @@ use crate::arena::Arena;
 use crate::arena::page_map::Entry;
 use crate::base::allocated::Allocated;
 use crate::base::checked::{part_or_end, split_or_end};
-use crate::base::config::{HOMING, MAGAZINE_CAP, MAGAZINE_FIRST, MAGAZINE_FREED};
+use crate::base::config::{
+    HOMING, MAGAZINE_BYTES, MAGAZINE_CAP, MAGAZINE_FIRST, MAGAZINE_FREED, MAGAZINE_MIN,
+};
+use crate::base::keys::Key;
 use crate::base::size_class::{self, CLASSES};
 use crate::base::units::SizeClass;
 use crate::os::Os;
@@ -31,7 +34,7 @@ impl Heap {
             let mut slabs = self.shared.slabs.lock();
             self.shared.keep_inbox(&site, &mut slabs);
             self.owned.swept_for_others.set(false);
-            let want = self.widen(class, u32::MAX).div_ceil(2) as usize;
+            let want = self.widen(class, most_at_hand(arena, class)).div_ceil(2) as usize;
             let (bin, magazine) = (self.bin(class), self.magazine(class));
             let room = magazine.room(bin);
             let refill = slabs.refill(&site, class, part_or_end(room, 0..want))?;
@@ -83,7 +86,9 @@ impl Heap {
                 self.send_home(&site, registry, class, &[Slot::new(block)])
             };
             match receivers {
-                Density::Dense if widens => _ = self.widen(class, MAGAZINE_FREED),
+                Density::Dense if widens => {
+                    _ = self.widen(class, most_at_hand(arena, class).min(MAGAZINE_FREED))
+                }
                 Density::Dense | Density::Sparse => {}
                 Density::Turned => self.sweep(&site, registry),
             }
@@ -304,5 +309,14 @@ impl Heap {
         // BUSY.
         self.owned.busy.store(false, Strong::DONE);
         result
+    }
+}
+
+/// The most blocks of a class that a thread keeps at hand.
+#[inline]
+fn most_at_hand<O: Os>(arena: &Arena<O>, class: SizeClass) -> u32 {
+    match arena.settings.get(Key::ThreadCache) {
+        MAGAZINE_BYTES => u32::MAX,
+        bytes => ((bytes / size_class::bytes(class)) as u32).max(MAGAZINE_MIN),
     }
 }

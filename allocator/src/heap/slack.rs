@@ -8,7 +8,8 @@
 use super::registry::Registry;
 use super::{Heap, Shared};
 use crate::arena::Arena;
-use crate::base::config::{GRANULE, SLACK_FROM, SLACK_MAX, SPARSE_BYTES};
+use crate::base::config::{GRANULE, SLACK_FROM, SPARSE_BYTES};
+use crate::base::keys::Key;
 use crate::os::Os;
 use crate::slab::noted::Noted;
 use crate::slab::round::Batch;
@@ -96,14 +97,15 @@ impl Shared {
 
 impl Registry {
     /// Purges the free pages inside the slabs of heaps that say they are worth it, or of all that have any
-    /// where they are too many together.
+    /// where they are too many together: more than may always stay dirty. A program of less than that which
+    /// empties itself again and again purges nothing.
     pub fn purge_slack<O: Os>(&self, arena: &Arena<O>) {
-        let mut sum = 0;
+        let (mut sum, most) = (0, arena.settings.get(Key::DirtyFloor));
         // Relaxed: see `say_slack`.
         self.for_each(|heap| sum += heap.shared.slack.load(Ordering::Relaxed));
         self.for_each(|heap| {
             let slack = heap.shared.slack.load(Ordering::Relaxed);
-            if heap.shared.due.load(Ordering::Relaxed) || (sum > SLACK_MAX && slack > 0) {
+            if heap.shared.due.load(Ordering::Relaxed) || (sum > most && slack > 0) {
                 heap.purge_pages(arena);
             }
         });

@@ -6,9 +6,11 @@
 //!
 //! Freed large bytes earn credit, at most 256 MiB. With 32 MiB of credit a mapping no longer than the credit
 //! goes on huge pages, and spends half of its fresh length. So a program that goes on recycling is never
-//! short of credit, and one that freed once gets twice that much at most.
+//! short of credit, and one that freed once gets twice that much at most. So it is by default: the key
+//! `huge_pages` has none go on huge pages, or all.
 #![forbid(unsafe_code)]
 
+use crate::base::builder::HugePages;
 use crate::base::config::HUGE_PAGE;
 
 /// The credit from which on a program is recycling.
@@ -34,11 +36,17 @@ pub struct Recycle {
     credit: usize,
     /// Some mapping went on huge pages.
     on: bool,
+    which: HugePages,
 }
 
 impl Recycle {
     pub const fn new() -> Self {
-        Recycle { credit: 0, on: false }
+        Recycle { credit: 0, on: false, which: HugePages::Recycled }
+    }
+
+    /// Which large blocks are to go on huge pages from now on.
+    pub fn follow(&mut self, which: HugePages) {
+        self.which = which;
     }
 
     /// Earns credit for bytes that were unmapped.
@@ -50,7 +58,7 @@ impl Recycle {
     pub fn spend(&mut self, len: usize, fresh: usize) -> bool {
         let huge = len >= HUGE_PAGE && self.covers(len);
         if huge {
-            self.credit -= fresh.min(len) / 2;
+            self.credit = self.credit.saturating_sub(fresh.min(len) / 2);
             self.on = true;
         }
         huge
@@ -59,11 +67,20 @@ impl Recycle {
     /// Huge ones if the program recycles, or did. Then the cache keeps huge pages whole, and a part of a
     /// mapping that is longer than its bound.
     pub fn pages(&self) -> Pages {
-        if self.on || self.credit >= AFTER { Pages::Huge } else { Pages::Small }
+        let huge = match self.which {
+            HugePages::Off => false,
+            HugePages::Recycled => self.on || self.credit >= AFTER,
+            HugePages::Always => true,
+        };
+        if huge { Pages::Huge } else { Pages::Small }
     }
 
     fn covers(&self, len: usize) -> bool {
-        self.credit >= len.max(AFTER)
+        match self.which {
+            HugePages::Off => false,
+            HugePages::Recycled => self.credit >= len.max(AFTER),
+            HugePages::Always => true,
+        }
     }
 
     /// The length of a mapping for `len` bytes: whole huge pages, where that is at most half as much again.
@@ -101,6 +118,20 @@ mod tests {
             assert_eq!(recycle.length(same), same, "{same} bytes would become too many");
         }
         assert_eq!(recycle.length(3 << 19), HUGE_PAGE);
+    }
+
+    #[test]
+    fn who_wants_none_gets_none_and_who_wants_all_gets_all() {
+        let mut recycle = Recycle::new();
+        recycle.earn(64 << 30);
+        recycle.follow(HugePages::Off);
+        assert!(!recycle.spend(8 << 20, 8 << 20) && recycle.pages() == Pages::Small);
+        assert_eq!(recycle.length(5 << 20), 5 << 20);
+        let mut recycle = Recycle::new();
+        recycle.follow(HugePages::Always);
+        assert!(recycle.spend(8 << 20, 8 << 20) && recycle.spend(1 << 30, 1 << 30));
+        assert!(!recycle.spend(1 << 20, 1 << 20), "it is shorter than a huge page");
+        assert_eq!((recycle.length(5 << 20), recycle.pages()), (6 << 20, Pages::Huge));
     }
 
     #[test]

@@ -8,7 +8,9 @@ use super::mapping::Mapping;
 use super::recycle::{Pages, Recycle};
 use super::stuck::Stuck;
 use crate::arena::{Arena, Share};
+use crate::base::builder::HugePages;
 use crate::base::config::HUGE_PAGE;
+use crate::base::keys::Key;
 use crate::base::units::round_up;
 use crate::os::Os;
 
@@ -80,9 +82,14 @@ impl State {
         }
     }
 
+    fn follow<O: Os>(&mut self, arena: &Arena<O>) {
+        self.recycle.follow(HugePages::of(arena.settings.get(Key::HugePages)));
+    }
+
     /// Plans a block of so many bytes, in whole pages: how long it is to be, and what there is for it. None
     /// where there is no memory for the index.
     pub fn find<O: Os>(&mut self, arena: &Arena<O>, bytes: usize, align: usize) -> Option<(usize, Found)> {
+        self.follow(arena);
         let len = self.recycle.length(bytes);
         if let Some(mapping) = self.stuck.pop(len, align) {
             if !self.enter(arena, mapping) {
@@ -131,10 +138,11 @@ impl State {
         block: *mut u8,
         leaving: &mut Leaving,
     ) -> Option<(Mapping, usize)> {
+        self.follow(arena);
         let len = self.index.remove(block.addr())?;
         self.live_bytes -= len;
         arena.budget.count_outside(-(len as isize), 0);
-        let bound = arena.budget.cache_bound(share);
+        let bound = arena.cache_bound(share);
         let whole = Mapping { at: core::ptr::with_exposed_provenance_mut(block.addr()), len };
         // Of what is longer than the bound a part is kept, and of what is cut at huge pages the whole ones.
         let pages = self.recycle.pages();
@@ -188,6 +196,7 @@ impl State {
         size: usize,
         growth: Growth,
     ) -> Result<Resizing, Refusal> {
+        self.follow(arena);
         let key = block.addr();
         let mut old = self.index.get(key).ok_or(Refusal::NoBlock)?;
         let pages = round_up(size, arena.os.page()).ok_or(Refusal::NoMemory { usable: old })?;

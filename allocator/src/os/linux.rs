@@ -237,36 +237,6 @@ pub fn page_wiped_by_fork() -> Option<*mut u8> {
     Some(at.cast())
 }
 
-/// The value of an environment variable, unless the program runs with raised privileges (AT_SECURE).
-pub fn environment(name: &[u8]) -> Option<&'static [u8]> {
-    unsafe extern "C" {
-        static environ: *const *const libc::c_char;
-    }
-    // SAFETY: getauxval has no preconditions.
-    if unsafe { libc::getauxval(libc::AT_SECURE) } != 0 {
-        return None;
-    }
-    // SAFETY: libc's variable; null until libc has started.
-    let mut entry = unsafe { environ };
-    if entry.is_null() {
-        return None;
-    }
-    loop {
-        // SAFETY: the array ends with a null pointer, and the loop stops there.
-        let text = unsafe { *entry };
-        if text.is_null() {
-            return None;
-        }
-        // SAFETY: entries are NUL-terminated strings that live as long as the process.
-        let bytes = unsafe { CStr::from_ptr(text) }.to_bytes();
-        if bytes.len() > name.len() && bytes.starts_with(name) && bytes[name.len()] == b'=' {
-            return Some(&bytes[name.len() + 1..]);
-        }
-        // SAFETY: not yet the terminator.
-        entry = unsafe { entry.add(1) };
-    }
-}
-
 #[cfg(target_env = "gnu")]
 mod libc_glue {
     use core::ffi::c_char;

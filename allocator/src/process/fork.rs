@@ -14,7 +14,7 @@
 #![allow(unsafe_code)]
 
 use super::instance::ALLOCATOR;
-use super::{exit_key, word};
+use super::{configuration, exit_key, word};
 use crate::heap::registry::Threads;
 use crate::os::Os;
 use crate::os::linux::page_wiped_by_fork;
@@ -119,6 +119,7 @@ fn look_over<W: ThreadWord>() -> bool {
 /// The first slow path of the process, of several threads at once perhaps.
 fn begin<W: ThreadWord>() -> &'static Birth {
     set_watch(watch::<W>);
+    configuration::read();
     let page = page_wiped_by_fork();
     let ours = page.map_or(&raw const KEPT, |page| page.cast_const().cast());
     // SAFETY: a static, or a page that stays for good; zeros are a birth word.

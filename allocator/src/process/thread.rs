@@ -2,7 +2,7 @@
 #![allow(unsafe_code)]
 
 use super::instance::ALLOCATOR;
-use super::{environment, exit_key, fork, unload};
+use super::{exit_key, fork, unload};
 use crate::allocator::Freer;
 use crate::heap::{Heap, Stamps};
 use crate::os::thread::{ThreadWord, arm_exit, at_fork_child};
@@ -44,7 +44,6 @@ fn on_new_heap<W: ThreadWord>(heap: &Heap) {
     let (key, first) = exit_key::of_process(on_thread_exit::<W>);
     if first {
         // All may allocate, so outside of the lock.
-        environment::read_environment();
         at_fork_child(fork::in_child::<W>);
     }
     unload::watch();

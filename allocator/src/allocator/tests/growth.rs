@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::base::config::BLOCK_GRANULES;
+use crate::base::keys::Key;
 use crate::os::BreakOwner;
 use crate::os::sim::RANGE;
 
@@ -277,7 +278,7 @@ fn a_run_does_not_cross_a_block_and_the_next_one_serves_what_is_left_too_short()
         let left = *left;
         let harness = Harness::new(Sim::with_break_at(BreakOwner::Ours, BLOCK - left));
         let heap = harness.heap();
-        assert!(harness.allocator.tunables.set_mmap_threshold(32 << 20));
+        assert!(harness.allocator.arena.settings.set_by_program(Key::MmapThreshold, 32 << 20));
         let len = if cfg!(miri) { 1 << 20 } else { RANGE / 16 };
         let mut held: Vec<_> = (0..5).map(|k| harness.hold(heap, len, 16, k).expect("memory")).collect();
         held.extend(spans(&harness, heap, 30));

@@ -1,7 +1,7 @@
 //! What goes back from inside of slabs, and when.
 
 use super::*;
-use crate::base::config::{SLACK_LEAST, SLACK_MAX, SPARSE_BYTES};
+use crate::base::config::{DIRTY_FLOOR, SLACK_LEAST, SPARSE_BYTES};
 use std::collections::BTreeSet;
 
 /// No page of free blocks reads as zero by itself.
@@ -208,7 +208,7 @@ fn a_slab_that_was_purged_leaves_no_dirty_pages() {
 }
 
 /// More than what may come back before it is purged.
-const MANY: usize = SLACK_MAX + (4 << 20);
+const MANY: usize = DIRTY_FLOOR + (4 << 20);
 
 #[test]
 #[cfg_attr(miri, ignore = "megabytes")]
@@ -235,7 +235,7 @@ fn sparse_heaps_count_together() {
         heaps.iter().map(|heap| thinned(&harness, heap, 512, MANY / 8 / 512, |at| at % 128 == 0)).collect();
     let rest: usize = all.iter().map(|(_, free)| resident(free.iter().copied(), 4096)).sum();
     const { assert!(MANY / 8 < SPARSE_BYTES, "each of them is small") };
-    assert!(rest <= SLACK_MAX / 4096, "{rest} pages in {} heaps", heaps.len());
+    assert!(rest <= DIRTY_FLOOR / 4096, "{rest} pages in {} heaps", heaps.len());
     heaps.iter().zip(all).for_each(|(heap, (kept, _))| check_all(&harness, heap, kept));
 }
 
@@ -263,7 +263,7 @@ fn a_program_that_empties_a_little_again_and_again_purges_nothing() {
     let heap = harness.heap();
     let before = harness.allocator.arena.os.calls(Call::Purge);
     for _ in 0..5 {
-        let (kept, _) = thinned(&harness, heap, 512, (SLACK_MAX - (1 << 20)) / 512, |at| at % 128 == 0);
+        let (kept, _) = thinned(&harness, heap, 512, (DIRTY_FLOOR - (1 << 20)) / 512, |at| at % 128 == 0);
         check_all(&harness, heap, kept);
     }
     assert_eq!(harness.allocator.arena.os.calls(Call::Purge), before);

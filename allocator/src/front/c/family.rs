@@ -6,12 +6,14 @@ use super::hand_on;
 use super::names::{Front, Name};
 use crate::allocator::{Resized, zeroed};
 use crate::base::allocated::Allocated;
-use crate::base::config::{ADDRESSES, PROFILE};
+use crate::base::config::{ADDRESSES, PROFILE, UNBOUNDED};
 use crate::base::fatal;
+use crate::base::keys::Key;
 use crate::base::size_class::{self, CLASS_MAX, STEP_MAX};
 use crate::base::units::round_up;
 use crate::front::stats::Stats;
 use crate::heap::Offer;
+use crate::process::fork::look;
 use crate::process::{self, ALLOCATOR, Move, OrElse, Rules};
 use core::ffi::{c_int, c_void};
 use core::ptr::null_mut;
@@ -37,7 +39,7 @@ fn quick<F: Front>(size: usize, limit: usize) -> *mut c_void {
 #[inline(never)]
 fn malloc_slow<F: Front>(size: usize) -> *mut c_void {
     let searched = STEP_MAX + 1..=CLASS_MAX;
-    if searched.contains(&size) && size < ALLOCATOR.tunables.mmap_threshold() {
+    if searched.contains(&size) && size < ALLOCATOR.arena.settings.mmap_threshold() {
         let block = process::pop_for_c::<F>(size_class::of(size));
         if !block.is_null() {
             return block.cast();
@@ -67,6 +69,8 @@ fn prepare<F: Front>() {
 fn prepare_first<F: Front>() {
     claim_break::<F>();
     hand_on::set_quick_limit::<F>();
+    // What is set may change what serves the very first request.
+    _ = look::<F>();
 }
 
 #[inline(never)]
@@ -273,14 +277,19 @@ fn usable_of_none<F: Front>(block: *mut c_void) -> usize {
         .unwrap_or_else(|| fatal::wrong_use(c"malloc_usable_size(): invalid pointer", block.cast()))
 }
 
-/// `M_MMAP_THRESHOLD` is taken, the rest of glibc's parameters are accepted and mean nothing here; 0
-/// where the value is out of range or the parameter is none.
-pub fn mallopt<F>(parameter: c_int, value: c_int) -> c_int {
+/// `M_MMAP_THRESHOLD` and `M_TRIM_THRESHOLD` are taken, the rest of glibc's parameters are accepted and mean
+/// nothing here; 0 where the value is out of range or the parameter is none.
+pub fn mallopt<F: Front>(parameter: c_int, value: c_int) -> c_int {
     // glibc's numbers, also where libc is another.
+    const M_TRIM_THRESHOLD: c_int = -1;
     const M_MMAP_THRESHOLD: c_int = -3;
     const M_ARENA_MAX: c_int = -8;
+    let set = |key, bytes| ALLOCATOR.arena.settings.set_by_program(key, bytes) as c_int;
+    // Who sets something before the first request is not to be overruled by what is read then.
+    _ = look::<F>();
     match (parameter, usize::try_from(value)) {
-        (M_MMAP_THRESHOLD, Ok(bytes)) => ALLOCATOR.tunables.set_mmap_threshold(bytes) as c_int,
+        (M_TRIM_THRESHOLD, bytes) => set(Key::DirtyFloor, bytes.unwrap_or(UNBOUNDED)),
+        (M_MMAP_THRESHOLD, Ok(bytes)) => set(Key::MmapThreshold, bytes),
         (M_MMAP_THRESHOLD, Err(_)) => 0,
         (M_ARENA_MAX..=-1 | 1, _) => 1,
         _ => 0,

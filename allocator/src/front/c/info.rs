@@ -2,8 +2,8 @@
 //! its `sizes` are the blocks that lie free in its slabs; what threads have at hand counts as in use.
 #![allow(unsafe_code)]
 
-use super::text::Text;
 use crate::base::size_class::{self, CLASSES};
+use crate::base::text::Text;
 use crate::base::units::SizeClass;
 use crate::front::stats::Stats;
 use crate::heap::Heap;

@@ -4,7 +4,7 @@
 use super::hand_on;
 use super::mallinfo::{MallInfo, MallInfo2};
 use super::names::Front;
-use super::text::Text;
+use crate::base::text::Text;
 use crate::front::stats::Stats;
 
 /// `mallinfo`.

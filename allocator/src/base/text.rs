@@ -3,16 +3,25 @@
 
 use rustix::fd::BorrowedFd;
 
+/// Text of up to `N` bytes.
 pub struct Text<const N: usize> {
     bytes: [u8; N],
     len: usize,
 }
 
+impl<const N: usize> Default for Text<N> {
+    fn default() -> Self {
+        Text::new()
+    }
+}
+
 impl<const N: usize> Text<N> {
+    /// None yet.
     pub const fn new() -> Self {
         Text { bytes: [0; N], len: 0 }
     }
 
+    /// What it has.
     pub fn bytes(&self) -> &[u8] {
         self.bytes.get(..self.len).unwrap_or(&[])
     }
@@ -25,6 +34,32 @@ impl<const N: usize> Text<N> {
                 *to = from;
             }
             self.len = end;
+        }
+    }
+
+    /// Bytes of somebody else's: what cannot be shown is a `?`, and of a long text the first `most` bytes are.
+    pub fn push_shown(&mut self, text: &[u8], most: usize) {
+        let shown = |byte: &u8| if byte.is_ascii_graphic() || *byte == b' ' { *byte } else { b'?' };
+        self.push_bytes(text.iter().take(most).map(shown));
+        if text.len() > most {
+            self.push("...");
+        }
+    }
+
+    /// Bytes as they are. What does not fit is left out.
+    pub fn push_bytes(&mut self, bytes: impl Iterator<Item = u8>) {
+        for byte in bytes {
+            if let Some(place) = self.bytes.get_mut(self.len) {
+                *place = byte;
+                self.len += 1;
+            }
+        }
+    }
+
+    /// Blanks, until so many bytes are there.
+    pub fn pad(&mut self, columns: usize) {
+        while self.len < columns.min(N) {
+            self.push(" ");
         }
     }
 
@@ -87,5 +122,15 @@ mod tests {
         out.push("de");
         out.push("f");
         assert_eq!(out.bytes(), b"abcf");
+    }
+
+    #[test]
+    fn what_somebody_else_wrote_is_made_plain() {
+        let mut out = Text::<20>::new();
+        out.push_shown(b"a b\x1b[31m\n", 20);
+        out.push_shown(b"long", 2);
+        out.pad(16);
+        out.push("|");
+        assert_eq!(out.bytes(), b"a b?[31m?lo...  |");
     }
 }

@@ -1,0 +1,100 @@
+//! What the process was started with, and files about it: read without libc's streams, and without an
+//! allocation.
+#![allow(unsafe_code)]
+
+use super::errno::keep_errno;
+use core::ffi::{CStr, c_char, c_int, c_long};
+
+/// Whether the program runs with raised rights (getauxval(3), AT_SECURE): whoever started it may have fewer.
+pub fn is_secure() -> bool {
+    // SAFETY: getauxval has no preconditions.
+    unsafe { libc::getauxval(libc::AT_SECURE) != 0 }
+}
+
+/// The value of an environment variable.
+pub fn environment(name: &[u8]) -> Option<&'static [u8]> {
+    variables().find_map(|variable| variable.strip_prefix(name)?.strip_prefix(b"="))
+}
+
+/// All variables, as `NAME=value`. What the program does to them meanwhile is its own affair.
+pub fn variables() -> impl Iterator<Item = &'static [u8]> {
+    unsafe extern "C" {
+        static environ: *const *const c_char;
+    }
+    // SAFETY: libc's variable; null until libc has started.
+    let mut entry = unsafe { environ };
+    core::iter::from_fn(move || {
+        if entry.is_null() {
+            return None;
+        }
+        // SAFETY: the array ends with a null pointer, behind which nobody looks.
+        let text = unsafe { *entry };
+        if text.is_null() {
+            return None;
+        }
+        // SAFETY: not yet the terminator.
+        entry = unsafe { entry.add(1) };
+        // SAFETY: entries are NUL-terminated strings that live as long as the process.
+        Some(unsafe { CStr::from_ptr(text) }.to_bytes())
+    })
+}
+
+/// Reads a file's first bytes. How many they are, which is `buffer`'s length where there may be more. None
+/// where there is no such file, or it may not be read.
+///
+/// By the system calls themselves: libc's functions are points where a thread may be cancelled, and an owned
+/// descriptor brings std's panics along.
+pub fn read_file(path: &CStr, buffer: &mut [u8]) -> Option<usize> {
+    const FLAGS: c_int = libc::O_RDONLY | libc::O_CLOEXEC | libc::O_NONBLOCK | libc::O_NOCTTY;
+    keep_errno(|| {
+        // SAFETY: reads a path that ends with a NUL.
+        let file = unsafe { libc::syscall(libc::SYS_openat, libc::AT_FDCWD, path.as_ptr(), FLAGS, 0) };
+        if file < 0 {
+            return None;
+        }
+        let read = read_all(file, buffer);
+        // SAFETY: opened above.
+        unsafe { libc::syscall(libc::SYS_close, file) };
+        read
+    })
+}
+
+fn read_all(file: c_long, buffer: &mut [u8]) -> Option<usize> {
+    let mut len = 0;
+    while let Some(room) = buffer.get_mut(len..).filter(|room| !room.is_empty()) {
+        // SAFETY: writes into the room that there is.
+        let count = unsafe { libc::syscall(libc::SYS_read, file, room.as_mut_ptr(), room.len()) };
+        match usize::try_from(count) {
+            Ok(0) => break,
+            Ok(count) => len += count,
+            // SAFETY: the location is this thread's own errno.
+            Err(_) if unsafe { *libc::__errno_location() } == libc::EINTR => {}
+            Err(_) => return None,
+        }
+    }
+    Some(len)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[cfg_attr(miri, ignore = "Miri has no such files")]
+    fn a_file_is_read_as_far_as_there_is_room() {
+        let mut buffer = [0; 16];
+        assert_eq!(read_file(c"/proc/self/comm/none", &mut buffer), None);
+        assert_eq!(read_file(c"/proc/self/maps", &mut buffer), Some(16));
+        assert_eq!(read_file(c"/dev/null", &mut buffer), Some(0));
+        assert_eq!(read_file(c"/", &mut buffer), None, "a folder");
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "Miri's environment is not libc's")]
+    fn variables_are_found_by_their_whole_names() {
+        let path = std::env::var("PATH").expect("a path");
+        assert_eq!(environment(b"PATH"), Some(path.as_bytes()));
+        assert_eq!(environment(b"PAT"), None);
+        assert_eq!(variables().count(), std::env::vars_os().count());
+    }
+}

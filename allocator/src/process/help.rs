@@ -1,0 +1,79 @@
+//! `BRKMAP_CONF=help`: the keys, their defaults, what is in force, and by whom.
+#![forbid(unsafe_code)]
+
+use super::instance::ALLOCATOR;
+use crate::base::keys::{Key, Kind, PRESETS};
+use crate::base::settings::{By, Origin};
+use crate::base::text::Text;
+use crate::base::value;
+
+/// The columns: where each one begins.
+const DEFAULT: usize = 18;
+const IN_FORCE: usize = 30;
+const FROM: usize = 48;
+
+/// Writes the list, a line for each key and one for what it does.
+pub fn write() {
+    let mut line = Text::<400>::new();
+    line.push("brkmap: the keys of BRKMAP_CONF (key:value,key:value) and /etc/brkmap.conf\n  key");
+    let head = "brkmap: the keys of BRKMAP_CONF (key:value,key:value) and /etc/brkmap.conf\n".len();
+    for (column, title) in [(DEFAULT, "default"), (IN_FORCE, "in force"), (FROM, "by\n")] {
+        line.pad(head + column);
+        line.push(title);
+    }
+    line.to_stderr();
+    for key in Key::ALL {
+        row(key);
+    }
+}
+
+fn row(key: Key) {
+    let (row, settings) = (key.row(), &ALLOCATOR.arena.settings);
+    let mut line = Text::<400>::new();
+    line.push("  ");
+    line.push(row.name);
+    line.pad(DEFAULT - 1);
+    line.push(" ");
+    match row.kind {
+        Kind::Text => line.push("-"),
+        kind => value::write(&mut line, kind, row.default),
+    }
+    line.pad(IN_FORCE - 1);
+    line.push(" ");
+    match row.kind {
+        Kind::Text if !settings.is_on(key) => line.push("-"),
+        Kind::Text => line.push_shown(settings.text(key).bytes(), FROM - IN_FORCE - 4),
+        kind => value::write(&mut line, kind, settings.get(key)),
+    }
+    line.pad(FROM - 1);
+    line.push(" ");
+    origin(&mut line, key);
+    line.push("\n      ");
+    line.push(row.does);
+    line.push("\n");
+    line.to_stderr();
+}
+
+fn origin(line: &mut Text<400>, key: Key) {
+    let settings = &ALLOCATOR.arena.settings;
+    let (origin, by) = settings.origin(key);
+    let key = if by == By::Preset { Key::Preset } else { key };
+    if by == By::Preset {
+        line.push("preset:");
+        line.push(PRESETS.get(settings.get(Key::Preset)).unwrap_or(&""));
+        line.push(" of ");
+    }
+    match origin {
+        Origin::Default => line.push("default"),
+        Origin::Code => line.push("the program's code"),
+        Origin::File => line.push("/etc/brkmap.conf"),
+        Origin::Glibc => line.push(key.row().glibc[0]),
+        Origin::Tunables => line.push("GLIBC_TUNABLES"),
+        Origin::Conf => line.push("BRKMAP_CONF"),
+        Origin::Variable => {
+            line.push("BRKMAP_");
+            line.push_bytes(key.row().name.bytes().map(|byte| byte.to_ascii_uppercase()));
+        }
+        Origin::Program => line.push("mallopt"),
+    }
+}
