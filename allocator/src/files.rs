@@ -53,7 +53,7 @@ pub enum Moment {
     Peak,
 }
 
-/// When a profile began, in nanoseconds since 1970, and how long it has been taken.
+/// When a profile began, in nanoseconds since 1970, and how long it has been taken, in nanoseconds.
 #[derive(Clone, Copy)]
 pub struct Span {
     pub began: u64,

@@ -6,5 +6,7 @@ pub mod c;
 mod glibc_names;
 #[cfg(feature = "override")]
 mod overrides;
+#[cfg_attr(not(feature = "profile"), allow(dead_code))]
+pub mod profile;
 pub mod rust;
 pub mod stats;

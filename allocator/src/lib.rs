@@ -30,8 +30,7 @@ mod large;
 mod os;
 #[cfg(not(brkmap_loom))]
 mod process;
-#[cfg(all(any(feature = "profile", test), not(brkmap_loom)))]
-#[cfg_attr(not(feature = "profile"), allow(dead_code))]
+#[cfg(not(brkmap_loom))]
 mod files;
 #[cfg(not(brkmap_loom))]
 mod samples;
@@ -41,12 +40,14 @@ mod slab;
 #[cfg(not(brkmap_loom))]
 pub use arena::BreakMode;
 #[cfg(not(brkmap_loom))]
-pub use base::builder::{Config, HugePages};
+pub use base::builder::{Config, HugePages, ProfileAt};
 #[cfg(not(brkmap_loom))]
 #[doc(hidden)]
 pub use front::c as c_api;
 #[cfg(not(brkmap_loom))]
 pub use front::rust::{BrkMap, Configured};
+#[cfg(all(feature = "profile", not(brkmap_loom)))]
+pub use front::profile;
 #[cfg(not(brkmap_loom))]
 pub use front::stats::Stats;
 /// The table of keys, for the tool and the tests.

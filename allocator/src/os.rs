@@ -61,6 +61,9 @@ pub unsafe trait Os: Sync {
     /// Microseconds of a clock that does not go back (clock_gettime(2), CLOCK_MONOTONIC).
     fn micros(&self) -> u64;
 
+    /// Nanoseconds since 1970, as far as the machine knows (clock_gettime(2), CLOCK_REALTIME).
+    fn nanos_since_1970(&self) -> u64;
+
     /// Writes the return addresses of the calling thread's stack, the innermost first, as far as it can be
     /// followed and `into` has room. How many they are.
     fn stack(&self, into: &mut [usize]) -> usize;

@@ -8,6 +8,7 @@ mod exit_key;
 pub mod fork;
 mod help;
 mod instance;
+pub mod profiling;
 mod thread;
 mod unload;
 mod word;

@@ -20,8 +20,10 @@ impl<O: Os> Allocator<O> {
     /// on, which the next free of each is. The caller sees to it that nobody else starts or stops one.
     pub fn start_profile(&self, rate: usize, seed: u64) {
         self.samples.start(rate, seed, self.arena.os.micros());
-        self.arena.os.have_all_threads_see();
-        self.registry.for_each(Heap::refuse_pushes);
+        if self.registry.count() > 0 {
+            self.arena.os.have_all_threads_see();
+            self.registry.for_each(Heap::refuse_pushes);
+        }
     }
 
     /// Ends it. Threads have their fast paths back from their next slow path on.

@@ -101,6 +101,8 @@ const OURS: [&str; 2] = ["", ""];
 
 /// The words of `preset`.
 pub const PRESETS: &[&str] = &["none", "small", "server", "throughput"];
+/// The words of `profile_at`.
+pub const PROFILE_AT: &[&str] = &["exit", "peak", "SIGUSR2"];
 /// The words of `huge_pages`.
 pub const HUGE_PAGES: &[&str] = &["off", "recycled", "always"];
 
@@ -119,6 +121,12 @@ keys! {
         "The most bytes of each size that a thread keeps at hand; at least four blocks.";
     HugePages "huge_pages", Kind::Choice(HUGE_PAGES), 1, Request, ["", "glibc.malloc.hugetlb"],
         "Which large blocks are on huge pages: none, those that a program takes again and again, or all.";
+    Profile "profile", Kind::Bytes(0, UNBOUNDED), 0, Start, OURS,
+        "Takes a heap profile, of a sample in so many bytes; 512K costs little. 0 takes none.";
+    ProfileOut "profile_out", Kind::Text, 0, Start, OURS,
+        "The profile's file: %p is the process, %n counts files. .json is DHAT's, .gz compressed, else pprof's.";
+    ProfileAt "profile_at", Kind::Choice(PROFILE_AT), 0, Start, OURS,
+        "When it is written, and of what is in use: at exit, at exit of the peak, or at each such signal.";
     Name "name", Kind::Text, 0, Start, OURS,
         "What this allocator is called where it speaks: one process may have several.";
     Help "help", Kind::Switch, 0, Start, OURS,

@@ -71,10 +71,11 @@ unsafe impl Os for Linux {
     }
 
     fn micros(&self) -> u64 {
-        let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-        // SAFETY: the clock is one that every kernel has, and `now` is writable.
-        unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut now) };
-        now.tv_sec as u64 * 1_000_000 + now.tv_nsec as u64 / 1000
+        nanos(libc::CLOCK_MONOTONIC) / 1000
+    }
+
+    fn nanos_since_1970(&self) -> u64 {
+        nanos(libc::CLOCK_REALTIME)
     }
 
     #[inline]
@@ -196,6 +197,14 @@ fn memory_in_all() -> usize {
     let system = rustix::system::sysinfo();
     let units = system.totalram.saturating_add(system.totalswap);
     usize::try_from(units).unwrap_or(usize::MAX).saturating_mul(system.mem_unit as usize)
+}
+
+/// Of a clock that every kernel has.
+fn nanos(clock: libc::clockid_t) -> u64 {
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `now` is writable.
+    unsafe { libc::clock_gettime(clock, &mut now) };
+    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
 }
 
 fn raw(number: rustix::process::Pid) -> u32 {

@@ -287,6 +287,10 @@ unsafe impl Os for Sim {
         0
     }
 
+    fn nanos_since_1970(&self) -> u64 {
+        0
+    }
+
     fn stack(&self, into: &mut [usize]) -> usize {
         into[0] = self.site.load(Ordering::Relaxed);
         1

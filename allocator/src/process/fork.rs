@@ -14,7 +14,7 @@
 #![allow(unsafe_code)]
 
 use super::instance::ALLOCATOR;
-use super::{configuration, exit_key, word};
+use super::{configuration, exit_key, profiling, word};
 use crate::heap::registry::Threads;
 use crate::os::Os;
 use crate::os::linux::page_wiped_by_fork;
@@ -109,6 +109,7 @@ fn look_over<W: ThreadWord>() -> bool {
                 exit_key::repair_after_fork();
                 ALLOCATOR.repair_after_fork(me, threads);
             }
+            profiling::repair_after_fork();
             note_process();
             done = true;
         });

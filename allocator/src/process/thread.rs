@@ -2,7 +2,7 @@
 #![allow(unsafe_code)]
 
 use super::instance::ALLOCATOR;
-use super::{exit_key, fork, unload};
+use super::{exit_key, fork, profiling, unload};
 use crate::allocator::Freer;
 use crate::heap::{Heap, Stamps};
 use crate::os::thread::{ThreadWord, arm_exit, at_fork_child};
@@ -45,6 +45,7 @@ fn on_new_heap<W: ThreadWord>(heap: &Heap) {
     if first {
         // All may allocate, so outside of the lock.
         at_fork_child(fork::in_child::<W>);
+        profiling::begin::<W>();
     }
     unload::watch();
     if let Some(key) = key {
