@@ -12,6 +12,7 @@
 #![allow(unsafe_code)]
 
 pub mod environment;
+pub mod descriptor;
 pub mod errno;
 pub mod executable;
 pub mod linux;

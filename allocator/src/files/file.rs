@@ -3,15 +3,13 @@
 
 use super::sink::Sink;
 use crate::base::checked::Checked;
+use crate::os::descriptor::{Descriptor, Errno};
 use core::ffi::CStr;
-use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{Mode, OFlags, open};
-use rustix::io::{Errno, write};
 
 const ROOM: usize = 4096;
 
 pub struct File {
-    descriptor: OwnedFd,
+    descriptor: Descriptor,
     bytes: Checked<u8, ROOM>,
     len: usize,
     error: Option<Errno>,
@@ -20,8 +18,7 @@ pub struct File {
 impl File {
     /// A new file, or one that is written anew.
     pub fn create(name: &CStr) -> Result<File, Errno> {
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC;
-        let descriptor = open(name, flags, Mode::from_raw_mode(0o644))?;
+        let descriptor = Descriptor::create(name)?;
         Ok(File { descriptor, bytes: Checked([0; ROOM]), len: 0, error: None })
     }
 
@@ -34,10 +31,8 @@ impl File {
     fn flush(&mut self) {
         let mut rest = self.bytes.first(self.len);
         while !rest.is_empty() && self.error.is_none() {
-            match write(self.descriptor.as_fd(), rest) {
-                Ok(0) => self.error = Some(Errno::IO),
+            match self.descriptor.write(rest) {
                 Ok(written) => rest = rest.get(written..).unwrap_or(&[]),
-                Err(Errno::INTR) => {}
                 Err(error) => self.error = Some(error),
             }
         }

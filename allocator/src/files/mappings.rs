@@ -4,10 +4,8 @@ use super::scratch::Scratch;
 use super::sink::Sink;
 use crate::base::checked::Checked;
 use crate::os::Os;
+use crate::os::descriptor::Descriptor;
 use core::ffi::CStr;
-use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{Mode, OFlags, open};
-use rustix::io::{Errno, pread, read};
 
 /// A mapping of a file.
 pub struct Mapping<'a> {
@@ -37,7 +35,7 @@ impl<'a, O: Os> Mappings<'a, O> {
         for_each(os, |mapping| {
             let end = from + mapping.name.len();
             if let (Some(row), Some(name)) = (rows.get_mut(count), names.get_mut(from..end)) {
-                name.copy_from_slice(mapping.name);
+                name.iter_mut().zip(mapping.name).for_each(|(to, from)| *to = *from);
                 *row = [mapping.start, mapping.end, mapping.offset, from, end];
                 (count, from) = (count + 1, end);
             }
@@ -64,17 +62,11 @@ const LINE: usize = 8192;
 
 /// Calls `f` with each executable mapping, in the order of addresses. False where nobody says.
 fn for_each<O: Os>(os: &O, mut f: impl FnMut(&Mapping)) -> bool {
-    let (Some(file), Some(mut text)) = (open_file(c"/proc/self/maps"), Scratch::<u8, O>::new(os, LINE)) else {
-        return false;
-    };
+    let maps = Descriptor::open(c"/proc/self/maps");
+    let (Ok(file), Some(mut text)) = (maps, Scratch::<u8, O>::new(os, LINE)) else { return false };
     let mut len = 0;
     loop {
-        let room = text.get_mut(len..).unwrap_or(&mut []);
-        let got = match read(file.as_fd(), room) {
-            Ok(got) => got,
-            Err(Errno::INTR) => continue,
-            Err(_) => return false,
-        };
+        let Ok(got) = file.read(text.get_mut(len..).unwrap_or(&mut [])) else { return false };
         len += got;
         let mut begin = 0;
         while let Some(line) = text.get(begin..len).and_then(|rest| rest.split(|&byte| byte == b'\n').next())
@@ -83,7 +75,11 @@ fn for_each<O: Os>(os: &O, mut f: impl FnMut(&Mapping)) -> bool {
             parse(line).iter().for_each(&mut f);
             begin += line.len() + 1;
         }
-        text.copy_within(begin..len, 0);
+        // What is left of a line comes first.
+        for at in begin..len {
+            let byte = text.get(at).copied().unwrap_or(0);
+            text.iter_mut().skip(at - begin).take(1).for_each(|place| *place = byte);
+        }
         len -= begin;
         // The end, or a line that is too long to be one.
         if got == 0 || len == LINE {
@@ -118,10 +114,6 @@ fn hexadecimal(text: &[u8]) -> Option<usize> {
     })
 }
 
-fn open_file(name: &CStr) -> Option<OwnedFd> {
-    open(name, OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK, Mode::empty()).ok()
-}
-
 /// The build id of a file, in hexadecimal digits.
 pub struct BuildId {
     digits: Checked<u8, 128>,
@@ -145,8 +137,8 @@ impl BuildId {
         if !name.starts_with(b"/") {
             return None;
         }
-        path.0.get_mut(..name.len())?.copy_from_slice(name);
-        let file = open_file(CStr::from_bytes_until_nul(&path.0).ok()?)?;
+        path.0.get_mut(..name.len())?.iter_mut().zip(name).for_each(|(to, from)| *to = *from);
+        let file = Descriptor::open(CStr::from_bytes_until_nul(&path.0).ok()?).ok()?;
         let mut head = [0u8; 64];
         read_at(&file, 0, &mut head)?;
         if !head.starts_with(b"\x7fELF\x02\x01") {
@@ -167,7 +159,7 @@ impl BuildId {
     }
 
     /// Each note: lengths of its name and its contents, its kind, both of them padded to words.
-    fn find_in_notes(&mut self, file: &OwnedFd, at: usize, len: usize) -> Option<()> {
+    fn find_in_notes(&mut self, file: &Descriptor, at: usize, len: usize) -> Option<()> {
         const NT_GNU_BUILD_ID: usize = 3;
         let mut notes = [0u8; 1024];
         let notes = notes.get_mut(..len.min(1024))?;
@@ -192,9 +184,9 @@ impl BuildId {
 }
 
 /// Fills all of `into` from a file.
-fn read_at(file: &OwnedFd, at: usize, into: &mut [u8]) -> Option<()> {
+fn read_at(file: &Descriptor, at: usize, into: &mut [u8]) -> Option<()> {
     let len = into.len();
-    (pread(file.as_fd(), into, at as u64).ok()? == len).then_some(())
+    (file.read_at(at, into).ok()? == len).then_some(())
 }
 
 fn word8(bytes: &[u8], at: usize) -> Option<usize> {

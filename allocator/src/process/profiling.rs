@@ -15,12 +15,12 @@ use crate::base::config::PROFILE;
 use crate::base::keys::Key;
 use crate::files::sink::Sink;
 use crate::files::{self, File, Form, Moment, Name, Span};
+use crate::os::descriptor::Errno;
 use crate::os::errno::keep_errno;
 use crate::os::thread::ThreadWord;
 use crate::os::{Os, stack};
 use core::ffi::c_int;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use rustix::io::Errno;
 use rustix::process::getpid;
 
 /// Somebody starts or stops a profile. Its only order is that of the words of `samples`.
@@ -150,14 +150,14 @@ fn write_file(moment: Moment) {
     let Some(name) = name.as_c_str() else { return complain(pattern, "its name is too long") };
     let written = File::create(name).and_then(|mut file| {
         let any = write(moment, Form::of_name(name.to_bytes()), &mut file);
-        file.finish().and(if any { Ok(()) } else { Err(Errno::NOMEM) })
+        file.finish().and(if any { Ok(()) } else { Err(Errno(libc::ENOMEM)) })
     });
     if let Err(error) = written {
-        complain(name.to_bytes(), match error {
-            Errno::NOENT | Errno::NOTDIR => "there is no such folder",
-            Errno::ACCESS | Errno::PERM | Errno::ROFS => "it may not be written there",
-            Errno::NOSPC | Errno::DQUOT => "there is no room for it",
-            Errno::NOMEM => "there is no memory to write it",
+        complain(name.to_bytes(), match error.0 {
+            libc::ENOENT | libc::ENOTDIR => "there is no such folder",
+            libc::EACCES | libc::EPERM | libc::EROFS => "it may not be written there",
+            libc::ENOSPC | libc::EDQUOT => "there is no room for it",
+            libc::ENOMEM => "there is no memory to write it",
             _ => "the kernel refused it",
         });
     }
