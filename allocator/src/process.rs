@@ -164,8 +164,21 @@ fn draw_for_big(block: *mut u8, asked: usize) {
 #[cold]
 #[inline(never)]
 pub unsafe fn free_refused<W: ThreadWord>(block: *mut u8, at: BinAt) {
-    if PROFILE && current::<W>().put_aside(ALLOCATOR.samples, at, block) {
-        return;
+    if !PROFILE || !current::<W>().put_aside(ALLOCATOR.samples, at, block) {
+        // SAFETY: as the caller vouches.
+        unsafe { free_refused_again::<W>(block, at) }
+    }
+}
+
+/// # Safety
+/// As for `free_checked`.
+#[inline(never)]
+unsafe fn free_refused_again<W: ThreadWord>(block: *mut u8, at: BinAt) {
+    if PROFILE {
+        ALLOCATOR.forget_sample(block);
+        if current::<W>().put_aside_again(ALLOCATOR.samples, at, block) {
+            return;
+        }
     }
     // SAFETY: as the caller vouches.
     unsafe { free_checked::<W>(block) }

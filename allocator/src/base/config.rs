@@ -131,8 +131,9 @@ pub const MAGAZINE_CAP: ByClass<u16> = {
 pub const SAMPLE_RATE: usize = 512 * 1024;
 /// While a profile is taken: the blocks of a magazine that can be popped before the slow path looks again, and
 /// how many a magazine holds at least if its class may.
-pub const SHOWN: u32 = 32;
-pub const MAGAZINE_PROFILED: u32 = 64;
+/// More would be fewer slow paths, and blocks that have left the cache when they are used again.
+pub const SHOWN: u32 = 64;
+pub const MAGAZINE_PROFILED: u32 = 192;
 /// Return addresses that a sample keeps at most.
 pub const STACK_DEPTH: usize = 64;
 

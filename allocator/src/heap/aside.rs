@@ -174,6 +174,31 @@ impl Heap {
         taken
     }
 
+    /// The same for a block that is no sample, or not any more. Where there is no room, what was popped
+    /// meanwhile has left some, or the magazine is full: then it stays put together.
+    #[cold]
+    pub fn put_aside_again(&self, samples: &Samples, at: BinAt, block: *mut u8) -> bool {
+        if !self.is_profiled() || self.is_behind(samples) {
+            return false;
+        }
+        let (aside, block) = (self.aside_at(at), exposed(block));
+        let taken = aside.take(block) || {
+            let class = SizeClass((at.0 / BIN) as u8);
+            self.while_busy(|| {
+                self.join(class);
+                if !self.bin(class).is_full() {
+                    self.part(class);
+                }
+            });
+            aside.take(block)
+        };
+        if taken {
+            // SAFETY: as in `put_aside`.
+            unsafe { stamp::put(block) };
+        }
+        taken
+    }
+
     /// The same for a block that the Rust front vouches for.
     #[inline]
     pub fn put_any_aside(&self, samples: &Samples, block: *mut u8) -> bool {
@@ -182,8 +207,10 @@ impl Heap {
         // SAFETY: inside the window.
         let entry = unsafe { window.map.get(place) };
         let takes = entry.class() < HOMING && entry.as_slab().is_some();
-        let aside = || self.aside_at(BinAt(entry.bin_offset()));
-        takes && self.is_profiled() && !samples.may_have(block) && aside().take(exposed(block))
+        if !takes || !self.is_profiled() || samples.may_have(block) {
+            return false;
+        }
+        self.aside_at(BinAt(entry.bin_offset())).take(exposed(block))
     }
 
     /// Puts a magazine together, into its plain form.
@@ -212,8 +239,12 @@ impl Heap {
             self.forget_parts(class);
             bin.set_top(top.add(count));
         }
+        // Full a little earlier than it is: of the room that is left blocks are put aside, and what is popped
+        // meanwhile leaves none.
         let (magazine, slots) = (self.magazine(class), self.owned.slots.get());
-        magazine.set_cap(bin, slots, class, magazine.cap());
+        let cap = magazine.cap();
+        magazine.set_cap(bin, slots, class, cap);
+        bin.set_limit(magazine.blocks(bin).as_ptr().wrapping_add((cap - cap / 8) as usize).wrapping_sub(1));
     }
 
     /// Says that a magazine is plain.

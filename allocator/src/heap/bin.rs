@@ -158,6 +158,11 @@ impl Bin {
         true
     }
 
+    /// Whether it takes no block, for the magazine's own thread.
+    pub fn is_full(&self) -> bool {
+        self.top() >= Seen::load(&self.limit).cast_const()
+    }
+
     /// The slot of the newest block, for the magazine's own thread.
     pub fn top(&self) -> *const Slot {
         Seen::load(&self.top)

@@ -66,7 +66,12 @@ impl Harness {
         let class = size_class::of_aligned(size, 1).map(|class| class.max(size_class::LEAST));
         let refused = match (way, heap.offer_as(way, class, block)) {
             (_, Offer::Taken) => return,
-            (Way::C, Offer::Refused(at)) => heap.put_aside(allocator.samples, at, block),
+            (Way::C, Offer::Refused(at)) => {
+                heap.put_aside(allocator.samples, at, block) || {
+                    allocator.forget_sample(block);
+                    heap.put_aside_again(allocator.samples, at, block)
+                }
+            }
             _ => false,
         };
         if refused {
