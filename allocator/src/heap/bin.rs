@@ -158,6 +158,15 @@ impl Bin {
         true
     }
 
+    /// Takes a block in, whatever the limit says, which another thread may have made null.
+    pub fn put(&self, block: *mut u8) {
+        // SAFETY: the caller has made room above the top.
+        let slot = unsafe { self.top().add(1) };
+        // SAFETY: a slot of this thread's magazine (I11).
+        unsafe { (*slot).set(block) };
+        self.set_top(slot);
+    }
+
     /// Whether it takes no block, for the magazine's own thread.
     pub fn is_full(&self) -> bool {
         self.top() >= Seen::load(&self.limit).cast_const()

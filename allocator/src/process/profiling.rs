@@ -126,7 +126,8 @@ fn catch_signal() {
             return complaint::say(&line);
         }
         action.sa_sigaction = on_signal as *const () as usize;
-        action.sa_flags = libc::SA_RESTART | libc::SA_ONSTACK;
+        // On the thread's own stack: another one that it may have for handlers is short, and 16 KiB are used.
+        action.sa_flags = libc::SA_RESTART;
         libc::sigaction(libc::SIGUSR2, &action, core::ptr::null_mut());
     }
 }
