@@ -17,6 +17,7 @@ pub mod errno;
 pub mod executable;
 pub mod linux;
 pub mod prefetch;
+pub mod probes;
 mod program_break;
 pub mod stack;
 #[cfg(test)]
@@ -61,6 +62,12 @@ pub unsafe trait Os: Sync {
 
     /// Microseconds of a clock that does not go back (clock_gettime(2), CLOCK_MONOTONIC).
     fn micros(&self) -> u64;
+
+    /// Tells tracers that a block was sampled, of so many bytes, which stands for so many.
+    fn tell_sample(&self, block: *mut u8, bytes: usize, stands_for: usize);
+
+    /// Tells tracers that a sampled block is freed.
+    fn tell_free(&self, block: *mut u8);
 
     /// Nanoseconds since 1970, as far as the machine knows (clock_gettime(2), CLOCK_REALTIME).
     fn nanos_since_1970(&self) -> u64;

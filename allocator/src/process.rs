@@ -38,6 +38,7 @@ pub fn alloc_class<W: ThreadWord>(class: SizeClass, asked: usize) -> Option<Allo
     let heap = thread::attach::<W>();
     let slow = || or_after_trim(heap, || true, || ALLOCATOR.alloc_class(heap, class));
     if PROFILE && let Some(heap) = heap {
+        profiling::heed_tracers::<W>();
         ALLOCATOR.follow_profile(heap);
         if heap.is_profiled() {
             return ALLOCATOR.alloc_counted(heap, class, asked, slow);
@@ -188,7 +189,11 @@ unsafe fn free_refused_again<W: ThreadWord>(block: *mut u8, at: BinAt) {
 /// all then.
 #[inline]
 fn is_put_aside<W: ThreadWord>(block: *mut u8, aside: impl FnOnce(&Heap) -> bool) -> bool {
-    if !PROFILE || ALLOCATOR.samples.session() == 0 {
+    if !PROFILE {
+        return false;
+    }
+    profiling::heed_tracers::<W>();
+    if ALLOCATOR.samples.session() == 0 {
         return false;
     }
     let heap = ALLOCATOR.attached::<W>();
@@ -268,7 +273,7 @@ unsafe fn resize_profiled(block: *mut u8, size: usize) -> Resized {
     let resized = unsafe { ALLOCATOR.resize(block, size) };
     match resized {
         Resized::To(new) if ALLOCATOR.is_big(new) => {
-            lifted.into_iter().for_each(|sampled| ALLOCATOR.drop_sample(sampled));
+            lifted.into_iter().for_each(|sampled| ALLOCATOR.drop_sample(block, sampled));
             draw_for_big(new, size);
         }
         // It is as it was.

@@ -9,6 +9,7 @@ use super::Allocator;
 use super::place::Place;
 use crate::base::allocated::Allocated;
 use crate::base::config::{PROFILE, STACK_DEPTH};
+use crate::base::random::weight;
 use crate::base::size_class;
 use crate::base::units::SizeClass;
 use crate::heap::Heap;
@@ -83,7 +84,7 @@ impl<O: Os> Allocator<O> {
             return false;
         }
         let lifted = self.samples.lift(block);
-        lifted.into_iter().for_each(|sampled| self.drop_sample(sampled));
+        lifted.into_iter().for_each(|sampled| self.drop_sample(block, sampled));
         lifted.is_some()
     }
 
@@ -97,7 +98,8 @@ impl<O: Os> Allocator<O> {
     }
 
     /// What was lifted is freed.
-    pub fn drop_sample(&self, sampled: Sampled) {
+    pub fn drop_sample(&self, block: *mut u8, sampled: Sampled) {
+        self.arena.os.tell_free(block);
         self.samples.count_free(sampled, self.arena.os.micros());
     }
 
@@ -117,5 +119,7 @@ impl<O: Os> Allocator<O> {
         let sample =
             Sample { stack: stack.get(..depth).unwrap_or(&[]), bytes, asked, now: self.arena.os.micros() };
         self.samples.note(&self.arena.os, block, &sample);
+        let stands_for = weight(bytes, self.samples.rate()) * bytes as f64;
+        self.arena.os.tell_sample(block, bytes, stands_for as usize);
     }
 }

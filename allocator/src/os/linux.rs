@@ -3,6 +3,7 @@
 #![allow(unsafe_code)]
 
 use super::errno::keep_errno;
+use super::probes;
 use super::program_break::ProgramBreak;
 use super::{BreakOwner, Os};
 use core::ffi::{CStr, c_void};
@@ -74,6 +75,14 @@ unsafe impl Os for Linux {
         nanos(libc::CLOCK_MONOTONIC) / 1000
     }
 
+    fn tell_sample(&self, block: *mut u8, bytes: usize, stands_for: usize) {
+        probes::alloc(block, bytes, stands_for);
+    }
+
+    fn tell_free(&self, block: *mut u8) {
+        probes::free(block);
+    }
+
     fn nanos_since_1970(&self) -> u64 {
         nanos(libc::CLOCK_REALTIME)
     }
@@ -106,10 +115,12 @@ unsafe impl Os for Linux {
     }
 
     fn grow_break(&self, by: usize) -> Option<*mut u8> {
+        probes::syscall(c"brk: the arena grows", by);
         self.brk.shift(isize::try_from(by).ok()?).map(core::ptr::with_exposed_provenance_mut)
     }
 
     unsafe fn shrink_break(&self, by: usize) -> bool {
+        probes::syscall(c"brk: the free end goes back", by);
         isize::try_from(by).is_ok_and(|by| self.brk.shift(-by).is_some())
     }
 
@@ -118,6 +129,7 @@ unsafe impl Os for Linux {
     }
 
     fn reserve(&self, len: usize, name: &'static CStr) -> Option<*mut u8> {
+        probes::syscall(c"mmap: addresses for a table", len);
         // SAFETY: a new mapping at an address of the kernel's choice.
         let at = unsafe {
             mm::mmap_anonymous(null_mut(), len, ProtFlags::empty(), MapFlags::PRIVATE | MapFlags::NORESERVE)
@@ -128,11 +140,13 @@ unsafe impl Os for Linux {
     }
 
     unsafe fn commit(&self, at: *mut u8, len: usize) -> bool {
+        probes::syscall(c"mprotect: a table grows", len);
         // SAFETY: the caller's reserved range becomes readable and writable, which nobody relied on not.
         unsafe { mm::mprotect(at.cast(), len, MprotectFlags::READ | MprotectFlags::WRITE).is_ok() }
     }
 
     unsafe fn purge(&self, at: *mut u8, len: usize) -> bool {
+        probes::syscall(c"madvise: free pages go back", len);
         // SAFETY: the caller needs nothing in the range; private anonymous memory reads as zero after it.
         match unsafe { mm::madvise(at.cast(), len, Advice::LinuxDontNeed) } {
             // What is locked needs a word of its own (Linux 5.18, madvise(2)).
@@ -146,11 +160,13 @@ unsafe impl Os for Linux {
     }
 
     unsafe fn advise_huge(&self, at: *mut u8, len: usize) -> bool {
+        probes::syscall(c"madvise: huge pages for a large block", len);
         // SAFETY: the advice leaves the contents as they are.
         unsafe { mm::madvise(at.cast(), len, Advice::LinuxHugepage).is_ok() }
     }
 
     fn map(&self, len: usize) -> Option<*mut u8> {
+        probes::syscall(c"mmap: a large block, a heap or a table", len);
         let protection = ProtFlags::READ | ProtFlags::WRITE;
         // SAFETY: a new mapping at an address of the kernel's choice.
         let at = unsafe { mm::mmap_anonymous(null_mut(), len, protection, MapFlags::PRIVATE) };
@@ -158,6 +174,7 @@ unsafe impl Os for Linux {
     }
 
     fn map_near(&self, hint: usize, len: usize) -> Option<*mut u8> {
+        probes::syscall(c"mmap: a region of the arena", len);
         let (hint, protection) =
             (core::ptr::without_provenance_mut(hint), ProtFlags::READ | ProtFlags::WRITE);
         // SAFETY: without MAP_FIXED the hint replaces nothing.
@@ -166,11 +183,13 @@ unsafe impl Os for Linux {
     }
 
     unsafe fn unmap(&self, at: *mut u8, len: usize) -> bool {
+        probes::syscall(c"munmap: a large block or a region goes back", len);
         // SAFETY: the caller owns the range and is done with it.
         unsafe { mm::munmap(at.cast(), len).is_ok() }
     }
 
     unsafe fn make_plain(&self, at: *mut u8, len: usize) -> bool {
+        probes::syscall(c"msync, mprotect, madvise: a large block is kept", len);
         let at = at.cast();
         // SAFETY: the caller owns the range and needs nothing in it. Where the kernel has nothing to change
         // each of these is a look at the mapping.
@@ -185,6 +204,7 @@ unsafe impl Os for Linux {
     }
 
     unsafe fn remap(&self, at: *mut u8, old: usize, new: usize) -> Option<*mut u8> {
+        probes::syscall(c"mremap: a large block changes its size", new);
         // SAFETY: the caller owns the mapping and follows it to the address returned.
         let moved = unsafe { mm::mremap(at.cast(), old, new, MremapFlags::MAYMOVE) };
         moved.ok().map(|at| at.cast())

@@ -287,6 +287,10 @@ unsafe impl Os for Sim {
         0
     }
 
+    fn tell_sample(&self, _block: *mut u8, _bytes: usize, _stands_for: usize) {}
+
+    fn tell_free(&self, _block: *mut u8) {}
+
     fn nanos_since_1970(&self) -> u64 {
         0
     }

@@ -11,14 +11,14 @@
 
 use super::complaint;
 use super::instance::ALLOCATOR;
-use crate::base::config::PROFILE;
+use crate::base::config::{PROFILE, SAMPLE_RATE};
 use crate::base::keys::Key;
 use crate::files::sink::Sink;
 use crate::files::{self, File, Form, Moment, Name, Span};
 use crate::os::descriptor::Errno;
 use crate::os::errno::keep_errno;
 use crate::os::thread::ThreadWord;
-use crate::os::{Os, stack};
+use crate::os::{Os, probes, stack};
 use core::ffi::c_int;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use rustix::process::getpid;
@@ -44,10 +44,22 @@ fn process() -> u32 {
 /// Begins a profile of a sample in `rate` bytes in the mean, and forgets the one before. The same `seed` draws
 /// the same distances. False where another thread starts or stops one at this moment.
 pub fn start<W: ThreadWord>(rate: usize, seed: Option<u64>) -> bool {
-    if !PROFILE || CHANGING.swap(true, Ordering::Acquire) {
+    if !PROFILE {
         return false;
     }
     stack::prepare();
+    let began = begin_anew(rate, seed);
+    if began {
+        follow::<W>();
+    }
+    began
+}
+
+/// Without a call into the loader, whose lock the calling thread may hold.
+fn begin_anew(rate: usize, seed: Option<u64>) -> bool {
+    if CHANGING.swap(true, Ordering::Acquire) {
+        return false;
+    }
     let os = &ALLOCATOR.arena.os;
     // Where this is on the stack is not the same in two processes.
     let here = 0u8;
@@ -55,8 +67,38 @@ pub fn start<W: ThreadWord>(rate: usize, seed: Option<u64>) -> bool {
     BEGAN.store(os.nanos_since_1970(), Ordering::Relaxed);
     ALLOCATOR.start_profile(rate, seed.unwrap_or_else(drawn));
     CHANGING.store(false, Ordering::Release);
-    follow::<W>();
     true
+}
+
+/// Whether a tracer looked at samples when that was asked last, and whether the profile is for it.
+static TRACED: AtomicBool = AtomicBool::new(false);
+static FOR_TRACERS: AtomicBool = AtomicBool::new(false);
+
+/// In slow paths: a tracer that attaches to the probes begins a profile, if none is taken, and the one that
+/// leaves ends it.
+#[inline]
+pub fn heed_tracers<W: ThreadWord>() {
+    if PROFILE && probes::want_samples() != TRACED.load(Ordering::Relaxed) {
+        tracers_changed::<W>();
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn tracers_changed<W: ThreadWord>() {
+    let wanted = probes::want_samples();
+    if TRACED.swap(wanted, Ordering::Relaxed) == wanted {
+        return;
+    }
+    if wanted && !ALLOCATOR.is_profiling() {
+        let rate = match ALLOCATOR.arena.settings.get(Key::Profile) {
+            0 => SAMPLE_RATE,
+            rate => rate,
+        };
+        FOR_TRACERS.store(begin_anew(rate, None), Ordering::Relaxed);
+    } else if !wanted && FOR_TRACERS.swap(false, Ordering::Relaxed) {
+        stop::<W>();
+    }
 }
 
 /// Ends the profile; what it knows stays. False as for `start`.
