@@ -9,6 +9,7 @@ mod medium;
 mod place;
 pub mod residency;
 mod route;
+mod sampling;
 mod sizes;
 mod span;
 pub mod stats;
@@ -23,6 +24,7 @@ use crate::heap::registry::{Registry, Tables};
 use crate::large::Large;
 use crate::medium::Medium;
 use crate::os::Os;
+use crate::samples::Samples;
 use crate::slab::Slab;
 pub use freer::Freer;
 use sizes::Sizes;
@@ -43,6 +45,7 @@ pub struct Allocator<O: Os> {
     pub medium: Medium,
     pub registry: Registry,
     pub sizes: Sizes,
+    pub samples: &'static Samples,
 }
 
 /// What became of a resize.
@@ -56,13 +59,14 @@ pub enum Resized {
 }
 
 impl<O: Os> Allocator<O> {
-    pub const fn new(os: O, tables: &'static Tables) -> Self {
+    pub const fn new(os: O, tables: &'static Tables, samples: &'static Samples) -> Self {
         Allocator {
             arena: Arena::new(os),
             large: Large::new(),
             medium: Medium::new(),
             registry: Registry::new(tables),
             sizes: Sizes::new(),
+            samples,
         }
     }
 

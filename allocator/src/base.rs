@@ -12,6 +12,7 @@ pub mod keys;
 pub mod nearest;
 pub mod preset;
 pub mod print;
+pub mod random;
 pub mod settings;
 pub mod size_class;
 pub mod sources;

@@ -13,5 +13,7 @@ mod glibc_names;
 pub mod heap;
 #[cfg(feature = "override")]
 mod overrides;
+#[cfg_attr(not(feature = "profile"), allow(dead_code))]
+pub mod profile;
 pub mod rust;
 pub mod stats;

@@ -13,6 +13,7 @@
 //! Lock order: the registry's lock, a heap's, the arena's. Never two heaps' locks at once.
 #![allow(unsafe_code)]
 
+mod aside;
 mod at_hand;
 mod bin;
 mod fresh;
@@ -57,6 +58,18 @@ pub enum Stamps {
     Kept,
 }
 
+/// Where a bin is, in bytes from a heap's first: what an entry of the page map says.
+#[derive(Clone, Copy)]
+pub struct BinAt(usize);
+
+/// What became of a block that was offered to a heap's fast path.
+pub enum Offer {
+    Taken,
+    /// It is a block of a slab, and the bin that it came to takes none now.
+    Refused(BinAt),
+    Unknown,
+}
+
 /// Laid out so that the fast paths of malloc and free touch this head and one bin.
 #[repr(C, align(64))]
 pub struct Heap {
@@ -91,6 +104,8 @@ struct Owned {
     only_frees: Cell<bool>,
     /// A magazine has outgrown its first slots since the heap was adopted.
     wide: Cell<bool>,
+    /// The heap profile's session that it is set up for, or 0.
+    session: Cell<u32>,
 }
 
 /// What every thread may touch.
@@ -138,6 +153,7 @@ impl Heap {
                 swept_for_others: Cell::new(false),
                 only_frees: Cell::new(false),
                 wide: Cell::new(false),
+                session: Cell::new(0),
             },
             shared: Shared {
                 inbox: Inbox::new(),
@@ -176,6 +192,7 @@ impl Heap {
         owned.swept_for_others.set(false);
         owned.only_frees.set(false);
         owned.wide.set(false);
+        owned.session.set(0);
         for class in (0..CLASSES as u8).map(SizeClass) {
             heap.close(class);
         }
@@ -245,16 +262,23 @@ impl Heap {
     /// The fast path of free for any pointer: what the page map says that it is. It takes only where a block
     /// begins that was handed out and is not stamped as free, and stamps it.
     #[inline(always)]
-    pub fn push(&self, block: *mut u8) -> bool {
-        let Some((entry, block)) = self.small(block) else { return false };
+    pub fn offer(&self, block: *mut u8) -> Offer {
+        let Some((entry, block)) = self.small(block) else { return Offer::Unknown };
+        let (at, bins) = (BinAt(entry.bin_offset()), self.bins.as_ptr());
         // SAFETY: as in `small`: the low half of an entry leads from the first bin to one.
-        let bin = unsafe { &*self.bins.as_ptr().byte_add(entry.bin_offset()) };
+        let bin = unsafe { &*bins.byte_add(at.0) };
         let taken = bin.push::<Seen>(block);
         if taken {
             // SAFETY: a block of a slab begins there, and the program gave it up.
             unsafe { stamp::put(block) };
+            return Offer::Taken;
         }
-        taken
+        Offer::Refused(at)
+    }
+
+    /// The same. False where the slow path must run.
+    pub fn push(&self, block: *mut u8) -> bool {
+        matches!(self.offer(block), Offer::Taken)
     }
 
     #[inline(always)]
@@ -302,7 +326,7 @@ impl Heap {
 }
 
 /// Bytes of a heap with the slots of its magazines.
-pub const HEAP_BYTES: usize = size_of::<Heap>() + magazine::SLOTS_BYTES;
+pub const HEAP_BYTES: usize = size_of::<Heap>() + aside::BEHIND;
 
 /// The caller's pointer, re-made with the provenance that the arena's memory was exposed with: a
 /// `Box<u8>` may write one byte through its own.

@@ -67,6 +67,8 @@ mod arena;
 #[cfg(not(brkmap_loom))]
 mod base;
 #[cfg(not(brkmap_loom))]
+mod files;
+#[cfg(not(brkmap_loom))]
 mod front;
 #[cfg(not(brkmap_loom))]
 mod heap;
@@ -79,6 +81,8 @@ mod os;
 #[cfg(not(brkmap_loom))]
 mod process;
 #[cfg(not(brkmap_loom))]
+mod samples;
+#[cfg(not(brkmap_loom))]
 mod slab;
 #[cfg(not(brkmap_loom))]
 mod zone;
@@ -86,12 +90,14 @@ mod zone;
 #[cfg(not(brkmap_loom))]
 pub use arena::BreakMode;
 #[cfg(not(brkmap_loom))]
-pub use base::builder::{Config, HugePages};
+pub use base::builder::{Config, HugePages, ProfileAt};
 #[cfg(not(brkmap_loom))]
 #[doc(hidden)]
 pub use front::c as c_api;
 #[cfg(not(brkmap_loom))]
 pub use front::heap::{Heap, HeapFigures, shared::SharedHeap};
+#[cfg(all(feature = "profile", not(brkmap_loom)))]
+pub use front::profile;
 #[cfg(not(brkmap_loom))]
 pub use front::rust::{BrkMap, Configured, trim};
 #[cfg(not(brkmap_loom))]

@@ -16,6 +16,7 @@ use core::sync::atomic::AtomicU32;
 pub mod aligned;
 pub mod background;
 pub mod calls;
+pub mod descriptor;
 pub mod environment;
 pub mod errno;
 pub mod executable;
@@ -23,9 +24,11 @@ pub mod linux;
 pub mod log;
 pub mod output;
 pub mod prefetch;
+pub mod probes;
 mod program_break;
 #[cfg(test)]
 pub mod sim;
+pub mod stack;
 pub mod thread;
 pub mod usage;
 
@@ -65,6 +68,27 @@ pub unsafe trait Os: Sync {
     fn reach(&self) -> usize;
 
     fn break_owner(&self) -> BreakOwner;
+
+    /// What the calling thread stored before is seen by every thread of the process that loads it behind
+    /// this call, and what those stored before is seen by this one (membarrier(2)). Where the kernel has no
+    /// such call nothing is done.
+    fn have_all_threads_see(&self);
+
+    /// Microseconds of a clock that does not go back (clock_gettime(2), CLOCK_MONOTONIC).
+    fn micros(&self) -> u64;
+
+    /// Tells tracers that a block was sampled, of so many bytes, which stands for so many.
+    fn tell_sample(&self, block: *mut u8, bytes: usize, stands_for: usize);
+
+    /// Tells tracers that a sampled block is freed.
+    fn tell_free(&self, block: *mut u8);
+
+    /// Nanoseconds since 1970, as far as the machine knows (clock_gettime(2), CLOCK_REALTIME).
+    fn nanos_since_1970(&self) -> u64;
+
+    /// Writes the return addresses of the calling thread's stack, the innermost first, as far as it can be
+    /// followed and `into` has room. How many they are.
+    fn stack(&self, into: &mut [usize]) -> usize;
 
     /// True only while the process surely has one thread.
     fn single_threaded(&self) -> bool;

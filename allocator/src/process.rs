@@ -8,6 +8,7 @@ mod exit_key;
 pub mod fork;
 mod help;
 mod instance;
+pub mod profiling;
 mod reports;
 mod thread;
 mod unload;
@@ -16,10 +17,10 @@ pub mod zones;
 
 use crate::allocator::{Resized, Unlike};
 use crate::base::allocated::Allocated;
-use crate::base::config::ADDRESSES;
+use crate::base::config::{ADDRESSES, PROFILE};
 use crate::base::size_class::{self, STEP_MAX};
 use crate::base::units::{Bytes, SizeClass};
-use crate::heap::Heap;
+use crate::heap::{BinAt, Heap};
 use crate::os::Os;
 use crate::os::thread::ThreadWord;
 use crate::slab::stamp;
@@ -28,10 +29,10 @@ use fork::{Way, look};
 pub use instance::ALLOCATOR;
 pub use word::current;
 
-/// A block of a class, by the slow path.
+/// A block of a class, by the slow path. `asked` bytes of it were asked for.
 #[cold]
 #[inline(never)]
-pub fn alloc_class<W: ThreadWord>(class: SizeClass) -> Option<Allocated> {
+pub fn alloc_class<W: ThreadWord>(class: SizeClass, asked: usize) -> Option<Allocated> {
     let class = class.max(size_class::LEAST);
     if look::<W>() == Way::Barred {
         return ALLOCATOR.alloc_barred(size_class::bytes(class), 1);
@@ -40,11 +41,23 @@ pub fn alloc_class<W: ThreadWord>(class: SizeClass) -> Option<Allocated> {
         background::start();
     }
     let heap = thread::attach::<W>();
+    let slow = || or_after_trim(heap, || true, || ALLOCATOR.alloc_class(heap, class));
+    if PROFILE && let Some(heap) = heap {
+        profiling::heed_tracers::<W>();
+        ALLOCATOR.follow_profile(heap);
+        if heap.is_profiled() {
+            return ALLOCATOR.alloc_counted(heap, class, asked, slow);
+        }
+    }
     let block = current::<W>().pop(class);
     if !block.is_null() {
         return Some(Allocated::unknown(block));
     }
-    or_after_trim(heap, || true, || ALLOCATOR.alloc_class(heap, class))
+    let allocated = slow()?;
+    if heap.is_none() {
+        ALLOCATOR.draw_for(allocated.block, asked, size_class::bytes(class));
+    }
+    Some(allocated)
 }
 
 /// What `request` gets. Where it gets nothing, what is free but kept may be what is missing, as pages or as
@@ -115,7 +128,7 @@ pub fn alloc<W: ThreadWord>(rules: Rules, size: usize, align: usize) -> Option<A
 #[inline(never)]
 pub fn alloc_slow<W: ThreadWord>(rules: Rules, size: usize, align: usize) -> Option<Allocated> {
     let Some(class) = rules.class(size, align) else { return alloc_big::<W>(size.max(1), align) };
-    let allocated = alloc_class::<W>(class)?;
+    let allocated = alloc_class::<W>(class, size)?;
     if rules == Rules::C && allocated.zeroed_from > 0 {
         // SAFETY: as in `pop_for_c`.
         unsafe { stamp::take_away(allocated.block) };
@@ -141,7 +154,65 @@ pub fn alloc_big<W: ThreadWord>(size: usize, align: usize) -> Option<Allocated> 
     let heap = thread::attach::<W>();
     // Beyond reach nothing that is given back makes room.
     let may_help = || most <= ALLOCATOR.arena.os.reach();
-    or_after_trim(heap, may_help, || ALLOCATOR.alloc_big(heap, size, align))
+    let allocated = or_after_trim(heap, may_help, || ALLOCATOR.alloc_big(heap, size, align))?;
+    if ALLOCATOR.is_profiling() {
+        draw_for_big(allocated.block, size);
+    }
+    Some(allocated)
+}
+
+#[cold]
+fn draw_for_big(block: *mut u8, asked: usize) {
+    ALLOCATOR.draw_for(block, asked, ALLOCATOR.usable(block).unwrap_or(asked));
+}
+
+/// Frees what C's fast path found to be a block of a slab, and the bin at `at` refused.
+///
+/// # Safety
+/// As for `free_checked`.
+#[cold]
+#[inline(never)]
+pub unsafe fn free_refused<W: ThreadWord>(block: *mut u8, at: BinAt) {
+    if !PROFILE || !current::<W>().put_aside(ALLOCATOR.samples, at, block) {
+        // SAFETY: as the caller vouches.
+        unsafe { free_refused_again::<W>(block, at) }
+    }
+}
+
+/// # Safety
+/// As for `free_checked`.
+#[inline(never)]
+unsafe fn free_refused_again<W: ThreadWord>(block: *mut u8, at: BinAt) {
+    if PROFILE {
+        ALLOCATOR.forget_sample(block);
+        if current::<W>().put_aside_again(ALLOCATOR.samples, at, block) {
+            return;
+        }
+    }
+    // SAFETY: as the caller vouches.
+    unsafe { free_checked::<W>(block) }
+}
+
+/// What a profile has to do with a free: it may have been a sample's. `aside` puts the block aside, which is
+/// all then.
+#[inline]
+fn is_put_aside<W: ThreadWord>(block: *mut u8, aside: impl FnOnce(&Heap) -> bool) -> bool {
+    if !PROFILE {
+        return false;
+    }
+    profiling::heed_tracers::<W>();
+    if ALLOCATOR.samples.session() == 0 {
+        return false;
+    }
+    let heap = ALLOCATOR.attached::<W>();
+    if let Some(heap) = heap {
+        ALLOCATOR.follow_profile(heap);
+    }
+    let put = heap.is_some_and(aside);
+    if !put {
+        ALLOCATOR.forget_sample(block);
+    }
+    put
 }
 
 /// Frees what the fast path refused.
@@ -158,6 +229,9 @@ pub unsafe fn free_slow<W: ThreadWord>(block: *mut u8) {
         // It is lost: whatever it goes through may be half changed.
         return;
     }
+    if is_put_aside::<W>(block, |heap| heap.put_any_aside(ALLOCATOR.samples, block)) {
+        return;
+    }
     // SAFETY: as the caller vouches.
     unsafe { ALLOCATOR.free_slow(thread::freer::<W>(), block) }
 }
@@ -172,6 +246,7 @@ pub unsafe fn free_checked<W: ThreadWord>(block: *mut u8) {
     if block.is_null() || look::<W>() == Way::Barred {
         return;
     }
+    is_put_aside::<W>(block, |_| false);
     // SAFETY: as the caller vouches.
     unsafe { ALLOCATOR.free_checked(thread::freer::<W>(), block) }
 }
@@ -185,8 +260,34 @@ pub unsafe fn resize<W: ThreadWord>(block: *mut u8, size: usize) -> Resized {
         let usable = ALLOCATOR.usable(block);
         return usable.map_or(Resized::NoBlock, |usable| Resized::Copy { usable });
     }
+    if ALLOCATOR.is_profiling() {
+        // SAFETY: as the caller vouches.
+        return unsafe { resize_profiled(block, size) };
+    }
     // SAFETY: as the caller vouches.
     unsafe { ALLOCATOR.resize(block, size) }
+}
+
+/// For a profile a span or a mapping of another length is a new block, and the old one is gone.
+///
+/// # Safety
+/// As for `resize`.
+#[cold]
+#[inline(never)]
+unsafe fn resize_profiled(block: *mut u8, size: usize) -> Resized {
+    // Before another thread may get its addresses.
+    let lifted = ALLOCATOR.lift_sample(block);
+    // SAFETY: as the caller vouches.
+    let resized = unsafe { ALLOCATOR.resize(block, size) };
+    match resized {
+        Resized::To(new) if ALLOCATOR.is_big(new) => {
+            lifted.into_iter().for_each(|sampled| ALLOCATOR.drop_sample(block, sampled));
+            draw_for_big(new, size);
+        }
+        // It is as it was.
+        _ => lifted.into_iter().for_each(|sampled| ALLOCATOR.put_sample_back(block, sampled)),
+    }
+    resized
 }
 
 /// As `resize`, for C's realloc, which any pointer may be given: a block that is free ends the program.

@@ -31,6 +31,7 @@ pub mod limits;
 mod misuse;
 mod own_limits;
 mod plugins;
+mod profiled;
 pub mod sparse;
 mod stamped;
 mod statistics;
@@ -144,6 +145,13 @@ pub fn main<A: GlobalAlloc + Sync>(alloc: &'static A) {
         ["blocked", ref rest @ ..] => blocked::main(alloc, rest),
         ["own-limit", ref rest @ ..] => own_limits::main(alloc, rest),
         ["plugins", ref rest @ ..] => plugins::main(rest),
+        ["profiled-sites", order, rounds] => profiled::sites(alloc, order, number(rounds)),
+        ["profiled-by-functions", folder] => profiled::by_functions(alloc, folder),
+        ["profiled-threads", folder] => profiled::threads(alloc, folder),
+        ["profiled-dlopened", path, times] => profiled::dlopened(alloc, path, number(times)),
+        ["profiled-beside-sigprof"] => profiled::beside_sigprof(alloc),
+        ["profiled-waiting"] => profiled::waiting(alloc),
+        ["profiled-peak"] => profiled::peak(alloc),
         ["sticky", what] => sticky::main(alloc, what),
         _ => panic!("no scenario {words:?}"),
     }

@@ -136,6 +136,11 @@ pub fn constructor() -> PathBuf {
     built(&["-p", "brkmap-tests", "--example", "constructor"], "examples/libconstructor.so")
 }
 
+/// A library that is opened and closed while a profile is taken. Built if need be.
+pub fn opened() -> PathBuf {
+    built(&["-p", "brkmap-tests", "--example", "opened"], "examples/libopened.so")
+}
+
 /// What cargo builds of this tree, optimised, beside the tests.
 fn built(what: &[&str], product: &str) -> PathBuf {
     let test = std::env::current_exe().expect("the test's own path");

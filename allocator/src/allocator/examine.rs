@@ -68,6 +68,7 @@ impl<O: Os> Allocator<O> {
         block: *mut u8,
     ) -> Standing {
         let Some((owner, class)) = entry.as_slab() else { return Standing::Never };
+        heap.into_iter().for_each(|heap| heap.show_all(class));
         let Some(index) = index_of(class, block.addr() % GRANULE) else { return Standing::Never };
         if entry.is_young() && !heap.is_some_and(|heap| heap.knows(class, index)) {
             // SAFETY: a granule with an entry was gained.

@@ -23,6 +23,7 @@ mod medium;
 mod places;
 mod recycled;
 mod refusals;
+mod sampling;
 mod sparse;
 mod standing;
 mod stats;
@@ -36,26 +37,29 @@ struct Harness {
     allocator: Allocator<Sim>,
     tokens: AtomicUsize,
     /// Dropped last: the allocator refers to them.
-    _tables: OwnTables,
+    _tables: Own<Tables>,
+    _samples: Own<Samples>,
 }
 
 /// Tables for one allocator, which need not stay for good as those of a process do: Miri looks through all
 /// memory that is there, again and again.
-struct OwnTables(AtomicPtr<Tables>);
+struct Own<T>(AtomicPtr<T>);
 
-impl OwnTables {
-    fn new() -> Self {
-        // SAFETY: zeros are tables: words and null pointers.
-        OwnTables(AtomicPtr::new(Box::into_raw(unsafe { Box::<Tables>::new_zeroed().assume_init() })))
+impl<T> Own<T> {
+    /// # Safety
+    /// Zeros are a value.
+    unsafe fn new() -> Self {
+        // SAFETY: as the caller vouches.
+        Own(AtomicPtr::new(Box::into_raw(unsafe { Box::<T>::new_zeroed().assume_init() })))
     }
 
-    fn get(&self) -> &'static Tables {
+    fn get(&self) -> &'static T {
         // SAFETY: they stay until the harness is dropped, and with it the one allocator that gets them.
         unsafe { &*self.0.load(Ordering::Relaxed) }
     }
 }
 
-impl Drop for OwnTables {
+impl<T> Drop for Own<T> {
     fn drop(&mut self) {
         // SAFETY: made above, and taken back once.
         drop(unsafe { Box::from_raw(*self.0.get_mut()) });
@@ -72,8 +76,14 @@ struct Held {
 
 impl Harness {
     fn new(os: Sim) -> Self {
-        let tables = OwnTables::new();
-        Harness { allocator: Allocator::new(os, tables.get()), tokens: AtomicUsize::new(0), _tables: tables }
+        // SAFETY: words and null pointers.
+        let (tables, samples) = unsafe { (Own::<Tables>::new(), Own::<Samples>::new()) };
+        Harness {
+            allocator: Allocator::new(os, tables.get(), samples.get()),
+            tokens: AtomicUsize::new(0),
+            _tables: tables,
+            _samples: samples,
+        }
     }
 
     /// A heap for one thread more. Tokens are even.

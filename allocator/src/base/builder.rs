@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use crate::base::keys::{
-    COUNT, HUGE_PAGES, HUGE_PAGES_OFF, HUGE_PAGES_RECYCLED, Key, Kind, PRESETS, TEXT_MOST, TEXTS,
+    COUNT, HUGE_PAGES, HUGE_PAGES_OFF, HUGE_PAGES_RECYCLED, Key, Kind, PRESETS, PROFILE_AT, TEXT_MOST, TEXTS,
 };
 use crate::base::preset;
 use core::time::Duration;
@@ -55,7 +55,19 @@ impl HugePages {
     }
 }
 
-const _: () = assert!(COUNT <= 64 && HUGE_PAGES.len() == 3);
+/// When a heap profile is written, and of what is in use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(usize)]
+pub enum ProfileAt {
+    /// At exit, of what is in use then.
+    Exit,
+    /// At exit, of what was in use when most was.
+    Peak,
+    /// At each SIGUSR2, of what is in use then.
+    Signal,
+}
+
+const _: () = assert!(COUNT <= 64 && HUGE_PAGES.len() == 3 && PROFILE_AT.len() == 3);
 
 impl Default for Config {
     fn default() -> Self {
@@ -143,6 +155,24 @@ impl Config {
     /// The file that the kernel changes where memory is short, which the background thread looks at.
     pub const fn memory_events(self, path: &'static str) -> Config {
         self.text(Key::MemoryEvents, path)
+    }
+
+    /// Takes a heap profile, of a sample in so many bytes in the mean: 512 KiB cost little. With the feature
+    /// `profile`.
+    pub const fn profile(self, bytes: usize) -> Config {
+        assert!(is_in_bounds(Key::Profile, bytes), "profile is 64 TiB at most");
+        self.word(Key::Profile, bytes)
+    }
+
+    /// The file that the profile is written to, in 1 to 255 bytes: `%p` is the process's number, `%n` counts
+    /// files. One whose name ends with `.json` is DHAT's, `.gz` is compressed; others are pprof's.
+    pub const fn profile_out(self, name: &'static str) -> Config {
+        self.text(Key::ProfileOut, name)
+    }
+
+    /// When the profile is written.
+    pub const fn profile_at(self, when: ProfileAt) -> Config {
+        self.word(Key::ProfileAt, when as usize)
     }
 
     /// What this allocator is called where it speaks, in 1 to 255 bytes.

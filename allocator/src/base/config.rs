@@ -7,6 +7,9 @@ use crate::base::units::SizeClass;
 /// C's functions are defined in the Rust program that the crate is linked into.
 pub const OVERRIDE: bool = cfg!(feature = "override");
 
+/// The heap profile is there. Without it nothing of it is compiled into a program.
+pub const PROFILE: bool = cfg!(any(feature = "profile", test));
+
 /// A granule: the unit of the arena and the length of a slab.
 pub const GRANULE_SHIFT: u32 = 16;
 pub const GRANULE: usize = 1 << GRANULE_SHIFT;
@@ -134,6 +137,16 @@ pub const MAGAZINE_CAP: ByClass<u16> = {
     }
     caps
 };
+
+/// Bytes between two samples in the mean, where nobody says otherwise.
+pub const SAMPLE_RATE: usize = 512 * 1024;
+/// While a profile is taken: the blocks of a magazine that can be popped before the slow path looks again, and
+/// how many a magazine holds at least if its class may.
+/// More would be fewer slow paths, and blocks that have left the cache when they are used again.
+pub const SHOWN: u32 = 64;
+pub const MAGAZINE_PROFILED: u32 = 192;
+/// Return addresses that a sample keeps at most.
+pub const STACK_DEPTH: usize = 64;
 
 const _: () = assert!(GROW_FIRST % GRANULE == 0 && GROW_MAX % GRANULE == 0);
 const _: () = assert!(GROW_MAX <= (BLOCK_GRANULES as usize) << GRANULE_SHIFT);

@@ -108,6 +108,8 @@ pub const STATS: &[&str] = &["off", "exit"];
 pub const STATS_EXIT: usize = 1;
 /// The words of `preset`.
 pub const PRESETS: &[&str] = &["none", "small", "server", "throughput"];
+/// The words of `profile_at`.
+pub const PROFILE_AT: &[&str] = &["exit", "peak", "SIGUSR2"];
 /// The words of `huge_pages`.
 pub const HUGE_PAGES: &[&str] = &["off", "recycled", "always"];
 /// The places of the first two.
@@ -136,6 +138,12 @@ keys! {
         "How long free memory lies unused before the background thread gives it back; off is never.";
     MemoryEvents "memory_events", Kind::Text, 0, Start, OURS,
         "The file that changes where memory is short: by default memory.events of the process's cgroup.";
+    Profile "profile", Kind::Bytes(0, UNBOUNDED), 0, Start, OURS,
+        "Takes a heap profile, of a sample in so many bytes; 512K costs little. 0 takes none.";
+    ProfileOut "profile_out", Kind::Text, 0, Start, OURS,
+        "The profile's file: %p is the process, %n counts files. .json is DHAT's, .gz compressed, else pprof's.";
+    ProfileAt "profile_at", Kind::Choice(PROFILE_AT), 0, Start, OURS,
+        "When it is written, and of what is in use: at exit, at exit of the peak, or at each such signal.";
     Name "name", Kind::Text, 0, Start, OURS,
         "What this allocator is called where it speaks: one process may have several.";
     Quiet "quiet", Kind::Switch, 0, Start, OURS,

@@ -5,6 +5,7 @@
 use super::config::GRANULE_SHIFT;
 use super::size_class;
 use super::units::{Bytes, Granules, SizeClass};
+use core::ffi::CStr;
 
 /// What a call of the kernel's is for.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -67,23 +68,31 @@ impl Reason {
 
     /// The reason in a word.
     pub const fn name(self) -> &'static str {
+        match self.c_name().to_str() {
+            Ok(name) => name,
+            Err(_) => "",
+        }
+    }
+
+    /// The reason in a word, as a C string.
+    pub const fn c_name(self) -> &'static CStr {
         match self {
-            Reason::Grow => "grow",
-            Reason::Span => "span",
-            Reason::Large => "large",
-            Reason::Realloc => "realloc",
-            Reason::Cache => "cache",
-            Reason::Huge => "huge",
-            Reason::Trim => "trim",
-            Reason::Purge => "purge",
-            Reason::Align => "align",
-            Reason::Tables => "tables",
-            Reason::Heaps => "heaps",
-            Reason::Zone => "zone",
-            Reason::Program => "program",
-            Reason::Look => "look",
-            Reason::Fork => "fork",
-            Reason::Unload => "unload",
+            Reason::Grow => c"grow",
+            Reason::Span => c"span",
+            Reason::Large => c"large",
+            Reason::Realloc => c"realloc",
+            Reason::Cache => c"cache",
+            Reason::Huge => c"huge",
+            Reason::Trim => c"trim",
+            Reason::Purge => c"purge",
+            Reason::Align => c"align",
+            Reason::Tables => c"tables",
+            Reason::Heaps => c"heaps",
+            Reason::Zone => c"zone",
+            Reason::Program => c"program",
+            Reason::Look => c"look",
+            Reason::Fork => c"fork",
+            Reason::Unload => c"unload",
         }
     }
 
@@ -140,6 +149,8 @@ pub struct Why {
     pub cause: Cause,
 }
 
+/// What a heap profile is kept in.
+pub const OF_PROFILE: Why = Reason::Tables.by(Cause::Process);
 /// Whatever a heap of one's own asks for.
 pub const OF_ZONE: Why = Reason::Zone.by(Cause::Zone);
 

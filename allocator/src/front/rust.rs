@@ -11,7 +11,6 @@ use crate::base::builder::Config;
 use crate::base::config::OVERRIDE;
 use crate::base::fatal;
 use crate::base::size_class;
-use crate::base::units::SizeClass;
 use crate::heap::{EMPTY, Heap};
 use crate::os::errno::set_errno;
 use crate::os::thread::ThreadWord;
@@ -214,7 +213,7 @@ unsafe impl<C: Configured> GlobalAlloc for BrkMap<C> {
                 let block = process::current::<StdWord>().pop_inlined(class);
                 if block.is_null() {
                     self.config.before();
-                    alloc_slow(class)
+                    alloc_slow(layout.size(), layout.align())
                 } else {
                     block
                 }
@@ -266,8 +265,8 @@ unsafe impl<C: Configured> GlobalAlloc for BrkMap<C> {
 
 #[cold]
 #[inline(never)]
-fn alloc_slow(class: SizeClass) -> *mut u8 {
-    block_of(process::alloc_class::<StdWord>(class))
+fn alloc_slow(size: usize, align: usize) -> *mut u8 {
+    block_of(process::alloc_slow::<StdWord>(Rules::Rust, size, align))
 }
 
 #[cold]

@@ -16,7 +16,6 @@ use crate::slab::slot::Slot;
 use crate::slab::starts::{Starts, capacity};
 use crate::sync::held::{Orderings, Strong};
 use crate::sync::stores::in_order;
-use core::cell::Cell;
 use core::sync::atomic::{AtomicPtr, Ordering};
 
 /// What the magazines of threads without a heap consist of: null, and never written, since a bin that points
@@ -27,7 +26,9 @@ pub static BOTTOM: Slot = Slot::empty();
 pub struct Bin {
     /// The slot of the newest block, or the null below the oldest. Its heap's thread alone writes it.
     top: AtomicPtr<Slot>,
-    limit: Cell<*const Slot>,
+    /// No top is below it while pushes are taken. Null refuses them all: while a profile is taken, which any
+    /// thread may begin.
+    limit: AtomicPtr<Slot>,
     /// What C's free takes on the fast path: of slabs that are grown, and of young ones.
     grown: Starts,
     pub young: Starts,
@@ -75,7 +76,8 @@ impl Touch for Seen {
 /// As a thread's own words, for the paths that are inlined into Rust programs: the compiler moves nothing of
 /// a program's across an atomic one, and `Box::new` of 32 bytes would first be written elsewhere and then
 /// copied (27 instructions with its loop for 23). Others read them where a program is linked with `override`,
-/// and where it asks for statistics: words that the processor stores whole, in the order that is written here.
+/// and where it asks for statistics; only a limit is written by another thread, when a profile begins: words
+/// that the processor stores and loads whole, in the order that is written here.
 pub struct Inlined;
 
 impl Touch for Inlined {
@@ -112,7 +114,7 @@ impl Bin {
     pub const fn none() -> Self {
         Bin {
             top: AtomicPtr::new((&raw const BOTTOM).cast_mut()),
-            limit: Cell::new(&raw const BOTTOM),
+            limit: AtomicPtr::new((&raw const BOTTOM).cast_mut()),
             grown: Starts::none(),
             young: Starts::none(),
         }
@@ -143,7 +145,9 @@ impl Bin {
     #[inline(always)]
     pub fn push<T: Touch>(&self, block: *mut u8) -> bool {
         let top = T::load(&self.top);
-        if top.cast_const() == self.limit.get() {
+        // SAFETY: as for `Inlined`, and for every thread: an atomic word is loaded before it is compared, one
+        // instruction more.
+        if top >= unsafe { self.limit.as_ptr().read() } {
             return false;
         }
         // SAFETY: below the limit there is a slot above the top.
@@ -152,6 +156,20 @@ impl Bin {
         T::set_slot(unsafe { &*slot }, block);
         T::raise(&self.top, slot);
         true
+    }
+
+    /// Takes a block in, whatever the limit says, which another thread may have made null.
+    pub fn put(&self, block: *mut u8) {
+        // SAFETY: the caller has made room above the top.
+        let slot = unsafe { self.top().add(1) };
+        // SAFETY: a slot of this thread's magazine (I11).
+        unsafe { (*slot).set(block) };
+        self.set_top(slot);
+    }
+
+    /// Whether it takes no block, for the magazine's own thread.
+    pub fn is_full(&self) -> bool {
+        self.top() >= Seen::load(&self.limit).cast_const()
     }
 
     /// The slot of the newest block, for the magazine's own thread.
@@ -186,6 +204,7 @@ impl Bin {
     }
 
     pub fn set_limit(&self, slot: *const Slot) {
-        self.limit.set(slot);
+        // Relaxed: a fast path that sees the one before it is as right.
+        self.limit.store(slot.cast_mut(), Ordering::Relaxed);
     }
 }

@@ -13,7 +13,7 @@
 #![allow(unsafe_code)]
 
 use super::bin::{BOTTOM, Bin};
-use crate::base::config::{MAGAZINE_CAP, MAGAZINE_FIRST};
+use crate::base::config::{MAGAZINE_CAP, MAGAZINE_FIRST, PROFILE};
 use crate::base::size_class::{ByClass, CLASSES};
 use crate::base::units::SizeClass;
 use crate::slab::slot::Slot;
@@ -129,7 +129,8 @@ const fn slots_for(cap: usize) -> usize {
 
 const FIRST_SLOTS: usize = slots_for(MAGAZINE_FIRST as usize);
 
-/// Where the full-sized magazine of each class begins, in slots, and how many slots there are in all.
+/// Where the full-sized magazine of each class begins, in slots, and how many slots there are in all. One more
+/// than it fills, for the second null that it has while a profile is taken (`aside`).
 const FULL: (ByClass<u32>, usize) = {
     let mut starts = [0; 256];
     let mut next = FIRST_SLOTS * CLASSES;
@@ -137,7 +138,7 @@ const FULL: (ByClass<u32>, usize) = {
     while class < CLASSES {
         starts[class] = next as u32;
         if MAGAZINE_CAP[class] as u32 > MAGAZINE_FIRST {
-            next += slots_for(MAGAZINE_CAP[class] as usize);
+            next += slots_for(MAGAZINE_CAP[class] as usize) + PROFILE as usize;
         }
         class += 1;
     }

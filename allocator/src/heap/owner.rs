@@ -31,7 +31,7 @@ impl Heap {
     pub fn alloc_slow<O: Os>(&self, arena: &Arena<O>, class: SizeClass) -> Option<Allocated> {
         let noted = Noted::nothing();
         let site = self.site(arena, &noted);
-        self.while_busy(|| {
+        self.while_joined(class, || {
             let mut slabs = self.shared.slabs.lock();
             self.shared.keep_inbox(&site, &mut slabs);
             self.owned.swept_for_others.set(false);
@@ -62,7 +62,7 @@ impl Heap {
         let (class, block) = (entry.class(), exposed(block));
         let noted = Noted::nothing();
         let site = self.site(arena, &noted);
-        self.while_busy(|| {
+        self.while_joined(class, || {
             let (bin, magazine) = (self.bin(class), self.magazine(class));
             let mine = entry.grown() == Entry::slab(self.id(), class);
             // A homing class's magazine takes only what is this heap's.
@@ -78,8 +78,7 @@ impl Heap {
                 let blocks = part_or_end(magazine.blocks(bin), 0..oldest as usize);
                 let receivers = self.send_home(&site, registry, class, blocks);
                 magazine.drop_oldest(bin, oldest);
-                let pushed = bin.push::<Seen>(block);
-                debug_assert!(pushed, "there is room now");
+                bin.put(block);
                 receivers
             } else if mine {
                 self.put_home(&site, |slabs| slabs.release_one(&site, class, block)).0
@@ -184,7 +183,7 @@ impl Heap {
     /// Bytes of the blocks in this thread's magazines.
     #[inline(never)]
     fn in_magazines(&self) -> usize {
-        let bytes = |class| self.magazine(class).len(self.bin(class)) as usize * size_class::bytes(class);
+        let bytes = |class| self.blocks_held(class) * size_class::bytes(class);
         (0..CLASSES as u8).map(|class| bytes(SizeClass(class))).sum()
     }
 
@@ -204,6 +203,7 @@ impl Heap {
         for class in (0..CLASSES as u8).map(SizeClass) {
             let (bin, magazine) = (self.bin(class), self.magazine(class));
             if magazine.cap() > 0 {
+                self.join(class);
                 let bytes = magazine.len(bin) as usize * size_class::bytes(class);
                 self.send_home(site, registry, class, magazine.blocks(bin));
                 self.close(class);
@@ -217,8 +217,12 @@ impl Heap {
     fn widen(&self, class: SizeClass, most: u32) -> u32 {
         let magazine = self.magazine(class);
         let most = most.min(MAGAZINE_CAP[class.0 as usize] as u32).max(magazine.cap());
-        let cap = (magazine.cap() * 2).max(MAGAZINE_FIRST).min(most);
-        let size = size_class::bytes(class);
+        self.hold(class, (magazine.cap() * 2).max(MAGAZINE_FIRST).min(most))
+    }
+
+    /// Lets a magazine hold `cap` blocks, which is no less than now. As many.
+    pub(super) fn hold(&self, class: SizeClass, cap: u32) -> u32 {
+        let (magazine, size) = (self.magazine(class), size_class::bytes(class));
         self.owned.at_hand.resize(class, magazine.cap() as usize * size, cap as usize * size);
         self.note_open(class);
         magazine.set_cap(self.bin(class), self.owned.slots.get(), class, cap);
@@ -230,6 +234,7 @@ impl Heap {
 
     /// Forgets what a magazine has, and closes it.
     pub(super) fn close(&self, class: SizeClass) {
+        self.forget_parts(class);
         let magazine = self.magazine(class);
         self.owned.at_hand.resize(class, magazine.cap() as usize * size_class::bytes(class), 0);
         magazine.close(self.bin(class), self.owned.slots.get(), class);
@@ -252,6 +257,7 @@ impl Heap {
         // NOTICE: the store before the last look at the inbox; see `receive`.
         fence(Ordering::SeqCst);
         self.give_back(arena, registry, medium);
+        self.leave_session();
     }
 
     /// Its thread is now the one of this number (`Os::thread`).

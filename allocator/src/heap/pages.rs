@@ -7,7 +7,7 @@
 //! ```
 #![allow(unsafe_code)]
 
-use super::magazine::{FIRST_BYTES, SLOTS_BYTES};
+use super::magazine::FIRST_BYTES;
 use super::{HEAP_BYTES, Heap};
 use crate::arena::Arena;
 use crate::base::units::round_up;
@@ -24,7 +24,7 @@ pub fn heap_bytes<O: Os>(arena: &Arena<O>) -> Option<usize> {
 
 /// Bytes of the pages that a thread begins with.
 pub fn begun_bytes<O: Os>(arena: &Arena<O>) -> usize {
-    round_up(HEAP_BYTES - SLOTS_BYTES + FIRST_BYTES, arena.os.page()).unwrap_or(0)
+    round_up(size_of::<Heap>() + FIRST_BYTES, arena.os.page()).unwrap_or(0)
 }
 
 impl Heap {
@@ -66,7 +66,7 @@ impl Heap {
     /// The same, but for those that small magazines use.
     pub(super) fn purge_wide_slots<O: Os>(&self, arena: &Arena<O>) {
         if self.owned.wide.replace(false) {
-            self.purge_from(arena, HEAP_BYTES - SLOTS_BYTES + FIRST_BYTES);
+            self.purge_from(arena, size_of::<Heap>() + FIRST_BYTES);
         }
     }
 

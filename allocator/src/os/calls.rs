@@ -4,6 +4,7 @@
 
 use crate::base::checked::Checked;
 use crate::base::why::{REASONS, Reason};
+use core::ffi::CStr;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 /// A memory call of the kernel's.
@@ -27,14 +28,22 @@ impl Call {
 
     /// Its name in section 2 of the manual.
     pub const fn name(self) -> &'static str {
+        match self.c_name().to_str() {
+            Ok(name) => name,
+            Err(_) => "",
+        }
+    }
+
+    /// The same as a C string.
+    pub const fn c_name(self) -> &'static CStr {
         match self {
-            Call::Brk => "brk",
-            Call::Mmap => "mmap",
-            Call::Munmap => "munmap",
-            Call::Mremap => "mremap",
-            Call::Madvise => "madvise",
-            Call::Mprotect => "mprotect",
-            Call::Msync => "msync",
+            Call::Brk => c"brk",
+            Call::Mmap => c"mmap",
+            Call::Munmap => c"munmap",
+            Call::Mremap => c"mremap",
+            Call::Madvise => c"madvise",
+            Call::Mprotect => c"mprotect",
+            Call::Msync => c"msync",
         }
     }
 }

@@ -5,6 +5,7 @@
 use super::calls::{Call, Calls, Outcome};
 use super::errno::keep_errno;
 use super::log::{self, Made};
+use super::probes;
 use super::program_break::ProgramBreak;
 use super::{BreakOwner, Os};
 use crate::base::units::{div_up, round_down, round_up};
@@ -37,6 +38,7 @@ impl Linux {
         let outcome = if refused.is_none() { Outcome::Done } else { Outcome::Refused };
         self.made.note(made.call, made.why.reason, made.by, outcome);
         log::write(&made, refused);
+        probes::syscall(made.call.c_name(), made.why.reason.c_name(), made.by);
         gave.ok()
     }
 
@@ -118,6 +120,35 @@ unsafe impl Os for Linux {
 
     fn break_owner(&self) -> BreakOwner {
         self.brk.owner()
+    }
+
+    fn have_all_threads_see(&self) {
+        const MEMBARRIER_CMD_GLOBAL: libc::c_int = 1;
+        keep_errno(|| {
+            // SAFETY: a barrier changes nothing.
+            unsafe { libc::syscall(libc::SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0) }
+        });
+    }
+
+    fn micros(&self) -> u64 {
+        nanos(libc::CLOCK_MONOTONIC) / 1000
+    }
+
+    fn tell_sample(&self, block: *mut u8, bytes: usize, stands_for: usize) {
+        probes::alloc(block, bytes, stands_for);
+    }
+
+    fn tell_free(&self, block: *mut u8) {
+        probes::free(block);
+    }
+
+    fn nanos_since_1970(&self) -> u64 {
+        nanos(libc::CLOCK_REALTIME)
+    }
+
+    #[inline]
+    fn stack(&self, into: &mut [usize]) -> usize {
+        super::stack::walk(into)
     }
 
     fn single_threaded(&self) -> bool {
@@ -265,6 +296,14 @@ fn memory_in_all() -> usize {
     let system = rustix::system::sysinfo();
     let units = system.totalram.saturating_add(system.totalswap);
     usize::try_from(units).unwrap_or(usize::MAX).saturating_mul(system.mem_unit as usize)
+}
+
+/// Of a clock that every kernel has.
+fn nanos(clock: libc::clockid_t) -> u64 {
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `now` is writable.
+    unsafe { libc::clock_gettime(clock, &mut now) };
+    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
 }
 
 fn raw(number: rustix::process::Pid) -> u32 {

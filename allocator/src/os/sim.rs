@@ -13,6 +13,7 @@ use super::calls::{self, Calls, Outcome};
 use super::{BreakOwner, Os};
 use crate::base::config::{BLOCK_GRANULES, GRANULE, GROW_FIRST};
 use crate::base::why::Why;
+use core::sync::atomic::AtomicUsize;
 use std::alloc::Layout;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -63,6 +64,8 @@ pub struct Sim {
     /// How often somebody was woken.
     pub wakes: AtomicU32,
     made: Calls,
+    /// What `stack` answers: one return address.
+    pub site: AtomicUsize,
 }
 
 // SAFETY: the pointers are the system's own allocations, used under the mutex.
@@ -120,6 +123,7 @@ impl Sim {
             page: 4096,
             wakes: AtomicU32::new(0),
             made: Calls::new(),
+            site: AtomicUsize::new(1),
         }
     }
 
@@ -315,6 +319,25 @@ unsafe impl Os for Sim {
     fn single_threaded(&self) -> bool {
         self.alone
     }
+
+    fn micros(&self) -> u64 {
+        0
+    }
+
+    fn tell_sample(&self, _block: *mut u8, _bytes: usize, _stands_for: usize) {}
+
+    fn tell_free(&self, _block: *mut u8) {}
+
+    fn nanos_since_1970(&self) -> u64 {
+        0
+    }
+
+    fn stack(&self, into: &mut [usize]) -> usize {
+        into[0] = self.site.load(Ordering::Relaxed);
+        1
+    }
+
+    fn have_all_threads_see(&self) {}
 
     fn thread(&self) -> u64 {
         self.state.lock().unwrap().thread

@@ -14,7 +14,7 @@
 #![allow(unsafe_code)]
 
 use super::instance::{ALLOCATOR, ZONES};
-use super::{background, configuration, exit_key, word};
+use super::{background, configuration, exit_key, profiling, word};
 use crate::base::why::{Cause, Reason};
 use crate::heap::registry::Threads;
 use crate::os::Os;
@@ -110,6 +110,7 @@ fn look_over<W: ThreadWord>() -> bool {
                 ALLOCATOR.repair_after_fork(me, threads);
                 ZONES.repair_after_fork();
             }
+            profiling::repair_after_fork();
             note_process();
             background::forget();
             done = true;

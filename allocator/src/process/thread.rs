@@ -2,7 +2,7 @@
 #![allow(unsafe_code)]
 
 use super::instance::ALLOCATOR;
-use super::{background, exit_key, fork, reports, unload};
+use super::{background, exit_key, fork, profiling, reports, unload};
 use crate::allocator::Freer;
 use crate::heap::{Heap, Stamps};
 use crate::os::thread::{ThreadWord, arm_exit, at_fork_child};
@@ -46,6 +46,7 @@ fn on_new_heap<W: ThreadWord>(heap: &Heap) {
         // All may allocate, so outside of the lock.
         at_fork_child(fork::in_child::<W>);
         reports::report_at_exit();
+        profiling::begin::<W>();
     }
     unload::watch();
     if let Some(key) = key {

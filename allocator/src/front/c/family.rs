@@ -6,11 +6,12 @@ use super::hand_on;
 use super::names::{Front, Name};
 use crate::allocator::{Resized, zeroed};
 use crate::base::allocated::Allocated;
-use crate::base::config::{ADDRESSES, UNBOUNDED};
+use crate::base::config::{ADDRESSES, PROFILE, UNBOUNDED};
 use crate::base::fatal;
 use crate::base::keys::Key;
 use crate::base::size_class::{self, CLASS_MAX, STEP_MAX};
 use crate::base::units::round_up;
+use crate::heap::Offer;
 use crate::process::fork::look;
 use crate::process::{self, ALLOCATOR, Move, OrElse, Rules};
 use core::ffi::{c_int, c_void};
@@ -83,9 +84,12 @@ fn allocate<F: Front>(size: usize, align: usize) -> Option<Allocated> {
 /// `block` is NULL or a live block of this allocator, and is not used again.
 #[inline(always)]
 pub unsafe fn free<F: Front>(block: *mut c_void) {
-    if !process::current::<F>().push(block.cast()) {
+    match process::current::<F>().offer(block.cast()) {
+        Offer::Taken => {}
         // SAFETY: as the caller vouches.
-        unsafe { process::free_checked::<F>(block.cast()) }
+        Offer::Refused(at) if PROFILE => unsafe { process::free_refused::<F>(block.cast(), at) },
+        // SAFETY: as the caller vouches.
+        _ => unsafe { process::free_checked::<F>(block.cast()) },
     }
 }
 
