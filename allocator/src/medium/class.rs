@@ -3,10 +3,10 @@
 //! ```text
 //!   class    0   1   2   3   4   5   6   7 │  8   9  …  15 │  16   17  …  23
 //!   KiB     36  40  44  48  52  56  60  64 │ 72  80  … 128 │ 144  160  … 256
-//!   chunk    4   4   5   3   5   7   4   4 │  6   5  …   8 │   9   10  …  16   granules, of 4 to 8 blocks
+//!   chunk    4   5   7   3   5   7  15   4 │  9   5  …   8 │   9   10  …  16   granules, of 4 to 16 blocks
 //! ```
 //!
-//! A chunk's length is the shortest one of which four blocks or more of its class fill all but a sixteenth.
+//! A chunk's length is the shortest one of which four blocks or more of its class fill all but 3 %.
 #![forbid(unsafe_code)]
 
 use crate::arena::page_map::Entry;
@@ -31,8 +31,8 @@ const ABOVE: u8 = 2;
 pub const BLOCKS_MAX: usize = 16;
 const BLOCKS_MIN: usize = 4;
 
-/// The part of a chunk that is in no block is this one at most: a sixteenth.
-const WASTE: usize = 16;
+/// The part of a chunk that is in no block is this one at most: a thirty-second.
+const WASTE: usize = 32;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(transparent)]
@@ -161,7 +161,7 @@ mod tests {
         for class in classes() {
             let bytes = class.granules().0 as usize * GRANULE;
             let waste = bytes - class.blocks() as usize * class.bytes();
-            assert!(waste < class.bytes() && waste * 16 <= bytes, "{class:?}");
+            assert!(waste < class.bytes() && waste * WASTE <= bytes, "{class:?}");
             assert!((BLOCKS_MIN..=BLOCKS_MAX).contains(&(class.blocks() as usize)));
         }
     }
