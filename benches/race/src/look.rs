@@ -9,14 +9,15 @@ use std::fs::File;
 use std::path::Path;
 
 use brkmap_base::error::{Error, Result};
-use brkmap_tracer::{End, Event, Filter, Last, Program, Syscall, Tracer};
+use brkmap_tracer::{Call, End, Event, Filter, Last, Program, Syscall, Tracer};
 use serde::{Deserialize, Serialize};
 
 use crate::process::{Invocation, contents};
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Look {
-    /// The memory calls by name, and msync, of the program and all it started; the loader's too.
+    /// The memory calls by name, and msync, of the program and all it started; the loader's too. Those that failed are
+    /// apart, see [`REFUSED`].
     pub calls: BTreeMap<String, u64>,
     /// The most that was resident in one of its processes.
     pub peak_kib: u64,
@@ -55,7 +56,7 @@ pub fn at(invocation: &Invocation) -> Result<(Look, Option<String>)> {
     let mut look = Look::default();
     let ends = tracer.run(|event| match event {
         Event::Call(call) if call.syscall == Syscall::Read => look.reads_input |= call.args[0] == 0,
-        Event::Call(call) => *look.calls.entry(call.syscall.to_string()).or_default() += 1,
+        Event::Call(call) => *look.calls.entry(name(call)).or_default() += 1,
         Event::Ends { tid } => look.end_of(tid, root, invocation.preload.as_deref()),
         Event::Mark { .. } | Event::Executed { .. } => {}
     })?;
@@ -65,6 +66,14 @@ pub fn at(invocation: &Invocation) -> Result<(Look, Option<String>)> {
         End::Killed(signal) => Some(crate::process::ended(signal, &contents(errors))),
     };
     Ok((look, failure))
+}
+
+/// What ends the name of a call that the kernel did not do.
+pub const REFUSED: &str = " refused";
+
+fn name(call: &Call) -> String {
+    let refused = if call.failed() || call.refused() { REFUSED } else { "" };
+    format!("{}{refused}", call.syscall)
 }
 
 impl Look {
@@ -125,6 +134,8 @@ fn number(text: &str, name: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use brkmap_tracer::Outcome;
+
     use super::*;
 
     const SMAPS: &str = "\
@@ -175,6 +186,19 @@ VmFlags: rd wr mr mw me ac
         assert!(look.reads_input && failure.is_none(), "{failure:?}");
         let (look, failure) = watched(script, None).expect("it could be watched before");
         assert!(look.reads_input && failure.as_deref() == Some("exit code 9"), "{failure:?}");
+    }
+
+    #[test]
+    fn a_call_that_was_refused_is_another() {
+        let call = |outcome| Call {
+            tid: 1,
+            syscall: Syscall::Mmap,
+            args: [0, 4096, 3, 0x22, u64::MAX, 0],
+            outcome,
+            break_before: None,
+        };
+        assert_eq!(name(&call(Outcome::Returned(0x7000))), "mmap");
+        assert_eq!(name(&call(Outcome::Failed(libc::ENOMEM))), "mmap refused");
     }
 
     #[test]

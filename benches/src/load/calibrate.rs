@@ -58,6 +58,7 @@ pub fn measure() -> Line {
         }),
         TIMES,
     );
+    add("refused", least(refusals), TIMES);
     add(
         "msync",
         least(|| {
@@ -197,6 +198,13 @@ fn mappings() -> Option<(Duration, Duration)> {
     let mapped = timed(|| made.extend((0..TIMES).map_while(|_| map(LENGTH))));
     let unmapped = timed(|| made.iter().for_each(|at| unmap(*at, LENGTH)));
     (made.len() == TIMES).then_some((mapped, unmapped))
+}
+
+/// More than there are addresses; `None` where they are given all the same.
+fn refusals() -> Option<Duration> {
+    let mut refused = true;
+    let took = timed(|| (0..TIMES).for_each(|_| refused &= map(1 << 50).is_none()));
+    refused.then_some(took)
 }
 
 /// A mapping of two pages that grows to four, each time moved.

@@ -9,7 +9,7 @@ use crate::load::line::Line;
 use crate::results::account::Calibration;
 
 /// The calls that have a cost of their own.
-const CALLS: [&str; 7] = ["brk", "mmap", "munmap", "mremap", "madvise", "mprotect", "msync"];
+const CALLS: [&str; 8] = ["brk", "mmap", "munmap", "mremap", "madvise", "mprotect", "msync", "refused"];
 
 /// Costs, and by how many instructions bytes are known.
 pub struct Costs {

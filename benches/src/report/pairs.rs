@@ -79,7 +79,8 @@ fn rounds(row: &PairedRow) -> String {
         Ended::OutOfRounds => ", no more rounds",
         Ended::Interrupted => ", interrupted",
     };
-    format!("{} rounds{why}", row.rounds)
+    let rounds = if row.rounds == 1 { "round" } else { "rounds" };
+    format!("{} {rounds}{why}", row.rounds)
 }
 
 fn digits(value: f64) -> String {

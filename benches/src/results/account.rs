@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use brkmap_race::look::REFUSED;
 use serde::{Deserialize, Serialize};
 
 /// One run, the same each time but for what threads do to each other.
@@ -22,7 +23,7 @@ pub struct Account {
     pub huge_faults: u64,
     /// Page faults that copied a page of a file.
     pub copied_faults: u64,
-    /// The memory calls by name.
+    /// The memory calls by name; those that were refused apart.
     pub calls: BTreeMap<String, u64>,
 }
 
@@ -75,10 +76,10 @@ impl Account {
         let milliseconds = |count: u64, cost: f64| count as f64 * cost / 1e6;
         let moving = self.clearing.instructions + self.copying.instructions;
         let program = self.instructions.saturating_sub(self.own + moving);
-        let calls = self
-            .calls
-            .iter()
-            .map(|(name, &count)| milliseconds(count, costs.calls.get(name).copied().unwrap_or(0.0)));
+        let calls = self.calls.iter().map(|(name, &count)| {
+            let name = if name.ends_with(REFUSED) { "refused" } else { name };
+            milliseconds(count, costs.calls.get(name).copied().unwrap_or(0.0))
+        });
         Modelled {
             program: milliseconds(program, costs.instruction),
             own: milliseconds(self.own, costs.instruction),
@@ -133,6 +134,15 @@ pub mod tests {
         near(modelled.faults, 0.5 + 0.3 + 0.08);
         near(modelled.calls, 0.009);
         near(modelled.all() - modelled.allocator(), 2.0);
+    }
+
+    #[test]
+    fn a_refused_call_has_a_cost_of_its_own() {
+        let mut costs = costs();
+        costs.calls.insert("refused".into(), 100.0);
+        let calls = [("mmap".to_owned(), 10), ("mmap refused".to_owned(), 1000)].into();
+        let modelled = Account { calls, ..account(0) }.modelled(&costs);
+        assert!((modelled.calls - (0.004 + 0.1)).abs() < 1e-9);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Blocks of 32 to 512 KiB: buffers, stacks, tables. Their first and their last byte is written.
+//! Blocks of 32 to 128 KiB: buffers, stacks, tables. Their first and their last byte is written.
 
 use std::sync::mpsc::sync_channel;
 use std::thread;
@@ -68,9 +68,9 @@ fn pairs(rounds: u64, thread: usize) -> u64 {
     sum
 }
 
-/// Each doubling as often as the others.
+/// Above what slabs serve and below the mmap threshold; each doubling as often as the other.
 fn size(dice: &mut fastrand::Rng) -> usize {
-    let foot = (32 << 10) << dice.u32(..4);
+    let foot = (32 << 10) << dice.u32(..2);
     foot + dice.usize(..foot)
 }
 
