@@ -48,9 +48,9 @@
 //!
 //! # Platforms
 //!
-//! Linux on 64-bit machines: x86-64, aarch64 and riscv64, with glibc or musl; it compiles for loongarch64 and
-//! powerpc64le. A program may be `no_std`: the crate itself needs std, for its thread-local word. Elsewhere it
-//! does not compile, and says so.
+//! Linux on 64-bit machines: x86-64, aarch64, riscv64 and s390x, with glibc or musl; it compiles for loongarch64
+//! and powerpc64le. Elsewhere it does not compile, and says so. A program may be `no_std`: the crate itself
+//! needs std, for its thread-local word.
 //
 // Each module knows only those below it. The picture of the layers stands in ARCHITECTURE.md, and a test
 // compares it with what the code does.
