@@ -12,6 +12,7 @@
 #![allow(unsafe_code)]
 
 mod chunk;
+mod chunks;
 pub mod list;
 mod record;
 mod state;
@@ -25,6 +26,7 @@ use crate::os::Os;
 use crate::os::aligned::map_aligned;
 use crate::sync::lock::{Guard, Inherited, Lock};
 use chunk::{CHUNK, Chunk, ROOM, ROOM_BYTES};
+use chunks::Mapping;
 use core::alloc::Layout;
 use core::ptr::NonNull;
 use core::sync::atomic::AtomicPtr;
@@ -94,8 +96,9 @@ impl Zone {
     pub unsafe fn unmake<O: Os>(zone: NonNull<Zone>, os: &O) {
         // SAFETY: as the caller vouches.
         let mut mappings = unsafe { zone.as_ref() }.state.lock().take_all();
-        for (addr, len) in mappings.iter() {
-            let (at, len) = (core::ptr::with_exposed_provenance_mut(addr), state::length(len));
+        for (addr, entry) in mappings.iter() {
+            let (Mapping::Chunk(len) | Mapping::Large(len)) = Mapping::of(entry);
+            let at = core::ptr::with_exposed_provenance_mut(addr);
             // SAFETY: a mapping of the zone's. Where the kernel refuses (its count of mappings is full) the
             // pages go, and the addresses are lost.
             unsafe {
