@@ -51,8 +51,8 @@ pub struct Stats {
 }
 
 impl Stats {
-    /// Reads the figures. It takes each heap's lock for a moment. Heaps of one's own ([Heap](crate::Heap)) are
-    /// not in them.
+    /// Reads the figures. It takes each thread heap's lock for a moment. Heaps of one's own are not in them:
+    /// see [Heap](crate::Heap).
     ///
     /// ```
     /// assert_eq!(brkmap::Stats::read().mmap_threshold, 128 << 10);

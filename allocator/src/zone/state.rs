@@ -1,4 +1,4 @@
-//! What a zone's lock guards: its chunks and large blocks, the slabs with a free block by class, and the sums.
+//! What a zone's lock guards: its chunks and large blocks, the slabs with a free block, and the sums.
 //!
 //! Which mappings there are, and what the records of the chunks say of themselves, a fork copies whole
 //! (`large/index.rs`, `zone/record.rs`). Everything else here follows from these: `rebuild`.
