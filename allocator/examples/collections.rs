@@ -1,4 +1,4 @@
-//! Collections in a heap of one's own, by the trait `Allocator` of allocator-api2 (hashbrown's and bumpalo's):
+//! Collections in a heap of one's own, by the trait `Allocator` of allocator-api2 (as hashbrown uses it):
 //! `cargo run --features allocator-api2 --example collections`
 
 use allocator_api2::boxed::Box;
