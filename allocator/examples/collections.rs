@@ -1,4 +1,4 @@
-//! Collections in a heap of one's own, with the trait `Allocator` of allocator-api2, which hashbrown and bumpalo use:
+//! Collections in a heap of one's own, by the trait `Allocator` of allocator-api2 (as hashbrown uses it):
 //! `cargo run --features allocator-api2 --example collections`
 
 use allocator_api2::boxed::Box;

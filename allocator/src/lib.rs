@@ -25,7 +25,7 @@
 //!
 //! | feature | |
 //! | --- | --- |
-//! | `override` | defines `malloc` and its family in the program, so that its C side is served too. For a final executable, never for a library |
+//! | `override` | the program's C side is served too, by `malloc` and its family. Never for a library |
 //! | `allocator-api2` | the trait `Allocator` of the crate allocator-api2, as hashbrown and bumpalo take it |
 //! | `allocator-api` | the same trait of the standard library, on nightly |
 //!
@@ -43,14 +43,14 @@
 //! # Limits
 //!
 //! - A request fails only where the kernel has no memory or addresses, or a [Heap] has reached its limit.
-//! - It may be used in a fork's child of a threaded program. In a signal handler it may not, as no malloc may.
+//! - A fork's child of a threaded program may use it. A signal handler may not, as with any malloc.
 //! - A block that is written to beyond its end is not seen.
 //!
 //! # Platforms
 //!
-//! Linux on 64-bit machines: x86-64, aarch64 and riscv64, with glibc or musl; it compiles for loongarch64 and
-//! powerpc64le. A program may be `no_std`: the crate itself needs std, for its thread-local word. Elsewhere it
-//! does not compile, and says so.
+//! Linux on 64-bit machines: x86-64, aarch64, riscv64 and s390x, with glibc or musl; it compiles for
+//! loongarch64 and powerpc64le. Elsewhere it does not compile, and says so. A program may be `no_std`: the
+//! crate itself needs std, for its thread-local word.
 //
 // Each module knows only those below it. The picture of the layers stands in ARCHITECTURE.md, and a test
 // compares it with what the code does.

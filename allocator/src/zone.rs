@@ -14,6 +14,7 @@
 pub mod list;
 mod record;
 mod segment;
+mod segments;
 mod state;
 
 use crate::base::allocated::Allocated;
@@ -30,6 +31,7 @@ use core::ptr::NonNull;
 use core::sync::atomic::AtomicPtr;
 use record::Wrong;
 use segment::{ROOM, ROOM_BYTES, SEGMENT, Segment};
+use segments::Mapping;
 pub use state::Figures;
 use state::State;
 
@@ -95,8 +97,9 @@ impl Zone {
     pub unsafe fn unmake<O: Os>(zone: NonNull<Zone>, os: &O) {
         // SAFETY: as the caller vouches.
         let mut mappings = unsafe { zone.as_ref() }.state.lock().take_all();
-        for (addr, len) in mappings.iter() {
-            let (at, len) = (core::ptr::with_exposed_provenance_mut(addr), state::length(len));
+        for (addr, entry) in mappings.iter() {
+            let (Mapping::Segment(len) | Mapping::Large(len)) = Mapping::of(entry);
+            let at = core::ptr::with_exposed_provenance_mut(addr);
             // SAFETY: a mapping of the zone's. Where the kernel refuses (its count of mappings is full) the
             // pages go, and the addresses are lost.
             unsafe {

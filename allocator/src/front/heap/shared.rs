@@ -14,7 +14,8 @@ use std::sync::Arc;
 ///
 /// let shared = SharedHeap::from(Heap::with_limit(1 << 20));
 /// let other = shared.clone();
-/// std::thread::spawn(move || assert!(other.alloc(std::alloc::Layout::new::<u64>()).is_some())).join().unwrap();
+/// let thread = std::thread::spawn(move || other.alloc(std::alloc::Layout::new::<u64>()).is_some());
+/// assert!(thread.join().unwrap());
 /// assert_eq!(shared.figures().blocks, 1);
 /// ```
 #[derive(Clone, Debug, Default)]
