@@ -29,6 +29,7 @@ const SAFE: [&str; 27] = [
     "arena::budget",
     "arena::figures",
     "arena::idle",
+    "arena::sleeper",
     "arena::runs",
     "heap::at_hand",
     "large::cache",

@@ -12,8 +12,8 @@ fn dirty(harness: &Harness) -> usize {
 /// Blocks of the arena, and mappings.
 fn churn(harness: &Harness, heap: &Heap, spans: usize, large: usize) {
     let sizes = (0..spans).map(|_| 100_000).chain((0..large).map(|_| MIB / 2));
-    let held: Vec<_> = sizes.map(|size| harness.hold(heap, size, 16, 1).expect("memory")).collect();
-    held.into_iter().for_each(|one| harness.check_and_free(heap, one));
+    let blocks: Vec<_> = sizes.map(|size| harness.alloc(heap, size, 16).expect("memory")).collect();
+    blocks.into_iter().for_each(|block| harness.free(heap, block));
 }
 
 #[test]
