@@ -12,8 +12,10 @@ static void churn(void) {
   for (int i = 0; i < 50; i++) free(blocks[i]);
 }
 
+static char name[64];
+
+// Whether there is a second thread; its folder's name.
 static int background(void) {
-  char name[32];
   for (int tries = 0; tries < 1000; tries++) {
     // The thread after the main one.
     for (int tid = getpid() + 1; tid < getpid() + 50; tid++) {
@@ -27,6 +29,16 @@ static int background(void) {
     usleep(1000);
   }
   return 0;
+}
+
+// Whether the second thread has given up its rights with the program.
+static int has_given_up(void) {
+  char text[4096] = {0};
+  strcat(name, "/status");
+  int file = open(name, O_RDONLY);
+  read(file, text, sizeof text - 1);
+  close(file);
+  return strstr(text, "\nUid:\t65534\t65534\t65534\t65534\n") != NULL;
 }
 
 static void *work(void *main_thread) {
@@ -45,6 +57,10 @@ int main(int count, char **words) {
     main_thread = pthread_self();
     pthread_create(&thread, NULL, work, &main_thread);
     pthread_exit(NULL);
+  }
+  if (!strcmp(words[1], "gives-up-rights")) {
+    if (setuid(65534)) return 7;
+    if (!has_given_up()) return 8;
   }
   if (!strcmp(words[1], "closes-all")) {
     // The thread uses none of the program's descriptors.

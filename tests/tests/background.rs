@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use brkmap_tests::program::{self, Front, preload};
 use brkmap_tests::{compile, skip};
+use nix::unistd::Uid;
 
 fn check(front: Front, words: &[&str], configuration: &str) {
     let mut command = front.exercise(&[&["background"], words].concat());
@@ -66,6 +67,17 @@ fn where_the_kernel_says_that_memory_is_short_everything_goes() {
         }
         ended.expect_success(&format!("pressure on {front:?}"));
     }
+}
+
+#[test]
+fn it_gives_up_rights_with_the_program() {
+    if !Uid::effective().is_root() {
+        return skip::skip("needs root, to give up its rights");
+    }
+    let Some(program) = compile::c("background", &[]) else { return };
+    let mut command = program.preloaded(&[preload()]);
+    command.arg("gives-up-rights").env("BRKMAP_CONF", "background:on,decay:1h");
+    program::run(command).expect_success("a program that gives up its rights");
 }
 
 #[test]

@@ -298,7 +298,9 @@ fn glibcs_names(key: Key) -> String {
 /// A key's row in the page about the configuration.
 fn row_of(key: Key) -> String {
     let default = default_of(key).map_or(String::new(), |default| format!("`{default}`"));
-    let cells = [format!("`{}`", key.row().name), default, key.row().does.to_owned(), glibcs_names(key)];
+    let row = key.row();
+    let (does, from) = (row.does.to_owned(), row.effect.words().to_owned());
+    let cells = [format!("`{}`", row.name), default, does, from, glibcs_names(key)];
     format!("| {} |", cells.join(" | "))
 }
 
@@ -307,7 +309,9 @@ fn paragraph_of(key: Key) -> String {
     let default = default_of(key).map_or(String::new(), |default| format!("\nThe default is {default}."));
     let names = glibcs_names(key);
     let names = if names.is_empty() { names } else { format!("\nglibc's names for it: {names}.") };
-    format!(".TP\n.B {}\n{}{default}{names}\n", key.row().name, key.row().does)
+    let row = key.row();
+    let from = row.effect.words();
+    format!(".TP\n.B {}\n{}\nFrom {from} on.{default}{names}\n", row.name, row.does)
 }
 
 /// Panics with what a document should have, line by line, where it has it not.

@@ -12,13 +12,14 @@ use crate::os::Os;
 impl<O: Os> Arena<O> {
     /// Gives back ends, if any should go, and purges until dirty memory is inside its bound.
     pub fn enforce_bound(&self, cause: Cause) {
-        self.wake_sleeper();
         // Before this thread takes the lock: a run freed before that counts below, one freed later says so
         // again.
         self.budget.clear_over();
         let wanted =
             |state: &mut State| self.budget.excess(&self.settings, state).filter(|_| state.may_purge());
         let both = self.with_state(|state| (state.ends_go, if state.ends_go { None } else { wanted(state) }));
+        // Behind the lock: see `sleeper`.
+        self.wake_sleeper();
         let (ends_go, mut pages) = both.unwrap_or((false, None));
         if ends_go {
             self.cut_ends(cause);

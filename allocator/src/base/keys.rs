@@ -48,6 +48,17 @@ pub enum Effect {
     Start,
 }
 
+impl Effect {
+    /// The same in words.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Effect::Request => "the next request",
+            Effect::Free => "the next free",
+            Effect::Start => "the start",
+        }
+    }
+}
+
 /// A row of the table.
 #[derive(Clone, Copy, Debug)]
 pub struct Row {

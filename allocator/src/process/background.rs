@@ -19,11 +19,10 @@ use crate::base::fatal;
 use crate::base::keys::Key;
 use crate::os::background::{self, Events, Waited};
 use crate::os::{BreakOwner, Os, executable};
+use crate::sync::token::token;
 use core::ffi::c_void;
 use core::ptr::null_mut;
-use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use rustix::process::getpid;
-use rustix::thread::gettid;
+use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 const NONE: u32 = 0;
 /// It is to be made by the main thread, at its next slow path.
@@ -35,8 +34,9 @@ const ENDING: u32 = 3;
 /// Relaxed everywhere: what the threads share they share under the allocator's locks.
 static STATE: AtomicU32 = AtomicU32::new(NONE);
 
-/// The program's constructors are called: before, libc may not be ready for threads.
-static BEGUN: AtomicBool = AtomicBool::new(false);
+/// The token of the main thread, from when on the program's constructors are called: before, libc may not be
+/// ready for threads.
+static MAIN: AtomicUsize = AtomicUsize::new(0);
 
 /// Milliseconds of the longest sleep while anything is dirty: so long may the thread go unnoticed that it is
 /// to end.
@@ -49,7 +49,7 @@ const PAUSE: u32 = 100;
 static BEGIN: extern "C" fn() = begin;
 
 extern "C" fn begin() {
-    BEGUN.store(true, Ordering::Relaxed);
+    MAIN.store(token(), Ordering::Relaxed);
 }
 
 /// Has the thread made soon, if it is wanted: after the configuration was read, and in a fork's child, whose
@@ -63,25 +63,29 @@ pub fn want() {
     }
 }
 
-/// In a fork's child: the thread is not there.
+/// In a fork's child: the thread is not there, and the main thread is another, perhaps.
 pub fn forget() {
     ALLOCATOR.arena.budget.sleeper.get_up();
     STATE.store(NONE, Ordering::Relaxed);
+    if MAIN.load(Ordering::Relaxed) != 0 {
+        begin();
+    }
 }
 
-/// Whether the thread waits for somebody to make it.
+fn is_main() -> bool {
+    MAIN.load(Ordering::Relaxed) == token()
+}
+
+/// Whether the thread waits for the caller to make it.
 #[inline(always)]
 pub fn is_due() -> bool {
-    STATE.load(Ordering::Relaxed) == DUE
+    STATE.load(Ordering::Relaxed) == DUE && is_main()
 }
 
-/// Makes the thread that is due, where the caller may.
+/// Makes the thread that is due.
 #[cold]
 #[inline(never)]
 pub fn start() {
-    if !BEGUN.load(Ordering::Relaxed) || gettid() != getpid() {
-        return;
-    }
     // Before the thread is made: that allocates.
     if STATE.compare_exchange(DUE, RUNNING, Ordering::Relaxed, Ordering::Relaxed).is_err() {
         return;
@@ -94,10 +98,11 @@ pub fn start() {
 
 /// A thread has ended that had a heap: with the main thread the background thread goes.
 pub fn end_with_main() {
-    if gettid() == getpid()
-        && STATE.compare_exchange(RUNNING, ENDING, Ordering::Relaxed, Ordering::Relaxed).is_ok()
-    {
+    if is_main() && STATE.compare_exchange(RUNNING, ENDING, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
         ALLOCATOR.arena.os.wake(&STATE);
+        // Its locks are between, as for who makes something dirty: the thread sees the word above, or this one
+        // that it sleeps.
+        _ = ALLOCATOR.is_dirty();
         ALLOCATOR.arena.wake_sleeper();
     }
 }

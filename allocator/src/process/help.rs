@@ -50,6 +50,9 @@ fn row(key: Key) {
     settings.write_origin(&mut line, key);
     line.push("\n      ");
     line.push(row.does);
+    line.push(" From ");
+    line.push(row.effect.words());
+    line.push(" on.");
     line.push("\n");
     write_all(2, line.bytes());
 }

@@ -13,9 +13,9 @@ fn dirty(harness: &Harness) -> usize {
 /// Spans, and mappings.
 fn churn(harness: &Harness, heap: &Heap, spans: usize, large: usize) {
     let blocks = (0..spans).map(|_| (100_000, SPAN_ALIGN)).chain((0..large).map(|_| (MIB / 2, 16)));
-    let held = blocks.map(|(size, align)| harness.hold(heap, size, align, 1).expect("memory"));
-    let held: Vec<_> = held.collect();
-    held.into_iter().for_each(|one| harness.check_and_free(heap, one));
+    let blocks = blocks.map(|(size, align)| harness.alloc(heap, size, align).expect("memory"));
+    let blocks: Vec<_> = blocks.collect();
+    blocks.into_iter().for_each(|block| harness.free(heap, block));
 }
 
 #[test]
