@@ -75,7 +75,8 @@ impl Touch for Seen {
 /// As a thread's own words, for the paths that are inlined into Rust programs: the compiler moves nothing of
 /// a program's across an atomic one, and `Box::new` of 32 bytes would first be written elsewhere and then
 /// copied (27 instructions with its loop for 23). Others read them where a program is linked with `override`,
-/// and where it asks for statistics: words that the processor stores whole, in the order that is written here.
+/// and where it asks for statistics: words that the processor stores whole, in the order that is written
+/// here.
 pub struct Inlined;
 
 impl Touch for Inlined {
