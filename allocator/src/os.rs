@@ -20,6 +20,7 @@ pub mod log;
 pub mod output;
 pub mod prefetch;
 mod program_break;
+pub mod shared;
 #[cfg(test)]
 pub mod sim;
 pub mod thread;

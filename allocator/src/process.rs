@@ -11,6 +11,7 @@ mod instance;
 mod reports;
 mod thread;
 mod unload;
+mod watch;
 mod word;
 
 use crate::allocator::{Resized, Unlike};
@@ -35,6 +36,7 @@ pub fn alloc_class<W: ThreadWord>(class: SizeClass) -> Option<Allocated> {
     if look::<W>() == Way::Barred {
         return ALLOCATOR.alloc_barred(size_class::bytes(class), 1);
     }
+    watch::tick();
     let heap = thread::attach::<W>();
     let block = current::<W>().pop(class);
     if !block.is_null() {
@@ -130,6 +132,7 @@ pub fn alloc_big<W: ThreadWord>(size: usize, align: usize) -> Option<Allocated> 
     if look::<W>() == Way::Barred {
         return ALLOCATOR.alloc_barred(size, align);
     }
+    watch::tick();
     // The first request of a process sets it up, whatever its size.
     let heap = thread::attach::<W>();
     // Beyond reach nothing that is given back makes room.
@@ -151,6 +154,7 @@ pub unsafe fn free_slow<W: ThreadWord>(block: *mut u8) {
         // It is lost: whatever it goes through may be half changed.
         return;
     }
+    watch::tick();
     // SAFETY: as the caller vouches.
     unsafe { ALLOCATOR.free_slow(thread::freer::<W>(), block) }
 }
@@ -165,6 +169,7 @@ pub unsafe fn free_checked<W: ThreadWord>(block: *mut u8) {
     if block.is_null() || look::<W>() == Way::Barred {
         return;
     }
+    watch::tick();
     // SAFETY: as the caller vouches.
     unsafe { ALLOCATOR.free_checked(thread::freer::<W>(), block) }
 }

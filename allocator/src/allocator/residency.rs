@@ -73,7 +73,7 @@ impl<O: Os> Allocator<O> {
             let bytes = pages(part.at, part.len);
             match part.used_for {
                 Use::None => {}
-                Use::Free => found.dirty += bytes,
+                Use::Free | Use::Dirty => found.dirty += bytes,
                 Use::Slab => slabs += bytes,
                 Use::Span => spans += bytes,
                 Use::Tables => found.metadata += bytes,

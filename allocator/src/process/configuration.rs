@@ -11,7 +11,7 @@
 //! reads nothing: only code is in force there.
 
 use super::instance::ALLOCATOR;
-use super::{complaint, help, reports};
+use super::{complaint, help, reports, watch};
 use crate::base::builder::Config;
 use crate::base::entries::{Entry, entries, tunable};
 use crate::base::keys::{HUGE_PAGES, Key};
@@ -63,6 +63,7 @@ pub fn read() {
     }
     if first {
         reports::begin_log();
+        watch::begin();
     }
     STATE.store(READ, Ordering::Relaxed);
 }

@@ -6,7 +6,7 @@ use brkmap_base::error::Result;
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 
-use crate::{compare, demo, doctor, sweep, trace};
+use crate::{compare, demo, doctor, maps, sweep, top, trace};
 
 /// Shows which system call a request for memory becomes: brk or mmap.
 ///
@@ -47,6 +47,10 @@ enum Command {
     Sweep(sweep::Arguments),
     /// Say whether brkmap is a program's malloc, and if not, why
     Doctor(doctor::Arguments),
+    /// Draw a process's memory: break, regions, slabs, spans, large blocks, what is free
+    Maps(maps::Arguments),
+    /// Watch a process's memory and the calls it makes for it, each with its reason
+    Top(top::Arguments),
     /// List the demo programs, or run one
     Demo(demo::Arguments),
 }
@@ -73,6 +77,8 @@ impl Cli {
             Some(Command::Trace(args)) => trace::run(args, self.json),
             Some(Command::Sweep(args)) => sweep::run(args, self.json),
             Some(Command::Doctor(args)) => doctor::run(args, self.json),
+            Some(Command::Maps(args)) => maps::run(args, self.json),
+            Some(Command::Top(args)) => top::run(args, self.json),
             Some(Command::Demo(args)) => demo::run(args, self.json),
         }
     }

@@ -6,6 +6,7 @@
 //!        ├─ sweep ───── observe ─┴─ regions           brkmap-tracer (this process)
 //!        ├─ trace ───── summary                              │
 //!        ├─ demo ────── locate                        brkmap-probe  (a fresh process each)
+//!        ├─ maps, top ── watched                      (a page that a process shares)
 //!        └─ doctor                                    (what is there: files, and the memory of a process)
 //! ```
 //!
@@ -23,12 +24,15 @@ mod demo;
 mod doctor;
 mod explain;
 mod locate;
+mod maps;
 mod observe;
 mod regions;
 mod summary;
 mod sweep;
 mod table;
+mod top;
 mod trace;
 mod variables;
+mod watched;
 
 pub use contender::PROBE_ARGUMENT;

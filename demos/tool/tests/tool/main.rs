@@ -7,3 +7,4 @@ mod strace;
 mod support;
 mod sweep;
 mod trace;
+mod watched;
