@@ -15,6 +15,7 @@ mod threads;
 
 use crate::arena::Arena;
 use crate::base::allocated::Allocated;
+use crate::base::units::Bytes;
 use crate::base::why::Cause;
 use crate::heap::Heap;
 use crate::heap::registry::{Registry, Tables};
@@ -24,6 +25,15 @@ use crate::slab::Slab;
 pub use freer::Freer;
 use sizes::Sizes;
 pub use sizes::Unlike;
+
+/// Pages that went.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Trimmed {
+    /// Of slabs that stay.
+    pub inside_slabs: Bytes,
+    /// Of free runs, and of cached mappings.
+    pub elsewhere: Bytes,
+}
 
 pub struct Allocator<O: Os> {
     pub arena: Arena<O>,
@@ -73,20 +83,39 @@ impl<O: Os> Allocator<O> {
         }
     }
 
-    /// Gives back all that can be: `malloc_trim`. Whether pages went that were free inside of slabs.
-    pub fn trim(&self, own: Option<&Heap>) -> bool {
+    /// Gives back all that can be: `malloc_trim`. The pages that went.
+    pub fn trim(&self, own: Option<&Heap>) -> Trimmed {
         if let Some(heap) = own {
             heap.give_back(&self.arena, &self.registry);
         }
         self.registry.empty_outboxes(&self.arena);
-        let mut any = false;
+        let mut inside = 0;
         self.registry.for_each(|heap| {
             heap.trim_shared(&self.arena);
-            any |= heap.purge_pages(&self.arena);
+            inside += heap.purge_pages(&self.arena).0;
         });
-        self.large.shrink_cache(&self.arena, 0, Cause::Program);
-        self.arena.purge_all(Cause::Program);
-        any
+        let cached = self.large.shrink_cache(&self.arena, 0, Cause::Program);
+        Trimmed {
+            inside_slabs: Bytes(inside),
+            elsewhere: Bytes(cached.0 + self.arena.purge_all(Cause::Program).0),
+        }
+    }
+
+    /// Gives back what lay unused since the last call, as far as that is known.
+    pub fn purge_idle(&self) {
+        self.registry.for_each(|heap| {
+            if heap.slack() > 0 {
+                heap.purge_pages(&self.arena);
+            }
+        });
+        self.large.purge_idle(&self.arena);
+        self.arena.purge_idle();
+    }
+
+    /// Whether anything free has pages: of the arena, cached, or inside of slabs and worth it.
+    pub fn is_dirty(&self) -> bool {
+        let cached = self.large.figures().cached_bytes;
+        cached > 0 || self.arena.is_dirty() || self.registry.any(|heap| heap.slack() > 0)
     }
 
     /// Gives back everything but the blocks that are with the program, for a library that is unloaded.

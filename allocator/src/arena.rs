@@ -29,6 +29,7 @@ mod directory;
 pub mod figures;
 mod geometry;
 mod growth;
+mod idle;
 mod own_break;
 pub mod page_map;
 pub mod parts;
@@ -37,6 +38,7 @@ mod regions;
 mod repair;
 mod runs;
 mod shrink;
+mod sleeper;
 mod state;
 mod unload;
 mod windows;
@@ -238,7 +240,8 @@ impl<O: Os> Arena<O> {
             });
             state.note_end(geometry, at, joined, place_of(run.head));
             self.budget.note_pinned(state.is_pinned());
-            if state.ends_go || self.budget.excess(&self.settings, state).is_some() {
+            let wakes = self.budget.sleeper.is_asleep();
+            if state.ends_go || wakes || self.budget.excess(&self.settings, state).is_some() {
                 self.budget.note_over();
             }
         });

@@ -201,17 +201,28 @@ impl Large {
         Ok((now.at, Bytes(now.len)))
     }
 
+    /// Unmaps what lay in the cache since the last call.
+    pub fn purge_idle<O: Os>(&self, arena: &Arena<O>) -> Bytes {
+        let mut state = self.lock();
+        let bound = state.cache.bytes() - state.cache.take_idle().min(state.cache.bytes());
+        drop(state);
+        let went = self.shrink_cache(arena, bound, Cause::Idle);
+        self.lock().cache.take_idle();
+        went
+    }
+
     /// Unmaps cached mappings, the oldest first, until they hold `bound` bytes at most.
-    pub fn shrink_cache<O: Os>(&self, arena: &Arena<O>, bound: usize, cause: Cause) {
-        let why = Reason::Cache.by(cause);
+    pub fn shrink_cache<O: Os>(&self, arena: &Arena<O>, bound: usize, cause: Cause) -> Bytes {
+        let (why, mut went) = (Reason::Cache.by(cause), 0);
         loop {
             let mut leaving = Leaving::none();
             self.lock().take_excess(arena, bound, &mut leaving);
             let more = leaving.is_full();
             // SAFETY: they left the cache, so they are this call's alone (I16).
             unsafe { self.unmap_all(&arena.os, &leaving, why) };
+            went += leaving.mappings().iter().map(|mapping| mapping.len).sum::<usize>();
             if !more {
-                return;
+                return Bytes(went);
             }
         }
     }

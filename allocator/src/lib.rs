@@ -41,17 +41,16 @@ pub use base::builder::{Config, HugePages};
 #[doc(hidden)]
 pub use front::c as c_api;
 #[cfg(not(brkmap_loom))]
-pub use front::rust::{BrkMap, Configured};
+pub use front::rust::{BrkMap, Configured, trim};
 #[cfg(not(brkmap_loom))]
 pub use front::stats::{Call, ClassStats, Classes, HeapStats, Reason, Residency, Stats, Tally};
 /// The table of keys, for the tool and the tests.
 #[cfg(not(brkmap_loom))]
 #[doc(hidden)]
 pub mod keys {
-    pub use crate::base::entries::{Entry, entries, tunable};
     pub use crate::base::keys::{COUNT, Effect, HUGE_PAGES, Key, Kind, PRESETS, Row};
-    pub use crate::base::nearest::nearest;
-    pub use crate::base::preset::values;
+    pub use crate::base::settings::{By, Origin, Settings};
+    pub use crate::base::sources::{self, Place};
     pub use crate::base::text::Text;
     pub use crate::base::value::{Bound, Read, describe, read, write};
 }

@@ -11,6 +11,9 @@
 //! failures, and it runs under Miri).
 #![allow(unsafe_code)]
 
+use core::sync::atomic::AtomicU32;
+
+pub mod background;
 pub mod calls;
 pub mod environment;
 pub mod errno;
@@ -68,6 +71,13 @@ pub unsafe trait Os: Sync {
 
     /// The calling thread as the kernel knows it (gettid(2)), never 0.
     fn thread(&self) -> u64;
+
+    /// Sleeps until `wake` is called for the word (futex(2)), or so many milliseconds have passed. At once
+    /// where the word is another than `while_it_is`; sooner now and then for no reason.
+    fn wait(&self, word: &AtomicU32, while_it_is: u32, millis: Option<u32>);
+
+    /// Wakes who sleeps at the word (futex(2)).
+    fn wake(&self, word: &AtomicU32);
 
     /// Whether a thread has ended (tgkill(2)). False where nobody says.
     fn has_ended(&self, thread: u64) -> bool;

@@ -2,7 +2,7 @@
 //! the process.
 #![allow(unsafe_code)]
 
-mod complaint;
+mod background;
 pub mod configuration;
 mod exit_key;
 pub mod fork;
@@ -11,6 +11,7 @@ mod instance;
 mod reports;
 mod thread;
 mod unload;
+mod voice;
 mod watch;
 mod word;
 
@@ -18,7 +19,7 @@ use crate::allocator::{Resized, Unlike};
 use crate::base::allocated::Allocated;
 use crate::base::config::ADDRESSES;
 use crate::base::size_class::{self, STEP_MAX};
-use crate::base::units::SizeClass;
+use crate::base::units::{Bytes, SizeClass};
 use crate::heap::Heap;
 use crate::os::Os;
 use crate::os::thread::ThreadWord;
@@ -37,6 +38,9 @@ pub fn alloc_class<W: ThreadWord>(class: SizeClass) -> Option<Allocated> {
         return ALLOCATOR.alloc_barred(size_class::bytes(class), 1);
     }
     watch::tick();
+    if background::is_due() {
+        background::start();
+    }
     let heap = thread::attach::<W>();
     let block = current::<W>().pop(class);
     if !block.is_null() {
@@ -133,6 +137,9 @@ pub fn alloc_big<W: ThreadWord>(size: usize, align: usize) -> Option<Allocated> 
         return ALLOCATOR.alloc_barred(size, align);
     }
     watch::tick();
+    if background::is_due() {
+        background::start();
+    }
     // The first request of a process sets it up, whatever its size.
     let heap = thread::attach::<W>();
     // Beyond reach nothing that is given back makes room.
@@ -262,7 +269,11 @@ unsafe fn without_copy(Move { block, usable, size, or_else }: Move) -> *mut u8 {
     }
 }
 
-/// Gives back all that can be. Whether pages inside of slabs went.
-pub fn trim<W: ThreadWord>() -> bool {
-    look::<W>() == Way::Free && ALLOCATOR.trim(ALLOCATOR.attached::<W>())
+/// Gives back all that can be. The pages that went.
+pub fn trim<W: ThreadWord>() -> Bytes {
+    if look::<W>() == Way::Barred {
+        return Bytes(0);
+    }
+    let trimmed = ALLOCATOR.trim(ALLOCATOR.attached::<W>());
+    Bytes(trimmed.inside_slabs.0 + trimmed.elsewhere.0)
 }

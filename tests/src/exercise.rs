@@ -11,6 +11,7 @@ use crate::shadow;
 
 mod addresses;
 pub mod anywhere;
+mod background;
 mod beside;
 mod beyond_reach;
 mod blocked;
@@ -133,6 +134,7 @@ pub fn main<A: GlobalAlloc + Sync>(alloc: &'static A) {
         ["wrong-size", function, kind] => wrong_pointers::sized(function, kind),
         ["sized-frees-without-memory"] => c_sized::without_memory(),
         ["addresses", ref rest @ ..] => addresses::main(alloc, rest),
+        ["background", ref rest @ ..] => background::main(alloc, rest),
         ["beside", ref rest @ ..] => beside::main(alloc, rest),
         ["blocked", ref rest @ ..] => blocked::main(alloc, rest),
         ["own-limit", ref rest @ ..] => own_limits::main(alloc, rest),

@@ -11,8 +11,14 @@ code=0
 
 echo "# musl: no C compiler's library, the linker only"
 cargo_test -p brkmap --target $musl || code=1
-cargo build -p brkmap-tests --target $musl --bin exercise-rust || code=1
+cargo build -p brkmap-tests --target $musl --bin exercise-rust --bin exercise-configured || code=1
 step "musl: storm on the Rust front" "$BRKMAP_TARGET/$musl/debug/exercise-rust" storm 4 20000 1
+step "musl: the background thread" env BRKMAP_CONF=background:on,decay:50ms \
+  "$BRKMAP_TARGET/$musl/debug/exercise-rust" background idle
+step "musl: a child's background thread" env BRKMAP_CONF=background:on,decay:50ms \
+  "$BRKMAP_TARGET/$musl/debug/exercise-rust" background fork
+configured=$(BRKMAP_CONF=dirty_floor:3M "$BRKMAP_TARGET/$musl/debug/exercise-configured" threshold) || code=1
+step "musl: what code says is in force" [ "$configured" = 262144 ]
 
 # emulated ARCHITECTURE TARGET [TEST-ARGUMENT…]: unit tests, and both fronts.
 emulated() {

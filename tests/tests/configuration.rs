@@ -203,6 +203,85 @@ fn of_a_file_that_is_too_long_the_whole_lines_of_its_beginning_are_read() {
     assert_eq!(row(&list, "dirty_floor"), ["7M", "1M", "/etc/brkmap.conf"]);
 }
 
+#[test]
+fn of_a_tree_of_processes_the_first_one_speaks() {
+    let said = |conf: &str, script: &str| {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]).env("EXERCISE", binary("exercise"));
+        said_by_with(command, conf)
+    };
+    let line =
+        "brkmap: BRKMAP_CONF: `zzz` is no key, and is ignored; BRKMAP_CONF=help lists those there are\n";
+    let three = "\"$EXERCISE\" nothing; sh -c '\"$EXERCISE\" nothing; true'; \"$EXERCISE\" nothing";
+    assert_eq!(said("zzz:1", three), line);
+    let other = "BRKMAP_CONF=dirty_flor:1 \"$EXERCISE\" nothing; true";
+    assert!(said("zzz:1", other).contains("dirty_floor"), "what the parent has not said is said");
+    assert_eq!(said("help", three).matches("mmap_threshold").count(), 1);
+}
+
+/// What a tree of processes says, all of them preloaded.
+fn said_by_with(mut command: Command, conf: &str) -> String {
+    command.env("LD_PRELOAD", program::preload()).env("BRKMAP_CONF", conf);
+    said_by(command)
+}
+
+/// What the program says that sets its allocator by code.
+fn configured(words: &[&str], environment: &[(&str, &str)]) -> program::Ended {
+    let mut command = Command::new(binary("exercise-configured"));
+    command.args(words).envs(environment.iter().copied());
+    let ended = program::run(command);
+    ended.expect_success(&format!("{words:?} with {environment:?}"));
+    ended
+}
+
+#[test]
+fn what_code_says_is_in_force_and_gives_way_to_the_environment() {
+    let help = |environment: &[(&str, &str)]| {
+        let ended = configured(&["nothing"], &[environment, &[("BRKMAP_HELP", "on")]].concat());
+        String::from_utf8(ended.stderr).expect("text")
+    };
+    let code = "the program's code";
+    let list = help(&[]);
+    assert_eq!(row(&list, "preset"), ["none", "small", code]);
+    assert_eq!(row(&list, "dirty_floor"), ["7M", "1M", code]);
+    assert_eq!(row(&list, "mmap_threshold"), ["128K", "256K", code]);
+    assert_eq!(row(&list, "huge_pages"), ["recycled", "always", code], "what is said behind a preset wins");
+    assert_eq!(row(&list, "decay"), ["10s", "1s", code]);
+    assert_eq!(row(&list, "thread_cache"), ["32K", "16K", code]);
+    let list = help(&[("BRKMAP_CONF", "mmap_threshold:1M"), ("MALLOC_TRIM_THRESHOLD_", "2097152")]);
+    assert_eq!(row(&list, "mmap_threshold"), ["128K", "1M", "BRKMAP_CONF"]);
+    assert_eq!(row(&list, "dirty_floor"), ["7M", "2M", "MALLOC_TRIM_THRESHOLD_"]);
+    let list = help(&[("BRKMAP_CONF", "preset:none")]);
+    assert_eq!(row(&list, "dirty_floor"), ["7M", "7M", "preset:none of BRKMAP_CONF"]);
+    assert_eq!(configured(&["threshold"], &[]).numbers("threshold"), [256 << 10]);
+}
+
+#[test]
+fn a_second_one_that_says_something_else_is_told_once_and_the_first_stays() {
+    let said = |word| String::from_utf8(configured(&[word], &[]).stderr).expect("text");
+    assert_eq!((said("same"), said("plain")), (String::new(), String::new()));
+    assert_eq!(
+        said("another"),
+        "brkmap: a second BrkMap::with says something else about mmap_threshold, and is ignored: a process has one \
+         allocator, and the first BrkMap that is asked sets it\n"
+    );
+}
+
+#[test]
+fn mallopt_has_the_last_word() {
+    // The scenario sets it, and marks what the next requests do.
+    let threshold = |bytes: &str, environment: &[(&str, &str)]| {
+        let calls = Front::Preload.trace_with(&["mallopt", bytes], environment)?;
+        Some(calls.len())
+    };
+    let (Some(alone), Some(beside)) =
+        (threshold("262144", &[]), threshold("262144", &[("BRKMAP_CONF", "mmap_threshold:32M")]))
+    else {
+        return;
+    };
+    assert_eq!(alone, beside, "the same calls, whatever was set before");
+}
+
 /// The default of a key, as it is written; none of a text.
 fn default_of(key: Key) -> Option<String> {
     let row = key.row();

@@ -17,6 +17,7 @@ use proptest::prelude::*;
 mod at_hand;
 mod children;
 mod growth;
+mod idle;
 mod magazines;
 mod places;
 mod recycled;

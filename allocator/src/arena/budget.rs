@@ -5,6 +5,7 @@
 //! bound already.
 #![forbid(unsafe_code)]
 
+use super::sleeper::Sleeper;
 use super::state::State;
 use crate::base::config::GRANULE_SHIFT;
 use crate::base::keys::Key;
@@ -25,6 +26,8 @@ pub struct Budget {
     slack: AtomicBool,
     /// Much is free, more than is in use, and something keeps it from going back as addresses.
     pinned: AtomicBool,
+    /// Who is woken when memory is dirty.
+    pub sleeper: Sleeper,
 }
 
 impl Budget {
@@ -36,6 +39,7 @@ impl Budget {
             pressed: AtomicBool::new(false),
             slack: AtomicBool::new(false),
             pinned: AtomicBool::new(false),
+            sleeper: Sleeper::none(),
         }
     }
 
@@ -117,7 +121,14 @@ impl Budget {
     /// Whether there is anything to enforce, after a large mapping was freed: the arena's share is as it was
     /// before.
     pub fn asks(&self, settings: &Settings, share: Share) -> bool {
-        share.ends_go || self.is_over() || self.is_pressed() || self.excess_bytes(settings, share).is_some()
+        let wakes = self.sleeper.is_asleep() && self.dirty(share) > 0;
+        let asks = share.ends_go || wakes || self.is_over() || self.is_pressed();
+        asks || self.excess_bytes(settings, share).is_some()
+    }
+
+    /// Bytes that are dirty, in the arena and outside of it.
+    pub fn dirty(&self, share: Share) -> usize {
+        share.dirty + self.outside_cached.load(Ordering::Relaxed)
     }
 
     fn bound(&self, settings: &Settings, share: Share) -> usize {
@@ -125,8 +136,7 @@ impl Budget {
     }
 
     fn excess_bytes(&self, settings: &Settings, share: Share) -> Option<usize> {
-        let bound = self.bound(settings, share);
-        let dirty = share.dirty + self.outside_cached.load(Ordering::Relaxed);
+        let (bound, dirty) = (self.bound(settings, share), self.dirty(share));
         (dirty > bound).then(|| dirty - target(bound))
     }
 }

@@ -5,12 +5,14 @@ use super::Arena;
 use super::budget::Share;
 use super::state::{Purged, State, places};
 use crate::base::config::GRANULE_SHIFT;
+use crate::base::units::Bytes;
 use crate::base::why::{Cause, Reason};
 use crate::os::Os;
 
 impl<O: Os> Arena<O> {
     /// Gives back ends, if any should go, and purges until dirty memory is inside its bound.
     pub fn enforce_bound(&self, cause: Cause) {
+        self.wake_sleeper();
         // Before this thread takes the lock: a run freed before that counts below, one freed later says so
         // again.
         self.budget.clear_over();
@@ -23,7 +25,7 @@ impl<O: Os> Arena<O> {
             pages = self.with_state(wanted).flatten();
         }
         while let Some(some) = pages {
-            if !self.purge_some(some, cause) {
+            if self.purge_some(some, cause).is_none() {
                 // For whoever frees next.
                 self.budget.note_pressed();
                 return;
@@ -40,17 +42,29 @@ impl<O: Os> Arena<O> {
         }
     }
 
-    /// Purges every free run, lowers the break as far as it goes, and unmaps what is free of regions.
-    pub fn purge_all(&self, cause: Cause) {
-        while self.purge_some(u32::MAX, cause) {}
+    /// Purges every free run, lowers the break as far as it goes, and unmaps what is free of regions. The
+    /// pages that went.
+    pub fn purge_all(&self, cause: Cause) -> Bytes {
+        let went = self.purge_pages(u32::MAX, cause);
         self.cut_ends_to(0, cause);
+        went
     }
 
-    /// Purges the highest dirty run, or its upper part that holds `pages` dirty pages. False where
-    /// there is none, or where the kernel refuses.
-    fn purge_some(&self, pages: u32, cause: Cause) -> bool {
-        let Some(geometry) = self.geometry() else { return false };
-        let Some(purging) = self.with_state(|state| state.start_purge(pages)).flatten() else { return false };
+    /// Purges so many dirty pages, the highest ones, or all there are. Those that went.
+    pub fn purge_pages(&self, pages: u32, cause: Cause) -> Bytes {
+        let mut went = 0;
+        while went < pages {
+            let Some(some) = self.purge_some(pages - went, cause) else { break };
+            went += some;
+        }
+        Bytes(went as usize * self.os.page())
+    }
+
+    /// Purges the highest dirty run, or its upper part that holds `pages` dirty pages. How many went; None
+    /// where there is none, or where the kernel refuses.
+    fn purge_some(&self, pages: u32, cause: Cause) -> Option<u32> {
+        let geometry = self.geometry()?;
+        let purging = self.with_state(|state| state.start_purge(pages)).flatten()?;
         let len = (purging.len.0 as usize) << GRANULE_SHIFT;
         // SAFETY: the granules are in no free run and nobody's (I1): this thread took them out.
         let done = unsafe { self.os.purge(geometry.start(purging.head), len, Reason::Purge.by(cause)) };
@@ -64,6 +78,6 @@ impl<O: Os> Arena<O> {
             }
             self.trim_break(geometry, state, cause);
         });
-        done
+        done.then_some(purging.pages)
     }
 }

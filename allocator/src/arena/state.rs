@@ -25,10 +25,12 @@ pub struct Purging {
     pub thread: usize,
     pub head: GranuleIdx,
     pub len: Granules,
+    /// Those of its pages that are dirty.
+    pub pages: u32,
 }
 
 impl Purging {
-    const NONE: Purging = Purging { thread: 0, head: GranuleIdx(0), len: Granules(0) };
+    const NONE: Purging = Purging { thread: 0, head: GranuleIdx(0), len: Granules(0), pages: 0 };
 
     pub fn holds(&self, granule: GranuleIdx) -> bool {
         self.thread != 0 && granule.0.wrapping_sub(self.head.0) < self.len.0
@@ -48,6 +50,8 @@ pub struct State {
     /// Free granules, and dirty pages of them, over all blocks.
     pub free: u32,
     pub dirty: u32,
+    /// The least that `dirty` was in this period (see `idle`).
+    pub idle: u32,
     /// Runs that are taken out while their pages go back.
     pub purging: Checked<Purging, PURGERS>,
     /// An end that is long is free, and should go (see `shrink`).
@@ -83,6 +87,7 @@ impl State {
             peak: 0,
             free: 0,
             dirty: 0,
+            idle: 0,
             purging: Checked([Purging::NONE; PURGERS]),
             ends_go: false,
             refused_at: 0,
@@ -111,6 +116,7 @@ impl State {
         let (free, dirty, summary) = (runs.free(), runs.dirty(), runs.summary());
         self.free = self.free - before.0 + free;
         self.dirty = self.dirty - before.1 + dirty;
+        self.idle = self.idle.min(self.dirty);
         self.blocks.set_summary(at, summary);
         result
     }
@@ -142,9 +148,11 @@ impl State {
     pub fn start_purge(&mut self, pages: u32) -> Option<Purging> {
         let free = self.purging.0.iter().position(|row| row.thread == 0)?;
         let at = self.blocks.last_dirty()?;
+        let before = self.dirty;
         let taken = self.change(at, |runs| runs.take_dirty(pages))?;
+        let pages = before - self.dirty;
         let (head, len) = (self.index(self.blocks.block(at), taken.start), Granules(taken.len() as u32));
-        let purging = Purging { thread: token(), head, len };
+        let purging = Purging { thread: token(), head, len, pages };
         self.purging[free] = purging;
         Some(purging)
     }

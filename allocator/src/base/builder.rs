@@ -1,8 +1,11 @@
 //! `Config`: the keys in code.
 #![forbid(unsafe_code)]
 
-use crate::base::keys::{COUNT, HUGE_PAGES, Key, Kind, PRESETS, TEXT_MOST, TEXTS};
+use crate::base::keys::{
+    COUNT, HUGE_PAGES, HUGE_PAGES_OFF, HUGE_PAGES_RECYCLED, Key, Kind, PRESETS, TEXT_MOST, TEXTS,
+};
 use crate::base::preset;
+use core::time::Duration;
 
 /// What an allocator is set to by code, for [`BrkMap::with`](crate::BrkMap::with). Each method is a key of
 /// the same name in `BRKMAP_CONF` and `/etc/brkmap.conf`, which win over what is said here.
@@ -34,9 +37,9 @@ pub struct Config {
 #[repr(usize)]
 pub enum HugePages {
     /// None.
-    Off,
+    Off = HUGE_PAGES_OFF,
     /// Those of a program that gives large blocks back and takes them again: the default.
-    Recycled,
+    Recycled = HUGE_PAGES_RECYCLED,
     /// All of 2 MiB and more.
     Always,
 }
@@ -45,8 +48,8 @@ impl HugePages {
     /// What the word of the key `huge_pages` says.
     pub(crate) fn of(word: usize) -> HugePages {
         match word {
-            0 => HugePages::Off,
-            1 => HugePages::Recycled,
+            HUGE_PAGES_OFF => HugePages::Off,
+            HUGE_PAGES_RECYCLED => HugePages::Recycled,
             _ => HugePages::Always,
         }
     }
@@ -120,6 +123,26 @@ impl Config {
     /// Which large blocks are put on huge pages.
     pub const fn huge_pages(self, which: HugePages) -> Config {
         self.word(Key::HugePages, which as usize)
+    }
+
+    /// A thread that gives back what lies unused for the time of `decay`, and everything where the cgroup's
+    /// memory is short. It sleeps while nothing is free, has all signals blocked, and keeps no program from
+    /// ending. A fork's child starts its own. A library that may be unloaded has none.
+    pub const fn background(self, on: bool) -> Config {
+        self.word(Key::Background, on as usize)
+    }
+
+    /// How long free memory lies unused before the background thread gives it back, a day at most. Zero is
+    /// never.
+    pub const fn decay(self, time: Duration) -> Config {
+        let millis = time.as_millis();
+        assert!(millis <= 24 * 3600 * 1000, "decay is a day at most");
+        self.word(Key::Decay, millis as usize)
+    }
+
+    /// The file that the kernel changes where memory is short, which the background thread looks at.
+    pub const fn memory_events(self, path: &'static str) -> Config {
+        self.text(Key::MemoryEvents, path)
     }
 
     /// What this allocator is called where it speaks, in 1 to 255 bytes.

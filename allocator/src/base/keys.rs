@@ -103,10 +103,16 @@ const OURS: [&str; 2] = ["", ""];
 pub const STATS: &[&str] = &["off", "exit"];
 /// The place of `exit` among those.
 pub const STATS_EXIT: usize = 1;
+/// A day, in milliseconds.
+const DAY: usize = 24 * 3600 * 1000;
+
 /// The words of `preset`.
 pub const PRESETS: &[&str] = &["none", "small", "server", "throughput"];
 /// The words of `huge_pages`.
 pub const HUGE_PAGES: &[&str] = &["off", "recycled", "always"];
+/// The places of the first two.
+pub const HUGE_PAGES_OFF: usize = 0;
+pub const HUGE_PAGES_RECYCLED: usize = 1;
 
 keys! {
     Preset "preset", Kind::Choice(PRESETS), 0, Start, OURS,
@@ -121,8 +127,15 @@ keys! {
         "The share of live memory that free memory may keep as pages, where that is more than the floor.";
     ThreadCache "thread_cache", Kind::Bytes(0, MAGAZINE_BYTES), MAGAZINE_BYTES, Request, OURS,
         "The most bytes of each size that a thread keeps at hand; at least four blocks.";
-    HugePages "huge_pages", Kind::Choice(HUGE_PAGES), 1, Request, ["", "glibc.malloc.hugetlb"],
+    HugePages "huge_pages", Kind::Choice(HUGE_PAGES), HUGE_PAGES_RECYCLED, Request,
+        ["", "glibc.malloc.hugetlb"],
         "Which large blocks are on huge pages: none, those that a program takes again and again, or all.";
+    Background "background", Kind::Switch, 0, Start, OURS,
+        "A thread that gives back what lies unused, and everything where memory is short; asleep otherwise.";
+    Decay "decay", Kind::Time(DAY), 10_000, Free, OURS,
+        "How long free memory lies unused before the background thread gives it back; off is never.";
+    MemoryEvents "memory_events", Kind::Text, 0, Start, OURS,
+        "The file that changes where memory is short: by default memory.events of the process's cgroup.";
     Name "name", Kind::Text, 0, Start, OURS,
         "What this allocator is called where it speaks: one process may have several.";
     Stats "stats", Kind::Choice(STATS), 0, Start, OURS,
@@ -133,6 +146,8 @@ keys! {
         "A file, or a descriptor's number, for a line about each memory call and its reason.";
     Watch "watch", Kind::Switch, 0, Start, OURS,
         "Shares a page of figures with `brkmap top` and `brkmap maps`, which the same user may read.";
+    Quiet "quiet", Kind::Switch, 0, Start, OURS,
+        "Says nothing of what is wrong in a configuration.";
     Help "help", Kind::Switch, 0, Start, OURS,
         "Lists the keys, their defaults, the values in force and where each came from, on standard error.";
 }

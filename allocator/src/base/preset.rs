@@ -1,7 +1,7 @@
 //! The presets: values for several keys at once. What each costs and gives, measured: decision 0052.
 #![forbid(unsafe_code)]
 
-use crate::base::keys::{Key, PRESETS};
+use crate::base::keys::{HUGE_PAGES_OFF, HUGE_PAGES_RECYCLED, Key, PRESETS};
 
 /// The keys that a preset sets, by its place among `PRESETS`.
 pub const fn values(preset: usize) -> &'static [(Key, usize)] {
@@ -19,19 +19,39 @@ const NONE: &[(Key, usize)] = &[
     (Key::DirtyShare, Key::DirtyShare.row().default),
     (Key::ThreadCache, Key::ThreadCache.row().default),
     (Key::HugePages, Key::HugePages.row().default),
+    (Key::Background, Key::Background.row().default),
+    (Key::Decay, Key::Decay.row().default),
 ];
 
-/// As little as can be: what is free goes back at once, and threads keep little.
-const SMALL: &[(Key, usize)] =
-    &[(Key::DirtyFloor, 1 << 20), (Key::DirtyShare, 32), (Key::ThreadCache, 8 << 10), (Key::HugePages, 0)];
+/// As little as can be: what is free goes back soon, and threads keep little.
+const SMALL: &[(Key, usize)] = &[
+    (Key::DirtyFloor, 1 << 20),
+    (Key::DirtyShare, 32),
+    (Key::ThreadCache, 16 << 10),
+    (Key::HugePages, HUGE_PAGES_OFF),
+    (Key::Background, 0),
+    (Key::Decay, 1_000),
+];
 
-/// For a process that lives long beside others.
-const SERVER: &[(Key, usize)] =
-    &[(Key::DirtyFloor, 16 << 20), (Key::DirtyShare, 128), (Key::ThreadCache, 32 << 10), (Key::HugePages, 1)];
+/// For a process that lives long beside others: fast while it works, and small while it rests.
+const SERVER: &[(Key, usize)] = &[
+    (Key::DirtyFloor, 32 << 20),
+    (Key::DirtyShare, 256),
+    (Key::ThreadCache, 32 << 10),
+    (Key::HugePages, HUGE_PAGES_RECYCLED),
+    (Key::Background, 1),
+    (Key::Decay, 10_000),
+];
 
-/// What was freed may stay, up to half of what is live.
-const THROUGHPUT: &[(Key, usize)] =
-    &[(Key::DirtyFloor, 64 << 20), (Key::DirtyShare, 512), (Key::ThreadCache, 32 << 10), (Key::HugePages, 1)];
+/// What was freed may stay, up to half of what is live, and 256 MiB at least.
+const THROUGHPUT: &[(Key, usize)] = &[
+    (Key::DirtyFloor, 256 << 20),
+    (Key::DirtyShare, 512),
+    (Key::ThreadCache, 32 << 10),
+    (Key::HugePages, HUGE_PAGES_RECYCLED),
+    (Key::Background, 0),
+    (Key::Decay, 10_000),
+];
 
 const _: () = assert!(PRESETS.len() == 4, "each preset has its values");
 

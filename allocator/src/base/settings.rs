@@ -6,7 +6,7 @@
 #![forbid(unsafe_code)]
 
 use crate::base::builder::Config;
-use crate::base::keys::{COUNT, Key, Kind, TEXT_MOST, TEXTS};
+use crate::base::keys::{COUNT, Key, Kind, PRESETS, TEXT_MOST, TEXTS};
 use crate::base::text::Text;
 use core::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 
@@ -14,6 +14,7 @@ use core::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 #[repr(u8)]
 pub enum Origin {
+    /// Nobody.
     Default,
     /// `BrkMap::with`.
     Code,
@@ -47,7 +48,9 @@ impl Origin {
 /// Whether a source names a key itself, or a preset that sets it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum By {
+    /// It names the key.
     Key,
+    /// It names a preset.
     Preset,
 }
 
@@ -65,6 +68,12 @@ pub struct Settings {
 struct Slot {
     len: AtomicU8,
     bytes: [AtomicU8; TEXT_MOST],
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings::new()
+    }
 }
 
 impl Settings {
@@ -112,6 +121,30 @@ impl Settings {
         let origin = Origin::ALL.into_iter().find(|origin| *origin as u8 == word & !BY_PRESET);
         let by = if word & BY_PRESET == 0 { By::Key } else { By::Preset };
         (origin.unwrap_or(Origin::Default), by)
+    }
+
+    /// Writes who set a key.
+    pub fn write_origin<const N: usize>(&self, out: &mut Text<N>, key: Key) {
+        let (origin, by) = self.origin(key);
+        if by == By::Preset {
+            out.push("preset:");
+            out.push(PRESETS.get(self.get(Key::Preset)).unwrap_or(&""));
+            out.push(" of ");
+        }
+        let key = if by == By::Preset { Key::Preset } else { key };
+        match origin {
+            Origin::Default => out.push("default"),
+            Origin::Code => out.push("the program's code"),
+            Origin::File => out.push("/etc/brkmap.conf"),
+            Origin::Glibc => out.push(key.row().glibc[0]),
+            Origin::Tunables => out.push("GLIBC_TUNABLES"),
+            Origin::Conf => out.push("BRKMAP_CONF"),
+            Origin::Variable => {
+                out.push("BRKMAP_");
+                out.push_bytes(key.row().name.bytes().map(|byte| byte.to_ascii_uppercase()));
+            }
+            Origin::Program => out.push("mallopt"),
+        }
     }
 
     /// Sets a key to a word that its row allows, whoever set it before.

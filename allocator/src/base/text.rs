@@ -45,8 +45,7 @@ impl<const N: usize> Text<N> {
         }
     }
 
-    /// Bytes of somebody else's: what cannot be shown is a `?`, and of a long text the first `most` bytes
-    /// are.
+    /// Bytes of somebody else's: what cannot be shown is a `?`, and of a long text the first `most` stay.
     pub fn push_shown(&mut self, text: &[u8], most: usize) {
         let shown = |byte: &u8| if byte.is_ascii_graphic() || *byte == b' ' { *byte } else { b'?' };
         self.push_bytes(text.iter().take(most).map(shown));

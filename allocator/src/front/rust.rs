@@ -98,10 +98,30 @@ impl Configured for Config {
 
 impl<C> BrkMap<C> {
     /// Gives back all memory that is not in use: what the calling thread caches, what is free in the
-    /// heaps of all threads, and the free top of the break.
-    pub fn trim(&self) {
-        process::trim::<StdWord>();
+    /// heaps of all threads, and the free top of the break. How many bytes of pages went: see
+    /// [`trim`](crate::trim).
+    pub fn trim(&self) -> usize {
+        trim()
     }
+}
+
+/// Gives back all memory that is not in use, as C's `malloc_trim` does: what the calling thread has at hand,
+/// what is free in the heaps of all threads, also inside of half-empty slabs, cached mappings, and the free
+/// ends of the arena. Other threads keep what they have at hand.
+///
+/// How many bytes of pages went: an upper bound, since the kernel may not have filled all of them.
+///
+/// ```
+/// #[global_allocator]
+/// static GLOBAL: brkmap::BrkMap = brkmap::BrkMap::new();
+///
+/// fn main() {
+///     drop(vec![1u8; 4 << 20]);
+///     assert!(brkmap::trim() >= 4 << 20);
+/// }
+/// ```
+pub fn trim() -> usize {
+    process::trim::<StdWord>().0
 }
 
 /// A thread-local of the program or library that the crate is linked into: const and without a

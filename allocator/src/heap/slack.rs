@@ -10,6 +10,7 @@ use super::{Heap, Shared};
 use crate::arena::Arena;
 use crate::base::config::{GRANULE, SLACK_FROM, SPARSE_BYTES};
 use crate::base::keys::Key;
+use crate::base::units::Bytes;
 use crate::os::Os;
 use crate::slab::noted::Noted;
 use crate::slab::round::Batch;
@@ -53,30 +54,36 @@ impl Heap {
         site.arena.budget.note_slack();
     }
 
-    /// Purges the free pages of this heap's slabs. Whether any went.
-    pub fn purge_pages<O: Os>(&self, arena: &Arena<O>) -> bool {
+    /// Bytes inside of this heap's slabs that are noted as worth a purge.
+    pub fn slack(&self) -> usize {
+        // Relaxed: see `say_slack`.
+        self.shared.slack.load(Ordering::Relaxed)
+    }
+
+    /// Purges the free pages of this heap's slabs. Those that went.
+    pub fn purge_pages<O: Os>(&self, arena: &Arena<O>) -> Bytes {
         self.purge_pages_while(arena, || {})
     }
 
     /// The same, with `meanwhile` done each time that slabs are away and the lock is open.
-    pub fn purge_pages_while<O: Os>(&self, arena: &Arena<O>, mut meanwhile: impl FnMut()) -> bool {
+    pub fn purge_pages_while<O: Os>(&self, arena: &Arena<O>, mut meanwhile: impl FnMut()) -> Bytes {
         let noted = Noted::nothing();
         let site = self.site(arena, &noted);
         // A slab of one page has none that is free beside a block.
         if site.page() >= GRANULE || !self.shared.slabs.lock().start_round() {
-            return false;
+            return Bytes(0);
         }
         // Relaxed: as the slack.
         self.shared.due.store(false, Ordering::Relaxed);
-        let (mut batch, mut any) = (Batch::new(), false);
+        let (mut batch, mut went) = (Batch::new(), 0);
         while self.shared.slabs.lock().next_batch(&site, &mut batch) {
             meanwhile();
-            any |= batch.purge(&site);
+            went += batch.purge(&site).0;
         }
         self.shared.say_slack(0);
         // A sender that found the lock taken has left its parcel to whoever held it.
         self.drain(&site);
-        any
+        Bytes(went)
     }
 
     /// What a fork's copy has of a thread that purges pages.

@@ -23,6 +23,8 @@ pub struct Cache {
     mappings: Checked<Mapping, CACHED_MAX>,
     count: usize,
     bytes: usize,
+    /// The least that `bytes` was in this period: nobody took that much.
+    idle: usize,
 }
 
 impl Cache {
@@ -31,6 +33,7 @@ impl Cache {
             mappings: Checked([Mapping { at: core::ptr::null_mut(), len: 0 }; CACHED_MAX]),
             count: 0,
             bytes: 0,
+            idle: 0,
         }
     }
 
@@ -47,9 +50,19 @@ impl Cache {
         self.bytes
     }
 
+    /// The least that it had since the last call, in bytes. From here on it is what it has now.
+    pub fn take_idle(&mut self) -> usize {
+        core::mem::replace(&mut self.idle, self.bytes)
+    }
+
+    fn shrink_by(&mut self, bytes: usize) {
+        self.bytes -= bytes;
+        self.idle = self.idle.min(self.bytes);
+    }
+
     /// Adds a mapping, and joins it with those that it touches. False where the cache is full.
     pub fn put(&mut self, mapping: Mapping) -> bool {
-        let mut whole = mapping;
+        let (mut whole, idle) = (mapping, self.idle);
         let mut at = 0;
         while at < self.count {
             let other = self.mappings[at];
@@ -62,6 +75,8 @@ impl Cache {
                 at += 1;
             }
         }
+        // What was joined was not taken.
+        self.idle = idle;
         if self.count == CACHED_MAX {
             return false;
         }
@@ -128,7 +143,7 @@ impl Cache {
             return Some(self.take(0));
         }
         self.mappings[0].len = stay;
-        self.bytes -= oldest.len - stay;
+        self.shrink_by(oldest.len - stay);
         Some(oldest.split(stay).1)
     }
 
@@ -148,7 +163,7 @@ impl Cache {
         }
         let (taken, rest) = found.split(len);
         self.mappings[at] = rest;
-        self.bytes -= len;
+        self.shrink_by(len);
         taken
     }
 
@@ -158,7 +173,7 @@ impl Cache {
         for at in at..self.count {
             self.mappings[at] = self.mappings[at + 1];
         }
-        self.bytes -= mapping.len;
+        self.shrink_by(mapping.len);
         mapping
     }
 }
@@ -246,6 +261,15 @@ mod tests {
             "small ones go"
         );
         assert_eq!((cache.count(), cache.bytes()), (0, 0));
+    }
+
+    #[test]
+    fn what_nobody_took_in_a_period_is_idle() {
+        let mut cache = cache(&[(64 * MIB, 8 * MIB)]);
+        assert_eq!((cache.take_idle(), cache.take_idle()), (0, 8 * MIB), "it came in the first period");
+        let taken = cache.take_for(3 * MIB, 1, Pages::Small, Short::Grows).expect("it is there");
+        assert!(cache.put(taken), "and comes back");
+        assert_eq!((cache.bytes(), cache.take_idle(), cache.take_idle()), (8 * MIB, 5 * MIB, 8 * MIB));
     }
 
     #[test]

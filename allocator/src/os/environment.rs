@@ -3,17 +3,13 @@
 #![allow(unsafe_code)]
 
 use super::errno::keep_errno;
+use crate::base::text::Text;
 use core::ffi::{CStr, c_char, c_int, c_long};
 
 /// Whether the program runs with raised rights (getauxval(3), AT_SECURE): whoever started it may have fewer.
 pub fn is_secure() -> bool {
     // SAFETY: getauxval has no preconditions.
     unsafe { libc::getauxval(libc::AT_SECURE) != 0 }
-}
-
-/// The value of an environment variable.
-pub fn environment(name: &[u8]) -> Option<&'static [u8]> {
-    variables().find_map(|variable| variable.strip_prefix(name)?.strip_prefix(b"="))
 }
 
 /// All variables, as `NAME=value`. What the program does to them meanwhile is its own affair.
@@ -45,6 +41,11 @@ pub fn variables() -> impl Iterator<Item = &'static [u8]> {
 /// By the system calls themselves: libc's functions are points where a thread may be cancelled, and an owned
 /// descriptor brings std's panics along.
 pub fn read_file(path: &CStr, buffer: &mut [u8]) -> Option<usize> {
+    with_file(path, |file| read_all(file, buffer))
+}
+
+/// Calls `f` with a file that is open for as long.
+fn with_file<R>(path: &CStr, f: impl FnOnce(c_long) -> Option<R>) -> Option<R> {
     const FLAGS: c_int = libc::O_RDONLY | libc::O_CLOEXEC | libc::O_NONBLOCK | libc::O_NOCTTY;
     keep_errno(|| {
         // SAFETY: reads a path that ends with a NUL.
@@ -52,11 +53,43 @@ pub fn read_file(path: &CStr, buffer: &mut [u8]) -> Option<usize> {
         if file < 0 {
             return None;
         }
-        let read = read_all(file, buffer);
+        let result = f(file);
         // SAFETY: opened above.
         unsafe { libc::syscall(libc::SYS_close, file) };
-        read
+        result
     })
+}
+
+/// Whether the parent was started with all of these variables too, each as `NAME=value`. False where it does
+/// not say so.
+pub fn parent_has<const N: usize>(variables: [&[u8]; N]) -> bool {
+    let mut path = Text::<40>::new();
+    path.push("/proc/");
+    // SAFETY: no preconditions.
+    path.number(unsafe { libc::getppid() } as usize, 0);
+    path.push("/environ\0");
+    let Ok(path) = CStr::from_bytes_with_nul(path.bytes()) else { return false };
+    let found = with_file(path, |file| {
+        let (mut found, mut buffer) = ([false; N], [0; 512]);
+        let mut matching = variables.map(Some);
+        while let Some(read) = read_all(file, &mut buffer).filter(|read| *read > 0) {
+            for &byte in buffer.get(..read).unwrap_or_default() {
+                for ((rest, found), whole) in matching.iter_mut().zip(&mut found).zip(variables) {
+                    if byte == 0 {
+                        *found |= rest.is_some_and(<[u8]>::is_empty);
+                        *rest = Some(whole);
+                    } else {
+                        *rest = rest
+                            .and_then(|rest| rest.split_first())
+                            .filter(|(first, _)| **first == byte)
+                            .map(|(_, rest)| rest);
+                    }
+                }
+            }
+        }
+        Some(found)
+    });
+    found.is_some_and(|found| found.iter().all(|found| *found))
 }
 
 fn read_all(file: c_long, buffer: &mut [u8]) -> Option<usize> {
@@ -91,10 +124,9 @@ mod tests {
 
     #[test]
     #[cfg_attr(miri, ignore = "Miri's environment is not libc's")]
-    fn variables_are_found_by_their_whole_names() {
-        let path = std::env::var("PATH").expect("a path");
-        assert_eq!(environment(b"PATH"), Some(path.as_bytes()));
-        assert_eq!(environment(b"PAT"), None);
+    fn variables_are_libcs() {
+        let path = format!("PATH={}", std::env::var("PATH").expect("a path"));
+        assert!(variables().any(|variable| variable == path.as_bytes()));
         assert_eq!(variables().count(), std::env::vars_os().count());
     }
 }

@@ -11,10 +11,11 @@ use crate::base::units::{div_up, round_down, round_up};
 use crate::base::why::{Cause, Reason, Why};
 use core::ffi::c_void;
 use core::ptr::{null_mut, without_provenance_mut};
-use core::sync::atomic::{AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use rustix::io::Errno;
 use rustix::mm::{self, Advice, MapFlags, MprotectFlags, MremapFlags, ProtFlags};
 use rustix::process::Resource;
+use rustix::thread::futex::{self, Timespec};
 
 /// Pages that are asked about at once: 8 MiB of 4 KiB each, in bytes on the stack.
 const PAGES_ASKED: usize = 2048;
@@ -126,6 +127,18 @@ unsafe impl Os for Linux {
     fn thread(&self) -> u64 {
         // With the number of its process: another one may share this memory, and call from there.
         (raw(rustix::process::getpid()) as u64) << 32 | raw(rustix::thread::gettid()) as u64
+    }
+
+    fn wait(&self, word: &AtomicU32, while_it_is: u32, millis: Option<u32>) {
+        let timeout = millis.map(|millis| Timespec {
+            tv_sec: (millis / 1000).into(),
+            tv_nsec: (millis % 1000 * 1_000_000).into(),
+        });
+        _ = futex::wait(word, futex::Flags::PRIVATE, while_it_is, timeout.as_ref());
+    }
+
+    fn wake(&self, word: &AtomicU32) {
+        _ = futex::wake(word, futex::Flags::PRIVATE, 1);
     }
 
     fn has_ended(&self, thread: u64) -> bool {

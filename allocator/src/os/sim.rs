@@ -1,4 +1,4 @@
-// long: one system, each of its calls with its checks.
+// long: one system, whose calls all check the same state.
 //! A simulated system for the tests: memory from the test's own allocator, a break that moves inside
 //! it, and refusals by script. It runs under Miri, which a real brk does not.
 //!
@@ -17,6 +17,7 @@ use crate::base::why::Why;
 use std::alloc::Layout;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord)]
 pub enum Call {
@@ -61,6 +62,8 @@ pub struct Sim {
     pub room: usize,
     pub page: usize,
     made: Calls,
+    /// How often somebody was woken.
+    pub wakes: AtomicU32,
 }
 
 // SAFETY: the pointers are the system's own allocations, used under the mutex.
@@ -117,6 +120,7 @@ impl Sim {
             room: usize::MAX,
             page: 4096,
             made: Calls::new(),
+            wakes: AtomicU32::new(0),
         }
     }
 
@@ -290,6 +294,15 @@ unsafe impl Os for Sim {
 
     fn address_limit(&self) -> usize {
         self.limit
+    }
+
+    fn wait(&self, word: &AtomicU32, while_it_is: u32, _millis: Option<u32>) {
+        // Who waits for a thread that is not there would wait for ever.
+        assert_ne!(word.load(Ordering::Relaxed), while_it_is, "nobody wakes in a simulated system");
+    }
+
+    fn wake(&self, _word: &AtomicU32) {
+        self.wakes.fetch_add(1, Ordering::Relaxed);
     }
 
     fn reach(&self) -> usize {

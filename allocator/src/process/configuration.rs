@@ -1,33 +1,22 @@
-//! The configuration of the process: who may set a key, and who wins.
+//! The configuration of the process: read before the first block, with nothing allocated and no lock.
 //!
-//! ```text
-//!   defaults < code (`BrkMap::with`) < /etc/brkmap.conf < MALLOC_…_ < GLIBC_TUNABLES < BRKMAP_CONF
-//!            < BRKMAP_ and a key's name < mallopt
-//! ```
-//!
-//! Within a source a preset stands below the keys that the source names, in whichever order. All is read
-//! before the first block, with nothing allocated and no lock. Of what is wrong, one line is said and the rest
-//! takes effect; of glibc's names, which were set for glibc, nothing is said. A program with raised rights
-//! reads nothing: only code is in force there.
+//! What a parent on this library has read as well, the parent has said: of a tree of processes the first one
+//! speaks. A program with raised rights reads nothing: only code is in force there.
 
 use super::instance::ALLOCATOR;
-use super::{complaint, help, reports, watch};
+use super::voice::say;
+use super::{background, help, reports, watch};
 use crate::base::builder::Config;
-use crate::base::entries::{Entry, entries, tunable};
-use crate::base::keys::{HUGE_PAGES, Key};
-use crate::base::nearest::nearest;
-use crate::base::preset;
-use crate::base::settings::{By, Origin, Settings};
-use crate::base::value::{self, Read};
-use crate::os::environment::{environment, is_secure, read_file, variables};
+use crate::base::complaint::{self, Line};
+use crate::base::keys::Key;
+use crate::base::settings::Origin;
+use crate::base::sources::{self, FILE_MOST, Place};
+use crate::os::environment::{is_secure, parent_has, read_file, variables};
 use core::ffi::CStr;
 use core::ptr::null_mut;
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering};
 
 const FILE: &CStr = c"/etc/brkmap.conf";
-
-/// Bytes of the file that are read. They are on the stack.
-const FILE_MOST: usize = 4096;
 
 const UNREAD: u32 = 0;
 /// Some thread is reading.
@@ -37,13 +26,6 @@ const READ: u32 = 2;
 /// Relaxed everywhere: threads that come at once read the same, and the first one speaks.
 static STATE: AtomicU32 = AtomicU32::new(UNREAD);
 
-/// Whether what is wrong is to be said.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Voice {
-    Speaks,
-    Silent,
-}
-
 /// Reads the configuration, once.
 #[cold]
 pub fn read() {
@@ -51,13 +33,18 @@ pub fn read() {
         return;
     }
     let first = STATE.compare_exchange(UNREAD, READING, Ordering::Relaxed, Ordering::Relaxed).is_ok();
-    let source = Source {
-        settings: &ALLOCATOR.arena.settings,
-        voice: if first { Voice::Speaks } else { Voice::Silent },
-    };
     if !is_secure() {
-        source.read_all();
-        if first && source.settings.is_on(Key::Help) {
+        let mut is_wrong = false;
+        read_all(&mut |_, _| is_wrong = true);
+        // Once more, to speak: by now it is known whether to, and by which name.
+        if first && is_wrong && !ALLOCATOR.arena.settings.is_on(Key::Quiet) {
+            read_all(&mut |place, line| {
+                if speaks_of(place.variable) {
+                    say(line);
+                }
+            });
+        }
+        if first && ALLOCATOR.arena.settings.is_on(Key::Help) && speaks_of(variable_of_help()) {
             help::write();
         }
     }
@@ -66,6 +53,14 @@ pub fn read() {
         watch::begin();
     }
     STATE.store(READ, Ordering::Relaxed);
+    background::want();
+}
+
+#[inline(never)]
+fn read_all(complain: &mut dyn FnMut(&Place, &Line)) {
+    let mut buffer = [0; FILE_MOST];
+    let file = read_file(FILE, &mut buffer).and_then(|len| buffer.get(..len));
+    sources::read(&ALLOCATOR.arena.settings, file, variables, complain);
 }
 
 /// The configuration in code that was taken, by its address.
@@ -85,156 +80,37 @@ pub fn take_code(config: &Config) {
     let ours = core::ptr::from_ref(config).cast_mut();
     if CODE.compare_exchange(null_mut(), ours, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
         ALLOCATOR.arena.settings.take_code(config);
+        background::want();
         return;
     }
     static TOLD: AtomicBool = AtomicBool::new(false);
     let differs = ALLOCATOR.arena.settings.differs_in_code(config);
     if let Some(key) = differs.filter(|_| !TOLD.swap(true, Ordering::Relaxed)) {
-        complaint::second_code(key);
+        say(&complaint::second_code(key));
     }
 }
 
-/// Through the variables: a preset stands below the keys, in whichever order.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Pass {
-    Preset,
-    Keys,
+/// Whether this process is the one that speaks of a variable, or of the file where none is named.
+fn speaks_of(variable: &[u8]) -> bool {
+    let preload = variable_of(b"LD_PRELOAD=").filter(|text| text.windows(6).any(|part| part == b"brkmap"));
+    let parent_speaks = |preload| match variable {
+        [] => parent_has([preload]),
+        _ => parent_has([preload, variable]),
+    };
+    !preload.is_some_and(parent_speaks)
 }
 
-struct Source<'a> {
-    settings: &'a Settings,
-    voice: Voice,
-}
-
-impl Source<'_> {
-    /// In the order in which one wins over the other.
-    fn read_all(&self) {
-        self.file();
-        self.glibc();
-        if let Some(text) = environment(b"BRKMAP_CONF") {
-            self.text("BRKMAP_CONF", text, Origin::Conf);
-        }
-        self.variables();
-    }
-
-    #[inline(never)]
-    fn file(&self) {
-        let mut buffer = [0; FILE_MOST];
-        let Some(len) = read_file(FILE, &mut buffer) else { return };
-        let name = FILE.to_str().unwrap_or_default();
-        let mut text = buffer.get(..len).unwrap_or_default();
-        if len == FILE_MOST {
-            let whole = text.iter().rposition(|&byte| byte == b'\n').unwrap_or(0);
-            text = text.get(..whole).unwrap_or_default();
-            self.complain(|| complaint::too_long(name, FILE_MOST - 1));
-        }
-        self.text(name, text, Origin::File);
-    }
-
-    /// glibc's own names. What they say is for glibc first: what has no meaning here is no fault.
-    fn glibc(&self) {
-        let all = environment(b"GLIBC_TUNABLES").unwrap_or_default();
-        for key in Key::ALL {
-            let [variable, name] = key.row().glibc;
-            let sources = [
-                (environment(variable.as_bytes()).filter(|_| !variable.is_empty()), Origin::Glibc),
-                (tunable(all, name).filter(|_| !name.is_empty()), Origin::Tunables),
-            ];
-            for (text, origin) in sources {
-                if let Some(word) = text.and_then(|text| glibcs(key, text)) {
-                    self.settings.set(key, word, origin, By::Key);
-                }
-            }
-        }
-    }
-
-    /// The entries of a source: a preset first, then what is said of single keys.
-    fn text(&self, name: &str, text: &[u8], origin: Origin) {
-        for entry in entries(text).filter(|entry| entry.name == Key::Preset.row().name.as_bytes()) {
-            self.entry(name, Key::Preset, entry.value, origin);
-        }
-        for Entry { name: key, value } in entries(text) {
-            match Key::named(key) {
-                Some(Key::Preset) => {}
-                Some(key) => self.entry(name, key, value, origin),
-                None => self.complain(|| complaint::no_key(name, key)),
-            }
-        }
-    }
-
-    /// The variables of single keys: BRKMAP_ and the key in capitals. Of those that are none the ones are told
-    /// that resemble one: others may be somebody else's.
-    fn variables(&self) {
-        for pass in [Pass::Preset, Pass::Keys] {
-            for variable in variables().filter(|variable| variable.starts_with(b"BRKMAP_")) {
-                let mut parts = variable.splitn(2, |&byte| byte == b'=');
-                let (whole, value) = (parts.next().unwrap_or_default(), parts.next());
-                let name = whole.get(b"BRKMAP_".len()..).unwrap_or_default();
-                let is = |key: &Key| name.eq_ignore_ascii_case(key.row().name.as_bytes());
-                match Key::ALL.into_iter().find(is) {
-                    Some(key) if (key == Key::Preset) == (pass == Pass::Preset) => {
-                        self.entry(
-                            core::str::from_utf8(whole).unwrap_or_default(),
-                            key,
-                            value,
-                            Origin::Variable,
-                        );
-                    }
-                    None if pass == Pass::Keys && name != b"CONF" => {
-                        let names = Key::ALL.into_iter().map(|key| key.row().name).chain(["conf"]);
-                        if let Some(nearest) = nearest(name, names) {
-                            self.complain(|| complaint::no_variable(whole, nearest));
-                        }
-                    }
-                    _ => {}
-                }
-            }
-        }
-    }
-
-    fn entry(&self, source: &str, key: Key, text: Option<&[u8]>, origin: Origin) {
-        match value::read(key.row().kind, text) {
-            Read::Is(word) => self.set(key, word, origin),
-            Read::Clamped(word, bound) => {
-                self.complain(|| complaint::clamped(source, key, text, word, bound));
-                self.set(key, word, origin);
-            }
-            Read::Text => self.settings.set_text(key, text.unwrap_or_default(), origin),
-            Read::Wrong => self.complain(|| complaint::no_value(source, key, text)),
-        }
-    }
-
-    fn set(&self, key: Key, word: usize, origin: Origin) {
-        self.settings.set(key, word, origin, By::Key);
-        if key == Key::Preset {
-            for (key, word) in preset::values(word) {
-                self.settings.set(*key, *word, origin, By::Preset);
-            }
-        }
-    }
-
-    fn complain(&self, complaint: impl FnOnce()) {
-        if self.voice == Voice::Speaks {
-            complaint();
-        }
-    }
-}
-
-/// A value of glibc's for a key. -1 is the most there is.
-fn glibcs(key: Key, text: &[u8]) -> Option<usize> {
-    if key == Key::HugePages {
-        // 2 asks for pages that were set aside (hugetlbfs(5)), which the arena does not use.
-        return match text {
-            b"0" => Some(0),
-            b"1" | b"2" => Some(HUGE_PAGES.len() - 1),
-            _ => None,
-        };
-    }
-    let text = if text == b"-1" { b"0xffffffffffffffff" } else { text };
-    match value::read(key.row().kind, Some(text)) {
-        Read::Is(word) => Some(word),
-        Read::Clamped(word, value::Bound::Least) => Some(word),
-        Read::Clamped(word, _) if key == Key::DirtyFloor => Some(word),
+/// The variable that asks for help.
+fn variable_of_help() -> &'static [u8] {
+    let variable = match ALLOCATOR.arena.settings.origin(Key::Help).0 {
+        Origin::Conf => variable_of(b"BRKMAP_CONF="),
+        Origin::Variable => variable_of(b"BRKMAP_HELP="),
         _ => None,
-    }
+    };
+    variable.unwrap_or_default()
+}
+
+/// A variable as it stands in the environment, by its name and `=`.
+fn variable_of(name: &[u8]) -> Option<&'static [u8]> {
+    variables().find(|variable| variable.starts_with(name))
 }

@@ -14,7 +14,7 @@
 #![allow(unsafe_code)]
 
 use super::instance::ALLOCATOR;
-use super::{configuration, exit_key, word};
+use super::{background, configuration, exit_key, word};
 use crate::base::why::{Cause, Reason};
 use crate::heap::registry::Threads;
 use crate::os::Os;
@@ -110,6 +110,7 @@ fn look_over<W: ThreadWord>() -> bool {
                 ALLOCATOR.repair_after_fork(me, threads);
             }
             note_process();
+            background::forget();
             done = true;
         });
     }
@@ -156,6 +157,7 @@ fn is_new_process() -> bool {
 pub unsafe extern "C" fn in_child<W: ThreadWord>() {
     forget_if_new();
     _ = look::<W>();
+    background::want();
 }
 
 /// A thread sleeps for a lock. It is in the middle of something by right: nothing of its own is barred.

@@ -2,8 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::instance::ALLOCATOR;
-use crate::base::keys::{Key, Kind, PRESETS};
-use crate::base::settings::{By, Origin};
+use crate::base::keys::{Key, Kind};
 use crate::base::text::Text;
 use crate::base::value;
 use crate::os::output::write_all;
@@ -48,33 +47,9 @@ fn row(key: Key) {
     }
     line.pad(FROM - 1);
     line.push(" ");
-    origin(&mut line, key);
+    settings.write_origin(&mut line, key);
     line.push("\n      ");
     line.push(row.does);
     line.push("\n");
     write_all(2, line.bytes());
-}
-
-fn origin(line: &mut Text<400>, key: Key) {
-    let settings = &ALLOCATOR.arena.settings;
-    let (origin, by) = settings.origin(key);
-    let key = if by == By::Preset { Key::Preset } else { key };
-    if by == By::Preset {
-        line.push("preset:");
-        line.push(PRESETS.get(settings.get(Key::Preset)).unwrap_or(&""));
-        line.push(" of ");
-    }
-    match origin {
-        Origin::Default => line.push("default"),
-        Origin::Code => line.push("the program's code"),
-        Origin::File => line.push("/etc/brkmap.conf"),
-        Origin::Glibc => line.push(key.row().glibc[0]),
-        Origin::Tunables => line.push("GLIBC_TUNABLES"),
-        Origin::Conf => line.push("BRKMAP_CONF"),
-        Origin::Variable => {
-            line.push("BRKMAP_");
-            line.push_bytes(key.row().name.bytes().map(|byte| byte.to_ascii_uppercase()));
-        }
-        Origin::Program => line.push("mallopt"),
-    }
 }

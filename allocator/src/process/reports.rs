@@ -1,8 +1,9 @@
 //! What a process writes of itself where it is asked to: the log of its memory calls, the report at its end.
 #![allow(unsafe_code)]
 
-use super::complaint;
 use super::instance::ALLOCATOR;
+use super::voice::say;
+use crate::base::complaint;
 use crate::base::keys::{Key, STATS_EXIT};
 use crate::os::log;
 use crate::os::output::{self, Writer};
@@ -22,7 +23,7 @@ pub fn begin_log() {
         Err(_) => output::open(to.bytes()).is_some_and(log::begin),
     };
     if !begun {
-        complaint::no_output(Key::Log, to.bytes(), "there is no log");
+        say(&complaint::no_output(Key::Log, to.bytes(), "there is no log"));
     }
 }
 
@@ -42,7 +43,7 @@ pub fn report_at_exit() {
 fn report(to: Option<&[u8]>) {
     let file = to.and_then(output::open);
     if let Some(name) = to.filter(|_| file.is_none()) {
-        complaint::no_output(Key::StatsOut, name, "the report is on standard error");
+        say(&complaint::no_output(Key::StatsOut, name, "the report is on standard error"));
     }
     Writer::to(file.unwrap_or(STDERR)).page(|out| {
         ALLOCATOR.stats().write_text(out, Some(ALLOCATOR.classes()))?;

@@ -2,7 +2,7 @@
 #![allow(unsafe_code)]
 
 use super::instance::ALLOCATOR;
-use super::{exit_key, fork, reports, unload};
+use super::{background, exit_key, fork, reports, unload};
 use crate::allocator::Freer;
 use crate::heap::{Heap, Stamps};
 use crate::os::thread::{ThreadWord, arm_exit, at_fork_child};
@@ -61,4 +61,5 @@ unsafe extern "C" fn on_thread_exit<W: ThreadWord>(word: *mut c_void) {
     let id = unsafe { (*word.cast::<Heap>()).id() };
     // SAFETY: this is the thread, and its word changes with this call.
     unsafe { ALLOCATOR.detach::<W>(id) };
+    background::end_with_main();
 }

@@ -14,7 +14,7 @@
 use super::pages::Pages;
 use super::site::Site;
 use crate::base::config::PURGE_BATCH;
-use crate::base::units::GranuleIdx;
+use crate::base::units::{Bytes, GranuleIdx};
 use crate::base::why::Reason;
 use crate::os::Os;
 use crate::sync::token::token;
@@ -105,10 +105,10 @@ impl Batch {
         }
     }
 
-    /// Gives the pages back, with no lock held. Whether any went.
-    pub fn purge<O: Os>(&mut self, site: &Site<O>) -> bool {
+    /// Gives the pages back, with no lock held. Those that went.
+    pub fn purge<O: Os>(&mut self, site: &Site<O>) -> Bytes {
         let page = site.page();
-        let (mut any, mut waiting): (bool, Option<Stretch>) = (false, None);
+        let (mut went, mut waiting): (usize, Option<Stretch>) = (0, None);
         for at in 0..self.len {
             let Some(&Away { granule, pages, .. }) = self.slabs.get(at) else { break };
             let from = site.geometry.start(granule);
@@ -120,22 +120,22 @@ impl Batch {
                         before.slabs.end = at + 1;
                     }
                     _ => {
-                        any |= self.purge_stretch(site, waiting.take());
+                        went += self.purge_stretch(site, waiting.take());
                         waiting = Some(Stretch { start: first, len, slabs: at..at + 1 });
                     }
                 }
             }
         }
-        self.purge_stretch(site, waiting) | any
+        Bytes(went + self.purge_stretch(site, waiting))
     }
 
-    fn purge_stretch<O: Os>(&mut self, site: &Site<O>, stretch: Option<Stretch>) -> bool {
-        let Some(Stretch { start, len, slabs }) = stretch else { return false };
+    fn purge_stretch<O: Os>(&mut self, site: &Site<O>, stretch: Option<Stretch>) -> usize {
+        let Some(Stretch { start, len, slabs }) = stretch else { return 0 };
         // SAFETY: pages of slabs that are away, which hold nothing but free blocks: nobody is handed one.
         let done =
             unsafe { site.arena.os.purge(start, len, Reason::Purge.by(site.entry_of(start).why().cause)) };
         self.slabs.get_mut(slabs).unwrap_or_default().iter_mut().for_each(|slab| slab.purged &= done);
-        done
+        if done { len } else { 0 }
     }
 }
 

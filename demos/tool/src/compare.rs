@@ -2,6 +2,7 @@
 
 use brkmap_base::Bytes;
 use brkmap_base::error::{Error, Result};
+use brkmap_core::keys::Key;
 use brkmap_probe::scenario;
 use clap::Args;
 use serde_json::{Value, json};
@@ -10,6 +11,7 @@ use crate::comparison::{Comparison, Observed, PHASES, Row};
 use crate::console::{self, JSON_SCHEMA};
 use crate::contender::{self, Contender};
 use crate::observe::{Cell, Served, observe};
+use crate::variables::Configuration;
 use crate::{explain, table};
 
 #[derive(Args, Default)]
@@ -41,12 +43,22 @@ const SIZES: [u64; 7] =
 /// Every page is touched, of four times the size at the end: this much fits machines of today.
 const LARGEST: u64 = Bytes::GIB;
 
+/// The keys that are not as they are by default, and who set them.
+fn set(configuration: &Configuration) -> Vec<String> {
+    let sentence = |key: Key| {
+        let (value, by) = configuration.value(key);
+        format!("brkmap's {} is {value}, by {by}.", key.row().name)
+    };
+    configuration.set().map(sentence).collect()
+}
+
 pub fn run(args: &Arguments, json: bool) -> Result<i32> {
     let sizes = sizes(&args.sizes)?;
     let contenders = Contender::chosen(&args.contenders)?;
     let default_settings = std::env::vars_os()
         .all(|(name, _)| name != "GLIBC_TUNABLES" && !name.as_encoded_bytes().starts_with(b"MALLOC_"));
-    let mut comparison = Comparison { sizes, rows: Vec::new(), default_settings };
+    let mut comparison =
+        Comparison { sizes, rows: Vec::new(), default_settings, set: set(&Configuration::own()) };
     for contender in &contenders {
         comparison.rows.push(ask(contender, &comparison.sizes)?);
     }

@@ -40,4 +40,6 @@ pub struct Comparison {
     pub rows: Vec<Row>,
     /// libc's allocator was not set from outside.
     pub default_settings: bool,
+    /// What the environment and the file set of brkmap: a sentence each.
+    pub set: Vec<String>,
 }

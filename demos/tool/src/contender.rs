@@ -9,7 +9,8 @@ use brkmap_tracer::Program;
 use clap::Args;
 use serde::Serialize;
 
-use crate::{console, locate, variables};
+use crate::variables::Configuration;
+use crate::{console, locate};
 
 /// The hidden first argument that makes this program a probe of the C functions.
 pub const PROBE_ARGUMENT: &str = "__probe";
@@ -89,20 +90,14 @@ impl Contender {
             None => program.remove("LD_PRELOAD"),
         }
         // It was said once, for all probes; each would say it again.
-        for wrong in
-            variables::wrong(&own_environment()).iter().filter(|wrong| wrong.name.starts_with("BRKMAP_"))
-        {
-            if !wrong.help.is_empty() {
-                program.remove(&wrong.name);
-            }
-        }
+        program.set("BRKMAP_QUIET", "on");
         program
     }
 
     /// Those the command line asks for, brkmap first; builds what is missing.
     pub fn chosen(args: &Arguments) -> Result<Vec<Contender>> {
-        for wrong in variables::wrong(&own_environment()) {
-            console::note(format!("{} {}", wrong.text, wrong.help).trim_end());
+        for wrong in Configuration::own().wrong {
+            console::note(&wrong.text);
         }
         let mut names = vec![PRELOADED, RUST, LIBC];
         names.extend(args.with.iter().map(|with| with.name.as_str()));
@@ -137,10 +132,6 @@ impl Contender {
         let this = std::env::current_exe().map_err(Error::during("cannot find this program's file"))?;
         Ok(Contender { name: name.into(), kind, probe: vec![this.into(), PROBE_ARGUMENT.into()], preload })
     }
-}
-
-fn own_environment() -> Vec<(OsString, OsString)> {
-    std::env::vars_os().collect()
 }
 
 /// The loader reads LD_PRELOAD as a list and passes over what it cannot load with a mere warning.

@@ -17,7 +17,7 @@ use crate::observe::{Cell, Served};
 
 pub fn words(comparison: &Comparison) -> Vec<String> {
     let sizes = &comparison.sizes;
-    let mut words = Vec::new();
+    let mut words = comparison.set.clone();
     for row in &comparison.rows {
         words.push(choices(row, sizes));
         words.extend(changes::changes(row, sizes));

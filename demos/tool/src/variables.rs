@@ -1,119 +1,116 @@
-//! The variables that brkmap reads, and those that look as if it did.
+//! The configuration of brkmap in an environment, by its own table of keys.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
-/// From how many bytes on a request is a mapping. The first that has a value wins.
-const THRESHOLDS: [&str; 2] = ["BRKMAP_MMAP_THRESHOLD", "MALLOC_MMAP_THRESHOLD_"];
-const DEFAULT: u64 = 128 << 10;
-const LEAST: u64 = 1025;
-const MOST: u64 = 32 << 20;
+use brkmap_core::keys::sources::{self, FILE, FILE_MOST};
+use brkmap_core::keys::{Key, Kind, Origin, Settings, Text, write};
 
-/// A variable that does not do what it says.
+/// What brkmap makes of the sources.
+pub struct Configuration {
+    settings: Settings,
+    /// What does not do what it says: a sentence each, with what would be right.
+    pub wrong: Vec<Wrong>,
+}
+
+/// Something that does not do what it says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wrong {
-    pub name: String,
-    pub reason: &'static str,
+    /// The file, or the variable.
+    pub place: String,
     pub text: String,
-    pub help: String,
 }
 
-/// The threshold in force in an environment, and what sets it.
-pub fn threshold(environment: &[(OsString, OsString)]) -> (u64, Option<&'static str>) {
-    let set = THRESHOLDS.iter().find_map(|name| {
-        let bytes = bytes(&value(environment, name)?).filter(|bytes| *bytes <= MOST)?;
-        Some((bytes.max(LEAST), Some(*name)))
-    });
-    set.unwrap_or((DEFAULT, None))
-}
-
-/// What in an environment does nothing, or something else.
-pub fn wrong(environment: &[(OsString, OsString)]) -> Vec<Wrong> {
-    let mut found = Vec::new();
-    for name in THRESHOLDS {
-        let Some(value) = value(environment, name) else { continue };
-        let wrong = |text: String, help: String| Wrong { name: name.to_owned(), reason: "value", text, help };
-        match bytes(&value) {
-            Some(bytes) if bytes < LEAST => {
-                let text = format!("{name} is `{value}`: {LEAST} is taken, the least there is.");
-                found.push(wrong(text, String::new()));
-            }
-            Some(bytes) if bytes <= MOST => {}
-            _ => {
-                let text = format!("{name} is `{value}`, which is ignored.");
-                let help = format!("It is a count of bytes up to {MOST}, in decimal or with 0x.");
-                found.push(wrong(text, help));
-            }
-        }
+impl Configuration {
+    /// Of nothing: where rights are raised, say.
+    pub fn none() -> Configuration {
+        Configuration { settings: Settings::new(), wrong: Vec::new() }
     }
-    for (name, _) in environment {
-        let name = name.to_string_lossy();
-        if name.starts_with("BRKMAP_") && !THRESHOLDS.contains(&name.as_ref()) {
-            found.push(Wrong {
-                name: name.clone().into_owned(),
-                reason: "unknown_variable",
-                text: format!("{name} is set, and brkmap reads no variable of that name."),
-                help: format!("It reads {}.", THRESHOLDS[0]),
-            });
-        }
+
+    /// Of an environment, and of the file for all programs, where there is one.
+    pub fn of(environment: &[(OsString, OsString)], file: &Path) -> Configuration {
+        let variables: Vec<Vec<u8>> = environment
+            .iter()
+            .map(|(name, value)| [name.as_bytes(), b"=", value.as_bytes()].concat())
+            .collect();
+        let file = std::fs::read(file).ok();
+        let file = file.as_deref().map(|text| &text[..text.len().min(FILE_MOST)]);
+        let mut found = Configuration::none();
+        let wrong = &mut found.wrong;
+        let mut complain = |place: &sources::Place, line: &Text<384>| {
+            let text = String::from_utf8_lossy(line.bytes()).into_owned();
+            wrong.push(Wrong { place: place.name.to_owned(), text: format!("{text}.") });
+        };
+        sources::read(&found.settings, file, || variables.iter().map(Vec::as_slice), &mut complain);
+        found
     }
-    found
-}
 
-fn value(environment: &[(OsString, OsString)], name: &str) -> Option<String> {
-    let found = environment.iter().find(|(known, _)| known == OsStr::new(name));
-    found.map(|(_, value)| value.to_string_lossy().into_owned())
-}
+    /// Of this process.
+    pub fn own() -> Configuration {
+        Configuration::of(&std::env::vars_os().collect::<Vec<_>>(), Path::new(FILE))
+    }
 
-/// A count of bytes as brkmap reads it.
-fn bytes(text: &str) -> Option<u64> {
-    let (digits, radix) = match text.strip_prefix("0x").or(text.strip_prefix("0X")) {
-        Some(digits) => (digits, 16),
-        None => (text, 10),
-    };
-    let plain = !digits.is_empty() && digits.chars().all(|digit| digit.is_digit(radix));
-    plain.then(|| u64::from_str_radix(digits, radix).ok())?
+    /// A key's value as it is written, and who set it.
+    pub fn value(&self, key: Key) -> (String, String) {
+        let (mut value, mut by) = (Text::<64>::new(), Text::<64>::new());
+        match key.row().kind {
+            Kind::Text => value.push_shown(self.settings.text(key).bytes(), 40),
+            kind => write(&mut value, kind, self.settings.get(key)),
+        }
+        self.settings.write_origin(&mut by, key);
+        let [value, by] = [value, by].map(|text| String::from_utf8_lossy(text.bytes()).into_owned());
+        (value, by)
+    }
+
+    pub fn is_set(&self, key: Key) -> bool {
+        self.settings.origin(key).0 != Origin::Default
+    }
+
+    /// The keys that somebody set, but for those that only speak.
+    pub fn set(&self) -> impl Iterator<Item = Key> {
+        let silent = |key: &Key| [Key::Help, Key::Quiet].contains(key);
+        Key::ALL.into_iter().filter(move |key| self.is_set(*key) && !silent(key))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn environment(pairs: &[(&str, &str)]) -> Vec<(OsString, OsString)> {
-        pairs.iter().map(|(name, value)| (name.into(), value.into())).collect()
+    fn of(pairs: &[(&str, &str)], file: &str) -> Configuration {
+        let folder =
+            std::env::temp_dir().join(format!("brkmap-variables-{}-{}", std::process::id(), file.len()));
+        std::fs::create_dir_all(&folder).expect("a folder");
+        let path = folder.join("brkmap.conf");
+        std::fs::write(&path, file).expect("a file");
+        let pairs: Vec<_> = pairs.iter().map(|(name, value)| (name.into(), value.into())).collect();
+        let found = Configuration::of(&pairs, &path);
+        std::fs::remove_dir_all(&folder).expect("its end");
+        found
     }
 
     #[test]
-    fn values_are_read_as_the_allocator_reads_them() {
-        assert_eq!(
-            (bytes("131072"), bytes("0x20000"), bytes("0X1f")),
-            (Some(131_072), Some(131_072), Some(31))
+    fn sources_are_read_as_the_allocator_reads_them() {
+        let found = of(&[], "");
+        assert_eq!(found.value(Key::MmapThreshold), ("128K".to_owned(), "default".to_owned()));
+        assert!(found.set().next().is_none() && found.wrong.is_empty());
+        let found = of(
+            &[("MALLOC_MMAP_THRESHOLD_", "65536"), ("BRKMAP_CONF", "preset:small")],
+            "dirty_floor:1\nname:x",
         );
-        for bad in ["", "0x", "12k", "+1", "-1", "99999999999999999999999"] {
-            assert_eq!(bytes(bad), None, "{bad}");
-        }
+        assert_eq!(found.value(Key::MmapThreshold), ("64K".to_owned(), "MALLOC_MMAP_THRESHOLD_".to_owned()));
+        assert_eq!(found.value(Key::DirtyFloor).1, "preset:small of BRKMAP_CONF");
+        assert_eq!(found.value(Key::Name), ("x".to_owned(), "/etc/brkmap.conf".to_owned()));
+        assert!(found.set().eq(Key::ALL.into_iter().filter(|key| found.is_set(*key))));
     }
 
     #[test]
-    fn the_first_threshold_that_is_one_wins() {
-        let of = |pairs: &[(&str, &str)]| threshold(&environment(pairs));
-        assert_eq!(of(&[]), (DEFAULT, None));
-        assert_eq!(of(&[("MALLOC_MMAP_THRESHOLD_", "65536")]), (65536, Some("MALLOC_MMAP_THRESHOLD_")));
-        let both = [("MALLOC_MMAP_THRESHOLD_", "65536"), ("BRKMAP_MMAP_THRESHOLD", "100")];
-        assert_eq!(of(&both), (LEAST, Some("BRKMAP_MMAP_THRESHOLD")));
-        let ours_is_wrong = [("MALLOC_MMAP_THRESHOLD_", "65536"), ("BRKMAP_MMAP_THRESHOLD", "33554433")];
-        assert_eq!(of(&ours_is_wrong).0, 65536);
-    }
-
-    #[test]
-    fn names_and_values_that_do_nothing_are_told() {
-        let told = |pairs: &[(&str, &str)]| {
-            wrong(&environment(pairs)).into_iter().map(|wrong| wrong.reason).collect::<Vec<_>>()
-        };
-        assert!(told(&[("BRKMAP_MMAP_THRESHOLD", "65536"), ("PATH", "/bin")]).is_empty());
-        assert_eq!(
-            told(&[("BRKMAP_MMAP_TRESHOLD", "1"), ("BRKMAP_MMAP_THRESHOLD", "1")]),
-            ["value", "unknown_variable"]
-        );
-        assert_eq!(told(&[("MALLOC_MMAP_THRESHOLD_", "64K")]), ["value"]);
+    fn what_is_wrong_is_told_with_its_place() {
+        let found =
+            of(&[("BRKMAP_MMAP_THRESHOLD", "1"), ("BRKMAP_CONF", "x:1"), ("PATH", "/bin")], "decay:x");
+        let places: Vec<_> = found.wrong.iter().map(|wrong| wrong.place.as_str()).collect();
+        assert_eq!(places, ["/etc/brkmap.conf", "BRKMAP_CONF", "BRKMAP_MMAP_THRESHOLD"]);
+        assert!(found.wrong[2].text.contains("1025 is taken"), "{:?}", found.wrong);
     }
 }

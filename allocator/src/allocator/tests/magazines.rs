@@ -1,7 +1,8 @@
 //! Whose blocks a thread keeps at hand, and when they go home.
 
 use super::*;
-use crate::base::config::HOMING;
+use crate::base::builder::Config;
+use crate::base::config::{HOMING, MAGAZINE_MIN};
 
 /// More than a magazine of the class holds at first, and fewer than half of what it holds at most.
 const SOME: usize = 40;
@@ -86,4 +87,23 @@ fn blocks_come_in_the_order_of_addresses() {
     first.iter().for_each(|&block| harness.free(heap, block));
     heap.give_back(&harness.allocator.arena, &harness.allocator.registry);
     assert!(blocks(&harness, heap, SIZE, 5).is_sorted());
+}
+
+#[test]
+fn a_thread_keeps_as_many_at_hand_as_the_key_says() {
+    let at_hand = |config: Config| {
+        let harness = Harness::new(Sim::new());
+        let heap = harness.heap();
+        harness.allocator.arena.settings.take_code(&config);
+        // Again and again: a magazine grows by being empty.
+        for _ in 0..4 {
+            let taken = blocks(&harness, heap, SIZE, 3000);
+            taken.into_iter().for_each(|block| harness.free(heap, block));
+        }
+        (0..3000).take_while(|_| !heap.pop(size_class::of(SIZE)).is_null()).count()
+    };
+    let some = at_hand(Config::new().thread_cache(4096));
+    assert!((4096 / SIZE / 2..=4096 / SIZE).contains(&some), "{some} blocks");
+    assert!((1..=MAGAZINE_MIN as usize).contains(&at_hand(Config::new().thread_cache(0))));
+    assert!(at_hand(Config::new()) > 2 * some, "by default");
 }

@@ -1,6 +1,7 @@
 //! Large blocks that come again: from cached pages, and on huge pages.
 
 use super::*;
+use crate::base::builder::{Config, HugePages};
 use crate::base::config::{DIRTY_FLOOR, HUGE_PAGE};
 use crate::large::{Growth, Refusal};
 
@@ -147,4 +148,53 @@ fn a_refused_resize_says_why() {
     assert_eq!(resize(held.at, Growth::Forced), Err(Refusal::NoMemory { usable }));
     arena.os.refuse_everything(false);
     harness.check_and_free(heap, held);
+}
+
+#[test]
+fn a_trim_says_what_went() {
+    let harness = Harness::new(Sim::new());
+    let heap = harness.heap();
+    assert_eq!(harness.allocator.trim(Some(heap)).elsewhere.0, 0, "nothing is free yet");
+    let large = harness.alloc(heap, 3 << 20, 16).expect("memory");
+    let spans: Vec<_> = (0..4).map(|_| harness.alloc(heap, 100_000, 16).expect("memory")).collect();
+    harness.free(heap, large);
+    spans.into_iter().for_each(|span| harness.free(heap, span));
+    let trimmed = harness.allocator.trim(Some(heap));
+    let least = (3 << 20) + 4 * 100_000;
+    assert!((least..least + (1 << 20)).contains(&trimmed.elsewhere.0), "{trimmed:?}");
+    assert_eq!(harness.allocator.trim(Some(heap)).elsewhere.0, 0, "it went already");
+}
+
+#[test]
+fn huge_pages_are_asked_for_as_the_key_says() {
+    let advised = |which, rounds| {
+        let harness = Harness::new(Sim::new());
+        let heap = harness.heap();
+        harness.allocator.arena.settings.take_code(&Config::new().huge_pages(which));
+        for _ in 0..rounds {
+            let block = harness.alloc(heap, 12 << 20, 16).expect("memory");
+            harness.free(heap, block);
+        }
+        harness.allocator.arena.os.calls(Call::AdviseHuge)
+    };
+    assert_eq!([advised(HugePages::Off, 1), advised(HugePages::Off, 10)], [0, 0]);
+    assert_eq!(advised(HugePages::Recycled, 1), 0);
+    assert!(advised(HugePages::Recycled, 10) > 0);
+    assert_eq!(advised(HugePages::Always, 1), 1);
+}
+
+#[test]
+fn what_may_stay_dirty_is_what_the_keys_say() {
+    let dirty = |config: Config| {
+        let harness = Harness::new(Sim::new());
+        let heap = harness.heap();
+        harness.allocator.arena.settings.take_code(&config);
+        let spans: Vec<_> = (0..120).map(|_| harness.alloc(heap, 100_000, 16).expect("memory")).collect();
+        spans.into_iter().for_each(|span| harness.free(heap, span));
+        harness.allocator.arena.figures().expect("it started").dirty.0
+    };
+    assert_eq!(dirty(Config::new().dirty_floor(0).dirty_share(0)), 0);
+    let default = dirty(Config::new());
+    assert!((4 << 20..=DIRTY_FLOOR).contains(&default), "{default}");
+    assert!(dirty(Config::new().dirty_floor(64 << 20)) >= 12_000_000, "all of it");
 }

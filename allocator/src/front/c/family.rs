@@ -11,7 +11,6 @@ use crate::base::fatal;
 use crate::base::keys::Key;
 use crate::base::size_class::{self, CLASS_MAX, STEP_MAX};
 use crate::base::units::round_up;
-use crate::front::stats::Stats;
 use crate::process::fork::look;
 use crate::process::{self, ALLOCATOR, Move, OrElse, Rules};
 use core::ffi::{c_int, c_void};
@@ -294,7 +293,5 @@ pub fn mallopt<F: Front>(parameter: c_int, value: c_int) -> c_int {
 
 /// Gives back what is not in use. 1 where any memory was free to be given back.
 pub fn malloc_trim<F: Front>(_keep: usize) -> c_int {
-    let before = Stats::read();
-    let inside = process::trim::<F>();
-    (inside || Stats::read().dirty < before.dirty) as c_int
+    (process::trim::<F>().0 > 0) as c_int
 }

@@ -1,28 +1,34 @@
 //! Which configuration is in force, as far as it can be seen from outside.
 
+use std::path::Path;
+
 use brkmap_base::Bytes;
+use brkmap_core::keys::Key;
+use brkmap_core::keys::sources::FILE;
 use brkmap_witness::maps::Maps;
 
 use super::finding::{Finding, note};
 use super::machine::Fact;
 use super::patient::Patient;
-use crate::variables;
+use crate::variables::Configuration;
 
 pub fn of(patient: &Patient, in_effect: bool) -> (Vec<Fact>, Vec<Finding>) {
-    // Where rights are raised no variable is read.
-    let environment = if patient.secure { &[] } else { patient.environment.as_slice() };
-    let (threshold, by) = variables::threshold(environment);
-    let by = match by {
-        Some(name) => format!("by {name}"),
-        None if patient.secure => "the default; with raised rights no variable is read".to_owned(),
-        None => "the default".to_owned(),
+    let configuration = match patient.secure {
+        true => Configuration::none(),
+        false => Configuration::of(&patient.environment, &patient.seen(Path::new(FILE))),
     };
-    let mut facts = vec![Fact::plain("mmap threshold", format!("{} ({by})", Bytes(threshold)))];
+    let fact = |key: Key| {
+        let (value, by) = configuration.value(key);
+        let by = if patient.secure { "default; with raised rights nothing is read" } else { &by };
+        Fact::plain(key.row().name, format!("{value} ({by})"))
+    };
+    let mut facts = vec![fact(Key::MmapThreshold), fact(Key::DirtyFloor)];
+    let others = configuration.set().filter(|key| ![Key::MmapThreshold, Key::DirtyFloor].contains(key));
+    facts.extend(others.map(fact));
     if let Some(pid) = patient.pid.filter(|_| in_effect) {
         facts.push(arena(pid));
     }
-    let wrong = variables::wrong(environment).into_iter();
-    (facts, wrong.map(|wrong| note(wrong.reason, wrong.text, wrong.help)).collect())
+    (facts, configuration.wrong.iter().map(|wrong| note("configuration", &wrong.text, "")).collect())
 }
 
 /// Whose the arena's memory is: the kernel names the break `[heap]`.

@@ -38,7 +38,7 @@ fn mapped(name: &str, kind: Kind, again: Served) -> Row {
 }
 
 fn said(rows: Vec<Row>, size: u64) -> String {
-    words(&Comparison { sizes: vec![Bytes(size)], rows, default_settings: true }).join("\n")
+    words(&Comparison { sizes: vec![Bytes(size)], rows, default_settings: true, set: Vec::new() }).join("\n")
 }
 
 #[test]

@@ -224,7 +224,7 @@ fn a_program_with_raised_rights_ignores_the_variable() {
     std::fs::set_permissions(&program, PermissionsExt::from_mode(0o4755)).unwrap();
     let said = preloaded(&["--", text(&program)], library());
     said.fails("raised_rights", "A line in /etc/ld.so.preload reaches");
-    assert!(said.fact("settings", "mmap threshold")["value"].as_str().unwrap().contains("raised rights"));
+    assert!(said.fact("settings", "mmap_threshold")["value"].as_str().unwrap().contains("raised rights"));
 }
 
 fn nix_is_root() -> bool {
@@ -242,24 +242,26 @@ fn a_script_is_its_interpreter() {
 }
 
 #[test]
-fn variables_that_do_nothing_are_named() {
+fn what_is_wrong_in_a_configuration_is_named_and_the_rest_is_in_force() {
     let preload = ("LD_PRELOAD", library().as_os_str());
     let with = |name: &'static str, value: &'static str| {
         asked(&["--", "cat"], &[preload, (name, OsStr::new(value))])
     };
-    let value = |said: &Said| said.fact("settings", "mmap threshold")["value"].as_str().unwrap().to_owned();
+    let value = |said: &Said, key| said.fact("settings", key)["value"].as_str().unwrap().to_owned();
     let said = with("BRKMAP_MMAP_TRESHOLD", "65536");
-    said.is_fine().notes("unknown_variable", "BRKMAP_MMAP_TRESHOLD is set, and brkmap reads no variable");
-    assert_eq!(value(&said), "128 KiB (the default)");
-    for bad in ["64K", "33554433"] {
-        let said = with("BRKMAP_MMAP_THRESHOLD", bad);
-        said.is_fine().notes("value", "which is ignored");
-        assert_eq!(value(&said), "128 KiB (the default)");
-    }
-    let said = with("BRKMAP_MMAP_THRESHOLD", "100");
-    said.is_fine().notes("value", "1025 is taken");
-    assert_eq!(value(&said), "1025 B (by BRKMAP_MMAP_THRESHOLD)");
-    assert_eq!(value(&with("MALLOC_MMAP_THRESHOLD_", "0x10000")), "64 KiB (by MALLOC_MMAP_THRESHOLD_)");
+    said.is_fine().notes("configuration", "BRKMAP_MMAP_THRESHOLD is the nearest");
+    assert_eq!(value(&said, "mmap_threshold"), "128K (default)");
+    let said = with("BRKMAP_MMAP_THRESHOLD", "64Q");
+    said.is_fine().notes("configuration", "which is ignored");
+    let said = with("BRKMAP_CONF", "mmap_threshold:100,preset:small,dirty_share:x");
+    said.is_fine().notes("configuration", "1025 is taken").notes("configuration", "dirty_share is `x`");
+    assert_eq!(value(&said, "mmap_threshold"), "1025 (BRKMAP_CONF)");
+    assert_eq!(value(&said, "dirty_floor"), "1M (preset:small of BRKMAP_CONF)");
+    assert_eq!(value(&said, "preset"), "small (BRKMAP_CONF)");
+    assert_eq!(
+        value(&with("MALLOC_MMAP_THRESHOLD_", "0x10000"), "mmap_threshold"),
+        "64K (MALLOC_MMAP_THRESHOLD_)"
+    );
 }
 
 #[test]

@@ -2,8 +2,6 @@
 //! nearest that would be right.
 #![forbid(unsafe_code)]
 
-use super::instance::ALLOCATOR;
-use crate::base::fatal;
 use crate::base::keys::{Key, Kind, PRESETS};
 use crate::base::nearest::nearest;
 use crate::base::text::Text;
@@ -11,14 +9,7 @@ use crate::base::value::{self, Bound};
 
 /// A line in the making. What a source says is cut to `SHOWN` bytes.
 pub type Line = Text<384>;
-const SHOWN: usize = 40;
-
-/// Says a line, and who says it.
-pub fn say(line: &Line) {
-    let name = ALLOCATOR.arena.settings.text(Key::Name);
-    let name = name.bytes();
-    fatal::warn(name.get(..SHOWN).unwrap_or(name), line.bytes());
-}
+pub const SHOWN: usize = 40;
 
 /// What a line is about: where it was read.
 fn begin(source: &str) -> Line {
@@ -35,7 +26,7 @@ fn quote(line: &mut Line, text: &[u8]) {
 }
 
 /// A name that is no key's.
-pub fn no_key(source: &str, name: &[u8]) {
+pub fn no_key(source: &str, name: &[u8]) -> Line {
     let mut line = begin(source);
     quote(&mut line, name);
     line.push(" is no key, and is ignored");
@@ -50,21 +41,21 @@ pub fn no_key(source: &str, name: &[u8]) {
     } else {
         line.push("; BRKMAP_CONF=help lists those there are");
     }
-    say(&line);
+    line
 }
 
 /// A variable that is none, and resembles `name`.
-pub fn no_variable(variable: &[u8], name: &str) {
+pub fn no_variable(variable: &str, name: &str) -> Line {
     let mut line = Line::new();
-    quote(&mut line, variable);
+    quote(&mut line, variable.as_bytes());
     line.push(" is no variable of brkmap's, and is ignored; BRKMAP_");
     line.push_bytes(name.bytes().map(|byte| byte.to_ascii_uppercase()));
     line.push(" is the nearest");
-    say(&line);
+    line
 }
 
 /// A value that is none.
-pub fn no_value(source: &str, key: Key, value: Option<&[u8]>) {
+pub fn no_value(source: &str, key: Key, value: Option<&[u8]>) -> Line {
     let row = key.row();
     let mut line = begin(source);
     line.push(row.name);
@@ -85,11 +76,11 @@ pub fn no_value(source: &str, key: Key, value: Option<&[u8]>) {
         line.push(choice);
         line.push("` is the nearest");
     }
-    say(&line);
+    line
 }
 
 /// A value beyond a bound, and what is taken in its stead.
-pub fn clamped(source: &str, key: Key, value: Option<&[u8]>, taken: usize, bound: Bound) {
+pub fn clamped(source: &str, key: Key, value: Option<&[u8]>, taken: usize, bound: Bound) -> Line {
     let row = key.row();
     let mut line = begin(source);
     line.push(row.name);
@@ -102,32 +93,39 @@ pub fn clamped(source: &str, key: Key, value: Option<&[u8]>, taken: usize, bound
     } else {
         " is taken, the most there is"
     });
-    say(&line);
+    line
 }
 
 /// A file of which not all was read.
-pub fn too_long(source: &str, most: usize) {
+pub fn too_long(source: &str, most: usize) -> Line {
     let mut line = begin(source);
     line.push("the file is longer than ");
     line.number(most, 0);
     line.push(" bytes; what is behind its last whole line there is ignored");
-    say(&line);
+    line
 }
 
 /// Code that wants something else than the code that came first.
-pub fn second_code(key: Key) {
+pub fn second_code(key: Key) -> Line {
     let mut line = Line::new();
     line.push("a second BrkMap::with says something else about ");
     line.push(key.row().name);
     line.push(", and is ignored: a process has one allocator, and the first BrkMap that is asked sets it");
-    say(&line);
+    line
+}
+
+/// The background thread cannot be made.
+pub fn no_thread() -> Line {
+    let mut line = begin("background");
+    line.push("there can be no thread: what lies unused stays, as without it");
+    line
 }
 
 /// A file or a descriptor that cannot be written to, and what becomes of what was to go there.
-pub fn no_output(key: Key, to: &[u8], instead: &str) {
+pub fn no_output(key: Key, to: &[u8], instead: &str) -> Line {
     let mut line = begin(key.row().name);
     quote(&mut line, to);
     line.push(" is neither an open descriptor nor a file that can be written; ");
     line.push(instead);
-    say(&line);
+    line
 }
