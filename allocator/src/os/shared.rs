@@ -9,8 +9,8 @@ use rustix::mm::{MapFlags, ProtFlags, mmap};
 /// A descriptor of ours is among those above this, where no program that counts on low numbers looks.
 const HIGH: libc::c_int = 256;
 
-/// Makes such a file (memfd_create(2)) of `len` bytes of zeros and maps it. It stays open, so that it is found,
-/// and is closed at exec. None where the kernel refuses.
+/// Makes such a file (memfd_create(2)) of `len` bytes of zeros and maps it. It stays open, so that it is
+/// found, and is closed at exec. None where the kernel refuses.
 pub fn share(name: &CStr, len: usize) -> Option<*mut u8> {
     keep_errno(|| {
         // SAFETY: a string that ends with a NUL, and a flag.
