@@ -179,7 +179,7 @@ fn rates<'a>(now: &'a Moment, before: Option<&Moment>) -> Vec<(&'a Calls, u64, u
             let old = old.into_iter().find(|old| (&old.call, &old.reason) == (&row.call, &row.reason));
             let time =
                 before.map_or(0, |before| now.milliseconds - before.milliseconds.min(now.milliseconds));
-            let rate = |now: u64, old: u64| if time == 0 { 0 } else { (now - old.min(now)) * 1000 / time };
+            let rate = |now: u64, old: u64| ((now - old.min(now)) * 1000).checked_div(time).unwrap_or(0);
             let (calls, bytes) = old.map_or((0, 0), |old| (old.calls, old.bytes));
             // Without a look before there is no rate.
             let known = before.is_some();
@@ -190,7 +190,7 @@ fn rates<'a>(now: &'a Moment, before: Option<&Moment>) -> Vec<(&'a Calls, u64, u
             )
         })
         .collect();
-    rows.sort_by(|one, other| (other.1, other.0.calls).cmp(&(one.1, one.0.calls)));
+    rows.sort_by_key(|(row, calls, _)| std::cmp::Reverse((*calls, row.calls)));
     rows
 }
 

@@ -100,7 +100,7 @@ impl Page {
             }
             let mut text = vec![0; bytes.min(1 << 20)];
             let read = self.0.read_exact_at(&mut text, HEAD).is_ok();
-            if read && turn % 2 == 0 && word(&self.0, 8) == Some(turn) {
+            if read && turn.is_multiple_of(2) && word(&self.0, 8) == Some(turn) {
                 return match serde_json::from_slice(&text) {
                     Ok(moment) => Ok(Some(moment)),
                     Err(error) => {
