@@ -207,15 +207,14 @@ impl Large {
         let mut state = self.lock();
         let bound = state.cache.bytes() - state.cache.take_idle().min(state.cache.bytes());
         drop(state);
-        let went = self.shrink_cache(arena, bound, Cause::Process);
+        let went = self.shrink_cache(arena, bound, Cause::Idle);
         self.lock().cache.take_idle();
         went
     }
 
     /// Unmaps cached mappings, the oldest first, until they hold `bound` bytes at most.
     pub fn shrink_cache<O: Os>(&self, arena: &Arena<O>, bound: usize, cause: Cause) -> Bytes {
-        let why = Reason::Cache.by(cause);
-        let mut went = 0;
+        let (why, mut went) = (Reason::Cache.by(cause), 0);
         loop {
             let mut leaving = Leaving::none();
             self.lock().take_excess(arena, bound, &mut leaving);

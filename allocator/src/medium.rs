@@ -95,7 +95,7 @@ impl Medium {
     /// Gives back what lay unused since the last call. The pages that went.
     pub fn purge_idle<O: Os>(&self, arena: &Arena<O>) -> Bytes {
         let keep = self.chunks.lock().used_of_dirty();
-        let went = self.purge(arena, keep, Cause::Process);
+        let went = self.purge(arena, keep, Cause::Idle);
         self.chunks.lock().used_of_dirty();
         went
     }

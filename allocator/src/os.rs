@@ -26,6 +26,7 @@ pub mod output;
 pub mod prefetch;
 pub mod probes;
 mod program_break;
+pub mod shared;
 #[cfg(test)]
 pub mod sim;
 pub mod stack;
@@ -48,7 +49,7 @@ pub enum BreakOwner {
 }
 
 /// One operating system. Every call may fail, `None` or `false` says so, and nothing has changed then; none
-/// of them allocates, and none touches errno. Each memory call is told why it is made, and is counted by that.
+/// of them allocates, and none touches errno. Each memory call is told why it is made, and counted by that.
 ///
 /// # Safety
 /// Memory handed out is readable and writable where the state says *ready*, reads as zero, is not

@@ -12,6 +12,8 @@ pub mod profiling;
 mod reports;
 mod thread;
 mod unload;
+mod voice;
+mod watch;
 mod word;
 pub mod zones;
 
@@ -37,6 +39,7 @@ pub fn alloc_class<W: ThreadWord>(class: SizeClass, asked: usize) -> Option<Allo
     if look::<W>() == Way::Barred {
         return ALLOCATOR.alloc_barred(size_class::bytes(class), 1);
     }
+    watch::tick();
     if background::is_due() {
         background::start();
     }
@@ -147,6 +150,7 @@ pub fn alloc_big<W: ThreadWord>(size: usize, align: usize) -> Option<Allocated> 
     if look::<W>() == Way::Barred {
         return ALLOCATOR.alloc_barred(size, align);
     }
+    watch::tick();
     if background::is_due() {
         background::start();
     }
@@ -229,6 +233,7 @@ pub unsafe fn free_slow<W: ThreadWord>(block: *mut u8) {
         // It is lost: whatever it goes through may be half changed.
         return;
     }
+    watch::tick();
     if is_put_aside::<W>(block, |heap| heap.put_any_aside(ALLOCATOR.samples, block)) {
         return;
     }
@@ -247,6 +252,7 @@ pub unsafe fn free_checked<W: ThreadWord>(block: *mut u8) {
         return;
     }
     is_put_aside::<W>(block, |_| false);
+    watch::tick();
     // SAFETY: as the caller vouches.
     unsafe { ALLOCATOR.free_checked(thread::freer::<W>(), block) }
 }

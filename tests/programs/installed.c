@@ -45,6 +45,9 @@ int main(void)
 	need(mallopt(M_MMAP_THRESHOLD, 256 * 1024) == 1, "mallopt");
 	need(sbrk(0) != (void *)-1 && malloc_trim(0) >= 0, "sbrk and malloc_trim");
 	malloc_stats();
+	struct brkmap_stats stats;
+	need(brkmap_stats(&stats, sizeof stats, BRKMAP_STATS_VERSION) == 0 && stats.mapped > stats.allocated, "brkmap_stats");
+	need(brkmap_stats_json(NULL, 0) > 100, "brkmap_stats_json");
 	puts("brkmap " BRKMAP_VERSION);
 	return 0;
 }

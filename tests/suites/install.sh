@@ -182,13 +182,13 @@ step "LD_PRELOAD=libbrkmap.so.0 works from anywhere" says \
   'cd / && LD_PRELOAD=libbrkmap.so.0 cat /proc/self/maps' "libbrkmap.so.$version"
 c='cd /try && gcc -Wall -Werror -O1 installed.c -o prog'
 step "a C program against the shared library" says \
-  "$c \$(pkg-config --cflags --libs brkmap) && LD_TRACE_LOADED_OBJECTS=1 ./prog | grep -q libbrkmap.so.0 && ./prog" "brkmap: break"
+  "$c \$(pkg-config --cflags --libs brkmap) && LD_TRACE_LOADED_OBJECTS=1 ./prog | grep -q libbrkmap.so.0 && ./prog" "brkmap: process"
 step "a C program against the archive" says \
-  "$c /usr/lib/$triplet/libbrkmap.a && ! LD_TRACE_LOADED_OBJECTS=1 ./prog | grep libbrkmap && ./prog" "brkmap: break"
+  "$c /usr/lib/$triplet/libbrkmap.a && ! LD_TRACE_LOADED_OBJECTS=1 ./prog | grep libbrkmap && ./prog" "brkmap: process"
 step "a static C program, by pkg-config" says \
-  "$c -static \$(pkg-config --static --cflags --libs brkmap) && ./prog" "brkmap: break"
+  "$c -static \$(pkg-config --static --cflags --libs brkmap) && ./prog" "brkmap: process"
 step "a static C program at any address" says \
-  "$c -static-pie \$(pkg-config --static --cflags --libs brkmap) && ./prog" "brkmap: break"
+  "$c -static-pie \$(pkg-config --static --cflags --libs brkmap) && ./prog" "brkmap: process"
 without="echo 'int malloc_stats(void); int main(void) { malloc_stats(); }' >plain.c && gcc plain.c -o plain && ./plain"
 step "without it malloc_stats is glibc's" says "cd /try && $without" "Arena 0:"
 step "pkg-config and the header name the version" says \

@@ -91,7 +91,8 @@ fn mode(command: Command) -> String {
     let ended = program::run(command);
     ended.expect_success("a program that calls malloc_stats");
     let said = String::from_utf8_lossy(&ended.stderr).into_owned();
-    said.lines().find(|line| line.starts_with("brkmap: break")).expect("malloc_stats is ours").to_owned()
+    let (_, mode) = said.split_once(", grows by ").expect("malloc_stats is ours");
+    mode.lines().next().unwrap_or_default().to_owned()
 }
 
 /// The programs that take the family's addresses, by how they are linked, and how the library grows in the

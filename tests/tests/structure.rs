@@ -39,13 +39,13 @@ enum Neighbours {
 
 /// The tool's, likewise: each command stands by itself, and the command line above them all.
 const TOOL: [(&[&str], Neighbours); 8] = [
-    (&["console", "elf", "regions", "summary", "variables"], Neighbours::Unknown),
+    (&["console", "elf", "regions", "summary", "variables", "watched"], Neighbours::Unknown),
     (&["locate"], Neighbours::Unknown),
     (&["contender"], Neighbours::Unknown),
     (&["observe"], Neighbours::Unknown),
     (&["comparison"], Neighbours::Unknown),
     (&["explain", "table"], Neighbours::Unknown),
-    (&["compare", "demo", "doctor", "race", "sweep", "trace"], Neighbours::Unknown),
+    (&["compare", "demo", "doctor", "maps", "race", "sweep", "top", "trace"], Neighbours::Unknown),
     (&["cli"], Neighbours::Unknown),
 ];
 

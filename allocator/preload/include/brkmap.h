@@ -39,8 +39,8 @@ struct brkmap_calls {
 	size_t refused;
 };
 
-/* How much memory the allocator has, in bytes, and what it asked of the kernel. Where no other thread is at work
- * `allocated` is exact. A later version adds fields at the end. */
+/* How much memory the allocator has, in bytes, and what it asked of the kernel. Where no other thread is at
+ * work `allocated` is exact. A later version adds fields at the end. */
 #define BRKMAP_STATS_VERSION 1u
 struct brkmap_stats {
 	size_t allocated;	/* blocks that are with the program: as long as each may use */
@@ -64,12 +64,12 @@ struct brkmap_stats {
 	struct brkmap_calls brk, mmap, munmap, mremap, madvise, mprotect, msync;
 };
 
-/* Fills the first `size` bytes of the struct; what this library has no field for is zeroed. 0, or EINVAL for a
- * version that it does not know: brkmap_stats(&stats, sizeof stats, BRKMAP_STATS_VERSION). */
+/* Fills the first `size` bytes of the struct; what this library has no field for is zeroed. 0, or EINVAL for
+ * a version that it does not know: brkmap_stats(&stats, sizeof stats, BRKMAP_STATS_VERSION). */
 int brkmap_stats(struct brkmap_stats *stats, size_t size, unsigned version) BRKMAP_THROW;
 
-/* Writes them, and the size classes, as one object of JSON, as far as it fits in `len` bytes with a NUL. Returns
- * its length without that: `len` or more, and it was cut. */
+/* Writes them, and the size classes, as one object of JSON, as far as it fits in `len` bytes with a NUL.
+ * Returns its length without that: `len` or more, and it was cut. */
 size_t brkmap_stats_json(char *buffer, size_t len) BRKMAP_THROW;
 
 #ifdef __cplusplus

@@ -62,8 +62,8 @@ impl<O: Os> Allocator<O> {
     }
 
     /// Asks the kernel for the pages of everything that there is, with no lock held. A page of a slab may
-    /// hold blocks of every kind: of those pages what is live counts first, then what is at hand, and the rest is
-    /// dirty. Where they are fewer than that, both have their share.
+    /// hold blocks of every kind: of those pages what is live counts first, then what is at hand, and the
+    /// rest is dirty. Where they are fewer than that, both have their share.
     pub(super) fn resident(&self) -> Resident {
         let stats = self.stats();
         let mut found = Resident::default();
@@ -73,7 +73,7 @@ impl<O: Os> Allocator<O> {
             let bytes = pages(part.at, part.len);
             match part.used_for {
                 Use::None => {}
-                Use::Free => found.dirty += bytes,
+                Use::Free | Use::Dirty => found.dirty += bytes,
                 Use::Slab => slabs += bytes,
                 Use::Chunk => chunks += bytes,
                 Use::Span => spans += bytes,

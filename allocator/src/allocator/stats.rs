@@ -5,6 +5,7 @@ mod by_class;
 mod by_heap;
 mod json;
 mod open_metrics;
+mod parts;
 mod text;
 
 use super::Allocator;

@@ -15,8 +15,9 @@ use crate::os::Os;
 pub enum Use {
     /// Not the arena's.
     None,
-    /// A free run.
+    /// A part of a free run: without pages; with some, perhaps.
     Free,
+    Dirty,
     Slab,
     Chunk,
     Span,
@@ -69,17 +70,19 @@ impl<O: Os> Arena<O> {
         let block = state.blocks.block(at);
         let head = state.head(at);
         for (place, used_for) in (0..BLOCK_GRANULES).zip(&mut uses.0) {
+            let entry = || self.entry_of(geometry, GranuleIdx(head.number * BLOCK_GRANULES + place));
             *used_for = match head.gained.get(place) {
                 false => Use::None,
-                true => use_of(self.entry_of(geometry, GranuleIdx(head.number * BLOCK_GRANULES + place))),
+                true => use_of(entry(), head.runs.dirty_pages(place..place + 1)),
             };
         }
         Some((head.number, block.0.cast()))
     }
 }
 
-fn use_of(entry: Entry) -> Use {
+fn use_of(entry: Entry, dirty: u32) -> Use {
     match entry {
+        Entry::FREE if dirty > 0 => Use::Dirty,
         Entry::FREE => Use::Free,
         slab if slab.as_slab().is_some() => Use::Slab,
         chunk if chunk.in_chunk().is_some() => Use::Chunk,

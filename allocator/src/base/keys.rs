@@ -165,6 +165,8 @@ keys! {
         "The file that the report is appended to, %p in its name for the process; else standard error.";
     Log "log", Kind::Text, 0, Start, OURS,
         "A file, or a descriptor's number, for a line about each memory call and its reason.";
+    Watch "watch", Kind::Switch, 0, Start, OURS,
+        "Shares a page of figures with `brkmap top` and `brkmap maps`, which the same user may read.";
     Help "help", Kind::Switch, 0, Start, OURS,
         "Lists the keys, their defaults, the values in force and where each came from, on standard error.";
 }

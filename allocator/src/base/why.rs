@@ -122,6 +122,8 @@ pub enum Cause {
     Thread,
     /// The program, by a call that names no block: `malloc_trim`, `sbrk`.
     Program,
+    /// Nobody's: the background thread gives back what lies unused.
+    Idle,
     /// Nobody's: the process begins, forks, or unloads the library.
     Process,
 }
@@ -137,6 +139,7 @@ impl Cause {
             Cause::Zone => ("zone", None),
             Cause::Thread => ("thread", None),
             Cause::Program => ("program", None),
+            Cause::Idle => ("idle", None),
             Cause::Process => ("process", None),
         }
     }

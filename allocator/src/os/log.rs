@@ -35,8 +35,8 @@ pub struct Made {
 
 const OFF: i32 = -1;
 
-/// The descriptor, if there is to be a log. Relaxed everywhere: what is known of it is written before it, by the one
-/// thread that reads the environment.
+/// The descriptor, if there is to be a log. Relaxed everywhere: what is known of it is written before it, by
+/// the one thread that reads the environment.
 static TO: AtomicI32 = AtomicI32::new(OFF);
 
 /// The file that it was at first: its device and its number there.

@@ -1,5 +1,5 @@
-//! Where reports go: descriptors, by system calls of their own. libc's `write` is a point where the thread may
-//! be cancelled.
+//! Where reports go: descriptors, by system calls of their own. libc's `write` is a point where the thread
+//! may be cancelled.
 #![allow(unsafe_code)]
 
 use super::errno::keep_errno;

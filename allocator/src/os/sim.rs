@@ -6,7 +6,8 @@
 //!   [ break's range │ regions' ranges │ mappings, each an allocation of its own ]
 //! ```
 //!
-//! It checks what the kernel would forgive or punish later: purges and unmaps of what is not mapped. Unmapped ranges of an arena stay allocated until the system is
+//! It checks what the kernel would forgive or punish later: purges and unmaps of what is not mapped.
+//! Unmapped ranges of an arena stay allocated until the system is
 //! dropped, so that a late access shows as a wrong value, not as a crash of the test.
 
 use super::calls::{self, Calls, Outcome};

@@ -34,8 +34,8 @@ pub fn usage() -> Option<Usage> {
 /// No limit, as version 1 says it: all of it that a page divides.
 const NO_LIMIT: usize = 1 << 62;
 
-/// The control group of the process that counts memory (cgroups(7)), of either version. Nothing of it is known
-/// where it is not to be seen here.
+/// The control group of the process that counts memory (cgroups(7)), of either version. Nothing of it is
+/// known where it is not to be seen here.
 pub fn group() -> Group {
     let mut buffer = [0; 2048];
     let groups = read(c"/proc/self/cgroup", &mut buffer).unwrap_or_default();
@@ -88,7 +88,8 @@ mod tests {
 
     #[test]
     fn rows_are_found_by_name_and_read_in_bytes() {
-        let text = b"55d0-7ff0 ---p 00000000 00:00 0  [rollup]\nRss:                1984 kB\nPss_Dirty:   12 kB\nSwap:  0 kB\n";
+        let text =
+            b"55d0-7ff0 ---p 00000000  [rollup]\nRss:            1984 kB\nPss_Dirty:   12 kB\nSwap:  0 kB\n";
         assert_eq!((kibibytes(text, b"Rss:"), kibibytes(text, b"Swap:")), (Some(1984 << 10), Some(0)));
         assert_eq!(
             (kibibytes(text, b"Pss:"), number(b"max\n"), number(b"9223372036854771712\n")),

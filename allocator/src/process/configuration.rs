@@ -4,10 +4,10 @@
 //! speaks. A program with raised rights reads nothing: only code is in force there.
 
 use super::instance::ALLOCATOR;
-use super::{background, help, reports};
+use super::voice::say;
+use super::{background, help, reports, watch};
 use crate::base::builder::Config;
-use crate::base::complaint::{self, Line, SHOWN};
-use crate::base::fatal;
+use crate::base::complaint::{self, Line};
 use crate::base::keys::Key;
 use crate::base::settings::Origin;
 use crate::base::sources::{self, FILE_MOST, Place};
@@ -50,6 +50,7 @@ pub fn read() {
     }
     if first {
         reports::begin_log();
+        watch::begin();
     }
     STATE.store(READ, Ordering::Relaxed);
     background::want();
@@ -60,13 +61,6 @@ fn read_all(complain: &mut dyn FnMut(&Place, &Line)) {
     let mut buffer = [0; FILE_MOST];
     let file = read_file(FILE, &mut buffer).and_then(|len| buffer.get(..len));
     sources::read(&ALLOCATOR.arena.settings, file, variables, complain);
-}
-
-/// Says a line, and who says it.
-pub fn say(line: &Line) {
-    let name = ALLOCATOR.arena.settings.text(Key::Name);
-    let name = name.bytes();
-    fatal::warn(name.get(..SHOWN).unwrap_or(name), line.bytes());
 }
 
 /// The configuration in code that was taken, by its address.

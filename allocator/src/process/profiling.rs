@@ -9,8 +9,8 @@
 //! second one is refused.
 #![allow(unsafe_code)]
 
-use super::configuration::say;
 use super::instance::ALLOCATOR;
+use super::voice::say;
 use crate::base::complaint::Line;
 use crate::base::config::{PROFILE, SAMPLE_RATE};
 use crate::base::keys::Key;

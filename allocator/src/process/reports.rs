@@ -1,8 +1,8 @@
 //! What a process writes of itself where it is asked to: the log of its memory calls, the report at its end.
 #![allow(unsafe_code)]
 
-use super::configuration::say;
 use super::instance::ALLOCATOR;
+use super::voice::say;
 use crate::base::complaint;
 use crate::base::keys::{Key, STATS_EXIT};
 use crate::os::log;

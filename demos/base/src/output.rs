@@ -22,9 +22,14 @@ pub fn raw(text: impl fmt::Display) -> Result<()> {
 
 /// How many columns text for reading has: the terminal's, or COLUMNS, or 100, and never more than 100.
 pub fn width() -> usize {
+    columns().min(100)
+}
+
+/// How many columns pictures have: the terminal's, or COLUMNS, or 100.
+pub fn columns() -> usize {
     let terminal = terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| usize::from(width.0));
     let variable = || std::env::var("COLUMNS").ok()?.parse().ok();
-    terminal.or_else(variable).map_or(100, |width: usize| width.clamp(20, 100))
+    terminal.or_else(variable).map_or(100, |width: usize| width.clamp(20, 400))
 }
 
 /// What a write to stdout came to, as an error in words.

@@ -7,7 +7,7 @@ use brkmap_base::error::Result;
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 
-use crate::{compare, demo, doctor, race, sweep, trace};
+use crate::{compare, demo, doctor, maps, race, sweep, top, trace};
 
 /// Shows which system call a request for memory becomes: brk or mmap.
 ///
@@ -53,6 +53,10 @@ enum Command {
     Doctor(doctor::Arguments),
     /// Run a command under every allocator that is here, in turn, and say which is faster, and how sure that is
     Race(race::Arguments),
+    /// Draw a process's memory: break, regions, slabs, spans, large blocks, what is free
+    Maps(maps::Arguments),
+    /// Watch a process's memory and the calls it makes for it, each with its reason
+    Top(top::Arguments),
     /// List the demo programs, or run one
     Demo(demo::Arguments),
 }
@@ -81,6 +85,8 @@ impl Cli {
             Some(Command::Sweep(args)) => sweep::run(args, json),
             Some(Command::Doctor(args)) => doctor::run(args, json),
             Some(Command::Race(args)) => race::run(args),
+            Some(Command::Maps(args)) => maps::run(args, json),
+            Some(Command::Top(args)) => top::run(args, json),
             Some(Command::Demo(args)) => demo::run(args, json),
         }
     }

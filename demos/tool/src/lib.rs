@@ -7,6 +7,7 @@
 //!        ├─ trace ───── summary                              │
 //!        ├─ race ────── contender              brkmap-race   │
 //!        ├─ demo ────── locate                        brkmap-probe  (a fresh process each)
+//!        ├─ maps, top ── watched                      (a page that a process shares)
 //!        └─ doctor                                    (what is there: files, and the memory of a process)
 //! ```
 //!
@@ -25,13 +26,16 @@ mod doctor;
 mod elf;
 mod explain;
 mod locate;
+mod maps;
 mod observe;
 mod race;
 mod regions;
 mod summary;
 mod sweep;
 mod table;
+mod top;
 mod trace;
 mod variables;
+mod watched;
 
 pub use contender::PROBE_ARGUMENT;

@@ -8,3 +8,4 @@ mod strace;
 mod support;
 mod sweep;
 mod trace;
+mod watched;
