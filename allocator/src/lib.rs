@@ -107,6 +107,7 @@ pub use front::stats::{Call, ClassStats, Classes, HeapStats, Reason, Residency, 
 #[doc(hidden)]
 pub mod keys {
     pub use crate::base::keys::{COUNT, Effect, HUGE_PAGES, Key, Kind, PRESETS, Row};
+    pub use crate::base::preset::values;
     pub use crate::base::settings::{By, Origin, Settings};
     pub use crate::base::sources::{self, Place};
     pub use crate::base::text::Text;

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use brkmap::keys::{Key, Kind, Text, write};
+use brkmap::keys::{Key, Kind, PRESETS, Text, values, write};
 use brkmap_tests::program::{self, Front, binary};
 use brkmap_tests::skip;
 
@@ -282,12 +282,26 @@ fn mallopt_has_the_last_word() {
     assert_eq!(alone, beside, "the same calls, whatever was set before");
 }
 
-/// The default of a key, as it is written; none of a text.
+/// A word as it is written.
+fn written(key: Key, word: usize) -> String {
+    let mut text = Text::<64>::new();
+    write(&mut text, key.row().kind, word);
+    String::from_utf8_lossy(text.bytes()).into_owned()
+}
+
+/// The default of a key; none of a text.
 fn default_of(key: Key) -> Option<String> {
     let row = key.row();
-    let mut text = Text::<64>::new();
-    write(&mut text, row.kind, row.default);
-    (row.kind != Kind::Text).then(|| String::from_utf8_lossy(text.bytes()).into_owned())
+    (row.kind != Kind::Text).then(|| written(key, row.default))
+}
+
+/// The rows of the presets: each key, and what each of them sets it to.
+fn rows_of_presets() -> Vec<String> {
+    let row = |at: usize, key: Key| {
+        let words = (0..PRESETS.len()).map(|preset| written(key, values(preset)[at].1));
+        format!("| `{}` | {} |", key.row().name, words.collect::<Vec<_>>().join(" | "))
+    };
+    values(0).iter().enumerate().map(|(at, (key, _))| row(at, *key)).collect()
 }
 
 fn glibcs_names(key: Key) -> String {
@@ -324,6 +338,7 @@ fn expect_in(file: &str, expected: &[String]) {
 #[test]
 fn the_documents_have_every_key_as_the_table_has_it() {
     expect_in("allocator/docs/configuration.md", &Key::ALL.map(row_of));
+    expect_in("allocator/docs/configuration.md", &rows_of_presets());
     let paragraphs = Key::ALL.map(|key| paragraph_of(key).trim_end().to_owned());
     expect_in("allocator/preload/man/libbrkmap.3", &paragraphs);
 }

@@ -100,8 +100,8 @@ pub fn start() {
 pub fn end_with_main() {
     if is_main() && STATE.compare_exchange(RUNNING, ENDING, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
         ALLOCATOR.arena.os.wake(&STATE);
-        // Its locks are between, as for who makes something dirty: the thread sees the word above, or this one
-        // that it sleeps.
+        // Its locks are between, as for who makes something dirty: the thread sees the word above, or this
+        // one sees that it sleeps.
         _ = ALLOCATOR.is_dirty();
         ALLOCATOR.arena.wake_sleeper();
     }
