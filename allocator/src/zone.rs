@@ -25,7 +25,7 @@ use crate::base::units::{SizeClass, round_up};
 use crate::os::Os;
 use crate::os::aligned::map_aligned;
 use crate::sync::lock::{Guard, Inherited, Lock};
-use chunk::{CHUNK, Chunk, ROOM, ROOM_BYTES};
+use chunk::{CHUNK, Chunk, has_room};
 use chunks::Mapping;
 use core::alloc::Layout;
 use core::ptr::NonNull;
@@ -43,8 +43,6 @@ pub struct Zone {
     next: AtomicPtr<Zone>,
     prev: AtomicPtr<Zone>,
 }
-
-const _: () = assert!(size_of::<Zone>() <= ROOM_BYTES && ROOM % align_of::<Zone>() == 0);
 
 /// What serves a request. Bytes are whole pages.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -76,6 +74,7 @@ impl Way {
 impl Zone {
     /// A new zone whose blocks have at most `limit` bytes together. None where there is no memory for it.
     pub fn make<O: Os>(os: &O, limit: usize) -> Option<NonNull<Zone>> {
+        const { assert!(has_room::<Zone>()) };
         let home = map_aligned(os, CHUNK, CHUNK)?.expose_provenance();
         let zone: *mut Zone = Chunk::room(home).cast();
         // SAFETY: a new mapping, with room for a zone that nobody uses yet.
