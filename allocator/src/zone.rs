@@ -30,7 +30,7 @@ use core::alloc::Layout;
 use core::ptr::NonNull;
 use core::sync::atomic::AtomicPtr;
 use record::Wrong;
-use segment::{ROOM, ROOM_BYTES, SEGMENT, Segment};
+use segment::{SEGMENT, Segment, has_room};
 use segments::Mapping;
 pub use state::Figures;
 use state::State;
@@ -44,8 +44,6 @@ pub struct Zone {
     next: AtomicPtr<Zone>,
     prev: AtomicPtr<Zone>,
 }
-
-const _: () = assert!(size_of::<Zone>() <= ROOM_BYTES && ROOM % align_of::<Zone>() == 0);
 
 /// What serves a request. Bytes are whole pages.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -77,6 +75,7 @@ impl Way {
 impl Zone {
     /// A new zone whose blocks have at most `limit` bytes together. None where there is no memory for it.
     pub fn make<O: Os>(os: &O, limit: usize) -> Option<NonNull<Zone>> {
+        const { assert!(has_room::<Zone>()) };
         let home = map_aligned(os, SEGMENT, SEGMENT, OF_ZONE)?.expose_provenance();
         let zone: *mut Zone = Segment::room(home).cast();
         // SAFETY: a new mapping, with room for a zone that nobody uses yet.

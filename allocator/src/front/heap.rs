@@ -34,8 +34,9 @@ use core::ptr::NonNull;
 /// With the feature `allocator-api2` or `allocator-api`, `&Heap` is where a `Vec`, a `Box` or a map has its
 /// memory: see [BrkMap](crate::BrkMap#an-allocator-for-collections).
 ///
-/// A heap takes 4 MiB of addresses at once, of which it touches three pages, and gives pages back that are
-/// free by more than 1 MiB, or an eighth of its blocks. One block pins its slab of 64 KiB.
+/// A heap takes 4 MiB of addresses at once, of which it touches three pages (where huge pages are always on,
+/// one of these), and gives pages back that are free by more than 1 MiB, or an eighth of its blocks. One
+/// block pins its slab of 64 KiB.
 ///
 /// # Blocks stay with their heap
 ///

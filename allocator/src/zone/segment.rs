@@ -25,9 +25,8 @@ const ALL: u64 = !1;
 pub const FREE_MAX: u32 = GRANULES as u32 - 1;
 
 /// Where the zone is in its first segment: beside the head, so that a small one is on few pages.
-pub const ROOM: usize = 64;
+const ROOM: usize = 64;
 const RECORDS: usize = 3072;
-pub const ROOM_BYTES: usize = RECORDS - ROOM;
 
 const _: () = assert!(GRANULES == u64::BITS as usize);
 const _: () = assert!(size_of::<Head>() <= ROOM && RECORDS % align_of::<Record>() == 0);
@@ -63,6 +62,11 @@ impl Stretch {
     fn places(self) -> core::ops::Range<usize> {
         self.first..self.first + self.len.0 as usize
     }
+}
+
+/// Whether a zone of this type has room there.
+pub const fn has_room<T>() -> bool {
+    size_of::<T>() <= RECORDS - ROOM && ROOM % align_of::<T>() == 0
 }
 
 /// The address of the segment that an address would be in.
