@@ -43,7 +43,7 @@ const TOOL: [(&[&str], Neighbours); 8] = [
     (&["observe"], Neighbours::Unknown),
     (&["comparison"], Neighbours::Unknown),
     (&["explain", "table"], Neighbours::Unknown),
-    (&["compare", "demo", "doctor", "sweep", "trace"], Neighbours::Unknown),
+    (&["compare", "demo", "doctor", "profile", "sweep", "trace"], Neighbours::Unknown),
     (&["cli"], Neighbours::Unknown),
 ];
 

@@ -6,7 +6,7 @@ use brkmap_base::error::Result;
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 
-use crate::{compare, demo, doctor, sweep, trace};
+use crate::{compare, demo, doctor, profile, sweep, trace};
 
 /// Shows which system call a request for memory becomes: brk or mmap.
 ///
@@ -32,6 +32,8 @@ Examples:
     brkmap sweep
   Whether a program runs on brkmap:
     brkmap doctor 4711
+  Where a program's memory comes from:
+    brkmap profile -- ./server --test
   What else mmap is for:
     brkmap demo
 
@@ -47,6 +49,8 @@ enum Command {
     Sweep(sweep::Arguments),
     /// Say whether brkmap is a program's malloc, and if not, why
     Doctor(doctor::Arguments),
+    /// Show where a program's memory comes from, of a run or of a heap profile's file
+    Profile(profile::Arguments),
     /// List the demo programs, or run one
     Demo(demo::Arguments),
 }
@@ -73,14 +77,15 @@ impl Cli {
             Some(Command::Trace(args)) => trace::run(args, self.json),
             Some(Command::Sweep(args)) => sweep::run(args, self.json),
             Some(Command::Doctor(args)) => doctor::run(args, self.json),
+            Some(Command::Profile(args)) => profile::run(args, self.json),
             Some(Command::Demo(args)) => demo::run(args, self.json),
         }
     }
 
     /// The exit code of a failure that is the tool's own.
     pub fn failure_code(&self, code: i32) -> i32 {
-        // From `trace`, 1 would read as the command's.
-        if code == 1 && matches!(self.command, Some(Command::Trace(_))) { 125 } else { code }
+        // From these, 1 would read as the command's.
+        if code == 1 && matches!(self.command, Some(Command::Trace(_) | Command::Profile(_))) { 125 } else { code }
     }
 }
 

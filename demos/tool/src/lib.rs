@@ -6,6 +6,7 @@
 //!        ├─ sweep ───── observe ─┴─ regions           brkmap-tracer (this process)
 //!        ├─ trace ───── summary                              │
 //!        ├─ demo ────── locate                        brkmap-probe  (a fresh process each)
+//!        ├─ profile ─── locate                        (what a heap profile's file says)
 //!        └─ doctor                                    (what is there: files, and the memory of a process)
 //! ```
 //!
@@ -24,6 +25,7 @@ mod doctor;
 mod explain;
 mod locate;
 mod observe;
+mod profile;
 mod regions;
 mod summary;
 mod sweep;

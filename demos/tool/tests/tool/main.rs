@@ -3,6 +3,7 @@
 mod commands;
 mod compare;
 mod doctor;
+mod profile;
 mod strace;
 mod support;
 mod sweep;
