@@ -21,6 +21,8 @@ mod arena;
 #[cfg(not(brkmap_loom))]
 mod base;
 #[cfg(not(brkmap_loom))]
+mod files;
+#[cfg(not(brkmap_loom))]
 mod front;
 #[cfg(not(brkmap_loom))]
 mod heap;
@@ -30,8 +32,6 @@ mod large;
 mod os;
 #[cfg(not(brkmap_loom))]
 mod process;
-#[cfg(not(brkmap_loom))]
-mod files;
 #[cfg(not(brkmap_loom))]
 mod samples;
 #[cfg(not(brkmap_loom))]
@@ -44,10 +44,10 @@ pub use base::builder::{Config, HugePages, ProfileAt};
 #[cfg(not(brkmap_loom))]
 #[doc(hidden)]
 pub use front::c as c_api;
-#[cfg(not(brkmap_loom))]
-pub use front::rust::{BrkMap, Configured};
 #[cfg(all(feature = "profile", not(brkmap_loom)))]
 pub use front::profile;
+#[cfg(not(brkmap_loom))]
+pub use front::rust::{BrkMap, Configured};
 #[cfg(not(brkmap_loom))]
 pub use front::stats::Stats;
 /// The table of keys, for the tool and the tests.

@@ -11,17 +11,17 @@
 //! failures, and it runs under Miri).
 #![allow(unsafe_code)]
 
-pub mod environment;
 pub mod descriptor;
+pub mod environment;
 pub mod errno;
 pub mod executable;
 pub mod linux;
 pub mod prefetch;
 pub mod probes;
 mod program_break;
-pub mod stack;
 #[cfg(test)]
 pub mod sim;
+pub mod stack;
 pub mod thread;
 
 /// Whether this allocator may move the process's break.

@@ -56,10 +56,13 @@ fn the_notes_of_both_fronts_have_the_three_probes() {
         "aarch64" => ["x0", "x1", "x2"],
         other => return skip::skip(&format!("no probes on {other}")),
     };
-    let arguments = |count: usize| registers[..count].iter().map(|name| format!("8@{name}")).collect::<Vec<_>>().join(" ");
+    let arguments = |count: usize| {
+        registers[..count].iter().map(|name| format!("8@{name}")).collect::<Vec<_>>().join(" ")
+    };
     for file in [preload().to_owned(), rust_program()] {
         let Some(found) = probes(&file) else { return };
-        let shown: Vec<_> = found.iter().map(|probe| (probe.name.as_str(), probe.arguments.clone())).collect();
+        let shown: Vec<_> =
+            found.iter().map(|probe| (probe.name.as_str(), probe.arguments.clone())).collect();
         let expected = [
             ("brkmap:syscall", arguments(2)),
             ("otel_memory:alloc", arguments(3)),
@@ -83,7 +86,8 @@ fn a_tracer_that_attaches_has_a_profile_begin_and_end() {
     assert_eq!(next().as_deref(), Some("ready"));
     let maps = std::fs::read_to_string(format!("/proc/{}/maps", child.id())).expect("maps");
     let base = u64::from_str_radix(maps.split('-').next().expect("an address"), 16).expect("an address");
-    let memory = std::fs::File::options().write(true).open(format!("/proc/{}/mem", child.id())).expect("memory");
+    let memory =
+        std::fs::File::options().write(true).open(format!("/proc/{}/mem", child.id())).expect("memory");
     let tracers = |count: u16| {
         for probe in found.iter().filter(|probe| probe.name.starts_with("otel_memory:")) {
             memory.write_at(&count.to_le_bytes(), base + probe.semaphore).expect("written");

@@ -115,7 +115,8 @@ impl Profile {
 
     /// What every profile must be.
     fn check(&self) {
-        let kinds: Vec<_> = self.sample_type.iter().map(|kind| (self.text(kind.kind), self.text(kind.unit))).collect();
+        let kinds: Vec<_> =
+            self.sample_type.iter().map(|kind| (self.text(kind.kind), self.text(kind.unit))).collect();
         let expected = [
             ("alloc_objects", "count"),
             ("alloc_space", "bytes"),
@@ -130,7 +131,10 @@ impl Profile {
             assert_eq!(sample.value.len(), 5);
             assert_eq!(self.text(sample.label[0].key), "bytes");
             let [objects, space, live, live_space, asked] = sample.value[..] else { panic!("five values") };
-            assert!(objects > 0 && live <= objects && live_space <= space && asked <= live_space, "{sample:?}");
+            assert!(
+                objects > 0 && live <= objects && live_space <= space && asked <= live_space,
+                "{sample:?}"
+            );
             for id in &sample.location_id {
                 assert_eq!(self.location.iter().filter(|place| place.id == *id).count(), 1);
             }
@@ -204,7 +208,10 @@ fn the_crates_functions_write_all_forms_of_one_profile() {
     assert_eq!(plain.sample, packed.sample);
     let len = |name: &str| std::fs::metadata(at(name)).expect("a file").len();
     assert!(len("packed.pb.gz") < len("plain.pb"));
-    let here = plain.mapping.iter().find(|mapping| (mapping.memory_start..mapping.memory_limit).contains(&(short as u64)));
+    let here = plain
+        .mapping
+        .iter()
+        .find(|mapping| (mapping.memory_start..mapping.memory_limit).contains(&(short as u64)));
     let here = here.expect("the program's own mapping");
     assert!(plain.text(here.filename).ends_with("exercise-rust"), "{here:?}");
     // Stopped before the blocks were freed, and before the last ones were allocated.
@@ -231,7 +238,8 @@ fn the_crates_functions_write_all_forms_of_one_profile() {
 #[test]
 fn gos_own_tool_reads_it() {
     let Some(go) = skip::tool("go") else { return };
-    let (_, folder) = profiled(Front::Preload, &["profiled-sites", "sl", "20000"], "profile:16K", "heap.pb.gz");
+    let (_, folder) =
+        profiled(Front::Preload, &["profiled-sites", "sl", "20000"], "profile:16K", "heap.pb.gz");
     let mut command = Command::new(go);
     command.args(["tool", "pprof", "-raw"]).arg(folder.path().join("heap.pb.gz"));
     command.env("HOME", folder.path());
@@ -262,7 +270,8 @@ fn profiles_begin_and_end_while_threads_run() {
 
 #[test]
 fn libraries_come_and_go_while_a_profile_is_taken() {
-    let times = if std::env::var_os("BRKMAP_FULL").is_some_and(|full| full == "1") { "100000" } else { "10000" };
+    let times =
+        if std::env::var_os("BRKMAP_FULL").is_some_and(|full| full == "1") { "100000" } else { "10000" };
     let library = opened();
     for front in Front::BOTH {
         let arguments = ["profiled-dlopened", library.to_str().expect("text"), times];
@@ -318,7 +327,8 @@ fn a_signal_has_a_file_written_each_time() {
 fn the_peak_is_what_was_live_when_most_was() {
     for front in Front::BOTH {
         let of = |at: &str| {
-            let (_, folder) = profiled(front, &["profiled-peak"], &format!("profile:4K,profile_at:{at}"), "heap.pb");
+            let (_, folder) =
+                profiled(front, &["profiled-peak"], &format!("profile:4K,profile_at:{at}"), "heap.pb");
             let profile = read(&folder.path().join("heap.pb"));
             profile.check();
             let own = profile.sample.iter().filter(|sample| sample.label[0].num == CLASS as i64);

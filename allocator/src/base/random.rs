@@ -81,7 +81,9 @@ mod tests {
         for x in [1.0, 0.5, 1e-16, 0.999_999, 0.31, 2.0 / 3.0] {
             assert!((ln(x) - f64::ln(x)).abs() < 1e-13 * (1.0 + f64::ln(x).abs()), "{x}");
         }
-        for (size, mean) in [(16, 524_288), (4096, 524_288), (262_143, 524_288), (1 << 20, 1000), (48, 1), (7, 7)] {
+        for (size, mean) in
+            [(16, 524_288), (4096, 524_288), (262_143, 524_288), (1 << 20, 1000), (48, 1), (7, 7)]
+        {
             let expected = 1.0 / -f64::exp_m1(-(size as f64) / mean as f64);
             let got = weight(size, mean);
             assert!((got - expected).abs() < 1e-12 * expected, "{size} {mean}: {got} {expected}");

@@ -39,10 +39,18 @@ impl Figures {
     }
 
     fn put(&self, out: &mut impl Sink) {
-        let Figures { total: [tb, tbk], lived, most: [mb, mbk], at_peak: [gb, gbk], at_end: [eb, ebk] } = self;
+        let Figures { total: [tb, tbk], lived, most: [mb, mbk], at_peak: [gb, gbk], at_end: [eb, ebk] } =
+            self;
         let figures = [
-            ("tb", tb), ("tbk", tbk), ("tl", lived), ("mb", mb), ("mbk", mbk), ("gb", gb), ("gbk", gbk),
-            ("eb", eb), ("ebk", ebk),
+            ("tb", tb),
+            ("tbk", tbk),
+            ("tl", lived),
+            ("mb", mb),
+            ("mbk", mbk),
+            ("gb", gb),
+            ("gbk", gbk),
+            ("eb", eb),
+            ("ebk", ebk),
         ];
         for (name, figure) in figures {
             out.put(b"\"");

@@ -186,7 +186,8 @@ mod tests {
         let varied = (0..200_000u32).flat_map(|n| (n.wrapping_mul(n) >> 9).to_string().into_bytes());
         let inputs = [Vec::new(), b"a".to_vec(), vec![7; 300_000], (0..=255).collect(), varied.collect()];
         for input in inputs {
-            let started = Command::new("gzip").arg("-dc").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+            let started =
+                Command::new("gzip").arg("-dc").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
             let Ok(mut child) = started else {
                 println!("SKIP gzip_reads_what_was_written: missing gzip; install: apt-get install gzip");
                 return;

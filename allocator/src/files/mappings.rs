@@ -109,9 +109,8 @@ fn parse(line: &[u8]) -> Option<Mapping<'_>> {
 }
 
 fn hexadecimal(text: &[u8]) -> Option<usize> {
-    text.iter().try_fold(0usize, |sum, &byte| {
-        Some(sum.checked_mul(16)? + (byte as char).to_digit(16)? as usize)
-    })
+    text.iter()
+        .try_fold(0usize, |sum, &byte| Some(sum.checked_mul(16)? + (byte as char).to_digit(16)? as usize))
 }
 
 /// The build id of a file, in hexadecimal digits.

@@ -52,7 +52,8 @@ const DROP_AT: u64 = 9;
 const COMMENT_AT: u64 = 10;
 
 /// Functions that belong to the allocator: whoever shows the profile leaves them out.
-const DROP: &[u8] = b"(_?_?(libc_)?(malloc|calloc|realloc|memalign|valloc|pvalloc)|aligned_alloc|posix_memalign|\
+const DROP: &[u8] =
+    b"(_?_?(libc_)?(malloc|calloc|realloc|memalign|valloc|pvalloc)|aligned_alloc|posix_memalign|\
 reallocarray|_?_?rust_(re)?alloc(_zeroed)?|__rustc::__rust_(re)?alloc(_zeroed)?|_?brkmap.*|\
 <brkmap.*|alloc::alloc::.*|<alloc::alloc::Global.*)";
 
@@ -122,8 +123,7 @@ fn put_samples<O: Os>(
         ];
         let numbers = stack().filter_map(|address| Some(addresses.number(address)? as u64 + 1));
         let label = Message::new().number(1, BYTES).number(3, site.bytes() as u64).number(4, BYTES);
-        let message =
-            Message::new().numbers(1, numbers).numbers(2, values.into_iter()).message(3, label);
+        let message = Message::new().numbers(1, numbers).numbers(2, values.into_iter()).message(3, label);
         put_field(out, profile::SAMPLE, message.bytes());
     });
 }

@@ -302,7 +302,9 @@ impl Heap {
         match aside.stop.get() {
             stop if stop.is_null() => len,
             // Without the stop.
-            stop => len - 1 + slots_between(stop.wrapping_add(aside.shown.get() as usize + 1), aside.end.get()),
+            stop => {
+                len - 1 + slots_between(stop.wrapping_add(aside.shown.get() as usize + 1), aside.end.get())
+            }
         }
     }
 

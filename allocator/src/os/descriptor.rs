@@ -34,7 +34,8 @@ impl Descriptor {
 
     /// Of a new file, or one that is written anew (openat(2)).
     pub fn create(name: &CStr) -> Result<Descriptor, Errno> {
-        const FLAGS: c_int = libc::O_WRONLY | libc::O_CREAT | libc::O_TRUNC | libc::O_CLOEXEC | libc::O_NOCTTY;
+        const FLAGS: c_int =
+            libc::O_WRONLY | libc::O_CREAT | libc::O_TRUNC | libc::O_CLOEXEC | libc::O_NOCTTY;
         Self::by(name, FLAGS)
     }
 

@@ -34,11 +34,7 @@ pub fn want_samples() -> bool {
 }
 
 /// The probe of a name: its provider and its own, its semaphore, the arguments as the architecture has them.
-#[cfg(all(
-    any(feature = "profile", test),
-    any(target_arch = "x86_64", target_arch = "aarch64"),
-    not(miri)
-))]
+#[cfg(all(any(feature = "profile", test), any(target_arch = "x86_64", target_arch = "aarch64"), not(miri)))]
 macro_rules! probe {
     ($provider:literal, $name:literal, $semaphore:ident, $notation:literal, $($register:tt: $value:expr),*) => {
         // SAFETY: an instruction that does nothing; registers are read by whoever looks.

@@ -9,9 +9,9 @@
 //! and unmaps of what is not mapped. Unmapped ranges of an arena stay allocated until the system is
 //! dropped, so that a late access shows as a wrong value, not as a crash of the test.
 
-use core::sync::atomic::{AtomicUsize, Ordering};
 use super::{BreakOwner, Os};
 use crate::base::config::{BLOCK_GRANULES, GRANULE, GROW_FIRST};
+use core::sync::atomic::{AtomicUsize, Ordering};
 use std::alloc::Layout;
 use std::collections::BTreeMap;
 use std::sync::Mutex;

@@ -108,10 +108,7 @@ impl Frame {
                 options(nostack, nomem, preserves_flags),
             );
         }
-        #[cfg(any(
-            miri,
-            not(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64"))
-        ))]
+        #[cfg(any(miri, not(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64"))))]
         {
             (pc, sp, fp, link) = (0, 0, 0, 0);
         }
@@ -157,7 +154,8 @@ impl Frame {
     /// By a frame pointer, where there is no table: code that was made at run time, mostly.
     fn by_pointer(&self, memory: &mut Memory) -> Option<Frame> {
         // From the frame pointer: the caller's, its return address, the end of the frame.
-        let [fp_at, ra_at, end]: [isize; 3] = if cfg!(target_arch = "riscv64") { [-16, -8, 0] } else { [0, 8, 16] };
+        let [fp_at, ra_at, end]: [isize; 3] =
+            if cfg!(target_arch = "riscv64") { [-16, -8, 0] } else { [0, 8, 16] };
         let at = |offset: isize| self.fp.wrapping_add_signed(offset);
         if self.fp <= self.sp || !self.fp.is_multiple_of(8) {
             return None;
@@ -205,7 +203,8 @@ mod tests {
         assert!(count > 12 && count < 40, "{count} frames");
         let count = deep(10, &mut into);
         // Ten return addresses into the same function, one behind the other.
-        let inside = |pc: &&usize| (deep as *const () as usize..deep as *const () as usize + 4096).contains(pc);
+        let inside =
+            |pc: &&usize| (deep as *const () as usize..deep as *const () as usize + 4096).contains(pc);
         let run = into[..count].iter().skip_while(|pc| !inside(pc)).take_while(inside).count();
         assert!(run >= 10, "{run} of {count}: {into:x?}");
         let mut again = [0; 64];

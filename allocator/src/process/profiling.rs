@@ -196,13 +196,16 @@ fn write_file(moment: Moment) {
         file.finish().and(if any { Ok(()) } else { Err(Errno(libc::ENOMEM)) })
     });
     if let Err(error) = written {
-        complain(name.to_bytes(), match error.0 {
-            libc::ENOENT | libc::ENOTDIR => "there is no such folder",
-            libc::EACCES | libc::EPERM | libc::EROFS => "it may not be written there",
-            libc::ENOSPC | libc::EDQUOT => "there is no room for it",
-            libc::ENOMEM => "there is no memory to write it",
-            _ => "the kernel refused it",
-        });
+        complain(
+            name.to_bytes(),
+            match error.0 {
+                libc::ENOENT | libc::ENOTDIR => "there is no such folder",
+                libc::EACCES | libc::EPERM | libc::EROFS => "it may not be written there",
+                libc::ENOSPC | libc::EDQUOT => "there is no room for it",
+                libc::ENOMEM => "there is no memory to write it",
+                _ => "the kernel refused it",
+            },
+        );
     }
 }
 

@@ -10,7 +10,13 @@ use core::sync::atomic::{AtomicU16, Ordering};
 
 const PAGE_SHIFT: u32 = 12;
 /// As many as 16 bits of an address tell apart. Miri looks at all of them each time.
-const PAGES: usize = if !PROFILE { 1 } else if cfg!(miri) { 1 << 6 } else { 1 << 16 };
+const PAGES: usize = if !PROFILE {
+    1
+} else if cfg!(miri) {
+    1 << 6
+} else {
+    1 << 16
+};
 
 pub struct Filter(Checked<AtomicU16, PAGES>);
 

@@ -17,7 +17,13 @@ use crate::base::config::PROFILE;
 use crate::os::Os;
 use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
-const HEADS: usize = if !PROFILE { 1 } else if cfg!(miri) { 1 << 4 } else { 1 << 14 };
+const HEADS: usize = if !PROFILE {
+    1
+} else if cfg!(miri) {
+    1 << 4
+} else {
+    1 << 14
+};
 
 /// A node's key while it is filled: no block is there.
 const TAKEN: usize = 1;

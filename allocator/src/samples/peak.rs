@@ -61,7 +61,9 @@ impl Peak {
         if self.rising.swap(false, Ordering::Relaxed) {
             self.number.fetch_add(1, Ordering::Relaxed);
         }
-        _ = self.live.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |live| Some(live.saturating_sub(bytes)));
+        _ = self
+            .live
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |live| Some(live.saturating_sub(bytes)));
     }
 
     /// Changes a site, which first keeps what it had at the last peak.

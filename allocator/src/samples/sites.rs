@@ -10,7 +10,13 @@ use crate::base::config::PROFILE;
 use crate::os::Os;
 use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
-const HEADS: usize = if !PROFILE { 1 } else if cfg!(miri) { 1 << 4 } else { 1 << 12 };
+const HEADS: usize = if !PROFILE {
+    1
+} else if cfg!(miri) {
+    1 << 4
+} else {
+    1 << 12
+};
 
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub struct Counts {
@@ -92,8 +98,7 @@ impl Site {
     }
 
     fn reset(&self) {
-        let counts =
-            [&self.allocated, &self.freed, &self.asked, &self.asked_freed, &self.lived, &self.most];
+        let counts = [&self.allocated, &self.freed, &self.asked, &self.asked_freed, &self.lived, &self.most];
         counts.into_iter().chain(&self.at_peak).for_each(|count| count.store(0, Ordering::Relaxed));
         self.peak.store(0, Ordering::Relaxed);
     }
@@ -107,9 +112,8 @@ pub struct Sites {
 
 /// Of the stack alone: sites that differ in the length are in one list.
 fn hash(stack: &[usize]) -> u64 {
-    let mix = |hash: u64, word: &usize| {
-        (hash.rotate_left(5) ^ *word as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)
-    };
+    let mix =
+        |hash: u64, word: &usize| (hash.rotate_left(5) ^ *word as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     stack.iter().fold(stack.len() as u64, mix)
 }
 

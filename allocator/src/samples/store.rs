@@ -80,12 +80,8 @@ impl<T: Zeroed> Store<T> {
         let Some(bytes) = round_up(elements(chunk) * size_of::<T>(), os.page()) else { return false };
         let Some(at) = os.map(bytes) else { return false };
         // CHUNK (Release).
-        let entered = self.chunks[chunk].compare_exchange(
-            null_mut(),
-            at.cast(),
-            Ordering::Release,
-            Ordering::Relaxed,
-        );
+        let entered =
+            self.chunks[chunk].compare_exchange(null_mut(), at.cast(), Ordering::Release, Ordering::Relaxed);
         if entered.is_err() {
             // SAFETY: mapped above, and nobody knows of it.
             unsafe { os.unmap(at, bytes) };
@@ -124,7 +120,8 @@ mod tests {
         let mut given = Vec::new();
         while store.count() < 5 * FIRST {
             let first = store.grow(&os, 60).expect("memory");
-            (first..first + 60).for_each(|at| store.get(at).unwrap().store(at as usize + 1, Ordering::Relaxed));
+            (first..first + 60)
+                .for_each(|at| store.get(at).unwrap().store(at as usize + 1, Ordering::Relaxed));
             given.push(first);
         }
         for first in given {

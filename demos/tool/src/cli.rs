@@ -85,7 +85,11 @@ impl Cli {
     /// The exit code of a failure that is the tool's own.
     pub fn failure_code(&self, code: i32) -> i32 {
         // From these, 1 would read as the command's.
-        if code == 1 && matches!(self.command, Some(Command::Trace(_) | Command::Profile(_))) { 125 } else { code }
+        if code == 1 && matches!(self.command, Some(Command::Trace(_) | Command::Profile(_))) {
+            125
+        } else {
+            code
+        }
     }
 }
 

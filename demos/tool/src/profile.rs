@@ -117,7 +117,9 @@ fn read(file: &Path) -> Result<Sites> {
     let profile = proto::read(file)?;
     let (sites, unknown) = Sites::of(&profile)?;
     for file in unknown {
-        console::note(format!("{file} is not the one that was profiled, or cannot be read: its addresses stay"));
+        console::note(format!(
+            "{file} is not the one that was profiled, or cannot be read: its addresses stay"
+        ));
     }
     Ok(sites)
 }
@@ -133,7 +135,8 @@ fn of_command(args: &Arguments) -> Result<(i32, Sites)> {
     let settings = format!("profile:{},profile_at:exit,profile_out:{}", args.rate.0, out.display());
     let others = std::env::var_os("BRKMAP_CONF").filter(|others| !others.is_empty());
     // The last of two entries of one key counts.
-    let settings = others.map_or(settings.clone().into(), |others| before(Path::new(&others), Some(settings.into()), ","));
+    let settings = others
+        .map_or(settings.clone().into(), |others| before(Path::new(&others), Some(settings.into()), ","));
     command.env("BRKMAP_CONF", settings);
     let name = args.command[0].to_string_lossy().into_owned();
     let mut child = command.spawn().map_err(Error::during(format!("cannot run {name}")))?;

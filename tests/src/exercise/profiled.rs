@@ -226,7 +226,10 @@ pub fn until_traced<A: GlobalAlloc>(alloc: &A) {
         let mut text = Vec::new();
         profile::write_dhat(&mut text).expect("memory");
         let text = String::from_utf8_lossy(&text).into_owned();
-        text.split("\"tbk\":").skip(1).filter_map(|rest| rest.split(',').next()?.parse::<u64>().ok()).sum::<u64>()
+        text.split("\"tbk\":")
+            .skip(1)
+            .filter_map(|rest| rest.split(',').next()?.parse::<u64>().ok())
+            .sum::<u64>()
     };
     let work = || {
         for _ in 0..20_000 {

@@ -199,9 +199,8 @@ fn blocks_of_every_kind_are_sampled_by_their_bytes() {
     }
     let said = harness.said();
     for (site, &size) in (1..).zip(&SIZES).filter(|_| !cfg!(miri)) {
-        let bytes = size_class::of_aligned(size, 1).map_or(size.next_multiple_of(4096), |class| {
-            size_class::bytes(class.max(size_class::LEAST))
-        });
+        let bytes = size_class::of_aligned(size, 1)
+            .map_or(size.next_multiple_of(4096), |class| size_class::bytes(class.max(size_class::LEAST)));
         let bytes = if size == 70_000 { 2 * GRANULE } else { bytes };
         let truth = (rounds * bytes) as f64;
         let one = said.get(&site).copied().unwrap_or_default();
@@ -221,7 +220,8 @@ fn where_each_block_is_a_sample_the_profile_is_the_truth() {
     let heap = harness.heap();
     harness.start(1);
     let sizes = [1, 16, 17, 500, 4000, 40_000, 150_000];
-    let held: Vec<_> = (0..70).map(|at| (sizes[at % 7], harness.alloc_at(heap, at % 7, sizes[at % 7]))).collect();
+    let held: Vec<_> =
+        (0..70).map(|at| (sizes[at % 7], harness.alloc_at(heap, at % 7, sizes[at % 7]))).collect();
     let said = harness.said();
     for (site, &size) in sizes.iter().enumerate() {
         assert_eq!((said[&site].samples, said[&site].live_asked.round()), (10.0, 10.0 * size as f64));

@@ -22,7 +22,8 @@ static CACHE: Checked<Entry, ENTRIES> =
 
 /// What an entry is for: an address in an object, which may be another one tomorrow.
 fn key(object: &Object, pc: usize) -> u64 {
-    let mix = |hash: u64, word: usize| (hash.rotate_left(23) ^ word as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mix =
+        |hash: u64, word: usize| (hash.rotate_left(23) ^ word as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     mix(mix(mix(0, pc), object.identity), object.header)
 }
 

@@ -59,16 +59,14 @@ fn asked(find: Find, pc: usize) -> Option<Object> {
 const MOST: usize = 128;
 
 /// Start, end and header of each; a start of 0 ends them.
-static KEPT: [Checked<AtomicUsize, MOST>; 3] =
-    [const { Checked([const { AtomicUsize::new(0) }; MOST]) }; 3];
+static KEPT: [Checked<AtomicUsize, MOST>; 3] = [const { Checked([const { AtomicUsize::new(0) }; MOST]) }; 3];
 
 fn kept(pc: usize) -> Option<Object> {
     let [starts, ends, headers] = &KEPT;
     // Acquire: of a start that is there the end and the header are.
     let starts = starts.0.iter().map(|start| start.load(Ordering::Acquire)).take_while(|&start| start != 0);
-    let (at, start) = starts.enumerate().find(|&(at, start)| {
-        (start..ends[at].load(Ordering::Relaxed)).contains(&pc)
-    })?;
+    let (at, start) =
+        starts.enumerate().find(|&(at, start)| (start..ends[at].load(Ordering::Relaxed)).contains(&pc))?;
     let (end, header) = (ends[at].load(Ordering::Relaxed), headers[at].load(Ordering::Relaxed));
     Some(Object { start, end, header, identity: start })
 }

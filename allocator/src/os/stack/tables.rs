@@ -98,9 +98,7 @@ impl Bytes {
         let offset = match encoding & 0x0f {
             encoding::UDATA4 => self.u32()? as usize,
             encoding::SDATA4 => self.i32()? as usize,
-            encoding::ABSOLUTE | encoding::UDATA8 | encoding::SDATA8 => {
-                usize::from_le_bytes(self.number()?)
-            }
+            encoding::ABSOLUTE | encoding::UDATA8 | encoding::SDATA8 => usize::from_le_bytes(self.number()?),
             _ => return None,
         };
         Some(here.wrapping_add(offset))
@@ -222,7 +220,8 @@ impl Common {
             1 => bytes.u8()? as u64,
             _ => bytes.unsigned()?,
         };
-        let mut common = Common { scale, pointers: encoding::ABSOLUTE, data: false, signal: false, program: bytes };
+        let mut common =
+            Common { scale, pointers: encoding::ABSOLUTE, data: false, signal: false, program: bytes };
         let mut data = None;
         loop {
             match letters.u8()? {

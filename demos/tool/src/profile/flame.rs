@@ -63,7 +63,11 @@ pub fn svg(sites: &Sites, value: Value, difference: bool) -> String {
     let whole = root.weight.max(1.0);
     let depth = depth(&root, whole);
     let height = HEAD + ROW * (depth as f64 + 1.0);
-    let title = format!("{} {}", signed(root.bytes, difference), if difference { "more or less" } else { value.words() });
+    let title = format!(
+        "{} {}",
+        signed(root.bytes, difference),
+        if difference { "more or less" } else { value.words() }
+    );
     let mut out = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{height}\" \
          viewBox=\"0 0 {WIDTH} {height}\" font-family=\"monospace\" font-size=\"11\">\n\
@@ -132,7 +136,11 @@ impl Drawing<'_> {
         if self.difference {
             let strength = (node.bytes.abs() / node.weight.max(1.0) * 150.0) as u32;
             let pale = 240 - strength;
-            return if node.bytes > 0.0 { format!("rgb(250,{pale},{pale})") } else { format!("rgb({pale},{pale},250)") };
+            return if node.bytes > 0.0 {
+                format!("rgb(250,{pale},{pale})")
+            } else {
+                format!("rgb({pale},{pale},250)")
+            };
         }
         let hash = name.bytes().fold(7u32, |hash, byte| hash.wrapping_mul(31).wrapping_add(byte.into()));
         format!("rgb({},{},{})", 205 + hash % 50, 120 + hash / 50 % 110, 50 + hash / 5500 % 50)

@@ -50,7 +50,8 @@ impl Sites {
         let objects = ["alloc_objects", "inuse_objects"].map(|name| profile.place_of(name));
         let locations: BTreeMap<_, _> = profile.location.iter().map(|place| (place.id, place)).collect();
         let mappings: BTreeMap<_, _> = profile.mapping.iter().map(|mapping| (mapping.id, mapping)).collect();
-        let functions: BTreeMap<_, _> = profile.function.iter().map(|function| (function.id, function)).collect();
+        let functions: BTreeMap<_, _> =
+            profile.function.iter().map(|function| (function.id, function)).collect();
         let (mut symbols, mut known) = (Symbols::of(profile), BTreeMap::new());
         let mut sites = BTreeMap::<Vec<String>, Figures>::new();
         for sample in &profile.sample {
@@ -59,7 +60,8 @@ impl Sites {
                 let Some(&place) = locations.get(id) else { continue };
                 let names = known.entry(*id).or_insert_with(|| {
                     let named = place.line.iter().filter_map(|line| functions.get(&line.function_id));
-                    let named: Vec<_> = named.map(|function| profile.text(function.name).to_owned()).collect();
+                    let named: Vec<_> =
+                        named.map(|function| profile.text(function.name).to_owned()).collect();
                     if named.is_empty() {
                         symbols.names(mappings.get(&place.mapping_id).copied(), place.address)
                     } else {
@@ -72,11 +74,14 @@ impl Sites {
             stack.drain(..inner.min(stack.len().saturating_sub(1)));
             stack.reverse();
             let figures = sites.entry(stack).or_default();
-            let value = |place: Option<usize>| place.and_then(|at| sample.value.get(at)).map_or(0.0, |&value| value as f64);
+            let value = |place: Option<usize>| {
+                place.and_then(|at| sample.value.get(at)).map_or(0.0, |&value| value as f64)
+            };
             for (sum, place) in figures.values.iter_mut().zip(places) {
                 *sum += value(place);
             }
-            for (kind, (squares, samples)) in figures.squares.iter_mut().zip(&mut figures.samples).enumerate() {
+            for (kind, (squares, samples)) in figures.squares.iter_mut().zip(&mut figures.samples).enumerate()
+            {
                 // Of n blocks of s bytes one in w was seen: n / w samples, whose count is off by its root.
                 let (bytes, blocks) = (value(places[kind]), value(objects[kind]));
                 let size = if blocks > 0.0 { bytes / blocks } else { continue };
@@ -153,7 +158,8 @@ mod tests {
 
     #[test]
     fn stacks_are_added_up_and_taken_from_each_other() {
-        let (one, _) = Sites::of(&profile(&[(&[1, 2], 1000, 500), (&[3, 2], 200, 0), (&[1, 2], 10, 10)])).unwrap();
+        let (one, _) =
+            Sites::of(&profile(&[(&[1, 2], 1000, 500), (&[3, 2], 200, 0), (&[1, 2], 10, 10)])).unwrap();
         let (other, _) = Sites::of(&profile(&[(&[1, 2], 1000, 700), (&[4, 2], 50, 50)])).unwrap();
         assert_eq!((one.total(Value::Allocated), one.total(Value::Live)), (1210.0, 510.0));
         let rows: Vec<_> = one.with(Value::Live).map(|(stack, live)| (stack.join(" "), live)).collect();
@@ -162,12 +168,16 @@ mod tests {
         let rows: Vec<_> = less.with(Value::Live).map(|(stack, live)| (stack.join(" "), live)).collect();
         assert_eq!(rows, [("0x20 0x10".to_owned(), -190.0), ("0x20 0x40".to_owned(), -50.0)]);
         // 10 bytes of 100: about one in ten was a sample.
-        assert!((100..130).contains(&other.samples(Value::Allocated)) || other.samples(Value::Allocated) == 10);
+        assert!(
+            (100..130).contains(&other.samples(Value::Allocated)) || other.samples(Value::Allocated) == 10
+        );
     }
 
     #[test]
     fn allocators_are_told_from_programs() {
-        for name in ["malloc", "brkmap::process::alloc_class", "alloc::alloc::exchange_malloc", "__libc_calloc"] {
+        for name in
+            ["malloc", "brkmap::process::alloc_class", "alloc::alloc::exchange_malloc", "__libc_calloc"]
+        {
             assert!(is_allocator(name), "{name}");
         }
         for name in ["main", "alloc::vec::Vec<T>::push", "__libc_start_main", "my_malloc"] {

@@ -1,7 +1,7 @@
 //! A profile as text: the callers as a tree, and sites one by one.
 //!
 //! A function with one caller that matters stands below it in the same column: only where the way parts the lines are
-//! moved in. So a stack of forty fits a narrow terminal.
+//! moved in, and marked. So a stack of forty fits a narrow terminal.
 
 use std::collections::BTreeMap;
 
@@ -76,15 +76,23 @@ pub fn lines(sites: &Sites, value: Value, least: f64, width: usize) -> Vec<Strin
 
 fn below(node: &Node, total: f64, least: f64, indent: usize, width: usize, lines: &mut Vec<String>) {
     let sorted = node.sorted(least);
-    let indent = if sorted.len() > 1 { indent + 2 } else { indent };
+    let parts = sorted.len() > 1;
+    let indent = if parts { indent + 2 } else { indent };
     for (name, inner) in &sorted {
-        lines.push(line(inner.bytes, total, indent, name, width));
+        // Where the way parts each begins with a mark, and goes on without.
+        lines.push(line(
+            inner.bytes,
+            total,
+            indent,
+            &format!("{} {name}", if parts { '▸' } else { ' ' }),
+            width,
+        ));
         below(inner, total, least, indent, width, lines);
     }
     let (shown, all): (f64, f64) =
         (sorted.iter().map(|(_, node)| node.bytes).sum(), node.below.values().map(|node| node.bytes).sum());
     if !sorted.is_empty() && (all - shown).abs() >= least.max(1.0) {
-        lines.push(line(all - shown, total, indent, "others", width));
+        lines.push(line(all - shown, total, indent, "▸ others", width));
     }
 }
 
@@ -103,7 +111,9 @@ pub fn by_site(sites: &Sites, value: Value, least: f64, width: usize) -> Vec<Str
         let site = names.next().map_or("nobody", String::as_str);
         lines.push(paint(STRONG, line(bytes, total, 0, site, width)));
         let room = width.saturating_sub(FIGURES + 2);
-        lines.extend(names.map(|name| paint(FAINT, format!("{}{}", " ".repeat(FIGURES + 2), shortened(name, room)))));
+        lines.extend(
+            names.map(|name| paint(FAINT, format!("{}{}", " ".repeat(FIGURES + 2), shortened(name, room)))),
+        );
     }
     lines
 }

@@ -2,13 +2,15 @@
 
 use crate::support::{brkmap, json, needs, run, stderr, stdout};
 
-const SCRIPT: &str = "my @a; push @a, 'x' x 3000 for 1..4000; my %h; $h{$_} = [$_] for 1..20000; print scalar(@a), \"\\n\"";
+const SCRIPT: &str =
+    "my @a; push @a, 'x' x 3000 for 1..4000; my %h; $h{$_} = [$_] for 1..20000; print scalar(@a), \"\\n\"";
 
 /// A profile of a run of perl, kept in a file.
 fn kept(folder: &std::path::Path, name: &str) -> Option<String> {
     let perl = needs("perl")?;
     let file = folder.join(name).to_str().expect("text").to_owned();
-    let output = run(brkmap(&["profile", "--rate", "16K", "--out", &file, "--"]).arg(perl).args(["-e", SCRIPT]));
+    let output =
+        run(brkmap(&["profile", "--rate", "16K", "--out", &file, "--"]).arg(perl).args(["-e", SCRIPT]));
     assert!(output.status.success(), "{}", stderr(&output));
     let text = stdout(&output);
     // What the command itself says comes first.
@@ -33,7 +35,9 @@ fn a_run_is_shown_and_its_file_at_every_width() {
     let document = json(&mut brkmap(&["profile", "--json", &file]));
     let sites = document["sites"].as_array().expect("sites");
     let sum = |name: &str| sites.iter().map(|site| site[name].as_i64().expect("a number")).sum::<i64>();
-    assert!(sum("allocated") > 12_000_000 && sum("live") <= sum("allocated") && sum("requested") <= sum("live"));
+    assert!(
+        sum("allocated") > 12_000_000 && sum("live") <= sum("allocated") && sum("requested") <= sum("live")
+    );
 }
 
 #[test]
@@ -43,7 +47,8 @@ fn a_profile_without_itself_is_nothing_and_a_picture_can_be_searched() {
     let output = run(&mut brkmap(&["profile", "--base", &file, &file]));
     assert!(stdout(&output).starts_with("0 B more or less\n"), "{}", stdout(&output));
     let picture = folder.path().join("heap.svg");
-    let output = run(brkmap(&["profile", "--flame", picture.to_str().expect("text"), &file]).env("COLUMNS", "80"));
+    let output =
+        run(brkmap(&["profile", "--flame", picture.to_str().expect("text"), &file]).env("COLUMNS", "80"));
     assert!(output.status.success(), "{}", stderr(&output));
     let svg = std::fs::read_to_string(picture).expect("a picture");
     assert!(svg.starts_with("<svg ") && svg.trim_end().ends_with("</svg>"), "{}", &svg[..200]);
@@ -63,6 +68,13 @@ fn what_is_wrong_is_named() {
         assert!(stdout(&output).is_empty());
     }
     assert_eq!(run(&mut brkmap(&["profile"])).status.code(), Some(2));
-    let code = run(&mut brkmap(&["profile", "--", "sh", "-c", "exit 3"])).status.code();
+    let Some(perl) = needs("perl") else { return };
+    let code = run(brkmap(&["profile", "--"]).arg(perl).args(["-e", "exit 3"])).status.code();
     assert_eq!(code, Some(3), "the command's");
+    let output = run(&mut brkmap(&["profile", "--", "sh", "-c", "kill -9 $$"]));
+    assert!(
+        output.status.code() == Some(125) && stderr(&output).contains("left no profile"),
+        "{}",
+        stderr(&output)
+    );
 }
