@@ -152,6 +152,7 @@ pub fn main<A: GlobalAlloc + Sync>(alloc: &'static A) {
         ["profiled-beside-sigprof"] => profiled::beside_sigprof(alloc),
         ["profiled-waiting"] => profiled::waiting(alloc),
         ["profiled-peak"] => profiled::peak(alloc),
+        ["profiled-until-traced"] => profiled::until_traced(alloc),
         ["sticky", what] => sticky::main(alloc, what),
         _ => panic!("no scenario {words:?}"),
     }

@@ -291,7 +291,7 @@ fn another_profiler_interrupts_it() {
 #[test]
 fn what_other_tests_do_goes_well_under_a_profile() {
     let scenarios: [&[&str]; 9] = [
-        &["storm", "4", "20000", "1"],
+        &["storm", "4", "4000", "1"],
         &["fork-storm"],
         &["children", "fork", "50"],
         &["children-in-signals", "2"],

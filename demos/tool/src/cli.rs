@@ -7,7 +7,7 @@ use brkmap_base::error::Result;
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 
-use crate::{compare, demo, doctor, maps, race, sweep, top, trace};
+use crate::{compare, demo, doctor, maps, profile, race, sweep, top, trace};
 
 /// Shows which system call a request for memory becomes: brk or mmap.
 ///
@@ -36,6 +36,8 @@ Examples:
     brkmap doctor 4711
   Which allocator is the best for a program:
     brkmap race -- ./program
+  Where a program's memory comes from:
+    brkmap profile -- ./server --test
   What else mmap is for:
     brkmap demo
 
@@ -57,6 +59,8 @@ enum Command {
     Maps(maps::Arguments),
     /// Watch a process's memory and the calls it makes for it, each with its reason
     Top(top::Arguments),
+    /// Show where a program's memory comes from, of a run or of a heap profile's file
+    Profile(profile::Arguments),
     /// List the demo programs, or run one
     Demo(demo::Arguments),
 }
@@ -85,6 +89,7 @@ impl Cli {
             Some(Command::Sweep(args)) => sweep::run(args, json),
             Some(Command::Doctor(args)) => doctor::run(args, json),
             Some(Command::Race(args)) => race::run(args),
+            Some(Command::Profile(args)) => profile::run(args, json),
             Some(Command::Maps(args)) => maps::run(args, json),
             Some(Command::Top(args)) => top::run(args, json),
             Some(Command::Demo(args)) => demo::run(args, json),
@@ -93,8 +98,12 @@ impl Cli {
 
     /// The exit code of a failure that is the tool's own.
     pub fn failure_code(&self, code: i32) -> i32 {
-        // From `trace`, 1 would read as the command's.
-        if code == 1 && matches!(self.command, Some(Command::Trace(_))) { 125 } else { code }
+        // From these, 1 would read as the command's.
+        if code == 1 && matches!(self.command, Some(Command::Trace(_) | Command::Profile(_))) {
+            125
+        } else {
+            code
+        }
     }
 }
 

@@ -8,6 +8,7 @@
 //!        ├─ race ────── contender              brkmap-race   │
 //!        ├─ demo ────── locate                        brkmap-probe  (a fresh process each)
 //!        ├─ maps, top ── watched                      (a page that a process shares)
+//!        ├─ profile ─── locate                        (what a heap profile's file says)
 //!        └─ doctor                                    (what is there: files, and the memory of a process)
 //! ```
 //!
@@ -28,6 +29,7 @@ mod explain;
 mod locate;
 mod maps;
 mod observe;
+mod profile;
 mod race;
 mod regions;
 mod summary;

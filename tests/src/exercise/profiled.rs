@@ -219,3 +219,37 @@ pub fn peak<A: GlobalAlloc>(alloc: &A) {
     // SAFETY: got above.
     many.into_iter().for_each(|block| unsafe { put(alloc, block, SIZE) });
 }
+
+/// Allocates until a tracer has a profile begin, and says so. When it has left no block is a sample any more.
+pub fn until_traced<A: GlobalAlloc>(alloc: &A) {
+    let samples = || {
+        let mut text = Vec::new();
+        profile::write_dhat(&mut text).expect("memory");
+        let text = String::from_utf8_lossy(&text).into_owned();
+        text.split("\"tbk\":")
+            .skip(1)
+            .filter_map(|rest| rest.split(',').next()?.parse::<u64>().ok())
+            .sum::<u64>()
+    };
+    let work = || {
+        for _ in 0..20_000 {
+            // SAFETY: got here.
+            unsafe { put(alloc, short_lives(alloc), SIZE) };
+        }
+    };
+    work();
+    assert_eq!(samples(), 0);
+    println!("ready");
+    while samples() == 0 {
+        work();
+    }
+    println!("sampled");
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line).expect("a line");
+    // The slow path that sees that the tracer has left.
+    work();
+    let before = samples();
+    (0..200).for_each(|_| work());
+    assert_eq!(samples(), before, "it has left");
+    println!("quiet");
+}

@@ -3,6 +3,7 @@
 mod commands;
 mod compare;
 mod doctor;
+mod profile;
 mod race;
 mod strace;
 mod support;
