@@ -1,5 +1,5 @@
-//! Words for all modules: units, size classes, constants, the keys and their values, what a request got, text,
-//! ends with a message, checked arrays.
+//! Words for all modules: units, size classes, constants, the keys and their values, what a request got,
+//! text, ends with a message, checked arrays, random numbers.
 
 pub mod allocated;
 pub mod builder;

@@ -22,6 +22,7 @@ pub mod magazine;
 mod outbox;
 pub mod owner;
 mod pages;
+mod parts;
 pub mod registry;
 mod remote;
 mod send;
@@ -312,7 +313,7 @@ impl Heap {
 }
 
 /// Bytes of a heap with the slots of its magazines.
-pub const HEAP_BYTES: usize = size_of::<Heap>() + aside::BEHIND;
+pub const HEAP_BYTES: usize = size_of::<Heap>() + parts::BEHIND;
 
 /// The caller's pointer, re-made with the provenance that the arena's memory was exposed with: a
 /// `Box<u8>` may write one byte through its own.

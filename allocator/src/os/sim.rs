@@ -1,3 +1,4 @@
+// long: one system, with a method for each of its calls; apart they would share their state.
 //! A simulated system for the tests: memory from the test's own allocator, a break that moves inside
 //! it, and refusals by script. It runs under Miri, which a real brk does not.
 //!
