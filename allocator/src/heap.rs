@@ -25,6 +25,7 @@ mod medium;
 mod outbox;
 pub mod owner;
 mod pages;
+mod parts;
 pub mod registry;
 mod remote;
 mod send;
@@ -326,7 +327,7 @@ impl Heap {
 }
 
 /// Bytes of a heap with the slots of its magazines.
-pub const HEAP_BYTES: usize = size_of::<Heap>() + aside::BEHIND;
+pub const HEAP_BYTES: usize = size_of::<Heap>() + parts::BEHIND;
 
 /// The caller's pointer, re-made with the provenance that the arena's memory was exposed with: a
 /// `Box<u8>` may write one byte through its own.

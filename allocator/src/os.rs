@@ -88,7 +88,7 @@ pub unsafe trait Os: Sync {
     fn nanos_since_1970(&self) -> u64;
 
     /// Writes the return addresses of the calling thread's stack, the innermost first, as far as it can be
-    /// followed and `into` has room. How many they are.
+    /// followed and `into` has room (sigprocmask(2), by which a page is asked for). How many they are.
     fn stack(&self, into: &mut [usize]) -> usize;
 
     /// True only while the process surely has one thread.

@@ -232,7 +232,7 @@ fn commands_and_options_that_the_readme_names_are_the_tools() {
 }
 
 /// What a system is asked without a call.
-const NO_CALL: [&str; 2] = ["break_owner", "single_threaded"];
+const NO_CALL: [&str; 4] = ["break_owner", "tell_sample", "tell_free", "single_threaded"];
 
 #[test]
 fn a_method_of_the_system_names_the_man_page_of_its_call() {

@@ -1,5 +1,5 @@
-//! The heap profile's hooks in the slow paths: what is allocated there is counted, and what is freed is looked
-//! up.
+//! The heap profile's hooks in the slow paths: what is allocated there is counted, and what is freed is
+//! looked up.
 //!
 //! A class's blocks are counted by their magazine (`heap/aside.rs`). Every other block comes by a slow path
 //! each time, and is drawn for by itself. Both take a block with the same probability, which only its length

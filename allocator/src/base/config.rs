@@ -140,8 +140,8 @@ pub const MAGAZINE_CAP: ByClass<u16> = {
 
 /// Bytes between two samples in the mean, where nobody says otherwise.
 pub const SAMPLE_RATE: usize = 512 * 1024;
-/// While a profile is taken: the blocks of a magazine that can be popped before the slow path looks again, and
-/// how many a magazine holds at least if its class may.
+/// While a profile is taken: the blocks of a magazine that can be popped before the slow path looks again,
+/// and how many a magazine holds at least if its class may.
 /// More would be fewer slow paths, and blocks that have left the cache when they are used again.
 pub const SHOWN: u32 = 64;
 pub const MAGAZINE_PROFILED: u32 = 192;

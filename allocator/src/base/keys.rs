@@ -152,7 +152,7 @@ keys! {
     Profile "profile", Kind::Bytes(0, UNBOUNDED), 0, Start, OURS,
         "Takes a heap profile, of a sample in so many bytes; 512K costs little. 0 takes none.";
     ProfileOut "profile_out", Kind::Text, 0, Start, OURS,
-        "The profile's file: %p is the process, %n counts files. .json is DHAT's, .gz compressed, else pprof's.";
+        "The profile's file: %p is the process, %n counts files; .json is DHAT's, .gz packed, else pprof's.";
     ProfileAt "profile_at", Kind::Choice(PROFILE_AT), 0, Start, OURS,
         "When it is written, and of what is in use: at exit, at exit of the peak, or at each such signal.";
     Name "name", Kind::Text, 0, Start, OURS,

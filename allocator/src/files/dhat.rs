@@ -1,11 +1,11 @@
 //! The JSON that valgrind's DHAT writes, version 2, for its viewer (dh_view.html).
 //!
-//! Counts are weighed, and rounded to whole blocks. `mb` and `mbk`, the most of a stack at once, are sums over
-//! its lengths of blocks: of a stack with several they are bounds from above.
+//! Counts are weighed, and rounded to whole blocks. `mb` and `mbk`, the most of a stack at once, are sums
+//! over its lengths of blocks: of a stack with several they are bounds from above.
 #![forbid(unsafe_code)]
 
-use super::Span;
 use super::addresses::Addresses;
+use super::kinds::Span;
 use super::mappings::{Mappings, put_json};
 use super::sink::Sink;
 use crate::base::random::weight;

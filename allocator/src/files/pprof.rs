@@ -4,10 +4,10 @@
 #![forbid(unsafe_code)]
 
 use super::addresses::Addresses;
+use super::kinds::{Moment, Span};
 use super::mappings::{BuildId, Mappings};
 use super::message::{Message, put_field, put_number};
 use super::sink::Sink;
-use super::{Moment, Span};
 use crate::base::random::weight;
 use crate::os::Os;
 use crate::samples::Samples;

@@ -19,7 +19,7 @@
 //! In both forms a fork's copy is whole, as in I11; while one becomes the other the heap is busy.
 #![allow(unsafe_code)]
 
-use super::magazine::SLOTS_BYTES;
+use super::parts::{AT, Aside};
 use super::{BinAt, Heap, exposed};
 use crate::arena::page_map::BIN;
 use crate::base::config::{HOMING, MAGAZINE_CAP, MAGAZINE_FIRST, MAGAZINE_PROFILED, PROFILE, SHOWN};
@@ -28,50 +28,7 @@ use crate::base::units::SizeClass;
 use crate::samples::{Samples, is_on};
 use crate::slab::slot::Slot;
 use crate::slab::stamp;
-use crate::sync::stores::in_order;
-use core::cell::Cell;
 use core::ptr::null;
-
-/// What a magazine has beside its bin. Zeros are that of a plain one.
-#[repr(C, align(32))]
-pub struct Aside {
-    /// The slot for the next block that is put aside, and the end of the room for them.
-    end: Cell<*const Slot>,
-    limit: Cell<*const Slot>,
-    /// The null below the blocks that are shown. Null itself in the plain form.
-    stop: Cell<*const Slot>,
-    /// Blocks that were shown.
-    shown: Cell<u32>,
-    /// Blocks that come before the next sample, those that are shown included.
-    ahead: Cell<u32>,
-}
-
-const _: () = assert!(size_of::<Aside>() == BIN, "an entry leads to both");
-
-impl Aside {
-    /// Takes a block in. False where there is no room, and in a plain magazine.
-    #[inline(always)]
-    fn take(&self, block: *mut u8) -> bool {
-        let end = self.end.get();
-        if end >= self.limit.get() {
-            return false;
-        }
-        // SAFETY: below the limit there is a slot of this thread's magazine (I11).
-        unsafe { (*end).set(block) };
-        in_order();
-        self.end.set(end.wrapping_add(1));
-        true
-    }
-}
-
-/// Bytes of a heap's row of them, behind its slots.
-pub const BYTES: usize = if PROFILE { CLASSES * BIN } else { 0 };
-
-/// From a heap's slots to its row.
-const AT: usize = SLOTS_BYTES.next_multiple_of(BIN);
-
-/// Bytes behind a heap.
-pub const BEHIND: usize = if PROFILE { AT + BYTES } else { SLOTS_BYTES };
 
 /// How many slots are from one to another, which is not below it.
 fn slots_between(from: *const Slot, to: *const Slot) -> usize {

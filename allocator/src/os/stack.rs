@@ -10,6 +10,7 @@
 //! Nothing is believed: what a rule leads to is read only where the kernel says that it can be (`memory`).
 #![allow(unsafe_code)]
 
+mod bytes;
 mod cache;
 mod memory;
 mod objects;

@@ -44,12 +44,10 @@ struct Found {
     reserved: [u64; 9],
 }
 
-type Find = unsafe extern "C" fn(*mut c_void, *mut Found) -> c_int;
-
-fn asked(find: Find, pc: usize) -> Option<Object> {
+fn asked(find: loader::Find, pc: usize) -> Option<Object> {
     let mut found = Found { flags: 0, start: 0, end: 0, link_map: 0, header: 0, reserved: [0; 9] };
     // SAFETY: glibc's own function, which takes any address and writes its answer.
-    let known = unsafe { find(core::ptr::without_provenance_mut(pc), &mut found) } == 0;
+    let known = unsafe { find(core::ptr::without_provenance_mut(pc), (&raw mut found).cast()) } == 0;
     let object =
         Object { start: found.start, end: found.end, header: found.header, identity: found.link_map };
     (known && object.header != 0).then_some(object)
@@ -115,7 +113,10 @@ fn enter(words: [usize; 3]) {
 
 #[cfg(target_env = "gnu")]
 mod loader {
-    use super::Find;
+    use core::ffi::{c_int, c_void};
+
+    /// glibc's function, which writes its answer to where the second argument leads.
+    pub type Find = unsafe extern "C" fn(*mut c_void, *mut c_void) -> c_int;
 
     /// glibc's function, by a weak reference as for `__libc_single_threaded`.
     #[cfg(all(target_arch = "x86_64", not(miri)))]
@@ -162,7 +163,10 @@ mod loader {
 
 #[cfg(not(target_env = "gnu"))]
 mod loader {
-    use super::Find;
+    use core::ffi::{c_int, c_void};
+
+    /// glibc's function, which writes its answer to where the second argument leads.
+    pub type Find = unsafe extern "C" fn(*mut c_void, *mut c_void) -> c_int;
 
     pub fn find_object() -> Option<Find> {
         None

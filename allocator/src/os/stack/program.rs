@@ -2,8 +2,8 @@
 //! (DWARF 5, 6.4.2). Only the three registers are followed that lead from frame to frame.
 #![forbid(unsafe_code)]
 
+use super::bytes::{Bytes, Scale};
 use super::rule::{Base, Saved};
-use super::tables::{Bytes, Scale};
 use crate::base::checked::Checked;
 
 /// DWARF's numbers of the stack pointer, the frame pointer and the return address, from each architecture's
@@ -63,131 +63,144 @@ impl Registers {
 /// States that a program may put aside at once: compilers use one.
 const DEPTH: usize = 4;
 
+/// A program that is run.
+struct Machine<'a> {
+    now: Registers,
+    /// What held at its function's first address.
+    first: Registers,
+    /// Bytes from there on, and where to stop.
+    at: u64,
+    to: u64,
+    scale: &'a Scale,
+    aside: Checked<Registers, DEPTH>,
+    depth: usize,
+}
+
+#[derive(PartialEq)]
+enum Step {
+    Goes,
+    /// What comes next is of addresses behind the one that is asked for.
+    Ends,
+}
+
 /// Runs a program from its function's first address to the one `to` bytes behind it. None where it does what
 /// no compiler was seen to do.
 pub fn run(program: &mut Bytes, scale: &Scale, first: Registers, to: usize) -> Option<Registers> {
-    let (mut now, mut at) = (first, 0u64);
-    let (mut aside, mut depth) = (Checked([first; DEPTH]), 0);
+    let aside = Checked([first; DEPTH]);
+    let mut machine = Machine { now: first, first, at: 0, to: to as u64, scale, aside, depth: 0 };
     while !program.is_empty() {
-        let word = program.u8()?;
-        let low = (word & 0x3f) as u64;
-        let mut advance = |by: u64| {
-            at = at.saturating_add(by.saturating_mul(scale.code));
-            at > to as u64
-        };
-        let scaled = |number: i64| i32::try_from(number.checked_mul(scale.data)?).ok();
-        match (word >> 6, low) {
-            (1, by) => {
-                if advance(by) {
-                    break;
-                }
-            }
-            (2, register) => {
-                let offset = scaled(program.unsigned()?.try_into().ok()?)?;
-                now.set(register, Saved::At(offset));
-            }
-            (3, register) => now.restore(register, &first),
-            // DW_CFA_nop.
-            (_, 0x00) => {}
-            // DW_CFA_advance_loc1, 2, 4.
-            (_, 0x02) => {
-                if advance(program.u8()? as u64) {
-                    break;
-                }
-            }
-            (_, 0x03) => {
-                if advance(program.u16()? as u64) {
-                    break;
-                }
-            }
-            (_, 0x04) => {
-                if advance(program.u32()? as u64) {
-                    break;
-                }
-            }
-            // DW_CFA_offset_extended, and with a sign.
-            (_, 0x05) => {
-                let (register, offset) = (program.unsigned()?, program.unsigned()?.try_into().ok()?);
-                now.set(register, Saved::At(scaled(offset)?));
-            }
-            (_, 0x11) => {
-                let (register, offset) = (program.unsigned()?, program.signed()?);
-                now.set(register, Saved::At(scaled(offset)?));
-            }
-            // DW_CFA_restore_extended, _undefined, _same_value.
-            (_, 0x06) => now.restore(program.unsigned()?, &first),
-            (_, 0x07) => now.set(program.unsigned()?, Saved::Lost),
-            (_, 0x08) => now.set(program.unsigned()?, Saved::Same),
-            // DW_CFA_register; the values of DW_CFA_val_offset, and with a sign: in no place of memory.
-            (_, 0x09 | 0x14) => {
-                let (register, _) = (program.unsigned()?, program.unsigned()?);
-                now.set(register, Saved::Lost);
-            }
-            (_, 0x15) => {
-                let (register, _) = (program.unsigned()?, program.signed()?);
-                now.set(register, Saved::Lost);
-            }
-            // DW_CFA_remember_state, _restore_state.
-            (_, 0x0a) => {
-                if depth == DEPTH {
-                    return None;
-                }
-                aside[depth] = now;
-                depth += 1;
-            }
-            (_, 0x0b) => {
-                depth = depth.checked_sub(1)?;
-                now = aside[depth];
-            }
-            // DW_CFA_def_cfa, and with a sign.
-            (_, 0x0c) => {
-                let (register, offset) = (program.unsigned()?, program.unsigned()?);
-                now.offset = offset.try_into().ok()?;
-                if !now.count_from(register) {
-                    return None;
-                }
-            }
-            (_, 0x12) => {
-                let (register, offset) = (program.unsigned()?, program.signed()?);
-                now.offset = scaled(offset)?;
-                if !now.count_from(register) {
-                    return None;
-                }
-            }
-            // DW_CFA_def_cfa_register, _offset, and that with a sign.
-            (_, 0x0d) => {
-                if !now.count_from(program.unsigned()?) {
-                    return None;
-                }
-            }
-            (_, 0x0e) => now.offset = program.unsigned()?.try_into().ok()?,
-            (_, 0x13) => now.offset = scaled(program.signed()?)?,
-            // DW_CFA_def_cfa_expression.
-            (_, 0x0f) => {
-                let len = program.unsigned()?;
-                now.offset = at_fp(&mut program.part(len as usize)?)?;
-                now.base = Base::AtFp;
-            }
-            // DW_CFA_expression, DW_CFA_val_expression.
-            (_, 0x10) => {
-                let (register, len) = (program.unsigned()?, program.unsigned()?);
-                let place = from_fp(&mut program.part(len as usize)?);
-                let counts = now.base == Base::AtFp && register == FP;
-                now.set(register, place.filter(|_| counts).map_or(Saved::Lost, Saved::At));
-            }
-            (_, 0x16) => {
-                let (register, len) = (program.unsigned()?, program.unsigned()?);
-                program.part(len as usize)?;
-                now.set(register, Saved::Lost);
-            }
-            // aarch64's DW_CFA_AARCH64_negate_ra_state: a signature, which is masked anyway.
-            (_, 0x2d) => {}
-            // DW_CFA_GNU_args_size.
-            (_, 0x2e) => _ = program.unsigned()?,
-            _ => return None,
+        if machine.step(program)? == Step::Ends {
+            break;
         }
     }
-    Some(now)
+    Some(machine.now)
+}
+
+impl Machine<'_> {
+    fn step(&mut self, program: &mut Bytes) -> Option<Step> {
+        let word = program.u8()?;
+        let low = (word & 0x3f) as u64;
+        match (word >> 6, low) {
+            (1, by) => return Some(self.advance(by)),
+            (2, register) => {
+                let offset = self.scaled(program.unsigned()?.try_into().ok()?)?;
+                self.now.set(register, Saved::At(offset));
+            }
+            (3, register) => self.now.restore(register, &self.first),
+            // DW_CFA_nop; aarch64's DW_CFA_AARCH64_negate_ra_state: a signature, which is masked anyway.
+            (_, 0x00 | 0x2d) => {}
+            // DW_CFA_advance_loc1, 2, 4.
+            (_, 0x02) => return Some(self.advance(program.u8()? as u64)),
+            (_, 0x03) => return Some(self.advance(program.u16()? as u64)),
+            (_, 0x04) => return Some(self.advance(program.u32()? as u64)),
+            // DW_CFA_remember_state, _restore_state.
+            (_, 0x0a) => {
+                if self.depth == DEPTH {
+                    return None;
+                }
+                self.aside[self.depth] = self.now;
+                self.depth += 1;
+            }
+            (_, 0x0b) => {
+                self.depth = self.depth.checked_sub(1)?;
+                self.now = self.aside[self.depth];
+            }
+            // DW_CFA_GNU_args_size.
+            (_, 0x2e) => _ = program.unsigned()?,
+            (_, 0x0c..=0x0f | 0x12 | 0x13) => self.count_anew(low, program)?,
+            _ => self.save(low, program)?,
+        }
+        Some(Step::Goes)
+    }
+
+    fn advance(&mut self, by: u64) -> Step {
+        self.at = self.at.saturating_add(by.saturating_mul(self.scale.code));
+        if self.at > self.to { Step::Ends } else { Step::Goes }
+    }
+
+    fn scaled(&self, number: i64) -> Option<i32> {
+        i32::try_from(number.checked_mul(self.scale.data)?).ok()
+    }
+
+    /// An instruction that says what the caller's stack pointer is counted from.
+    fn count_anew(&mut self, instruction: u64, program: &mut Bytes) -> Option<()> {
+        let register = match instruction {
+            // DW_CFA_def_cfa, and with a sign; DW_CFA_def_cfa_register.
+            0x0c | 0x0d | 0x12 => Some(program.unsigned()?),
+            _ => None,
+        };
+        match instruction {
+            // DW_CFA_def_cfa_offset, and with a sign.
+            0x0c | 0x0e => self.now.offset = program.unsigned()?.try_into().ok()?,
+            0x12 | 0x13 => self.now.offset = self.scaled(program.signed()?)?,
+            // DW_CFA_def_cfa_expression.
+            0x0f => {
+                let len = program.unsigned()?;
+                self.now.offset = at_fp(&mut program.part(len as usize)?)?;
+                self.now.base = Base::AtFp;
+            }
+            _ => {}
+        }
+        let known = register.is_none_or(|register| self.now.count_from(register));
+        known.then_some(())
+    }
+
+    /// An instruction that says where a register is.
+    fn save(&mut self, instruction: u64, program: &mut Bytes) -> Option<()> {
+        let register = program.unsigned()?;
+        let saved = match instruction {
+            // DW_CFA_offset_extended, and with a sign.
+            0x05 => Saved::At(self.scaled(program.unsigned()?.try_into().ok()?)?),
+            0x11 => Saved::At(self.scaled(program.signed()?)?),
+            // DW_CFA_restore_extended.
+            0x06 => {
+                self.now.restore(register, &self.first);
+                return Some(());
+            }
+            // DW_CFA_undefined, _same_value.
+            0x07 => Saved::Lost,
+            0x08 => Saved::Same,
+            // DW_CFA_register; the values of DW_CFA_val_offset, and with a sign: in no place of memory.
+            0x09 | 0x14 => {
+                program.unsigned()?;
+                Saved::Lost
+            }
+            0x15 => {
+                program.signed()?;
+                Saved::Lost
+            }
+            // DW_CFA_expression, DW_CFA_val_expression.
+            0x10 | 0x16 => {
+                let len = program.unsigned()?;
+                let place = from_fp(&mut program.part(len as usize)?);
+                let counts = instruction == 0x10 && self.now.base == Base::AtFp && register == FP;
+                place.filter(|_| counts).map_or(Saved::Lost, Saved::At)
+            }
+            _ => return None,
+        };
+        self.now.set(register, saved);
+        Some(())
+    }
 }
 
 /// An expression that is an offset from the frame pointer, and no more (DW_OP_breg).
