@@ -1,4 +1,4 @@
-//! The presets: values for several keys at once. What each costs and gives, measured: decision 0052.
+//! The presets: values for several keys at once. What each costs and gives, measured: decision 0043.
 #![forbid(unsafe_code)]
 
 use crate::base::keys::{HUGE_PAGES_OFF, HUGE_PAGES_RECYCLED, Key, PRESETS};
