@@ -45,7 +45,7 @@ pub fn alloc_class<W: ThreadWord>(class: SizeClass, asked: usize) -> Option<Allo
     }
     let heap = thread::attach::<W>();
     let slow = || or_after_trim(heap, || true, || ALLOCATOR.alloc_class(heap, class));
-    if PROFILE && let Some(heap) = heap {
+    if let Some(heap) = heap.filter(|_| PROFILE) {
         profiling::heed_tracers::<W>();
         ALLOCATOR.follow_profile(heap);
         if heap.is_profiled() {

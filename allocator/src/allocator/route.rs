@@ -111,9 +111,8 @@ impl<O: Os> Allocator<O> {
     /// As for `free_slow`.
     #[inline]
     pub(super) unsafe fn free_big(&self, freer: Freer, place: Option<(GranuleIdx, Entry)>, block: *mut u8) {
-        if let Some((granule, entry)) = place
-            && let Some(place) = entry.in_chunk()
-        {
+        let chunk = place.and_then(|(granule, entry)| Some((granule, entry.in_chunk()?)));
+        if let Some((granule, place)) = chunk {
             return self.free_medium(freer, granule, place, block);
         }
         let span = place.and_then(|(head, entry)| Some((head, entry.as_span()?)));

@@ -69,9 +69,8 @@ pub fn no_value(source: &str, key: Key, value: Option<&[u8]>) -> Line {
     }
     line.push("; it takes ");
     value::describe(&mut line, row.kind);
-    if let Kind::Choice(choices) = row.kind
-        && let Some(choice) = value.and_then(|value| nearest(value, choices.iter().copied()))
-    {
+    let choices: &[&str] = if let Kind::Choice(choices) = row.kind { choices } else { &[] };
+    if let Some(choice) = value.and_then(|value| nearest(value, choices.iter().copied())) {
         line.push("; `");
         line.push(choice);
         line.push("` is the nearest");

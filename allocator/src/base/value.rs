@@ -161,7 +161,7 @@ pub fn write<const N: usize>(out: &mut Text<N>, kind: Kind, word: usize) {
         Kind::Share(_) => {
             let tenths = (word * 1000 + 512) / 1024;
             out.number(tenths / 10, 0);
-            if !tenths.is_multiple_of(10) {
+            if tenths % 10 != 0 {
                 out.push(".");
                 out.number(tenths % 10, 0);
             }
@@ -177,7 +177,7 @@ pub fn write<const N: usize>(out: &mut Text<N>, kind: Kind, word: usize) {
 
 /// By the largest unit that is exact.
 fn in_units<const N: usize>(out: &mut Text<N>, word: usize, units: &[(usize, &str)]) {
-    let exact = units.iter().find(|(unit, _)| word >= *unit && word.is_multiple_of(*unit));
+    let exact = units.iter().find(|(unit, _)| word >= *unit && word.checked_rem(*unit) == Some(0));
     let (unit, name) = exact.unwrap_or(&(1, ""));
     out.number(word.checked_div(*unit).unwrap_or(word), 0);
     out.push(name);

@@ -70,8 +70,10 @@ fn for_each<O: Os>(os: &O, mut f: impl FnMut(&Mapping)) -> bool {
         len += got;
         let mut begin = 0;
         while let Some(line) = text.get(begin..len).and_then(|rest| rest.split(|&byte| byte == b'\n').next())
-            && begin + line.len() < len
         {
+            if begin + line.len() >= len {
+                break;
+            }
             parse(line).iter().for_each(&mut f);
             begin += line.len() + 1;
         }

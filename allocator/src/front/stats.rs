@@ -8,8 +8,8 @@ pub use crate::os::calls::{Call, Tally};
 use crate::process::ALLOCATOR;
 
 impl Stats {
-    /// Reads the figures: a glance that allocates nothing, gives nothing back, and takes no heap's lock. Heaps of
-    /// one's own ([Heap](crate::Heap)) are not in them.
+    /// Reads the figures: a glance that allocates nothing, gives nothing back, and takes no heap's lock.
+    /// Heaps of one's own ([Heap](crate::Heap)) are not in them.
     ///
     /// ```
     /// #[global_allocator]

@@ -12,7 +12,7 @@
 use crate::arena::page_map::Entry;
 use crate::base::checked::Checked;
 use crate::base::config::GRANULE;
-use crate::base::units::Granules;
+use crate::base::units::{Granules, is_multiple};
 
 /// Bytes of a unit. No page is shorter.
 pub const UNIT: usize = 4096;
@@ -132,7 +132,7 @@ impl MediumClass {
     pub fn index_of(self, offset: usize) -> Option<u32> {
         let (shape, units) = (self.shape(), (offset / UNIT) as u32);
         let at = (units * shape.factor as u32) >> 16;
-        (offset.is_multiple_of(UNIT) && at * shape.units as u32 == units && at < shape.blocks as u32)
+        (is_multiple(offset, UNIT) && at * shape.units as u32 == units && at < shape.blocks as u32)
             .then_some(at)
     }
 }

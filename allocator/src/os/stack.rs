@@ -18,6 +18,7 @@ mod program;
 mod rule;
 mod tables;
 
+use crate::base::units::is_multiple;
 use crate::os::executable;
 use memory::Memory;
 use objects::Object;
@@ -158,7 +159,7 @@ impl Frame {
         let [fp_at, ra_at, end]: [isize; 3] =
             if cfg!(target_arch = "riscv64") { [-16, -8, 0] } else { [0, 8, 16] };
         let at = |offset: isize| self.fp.wrapping_add_signed(offset);
-        if self.fp <= self.sp || !self.fp.is_multiple_of(8) {
+        if self.fp <= self.sp || !is_multiple(self.fp, 8) {
             return None;
         }
         let (fp, pc) = (memory.word(at(fp_at))?, plain(memory.word(at(ra_at))?));

@@ -92,10 +92,9 @@ fn tick_at(page: *mut Page) {
     }
     let page = PAGE.load(Ordering::Relaxed);
     // A handler that interrupted the writer finds it taken.
-    if let Some(_writer) = WRITER.try_lock()
-        // SAFETY: null, or a page that stays mapped.
-        && let Some(head) = unsafe { page.as_ref() }
-    {
+    let Some(_writer) = WRITER.try_lock() else { return };
+    // SAFETY: null, or a page that stays mapped.
+    if let Some(head) = unsafe { page.as_ref() } {
         let turn = head.turn.load(Ordering::Relaxed);
         head.turn.store(turn | 1, Ordering::Relaxed);
         // Who reads finds the turn odd, or as it was before any of the text changed.

@@ -1,5 +1,5 @@
-//! A segment: 4 MiB of addresses at a multiple of that, which is 64 granules. The first one holds what is known
-//! of the others, a bit each in a word and a record.
+//! A segment: 4 MiB of addresses at a multiple of that, which is 64 granules. The first one holds what is
+//! known of the others, a bit each in a word and a record.
 //!
 //! ```text
 //!   granule   0: head, room for the zone, records │ 1: slab │ 2 … 5: span │ 6: free │ …

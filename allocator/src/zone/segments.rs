@@ -133,7 +133,7 @@ impl Segments {
             segment.put(stretch);
             segment.free()
         });
-        // As many free granules stay: a program at the edge of a segment does not map and unmap one each time.
+        // As many free granules stay: a program at the edge of a segment does not map one each time.
         if free == FREE_MAX && addr != self.home && self.free >= 2 * FREE_MAX {
             self.drop_segment(os, addr);
         }

@@ -4,6 +4,7 @@
 //! are mostly in the same or the next one.
 #![allow(unsafe_code)]
 
+use crate::base::units::is_multiple;
 use crate::os::errno::keep_errno;
 
 /// The smallest page there is.
@@ -24,7 +25,7 @@ impl Memory {
 
     /// The word at an address; None where none can be read.
     pub fn word(&mut self, at: usize) -> Option<usize> {
-        if !at.is_multiple_of(align_of::<usize>()) || at < PAGE || !self.has(at) {
+        if !is_multiple(at, align_of::<usize>()) || at < PAGE || !self.has(at) {
             return None;
         }
         // SAFETY: an aligned word of a page that can be read. It belongs to this thread's stack, or to
