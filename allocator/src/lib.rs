@@ -7,7 +7,7 @@
 //!
 //! fn main() {
 //!     let words: Vec<String> = (0..1000).map(|number| number.to_string()).collect();
-//!     assert!(brkmap::Stats::read().live_bytes() > words.len() * size_of::<String>());
+//!     assert!(brkmap::Stats::read().allocated > words.len() * size_of::<String>());
 //! }
 //! ```
 //!
@@ -28,16 +28,18 @@
 //! | `override` | the program's C side is served too, by `malloc` and its family. Never for a library |
 //! | `allocator-api2` | the trait `Allocator` of the crate allocator-api2, as hashbrown and bumpalo take it |
 //! | `allocator-api` | the same trait of the standard library, on nightly |
+//! | `profile` | a heap profile, which costs nothing while none is taken |
 //!
 //! # Configuration
 //!
-//! From 128 KiB on each request is a mapping of its own. `BRKMAP_MMAP_THRESHOLD` in the environment sets
-//! another bound, 1025 to 33554432 bytes; glibc's `MALLOC_MMAP_THRESHOLD_` does so too. Programs with raised
-//! rights read neither.
+//! In code by [Config] and [BrkMap::with]; for any program by the same keys in `BRKMAP_CONF` and
+//! `/etc/brkmap.conf`, which `BRKMAP_CONF=help` lists. glibc's names are understood. Programs with raised
+//! rights read none of it.
 //!
 //! # Figures
 //!
-//! [Stats] has those of the process, [HeapFigures] those of a heap. Freed memory goes back to the kernel by
+//! [Stats] has those of the process, [Residency] explains its resident memory, [HeapFigures] are those of a
+//! heap. Freed memory goes back to the kernel by
 //! itself, to 7 MiB or an eighth of what is live; [BrkMap::trim] gives back the rest.
 //!
 //! # Limits

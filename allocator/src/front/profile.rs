@@ -5,11 +5,16 @@
 //! costs nothing.
 //!
 //! ```no_run
+//! # #[cfg(feature = "profile")]
+//! # fn main() -> std::io::Result<()> {
 //! brkmap::profile::start(brkmap::profile::RATE);
 //! // …
 //! let file = std::fs::File::create("heap.pb.gz")?;
 //! brkmap::profile::write_pprof(file, brkmap::profile::Packing::Gzip)?;
-//! # Ok::<(), std::io::Error>(())
+//! # Ok(())
+//! # }
+//! # #[cfg(not(feature = "profile"))]
+//! # fn main() {}
 //! ```
 //!
 //! `brkmap profile heap.pb.gz` shows it, and so do `go tool pprof` and all that read its format. Without
