@@ -20,7 +20,7 @@ struct Probe {
 
 fn probes(file: &Path) -> Option<Vec<Probe>> {
     let mut command = Command::new(skip::tool("readelf")?);
-    command.args(["-W", "-n"]).arg(file);
+    command.arg("-n").arg(file);
     let ended = run(command);
     ended.expect_success("readelf");
     let text = String::from_utf8_lossy(&ended.stdout).into_owned();

@@ -8,7 +8,7 @@ use std::sync::mpsc::sync_channel;
 
 use brkmap::profile::{self, Packing};
 
-use super::{get, put};
+use super::{KIB, get, put};
 
 const SIZE: usize = 200;
 
@@ -236,6 +236,13 @@ pub fn until_traced<A: GlobalAlloc>(alloc: &A) {
             // SAFETY: got here.
             unsafe { put(alloc, short_lives(alloc), SIZE) };
         }
+    };
+    let work = || {
+        work();
+        // By slow paths, where tracers are looked for.
+        let long = get(alloc, 100 * KIB);
+        // SAFETY: got here.
+        unsafe { put(alloc, long, 100 * KIB) };
     };
     work();
     assert_eq!(samples(), 0);
