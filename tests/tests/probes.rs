@@ -64,7 +64,7 @@ fn the_notes_of_both_fronts_have_the_three_probes() {
         let shown: Vec<_> =
             found.iter().map(|probe| (probe.name.as_str(), probe.arguments.clone())).collect();
         let expected = [
-            ("brkmap:syscall", arguments(2)),
+            ("brkmap:syscall", arguments(3)),
             ("otel_memory:alloc", arguments(3)),
             ("otel_memory:free", arguments(1)),
         ];
