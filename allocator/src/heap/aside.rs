@@ -224,6 +224,10 @@ impl Heap {
             self.hold(class, most);
         }
         let (bin, magazine, aside) = (self.bin(class), self.magazine(class), self.aside(class));
+        // A signal handler may have come between, and allocated.
+        if !aside.stop.get().is_null() {
+            return;
+        }
         let shown = magazine.len(bin).min(SHOWN).min(aside.ahead.get());
         let top = bin.top();
         // SAFETY: a magazine has a slot more than it fills (`magazine::FULL`, and a small one that may not

@@ -10,7 +10,7 @@ use crate::arena::page_map::Entry;
 use crate::base::allocated::Allocated;
 use crate::base::checked::{part_or_end, split_or_end};
 use crate::base::config::{
-    HOMING, MAGAZINE_BYTES, MAGAZINE_CAP, MAGAZINE_FIRST, MAGAZINE_FREED, MAGAZINE_MIN,
+    HOMING, MAGAZINE_BYTES, MAGAZINE_CAP, MAGAZINE_FIRST, MAGAZINE_FREED, MAGAZINE_MIN, PROFILE,
 };
 use crate::base::keys::Key;
 use crate::base::size_class::{self, CLASSES};
@@ -32,6 +32,10 @@ impl Heap {
         let noted = Noted::nothing();
         let site = self.site(arena, &noted);
         self.while_joined(class, || {
+            if PROFILE && self.blocks_held(class) > 0 {
+                // A signal handler came between, and left some.
+                return Some(Allocated::unknown(self.pop(class)));
+            }
             let mut slabs = self.shared.slabs.lock();
             self.shared.keep_inbox(&site, &mut slabs);
             self.owned.swept_for_others.set(false);
