@@ -15,7 +15,7 @@ use crate::calls::Call;
 use crate::{skip, strace};
 
 /// No measure of speed: what takes this long hangs.
-pub const DEADLINE: Duration = Duration::from_secs(120);
+pub const DEADLINE: Duration = Duration::from_secs(300);
 
 /// The two ways to be a program's allocator.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -89,7 +89,7 @@ fn absent(name: &str) {
 /// All sizes, and what is inherited goes too.
 fn live_on<A: GlobalAlloc>(alloc: &A, seed: u64) {
     // SAFETY: only sets a timer; the signal's default action ends the process.
-    unsafe { libc::alarm(60) };
+    unsafe { libc::alarm(240) };
     let mut random = Random::new(seed);
     let mut held = [(0, 0); SLOTS];
     for _ in 0..700 {
@@ -202,7 +202,7 @@ pub fn in_signal_handler<A: GlobalAlloc + Sync>(alloc: &'static A, threads: usiz
             0 => {
                 CHILD.store(true, Ordering::Relaxed);
                 // SAFETY: only sets a timer; the signal's default action ends the process.
-                unsafe { libc::alarm(60) };
+                unsafe { libc::alarm(240) };
             }
             child => {
                 let mut status = 0;

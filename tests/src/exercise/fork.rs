@@ -155,7 +155,7 @@ pub(super) fn fork_and(turn: usize, work: impl FnOnce()) {
     assert!(child >= 0, "fork");
     if child == 0 {
         // SAFETY: only sets a timer; the signal's default action ends the process.
-        unsafe { libc::alarm(60) };
+        unsafe { libc::alarm(240) };
         work();
         // SAFETY: ends the child.
         unsafe { libc::_exit(0) };
