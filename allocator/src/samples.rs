@@ -86,8 +86,8 @@ impl Samples {
         self.lost.load(Ordering::Relaxed)
     }
 
-    /// Begins a profile, at `now` in microseconds, and forgets the one before. The caller sees to it that nobody else starts or stops
-    /// one meanwhile.
+    /// Begins a profile, at `now` in microseconds, and forgets the one before. The caller sees to it that
+    /// nobody else starts or stops one meanwhile.
     pub fn start(&self, rate: usize, seed: u64, now: u64) {
         self.stop();
         self.live.forget_all(|block| self.filter.remove(block));

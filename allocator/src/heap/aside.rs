@@ -49,8 +49,8 @@ impl Heap {
     #[inline(always)]
     fn aside_at(&self, at: BinAt) -> &Aside {
         let slots = self.owned.slots.get().0.cast::<u8>();
-        // SAFETY: the heap's memory has the row behind its slots; the offset is a bin's, which are as long. The heap has
-        // slots: it is not `EMPTY`, whose callers ask `is_profiled` first.
+        // SAFETY: the heap's memory has the row behind its slots; the offset is a bin's, which are as long.
+        // The heap has slots: it is not `EMPTY`, whose callers ask `is_profiled` first.
         unsafe { &*slots.add(AT + at.0).cast() }
     }
 

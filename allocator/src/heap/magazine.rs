@@ -129,8 +129,8 @@ const fn slots_for(cap: usize) -> usize {
 
 const FIRST_SLOTS: usize = slots_for(MAGAZINE_FIRST as usize);
 
-/// Where the full-sized magazine of each class begins, in slots, and how many slots there are in all. One more
-/// than it fills, for the second null that it has while a profile is taken (`aside`).
+/// Where the full-sized magazine of each class begins, in slots, and how many slots there are in all. One
+/// more than it fills, for the second null that it has while a profile is taken (`aside`).
 const FULL: (ByClass<u32>, usize) = {
     let mut starts = [0; 256];
     let mut next = FIRST_SLOTS * CLASSES;

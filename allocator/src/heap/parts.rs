@@ -1,5 +1,5 @@
-//! What a magazine has beside its bin while a profile is taken: see `aside`. In a row behind a heap's slots, a bin's
-//! length each, so that what leads to a bin leads here too.
+//! What a magazine has beside its bin while a profile is taken: see `aside`. In a row behind a heap's slots,
+//! a bin's length each, so that what leads to a bin leads here too.
 #![allow(unsafe_code)]
 
 use super::magazine::SLOTS_BYTES;

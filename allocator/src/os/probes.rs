@@ -36,7 +36,7 @@ pub fn want_samples() -> bool {
 /// The probe of a name: its provider and its own, its semaphore, the arguments as the architecture has them.
 #[cfg(all(any(feature = "profile", test), any(target_arch = "x86_64", target_arch = "aarch64"), not(miri)))]
 macro_rules! probe {
-    ($provider:literal, $name:literal, $semaphore:ident, $notation:literal, $($register:tt: $value:expr),*) => {
+    ($provider:literal, $name:literal, $semaphore:ident, $at:literal, $($register:tt: $value:expr),*) => {
         // SAFETY: an instruction that does nothing; registers are read by whoever looks.
         unsafe {
             core::arch::asm!(
@@ -49,7 +49,7 @@ macro_rules! probe {
                 "993: .8byte 990b, 0, {semaphore}",
                 concat!(".asciz \"", $provider, "\""),
                 concat!(".asciz \"", $name, "\""),
-                concat!(".asciz \"", $notation, "\""),
+                concat!(".asciz \"", $at, "\""),
                 "994: .balign 4",
                 ".popsection",
                 semaphore = sym $semaphore,
@@ -66,7 +66,10 @@ mod sites {
 
     #[inline(never)]
     pub fn alloc(block: usize, bytes: usize, stands_for: usize) {
-        probe!("otel_memory", "alloc", ALLOC, "8@%rdi 8@%rsi 8@%rdx", "rdi": block, "rsi": bytes, "rdx": stands_for);
+        probe!(
+            "otel_memory", "alloc", ALLOC, "8@%rdi 8@%rsi 8@%rdx",
+            "rdi": block, "rsi": bytes, "rdx": stands_for
+        );
     }
 
     #[inline(never)]
@@ -76,7 +79,10 @@ mod sites {
 
     #[inline(never)]
     pub fn syscall(call: usize, reason: usize, bytes: usize) {
-        probe!("brkmap", "syscall", SYSCALL, "8@%rdi 8@%rsi 8@%rdx", "rdi": call, "rsi": reason, "rdx": bytes);
+        probe!(
+            "brkmap", "syscall", SYSCALL, "8@%rdi 8@%rsi 8@%rdx",
+            "rdi": call, "rsi": reason, "rdx": bytes
+        );
     }
 }
 

@@ -42,8 +42,8 @@ fn process() -> u32 {
     getpid().as_raw_nonzero().get() as u32
 }
 
-/// Begins a profile of a sample in `rate` bytes in the mean, and forgets the one before. The same `seed` draws
-/// the same distances. False where another thread starts or stops one at this moment.
+/// Begins a profile of a sample in `rate` bytes in the mean, and forgets the one before. The same `seed`
+/// draws the same distances. False where another thread starts or stops one at this moment.
 pub fn start<W: ThreadWord>(rate: usize, seed: Option<u64>) -> bool {
     if !PROFILE {
         return false;

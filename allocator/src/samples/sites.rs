@@ -210,8 +210,8 @@ impl Sites {
         core::iter::successors(get(link), move |site| get(site.next.load(Ordering::Relaxed)))
     }
 
-    /// Calls `f` with every site whose stack none before it had, and the sites of that stack: itself, and those
-    /// behind it.
+    /// Calls `f` with every site whose stack none before it had, and the sites of that stack: itself, and
+    /// those behind it.
     pub fn for_each_stack(&self, mut f: impl FnMut(&Site, &mut dyn Iterator<Item = &Site>)) {
         for head in &self.heads.0 {
             // SITE (Acquire).
