@@ -12,6 +12,7 @@ use crate::measure;
 const SMALL: usize = 8000;
 const COUNT: usize = 100;
 const LARGE: usize = 3 * MIB;
+const MEDIUM: usize = 50_000;
 
 /// Takes as much as is at hand, touches it, and frees it: how many pages had to be faulted in.
 fn use_what_is_at_hand<A: GlobalAlloc>(alloc: &A) -> usize {
@@ -45,7 +46,7 @@ fn ask<A: GlobalAlloc>(alloc: &A, size: usize) {
         let got = unsafe { [alloc.alloc(layout(align)), alloc.alloc_zeroed(layout(align))] };
         assert!(std::hint::black_box(got).iter().all(|block| block.is_null()), "{size} bytes at {align}");
     }
-    for old in [100, 5000, 50_000, 300 * KIB] {
+    for old in [100, 5000, MEDIUM, 300 * KIB] {
         let block = get(alloc, old);
         // SAFETY: a live block of `old` bytes, which a refused realloc leaves as it is.
         unsafe {
@@ -61,8 +62,11 @@ fn ask<A: GlobalAlloc>(alloc: &A, size: usize) {
 /// Of what is at hand, what may be missing later.
 const FEW: usize = 40;
 
-/// Leaves something at hand.
+/// Leaves something at hand, of the medium block that is asked for between too.
 fn work<A: GlobalAlloc>(alloc: &A) {
+    let medium = get(alloc, MEDIUM);
+    // SAFETY: got above, of this size, and given up.
+    unsafe { put(alloc, medium, MEDIUM) };
     let (first, again) = (use_what_is_at_hand(alloc), use_what_is_at_hand(alloc));
     assert!(first > 10 * FEW && again < FEW, "{first} faults, then {again}: nothing is kept");
 }
