@@ -132,8 +132,8 @@ fn row(page: &str, name: &str) -> f64 {
     words[0].parse::<f64>().expect("a number") * 1024f64.powi(unit as i32)
 }
 
-/// The report and the kernel's rows tell the same, to one per cent of what is resident and the tenths that are
-/// shown. The program has so many bytes of mappings that it made itself, at most.
+/// The report and the kernel's rows tell the same, to one per cent of what is resident and the hundredths that are
+/// cut off. The program has so many bytes of mappings that it made itself, at most.
 fn check_report(what: &str, report: &str, smaps: &str, mappings: f64) {
     let (_, page) = report.split_once("resident memory\n").expect("the page");
     let [live, cached, dirty, metadata, not_ours, rss] =
@@ -149,7 +149,7 @@ fn check_report(what: &str, report: &str, smaps: &str, mappings: f64) {
             named += if is_named { bytes } else { 0.0 };
         }
     }
-    let tolerance = all / 100.0 + 3.0 * 51.2 * 1024.0;
+    let tolerance = all / 100.0 + 6.0 * 10.24 * 1024.0;
     let sum = live + cached + dirty + metadata + not_ours;
     // Files, stacks and the kernel's own are never the allocator's. A program may have mappings besides.
     let own = (not_ours - named).min(mappings);

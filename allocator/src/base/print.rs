@@ -22,20 +22,21 @@ pub fn word(out: &mut impl Write, word: &str, columns: usize) -> Result {
     (word.len()..columns).try_for_each(|_| out.write_str(" "))
 }
 
-/// Bytes as people read them, right-aligned in eleven columns: `1023 B`, `12.3 MiB`.
+/// Bytes as people read them, right-aligned in eleven columns: `1023 B`, `12.34 MiB`.
 pub fn size(out: &mut impl Write, bytes: usize) -> Result {
     const UNITS: [&str; 6] = ["  B", "KiB", "MiB", "GiB", "TiB", "PiB"];
-    let (mut whole, mut tenths, mut unit) = (bytes, 0, 0);
+    let (mut whole, mut hundredths, mut unit) = (bytes, 0, 0);
     while whole >= 1024 && unit + 1 < UNITS.len() {
-        (tenths, whole, unit) = (whole % 1024 * 10 / 1024, whole / 1024, unit + 1);
+        (hundredths, whole, unit) = (whole % 1024 * 100 / 1024, whole / 1024, unit + 1);
     }
     let mut text = Text::<40>::new();
     if unit == 0 {
         text.number(whole, 7);
     } else {
-        text.number(whole, 5);
+        text.number(whole, 4);
         text.push(".");
-        text.number(tenths, 0);
+        text.number(hundredths / 10, 0);
+        text.number(hundredths % 10, 0);
     }
     text.push(" ");
     text.push(UNITS.get(unit).unwrap_or(&""));
@@ -47,15 +48,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_are_cut_to_a_tenth_of_the_largest_unit_that_fits() {
+    fn sizes_are_cut_to_a_hundredth_of_the_largest_unit_that_fits() {
         for (bytes, text) in [
             (0, "      0   B"),
             (1023, "   1023   B"),
-            (1024, "    1.0 KiB"),
-            (1 << 20, "    1.0 MiB"),
-            ((1 << 20) - 1, " 1023.9 KiB"),
-            (1234 << 20, "    1.2 GiB"),
-            (usize::MAX, "16383.9 PiB"),
+            (1024, "   1.00 KiB"),
+            (1 << 20, "   1.00 MiB"),
+            ((1 << 20) - 1, "1023.99 KiB"),
+            (1234 << 20, "   1.20 GiB"),
+            (usize::MAX, "16383.99 PiB"),
         ] {
             let mut out = String::new();
             size(&mut out, bytes).unwrap();
