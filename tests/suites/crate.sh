@@ -51,7 +51,7 @@ extern "C" fn main() -> i32 {
     let words: Vec<_> = (0..10_000u32).map(|number| number.to_string()).collect();
     let heap = brkmap::Heap::new();
     let block = heap.alloc(core::alloc::Layout::new::<[u8; 5000]>());
-    let live = brkmap::Stats::read().live_bytes();
+    let live = brkmap::Stats::read().allocated;
     i32::from(words[9999] != "9999" || block.is_none() || live < 100_000)
 }
 RUST
@@ -65,7 +65,7 @@ pub fn numbers(count: u64) -> Vec<u64> {
 }
 
 pub fn live() -> usize {
-    brkmap::Stats::read().live_bytes()
+    brkmap::Stats::read().allocated
 }
 RUST
 made linked 'shared = { path = "../shared" }' <<'RUST'
@@ -85,7 +85,7 @@ static GLOBAL: brkmap::BrkMap = brkmap::BrkMap::new();
 pub extern "C" fn bytes_of(count: u64) -> usize {
     let numbers: Vec<u64> = (0..count).collect();
     std::hint::black_box(&numbers);
-    brkmap::Stats::read().live_bytes()
+    brkmap::Stats::read().allocated
 }
 RUST
 cat >"$work/host.c" <<'C'
