@@ -204,7 +204,7 @@ mod tests {
             "process": 7, "milliseconds": milliseconds,
             "statistics": {
                 "allocated": 5 << 20, "active": 6 << 20, "resident": 6 << 20, "mapped": 10 << 20, "retained": 1 << 20,
-                "metadata": 1 << 20, "cached": 1 << 20, "dirty": 1 << 20, "small_bytes": 1 << 20, "span_bytes": 1 << 20,
+                "metadata": 1 << 20, "cached": 1 << 20, "dirty": 1 << 20, "small_bytes": 1 << 20, "medium_bytes": 0, "span_bytes": 1 << 20,
                 "large_bytes": 3 << 20, "large_blocks": 1, "cached_blocks": 0, "heaps": 3,
                 "break": { "mode": "break", "start": 1, "end": 2 },
                 "calls": [

@@ -199,7 +199,7 @@ pub mod tests {
             "process": 7, "milliseconds": 5,
             "statistics": {
                 "allocated": 5 << 20, "active": 6 << 20, "resident": 6 << 20, "mapped": 12 << 20, "retained": 1 << 20,
-                "metadata": 1 << 20, "cached": 1 << 12, "dirty": 1 << 20, "small_bytes": 1 << 20, "span_bytes": 1 << 20,
+                "metadata": 1 << 20, "cached": 1 << 12, "dirty": 1 << 20, "small_bytes": 1 << 20, "medium_bytes": 0, "span_bytes": 1 << 20,
                 "large_bytes": 3 << 20, "large_blocks": 1, "cached_blocks": 2, "heaps": 1,
                 "break": { "mode": "break", "start": 0x10_0000, "end": 0x60_0000 }, "calls": [],
             },
