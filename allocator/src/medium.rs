@@ -26,7 +26,7 @@ mod repair;
 mod spot;
 
 use crate::arena::{Arena, Geometry};
-use crate::base::allocated::{Allocated, UNKNOWN};
+use crate::base::allocated::Allocated;
 use crate::base::config::GRANULE;
 use crate::base::units::{Bytes, GranuleIdx};
 use crate::base::why::Cause;
@@ -66,7 +66,7 @@ impl Medium {
             let Some(free) = chunks.take_there(arena, class, State::AtHand) else { break };
             keep(free);
         }
-        Some(Allocated { block: free.block, zeroed_from: if free.clean { 0 } else { UNKNOWN } })
+        Some(free.allocated())
     }
 
     /// Puts blocks back into their chunks. What that makes too much is purged once the caller holds no lock:

@@ -22,6 +22,7 @@ pub mod errno;
 pub mod executable;
 pub mod linux;
 pub mod log;
+pub mod numbers;
 pub mod output;
 pub mod prefetch;
 pub mod probes;
@@ -32,6 +33,8 @@ pub mod sim;
 pub mod stack;
 pub mod thread;
 pub mod usage;
+#[cfg(target_env = "gnu")]
+mod weak;
 
 use crate::base::why::Why;
 use calls::Calls;

@@ -1,6 +1,16 @@
 //! Text on the stack. Not core's formatting: it can panic, and brings some 200 KiB of std along.
 #![forbid(unsafe_code)]
 
+use core::ffi::CStr;
+
+/// A C string of ours as text: nothing where it is none.
+pub const fn text_of(string: &'static CStr) -> &'static str {
+    match string.to_str() {
+        Ok(text) => text,
+        Err(_) => "",
+    }
+}
+
 /// Text of up to `N` bytes.
 pub struct Text<const N: usize> {
     bytes: [u8; N],

@@ -4,6 +4,7 @@
 
 use super::config::GRANULE_SHIFT;
 use super::size_class;
+use super::text::text_of;
 use super::units::{Bytes, Granules, SizeClass};
 use core::ffi::CStr;
 
@@ -68,10 +69,7 @@ impl Reason {
 
     /// The reason in a word.
     pub const fn name(self) -> &'static str {
-        match self.c_name().to_str() {
-            Ok(name) => name,
-            Err(_) => "",
-        }
+        text_of(self.c_name())
     }
 
     /// The reason in a word, as a C string.

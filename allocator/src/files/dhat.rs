@@ -10,6 +10,7 @@ use super::mappings::{Mappings, put_json};
 use super::sink::Sink;
 use crate::base::random::weight;
 use crate::os::Os;
+use crate::os::numbers;
 use crate::samples::{Samples, Site};
 
 /// What DHAT calls the figures of a stack.
@@ -70,7 +71,7 @@ pub fn write<O: Os>(samples: &Samples, os: &O, span: Span, out: &mut impl Sink) 
     out.put(b",\"tu\":\"\xc2\xb5s\",\"Mtu\":\"s\",\"tuth\":10,\"cmd\":\"brkmap, a sample in ");
     out.put_number(samples.rate() as u64);
     out.put(b" bytes\",\"pid\":");
-    out.put_number(rustix::process::getpid().as_raw_nonzero().get() as u64);
+    out.put_number(numbers::process() as u64);
     out.put(b",\"te\":");
     out.put_number(span.lasted / 1000);
     out.put(b",\"tg\":");

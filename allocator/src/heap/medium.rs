@@ -3,7 +3,7 @@
 
 use super::Heap;
 use crate::arena::Arena;
-use crate::base::allocated::{Allocated, UNKNOWN};
+use crate::base::allocated::Allocated;
 use crate::base::checked::part_or_end;
 use crate::medium::{Free, Medium, MediumClass, State};
 use crate::os::Os;
@@ -22,8 +22,7 @@ impl Heap {
             if let Some(free) = at_hand.pop(class) {
                 // SAFETY: the block is this thread's.
                 unsafe { free.spot.say(State::Out) };
-                let zeroed_from = if free.clean { 0 } else { UNKNOWN };
-                return Some(Allocated { block: free.block, zeroed_from });
+                return Some(free.allocated());
             }
             at_hand.allow(most());
             medium.alloc(arena, class, at_hand.room(class), |free| _ = at_hand.push(free))

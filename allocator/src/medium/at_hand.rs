@@ -35,7 +35,7 @@ impl AtHand {
     /// Forgets what there is. Nothing is kept until `allow` says how much.
     pub fn forget(&self) {
         self.count.set(0);
-        self.bytes.store(0, Ordering::Relaxed);
+        self.set_bytes(0);
         self.most.set(0);
     }
 

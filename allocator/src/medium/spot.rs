@@ -4,6 +4,7 @@
 use super::class::MediumClass;
 use super::labels::{Labels, State, labels_of};
 use crate::arena::Geometry;
+use crate::base::allocated::{Allocated, UNKNOWN};
 use crate::base::config::GRANULE;
 use crate::base::units::GranuleIdx;
 use core::ptr::{null, null_mut};
@@ -63,5 +64,11 @@ pub struct Free {
 }
 
 impl Free {
+    /// The same as what a request got.
+    #[inline]
+    pub fn allocated(self) -> Allocated {
+        Allocated { block: self.block, zeroed_from: if self.clean { 0 } else { UNKNOWN } }
+    }
+
     pub const NONE: Free = Free { block: null_mut(), spot: Spot::NONE, clean: false };
 }

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 use crate::base::checked::Checked;
+use crate::base::text::text_of;
 use crate::base::why::{REASONS, Reason};
 use core::ffi::CStr;
 use core::sync::atomic::{AtomicUsize, Ordering};
@@ -28,10 +29,7 @@ impl Call {
 
     /// Its name in section 2 of the manual.
     pub const fn name(self) -> &'static str {
-        match self.c_name().to_str() {
-            Ok(name) => name,
-            Err(_) => "",
-        }
+        text_of(self.c_name())
     }
 
     /// The same as a C string.

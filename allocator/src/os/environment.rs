@@ -2,9 +2,9 @@
 //! allocation.
 #![allow(unsafe_code)]
 
-use super::errno::keep_errno;
+use super::descriptor::Descriptor;
 use crate::base::text::Text;
-use core::ffi::{CStr, c_char, c_int, c_long};
+use core::ffi::{CStr, c_char};
 
 /// Whether the program runs with raised rights (getauxval(3), AT_SECURE): whoever started it may have fewer.
 pub fn is_secure() -> bool {
@@ -37,27 +37,8 @@ pub fn variables() -> impl Iterator<Item = &'static [u8]> {
 
 /// Reads a file's first bytes. How many they are, which is `buffer`'s length where there may be more. None
 /// where there is no such file, or it may not be read.
-///
-/// By the system calls themselves: libc's functions are points where a thread may be cancelled, and an owned
-/// descriptor brings std's panics along.
 pub fn read_file(path: &CStr, buffer: &mut [u8]) -> Option<usize> {
-    with_file(path, |file| read_all(file, buffer))
-}
-
-/// Calls `f` with a file that is open for as long.
-fn with_file<R>(path: &CStr, f: impl FnOnce(c_long) -> Option<R>) -> Option<R> {
-    const FLAGS: c_int = libc::O_RDONLY | libc::O_CLOEXEC | libc::O_NONBLOCK | libc::O_NOCTTY;
-    keep_errno(|| {
-        // SAFETY: reads a path that ends with a NUL.
-        let file = unsafe { libc::syscall(libc::SYS_openat, libc::AT_FDCWD, path.as_ptr(), FLAGS, 0) };
-        if file < 0 {
-            return None;
-        }
-        let result = f(file);
-        // SAFETY: opened above.
-        unsafe { libc::syscall(libc::SYS_close, file) };
-        result
-    })
+    read_all(&Descriptor::open(path).ok()?, buffer)
 }
 
 /// Whether the parent was started with all of these variables too, each as `NAME=value`. False where it does
@@ -69,40 +50,33 @@ pub fn parent_has<const N: usize>(variables: [&[u8]; N]) -> bool {
     path.number(unsafe { libc::getppid() } as usize, 0);
     path.push("/environ\0");
     let Ok(path) = CStr::from_bytes_with_nul(path.bytes()) else { return false };
-    let found = with_file(path, |file| {
-        let (mut found, mut buffer) = ([false; N], [0; 512]);
-        let mut matching = variables.map(Some);
-        while let Some(read) = read_all(file, &mut buffer).filter(|read| *read > 0) {
-            for &byte in buffer.get(..read).unwrap_or_default() {
-                for ((rest, found), whole) in matching.iter_mut().zip(&mut found).zip(variables) {
-                    if byte == 0 {
-                        *found |= rest.is_some_and(<[u8]>::is_empty);
-                        *rest = Some(whole);
-                    } else {
-                        *rest = rest
-                            .and_then(|rest| rest.split_first())
-                            .filter(|(first, _)| **first == byte)
-                            .map(|(_, rest)| rest);
-                    }
+    let Ok(file) = Descriptor::open(path) else { return false };
+    let (mut found, mut buffer) = ([false; N], [0; 512]);
+    let mut matching = variables.map(Some);
+    while let Some(read) = read_all(&file, &mut buffer).filter(|read| *read > 0) {
+        for &byte in buffer.get(..read).unwrap_or_default() {
+            for ((rest, found), whole) in matching.iter_mut().zip(&mut found).zip(variables) {
+                if byte == 0 {
+                    *found |= rest.is_some_and(<[u8]>::is_empty);
+                    *rest = Some(whole);
+                } else {
+                    *rest = rest
+                        .and_then(|rest| rest.split_first())
+                        .filter(|(first, _)| **first == byte)
+                        .map(|(_, rest)| rest);
                 }
             }
         }
-        Some(found)
-    });
-    found.is_some_and(|found| found.iter().all(|found| *found))
+    }
+    found.iter().all(|found| *found)
 }
 
-fn read_all(file: c_long, buffer: &mut [u8]) -> Option<usize> {
+fn read_all(file: &Descriptor, buffer: &mut [u8]) -> Option<usize> {
     let mut len = 0;
     while let Some(room) = buffer.get_mut(len..).filter(|room| !room.is_empty()) {
-        // SAFETY: writes into the room that there is.
-        let count = unsafe { libc::syscall(libc::SYS_read, file, room.as_mut_ptr(), room.len()) };
-        match usize::try_from(count) {
-            Ok(0) => break,
-            Ok(count) => len += count,
-            // SAFETY: the location is this thread's own errno.
-            Err(_) if unsafe { *libc::__errno_location() } == libc::EINTR => {}
-            Err(_) => return None,
+        match file.read(room).ok()? {
+            0 => break,
+            count => len += count,
         }
     }
     Some(len)

@@ -5,6 +5,7 @@
 use super::calls::{Call, Calls, Outcome};
 use super::errno::keep_errno;
 use super::log::{self, Made};
+use super::numbers;
 use super::probes;
 use super::program_break::ProgramBreak;
 use super::{BreakOwner, Os};
@@ -157,7 +158,7 @@ unsafe impl Os for Linux {
 
     fn thread(&self) -> u64 {
         // With the number of its process: another one may share this memory, and call from there.
-        (raw(rustix::process::getpid()) as u64) << 32 | raw(rustix::thread::gettid()) as u64
+        (numbers::process() as u64) << 32 | numbers::thread() as u64
     }
 
     fn wait(&self, word: &AtomicU32, while_it_is: u32, millis: Option<u32>) {
@@ -306,60 +307,17 @@ fn nanos(clock: libc::clockid_t) -> u64 {
     now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
 }
 
-fn raw(number: rustix::process::Pid) -> u32 {
-    number.as_raw_nonzero().get() as u32
-}
-
 #[cfg(target_env = "gnu")]
 mod libc_glue {
+    use crate::os::weak::weak;
     use core::ffi::c_char;
 
     /// glibc 2.32's `__libc_single_threaded`; where there is none, "maybe not".
     pub fn single_threaded() -> bool {
-        let flag = single_threaded_flag();
+        let flag: *const c_char = weak!("__libc_single_threaded").cast();
         // SAFETY: glibc's symbol is one char, written while there is but one thread to read it, or
         // from one to zero by the thread that starts the second.
         !flag.is_null() && unsafe { *flag } != 0
-    }
-
-    /// Where the flag is: a weak reference, which the loader (or the linker, of a static program) has
-    /// resolved before the program began, to null where there is none. To ask the loader by name would take
-    /// its lock, which a thread may hold that waits for one of ours: a constructor under dlopen that
-    /// allocates.
-    #[cfg(target_arch = "x86_64")]
-    fn single_threaded_flag() -> *const c_char {
-        let flag;
-        // SAFETY: reads this program's own global offset table.
-        unsafe {
-            core::arch::asm!(
-                ".weak __libc_single_threaded",
-                "mov {flag}, qword ptr [rip + __libc_single_threaded@GOTPCREL]",
-                flag = out(reg) flag,
-                options(nostack, pure, readonly, preserves_flags),
-            );
-        }
-        flag
-    }
-
-    #[cfg(target_arch = "aarch64")]
-    fn single_threaded_flag() -> *const c_char {
-        let flag;
-        // SAFETY: reads this program's own global offset table.
-        unsafe {
-            core::arch::asm!(
-                ".weak __libc_single_threaded",
-                "adrp {flag}, :got:__libc_single_threaded",
-                "ldr {flag}, [{flag}, #:got_lo12:__libc_single_threaded]",
-                flag = out(reg) flag,
-                options(nostack, pure, readonly, preserves_flags),
-            );
-        }
-        flag
-    }
-
-    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-    fn single_threaded_flag() -> *const c_char {
-        core::ptr::null()
     }
 }
 

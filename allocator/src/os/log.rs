@@ -12,6 +12,7 @@
 
 use super::calls::Call;
 use super::errno::keep_errno;
+use super::numbers;
 use super::output::borrowed;
 use crate::base::text::Text;
 use crate::base::why::Why;
@@ -74,7 +75,7 @@ fn send(to: i32, made: &Made, refused: Option<Errno>) {
         then == [now.st_dev, now.st_ino]
     });
     if same {
-        let line = line(made, refused, rustix::thread::gettid().as_raw_nonzero().get() as u32);
+        let line = line(made, refused, numbers::thread());
         let bytes = line.bytes();
         match MAY_BREAK.load(Ordering::Relaxed) {
             true => without_sigpipe(|| write_once(to, bytes)),
@@ -119,7 +120,7 @@ fn without_sigpipe(write: impl FnOnce() -> Result<usize, Errno>) {
 fn line(made: &Made, refused: Option<Errno>, thread: u32) -> Text<192> {
     let mut out = Text::new();
     out.push("brkmap ");
-    out.number(rustix::process::getpid().as_raw_nonzero().get() as usize, 0);
+    out.number(numbers::process() as usize, 0);
     out.push("/");
     out.number(thread as usize, 0);
     out.push(" ");

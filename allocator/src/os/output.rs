@@ -3,6 +3,7 @@
 #![allow(unsafe_code)]
 
 use super::errno::keep_errno;
+use super::numbers;
 use crate::base::text::Text;
 use core::ffi::{CStr, c_int};
 use rustix::fd::{BorrowedFd, RawFd};
@@ -39,7 +40,7 @@ pub fn open(name: &[u8]) -> Option<RawFd> {
     let mut rest = name;
     while let Some((&byte, behind)) = rest.split_first() {
         if rest.starts_with(b"%p") {
-            path.number(rustix::process::getpid().as_raw_nonzero().get() as usize, 0);
+            path.number(numbers::process() as usize, 0);
             rest = rest.get(2..).unwrap_or(&[]);
         } else {
             path.push_bytes(core::iter::once(byte));
@@ -50,14 +51,19 @@ pub fn open(name: &[u8]) -> Option<RawFd> {
     let path = CStr::from_bytes_with_nul(path.bytes()).ok()?;
     let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_APPEND | libc::O_NOCTTY;
     let low = open_as(path, flags)?;
-    // SAFETY: duplicates a descriptor of this module's.
+    Some(raised(low))
+}
+
+/// Moves a descriptor of ours above those that programs count on, to be closed at exec. Where there can be
+/// none as high it stays.
+pub fn raised(low: RawFd) -> RawFd {
+    // SAFETY: duplicates a descriptor of the caller's.
     let high = keep_errno(|| unsafe { libc::fcntl(low, libc::F_DUPFD_CLOEXEC, HIGH) });
     if high < 0 {
-        // Where there can be none as high it stays.
-        return Some(low);
+        return low;
     }
     close(low);
-    Some(high)
+    high
 }
 
 /// Opens a file, closed at exec; one that is made is for its owner alone. By a system call of its own: libc's
@@ -93,7 +99,7 @@ impl Writer {
     /// Has `write` write a page, below a line that says whose it is.
     pub fn page(mut self, write: impl FnOnce(&mut Writer) -> core::fmt::Result) {
         self.waiting.push("brkmap: process ");
-        self.waiting.number(rustix::process::getpid().as_raw_nonzero().get() as usize, 0);
+        self.waiting.number(numbers::process() as usize, 0);
         self.waiting.push("\n");
         // It takes whatever it gets.
         _ = write(&mut self);

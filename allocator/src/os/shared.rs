@@ -2,12 +2,10 @@
 #![allow(unsafe_code)]
 
 use super::errno::keep_errno;
+use super::output;
 use core::ffi::CStr;
 use core::ptr::null_mut;
 use rustix::mm::{MapFlags, ProtFlags, mmap};
-
-/// A descriptor of ours is among those above this, where no program that counts on low numbers looks.
-const HIGH: libc::c_int = 256;
 
 /// Makes such a file (memfd_create(2)) of `len` bytes of zeros and maps it. It stays open, so that it is
 /// found, and is closed at exec. None where the kernel refuses.
@@ -16,20 +14,15 @@ pub fn share(name: &CStr, len: usize) -> Option<*mut u8> {
         // SAFETY: a string that ends with a NUL, and a flag.
         let low = unsafe { libc::syscall(libc::SYS_memfd_create, name.as_ptr(), libc::MFD_CLOEXEC) };
         let low = libc::c_int::try_from(low).ok().filter(|&file| file >= 0)?;
-        // SAFETY: duplicates a descriptor of this function's.
-        let high = unsafe { libc::fcntl(low, libc::F_DUPFD_CLOEXEC, HIGH) };
-        let file = if high < 0 { low } else { high };
+        let file = output::raised(low);
         // SAFETY: of this function's.
         let long = unsafe { libc::ftruncate(file, len as libc::off_t) } == 0;
-        let borrowed = super::output::borrowed(file);
+        let borrowed = output::borrowed(file);
         let access = ProtFlags::READ | ProtFlags::WRITE;
         // SAFETY: a new mapping at an address of the kernel's choice.
         let at = unsafe { mmap(null_mut(), len, access, MapFlags::SHARED, borrowed, 0) };
-        if high >= 0 {
-            super::output::close(low);
-        }
         if !long || at.is_err() {
-            super::output::close(file);
+            output::close(file);
         }
         at.ok().filter(|_| long).map(|at| at.cast())
     })

@@ -18,11 +18,11 @@ use crate::files::sink::Sink;
 use crate::files::{self, File, Form, Moment, Name, Span};
 use crate::os::descriptor::Errno;
 use crate::os::errno::keep_errno;
+use crate::os::numbers;
 use crate::os::thread::ThreadWord;
 use crate::os::{Os, probes, stack};
 use core::ffi::c_int;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use rustix::process::getpid;
 
 /// Somebody starts or stops a profile. Its only order is that of the words of `samples`.
 static CHANGING: AtomicBool = AtomicBool::new(false);
@@ -37,10 +37,6 @@ static PROCESS: AtomicU32 = AtomicU32::new(0);
 /// The words of `profile_at`, by their places.
 const AT_EXIT: usize = 0;
 const AT_PEAK: usize = 1;
-
-fn process() -> u32 {
-    getpid().as_raw_nonzero().get() as u32
-}
 
 /// Begins a profile of a sample in `rate` bytes in the mean, and forgets the one before. The same `seed`
 /// draws the same distances. False where another thread starts or stops one at this moment.
@@ -140,7 +136,7 @@ pub fn begin<W: ThreadWord>() {
     if !PROFILE || rate == 0 || !start::<W>(rate, None) {
         return;
     }
-    PROCESS.store(process(), Ordering::Relaxed);
+    PROCESS.store(numbers::process(), Ordering::Relaxed);
     match settings.get(Key::ProfileAt) {
         // SAFETY: the function is there until libc has called it, at the end of the library or the program.
         AT_EXIT | AT_PEAK => _ = unsafe { libc::atexit(at_exit) },
@@ -186,11 +182,11 @@ fn write_file(moment: Moment) {
         pattern => pattern,
     };
     // Of a fork's child, which would write over its parent's.
-    if process() != PROCESS.load(Ordering::Relaxed) && !pattern.windows(2).any(|two| two == b"%p") {
+    if numbers::process() != PROCESS.load(Ordering::Relaxed) && !pattern.windows(2).any(|two| two == b"%p") {
         return;
     }
     let number = FILES.fetch_add(1, Ordering::Relaxed) + 1;
-    let name = Name::new(pattern, process() as u64, number as u64);
+    let name = Name::new(pattern, numbers::process() as u64, number as u64);
     let Some(name) = name.as_c_str() else { return complain(pattern, "its name is too long") };
     let written = File::create(name).and_then(|mut file| {
         let any = write(moment, Form::of_name(name.to_bytes()), &mut file);

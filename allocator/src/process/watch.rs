@@ -12,6 +12,7 @@
 
 use super::instance::ALLOCATOR;
 use crate::base::keys::Key;
+use crate::os::numbers;
 use crate::os::shared::{milliseconds, share};
 use crate::sync::lock::Lock;
 use core::fmt::{Result, Write};
@@ -62,7 +63,7 @@ fn begin_anew() {
 }
 
 fn process() -> u64 {
-    rustix::process::getpid().as_raw_nonzero().get() as u64
+    numbers::process() as u64
 }
 
 /// To be called in the slow paths, with no lock held.

@@ -113,49 +113,15 @@ fn enter(words: [usize; 3]) {
 
 #[cfg(target_env = "gnu")]
 mod loader {
+    use crate::os::weak::weak;
     use core::ffi::{c_int, c_void};
 
     /// glibc's function, which writes its answer to where the second argument leads.
     pub type Find = unsafe extern "C" fn(*mut c_void, *mut c_void) -> c_int;
 
-    /// glibc's function, by a weak reference as for `__libc_single_threaded`.
-    #[cfg(all(target_arch = "x86_64", not(miri)))]
+    /// glibc's function, if it has one (2.35).
     pub fn find_object() -> Option<Find> {
-        let function: *const ();
-        // SAFETY: reads this program's own global offset table.
-        unsafe {
-            core::arch::asm!(
-                ".weak _dl_find_object",
-                "mov {function}, qword ptr [rip + _dl_find_object@GOTPCREL]",
-                function = out(reg) function,
-                options(nostack, pure, readonly, preserves_flags),
-            );
-        }
-        as_function(function)
-    }
-
-    #[cfg(all(target_arch = "aarch64", not(miri)))]
-    pub fn find_object() -> Option<Find> {
-        let function: *const ();
-        // SAFETY: reads this program's own global offset table.
-        unsafe {
-            core::arch::asm!(
-                ".weak _dl_find_object",
-                "adrp {function}, :got:_dl_find_object",
-                "ldr {function}, [{function}, #:got_lo12:_dl_find_object]",
-                function = out(reg) function,
-                options(nostack, pure, readonly, preserves_flags),
-            );
-        }
-        as_function(function)
-    }
-
-    #[cfg(any(miri, not(any(target_arch = "x86_64", target_arch = "aarch64"))))]
-    pub fn find_object() -> Option<Find> {
-        as_function(core::ptr::null())
-    }
-
-    fn as_function(function: *const ()) -> Option<Find> {
+        let function = weak!("_dl_find_object");
         // SAFETY: null, or a function of this type: glibc promises it for the name.
         unsafe { core::mem::transmute::<*const (), Option<Find>>(function) }
     }
