@@ -297,7 +297,13 @@ mod tests {
         let kinds = [
             (Kind::Bytes(0, usize::MAX), vec![0, 1, 1023, 1024, 1025, 7 << 20, 3 << 30, 1 << 46]),
             (Kind::Time(usize::MAX), vec![0, 1, 999, 1000, 90_000, 120_000, 3_600_000]),
-            (Kind::Share(1024), (0..=1000).map(|tenths| (tenths * 1024 + 500) / 1000).collect()),
+            (
+                Kind::Share(1024),
+                (0..=1000)
+                    .step_by(if cfg!(miri) { 50 } else { 1 })
+                    .map(|tenths| (tenths * 1024 + 500) / 1000)
+                    .collect(),
+            ),
             (Kind::Switch, vec![0, 1]),
             (Kind::Choice(&["a", "bc"]), vec![0, 1]),
         ];

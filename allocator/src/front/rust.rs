@@ -87,6 +87,7 @@ impl BrkMap<Config> {
     /// static GLOBAL: BrkMap<Config> = BrkMap::with(Config::new().mmap_threshold(256 << 10));
     ///
     /// fn main() {
+    ///     let first = std::hint::black_box(Box::new(1));
     ///     assert_eq!(brkmap::Stats::read().mmap_threshold, 256 << 10);
     /// }
     /// ```

@@ -151,7 +151,7 @@ mod tests {
 
         #[test]
         fn it_agrees_with_a_set(steps in prop::collection::vec(
-            (prop::collection::btree_set(0..BITS, 0..40), 0usize..40), 0..if cfg!(miri) { 8 } else { 60 },
+            (prop::collection::btree_set(0..BITS, 0..40), 0usize..40), 0..if cfg!(miri) { 4 } else { 60 },
         )) {
             let (mut summary, mut words) = filled();
             let (mut bitmap, mut set) =

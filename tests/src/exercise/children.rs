@@ -2,6 +2,7 @@
 //! somebody's handler that runs before, below a signal handler, beside threads of their parent.
 
 use std::alloc::GlobalAlloc;
+use std::io::Write;
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicUsize, Ordering};
 
@@ -193,7 +194,8 @@ pub fn in_signal_handler<A: GlobalAlloc + Sync>(alloc: &'static A, threads: usiz
     static CHILD: AtomicBool = AtomicBool::new(false);
     static TURN: AtomicI32 = AtomicI32::new(0);
     extern "C" fn fork(_signal: libc::c_int) {
-        if CHILD.load(Ordering::Relaxed) {
+        // Behind the last turn the program waits for its threads, which a child does not have.
+        if CHILD.load(Ordering::Relaxed) || TURN.load(Ordering::Relaxed) == FORKS as i32 {
             return;
         }
         TURN.fetch_add(1, Ordering::Relaxed);
@@ -208,8 +210,11 @@ pub fn in_signal_handler<A: GlobalAlloc + Sync>(alloc: &'static A, threads: usiz
                 let mut status = 0;
                 // SAFETY: writes the status of our own child.
                 unsafe { libc::waitpid(child, &mut status, 0) };
+                if libc::WIFSIGNALED(status) {
+                    end("a child of the signal handler was ended by signal ", libc::WTERMSIG(status));
+                }
                 if status != 0 {
-                    end(c"a child of the signal handler failed\n");
+                    end("a child of the signal handler failed with ", libc::WEXITSTATUS(status));
                 }
             }
         }
@@ -220,13 +225,13 @@ pub fn in_signal_handler<A: GlobalAlloc + Sync>(alloc: &'static A, threads: usiz
     super::fork::fill_shared(alloc);
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
+        // Threads begin with the mask of the one that makes them, and are not to be interrupted.
+        mask_signal(libc::SIG_BLOCK);
         for seed in 0..threads as u64 {
             let stop = &stop;
-            scope.spawn(move || {
-                block_signal();
-                replace_blocks(alloc, seed, stop)
-            });
+            scope.spawn(move || replace_blocks(alloc, seed, stop));
         }
+        mask_signal(libc::SIG_UNBLOCK);
         let tick = libc::timeval { tv_sec: 0, tv_usec: 1000 };
         let timer = libc::itimerval { it_interval: tick, it_value: tick };
         // SAFETY: the handler forks, which is what is tried; the timer sends it to a thread that does not block it.
@@ -240,7 +245,8 @@ pub fn in_signal_handler<A: GlobalAlloc + Sync>(alloc: &'static A, threads: usiz
         let mut random = Random::new(5);
         let mut held = [(0, 0); SLOTS];
         let mut left = 2000;
-        while CHILD.load(Ordering::Relaxed) || TURN.load(Ordering::Relaxed) < FORKS as i32 {
+        // In this order: the last turn may come between the two.
+        while TURN.load(Ordering::Relaxed) < FORKS as i32 || CHILD.load(Ordering::Relaxed) {
             // Mostly what takes locks: blocks of other sizes than the last ones, spans, mappings.
             let (slot, kind) = (random.below(SLOTS), random.below(64));
             if held[slot].0 != 0 {
@@ -262,22 +268,26 @@ pub fn in_signal_handler<A: GlobalAlloc + Sync>(alloc: &'static A, threads: usiz
 }
 
 /// Ends the program from a signal handler, where a panic's message would ask for memory.
-fn end(why: &std::ffi::CStr) -> ! {
+fn end(why: &str, number: libc::c_int) -> ! {
+    let mut line = [0; 80];
+    let mut rest = &mut line[..];
+    _ = writeln!(rest, "{why}{number}");
+    let len = 80 - rest.len();
     // SAFETY: writes the text, and ends the process.
     unsafe {
-        libc::write(2, why.as_ptr().cast(), why.count_bytes());
+        libc::write(2, line.as_ptr().cast(), len);
         libc::_exit(101)
     }
 }
 
-/// In a thread that is not to be interrupted.
-fn block_signal() {
+/// Blocks the timer's signal in the calling thread, or lets it come.
+fn mask_signal(how: libc::c_int) {
     // SAFETY: changes this thread's mask.
     unsafe {
         let mut set = std::mem::zeroed();
         libc::sigemptyset(&mut set);
         libc::sigaddset(&mut set, libc::SIGVTALRM);
-        assert_eq!(libc::pthread_sigmask(libc::SIG_BLOCK, &set, std::ptr::null_mut()), 0);
+        assert_eq!(libc::pthread_sigmask(how, &set, std::ptr::null_mut()), 0);
     }
 }
 
