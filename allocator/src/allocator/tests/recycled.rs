@@ -190,7 +190,7 @@ fn what_may_stay_dirty_is_what_the_keys_say() {
         let heap = harness.heap();
         harness.allocator.arena.settings.take_code(&config);
         let spans: Vec<_> =
-            (0..40).map(|_| harness.alloc(heap, 310_000, SPAN_ALIGN).expect("memory")).collect();
+            (0..120).map(|_| harness.alloc(heap, 100_000, SPAN_ALIGN).expect("memory")).collect();
         spans.into_iter().for_each(|span| harness.free(heap, span));
         harness.allocator.arena.figures().expect("it started").dirty.0
     };

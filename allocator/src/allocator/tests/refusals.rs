@@ -45,10 +45,9 @@ fn a_refused_purge_is_not_repeated_at_every_free() {
     // Pages locked in memory refuse to go for as long as they are.
     os.refuse(Call::Purge, 0, usize::MAX / 2);
     // Under Miri just enough to pass the bound.
-    const BYTES: usize = 5 * GRANULE;
-    let count = if cfg!(miri) { DIRTY_FLOOR / BYTES + 2 } else { 400 };
+    let count = if cfg!(miri) { DIRTY_FLOOR / GRANULE / 2 + 4 } else { 400 };
     let take_and_free = || {
-        let held: Vec<_> = (0..count).map(|_| harness.alloc(heap, BYTES, 16).unwrap()).collect();
+        let held: Vec<_> = (0..count).map(|_| harness.alloc(heap, 120_000, SPAN_ALIGN).unwrap()).collect();
         held.into_iter().for_each(|one| harness.free(heap, one));
     };
     take_and_free();

@@ -107,7 +107,7 @@ fn range(granules: &Range<u32>) -> Range<usize> {
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: if cfg!(miri) { 2 } else { 512 },
+        cases: if cfg!(miri) { 1 } else { 512 },
         failure_persistence: None,
         ..ProptestConfig::default()
     })]
