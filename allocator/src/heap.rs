@@ -63,6 +63,26 @@ pub enum Stamps {
 #[derive(Clone, Copy)]
 pub struct BinAt(usize);
 
+/// A small block that is with the program, as the page map and a heap's tests say.
+#[derive(Clone, Copy)]
+pub struct Small {
+    entry: Entry,
+    /// With the provenance of the arena's memory.
+    block: *mut u8,
+}
+
+impl Small {
+    #[inline(always)]
+    pub fn class(self) -> SizeClass {
+        self.entry.class()
+    }
+
+    #[inline(always)]
+    pub fn block(self) -> *mut u8 {
+        self.block
+    }
+}
+
 /// What became of a block that was offered to a heap's fast path.
 pub enum Offer {
     Taken,
@@ -234,10 +254,10 @@ impl Heap {
         class < HOMING && self.bin(class).push::<Inlined>(exposed(block))
     }
 
-    /// The entry of any pointer, if the page map and this heap's tests say that a small block begins there
-    /// which was handed out, and is not stamped as free. The same as a pointer of the arena's.
+    /// What any pointer is, if the page map and this heap's tests say that a small block begins there which was
+    /// handed out, and is not stamped as free. None where that is not known at once.
     #[inline(always)]
-    fn small(&self, block: *mut u8) -> Option<(Entry, *mut u8)> {
+    pub fn small(&self, block: *mut u8) -> Option<Small> {
         let window = self.window.get();
         // Null and most large mappings lie outside, and so does everything for the empty heap.
         let place = window.place(block.addr())?;
@@ -251,20 +271,19 @@ impl Heap {
         };
         let block = exposed(block);
         // SAFETY: as tested first, a block begins there.
-        (starts.has(block.addr() as u16) && !unsafe { stamp::is_on(block) }).then_some((entry, block))
-    }
-
-    /// The class of a small block that is with the program; None where that is not known at once.
-    #[inline(always)]
-    pub fn class_of(&self, block: *mut u8) -> Option<SizeClass> {
-        self.small(block).map(|(entry, _)| entry.class())
+        (starts.has(block.addr() as u16) && !unsafe { stamp::is_on(block) }).then_some(Small { entry, block })
     }
 
     /// The fast path of free for any pointer: what the page map says that it is. It takes only where a block
     /// begins that was handed out and is not stamped as free, and stamps it.
     #[inline(always)]
     pub fn offer(&self, block: *mut u8) -> Offer {
-        let Some((entry, block)) = self.small(block) else { return Offer::Unknown };
+        self.small(block).map_or(Offer::Unknown, |small| self.offer_small(small))
+    }
+
+    /// The same for a block of which that is known already.
+    #[inline(always)]
+    pub fn offer_small(&self, Small { entry, block }: Small) -> Offer {
         let (at, bins) = (BinAt(entry.bin_offset()), self.bins.as_ptr());
         // SAFETY: as in `small`: the low half of an entry leads from the first bin to one.
         let bin = unsafe { &*bins.byte_add(at.0) };

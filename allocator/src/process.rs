@@ -104,7 +104,13 @@ impl Rules {
 /// A block that the calling thread has at hand, for C's functions; or null.
 #[inline(always)]
 pub fn pop_for_c<W: ThreadWord>(class: SizeClass) -> *mut u8 {
-    let block = current::<W>().pop(class);
+    pop_of(current::<W>(), class)
+}
+
+/// The same of the calling thread's heap.
+#[inline(always)]
+pub fn pop_of(heap: &Heap, class: SizeClass) -> *mut u8 {
+    let block = heap.pop(class);
     if !block.is_null() {
         // SAFETY: a block of a slab, and the caller's.
         unsafe { stamp::take_away(block) };
@@ -302,8 +308,8 @@ unsafe fn resize_profiled(block: *mut u8, size: usize) -> Resized {
 /// As for `resize`, as far as that cannot be seen.
 #[inline(always)]
 pub unsafe fn resize_checked<W: ThreadWord>(block: *mut u8, size: usize) -> Resized {
-    if let Some(class) = current::<W>().class_of(block) {
-        return ALLOCATOR.resize_small(block, class, size);
+    if let Some(small) = current::<W>().small(block) {
+        return ALLOCATOR.resize_small(block, small.class(), size);
     }
     ALLOCATOR.refuse_freed(block, c"realloc(): the block was freed");
     // SAFETY: as the caller vouches.

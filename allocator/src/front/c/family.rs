@@ -11,7 +11,7 @@ use crate::base::fatal;
 use crate::base::keys::Key;
 use crate::base::size_class::{self, CLASS_MAX, STEP_MAX};
 use crate::base::units::round_up;
-use crate::heap::Offer;
+use crate::heap::{Heap, Offer, Small};
 use crate::process::fork::look;
 use crate::process::{self, ALLOCATOR, Move, OrElse, Rules};
 use core::ffi::{c_int, c_void};
@@ -127,11 +127,63 @@ pub fn calloc_slow<F: Front>(bytes: usize) -> *mut c_void {
 ///
 /// # Safety
 /// As for `free`; where the result is not NULL, `block` is not used again.
+#[inline(always)]
 pub unsafe fn realloc<F: Front>(block: *mut c_void, size: usize) -> *mut c_void {
-    if block.is_null() {
-        let new = quick::<F>(size, hand_on::quick_limit());
-        return if new.is_null() { realloc_null::<F>(size) } else { new };
+    let heap = process::current::<F>();
+    // 0 is none of the steps' sizes.
+    match heap.small(block.cast()).filter(|_| size.wrapping_sub(1) < STEP_MAX) {
+        Some(small) if small.class() == size_class::of_step(size) => block,
+        // SAFETY: as the caller vouches.
+        Some(small) => unsafe { realloc_small::<F>(heap, small, size) },
+        None if block.is_null() => {
+            let new = quick::<F>(size, hand_on::quick_limit());
+            if new.is_null() { realloc_null::<F>(size) } else { new }
+        }
+        // SAFETY: as the caller vouches.
+        None => unsafe { realloc_any::<F>(block, size) },
     }
+}
+
+/// A small block that is to be of another class, up to 1 KiB: what the thread has at hand serves.
+///
+/// # Safety
+/// As for `realloc`; the heap is the calling thread's.
+#[inline(never)]
+unsafe fn realloc_small<F: Front>(heap: &Heap, small: Small, size: usize) -> *mut c_void {
+    let (block, usable) = (small.block(), size_class::bytes(small.class()));
+    // One that stays at least half used may stay where it is.
+    let stays = size <= usable && size * 2 >= usable;
+    let moved = if stays { null_mut() } else { process::pop_of(heap, size_class::of_step(size)) };
+    // SAFETY: as the caller vouches; two live blocks, each at least as long as the smaller of the two sizes.
+    unsafe {
+        if moved.is_null() {
+            return realloc_any::<F>(block.cast(), size);
+        }
+        moved.copy_from_nonoverlapping(block, usable.min(size));
+        if !matches!(heap.offer_small(small), Offer::Taken) {
+            free_moved::<F>(block);
+        }
+    }
+    moved.cast()
+}
+
+/// Out of line: rarely a magazine is full.
+///
+/// # Safety
+/// As for `free`.
+#[cold]
+#[inline(never)]
+unsafe fn free_moved<F: Front>(block: *mut u8) {
+    // SAFETY: as the caller vouches.
+    unsafe { free::<F>(block.cast()) }
+}
+
+/// A block of any size.
+///
+/// # Safety
+/// As for `realloc`.
+#[inline(never)]
+unsafe fn realloc_any<F: Front>(block: *mut c_void, size: usize) -> *mut c_void {
     if size == 0 {
         // SAFETY: as the caller vouches.
         return unsafe { realloc_to_zero::<F>(block) };
