@@ -47,7 +47,7 @@ use crate::base::config::{BLOCK_GRANULES, GRANULE, GROW_FIRST, ROOM_ABOVE};
 use crate::base::fatal;
 use crate::base::settings::Settings;
 use crate::base::units::{Bytes, GranuleIdx, Granules, Run, div_up, round_up};
-use crate::base::why::{Cause, Reason};
+use crate::base::why::{Cause, Reason, Why};
 use crate::os::{BreakOwner, Os};
 use crate::sync::lock::Guard;
 use crate::sync::started::Started;
@@ -151,6 +151,11 @@ impl<O: Os> Arena<O> {
     /// A run of `len` granules at a multiple of `align` granules, for which the page map says `entry` at the
     /// first one.
     pub fn alloc_run(&self, len: Granules, align: Granules, entry: Entry) -> Option<Run> {
+        self.alloc_run_for(len, align, entry, entry.why())
+    }
+
+    /// The same, where the entry does not tell why the arena grows.
+    pub fn alloc_run_for(&self, len: Granules, align: Granules, entry: Entry, why: Why) -> Option<Run> {
         let geometry = self.start()?;
         let want = Granules(len.0.checked_add(align.0 - 1).filter(|&want| want <= BLOCK_GRANULES)?);
         let mut guard = self.lock();
@@ -163,7 +168,7 @@ impl<O: Os> Arena<O> {
                 break taken;
             }
             tries.next()?;
-            if !self.grow(geometry, state, want, entry.why()) {
+            if !self.grow(geometry, state, want, why) {
                 return None;
             }
         };

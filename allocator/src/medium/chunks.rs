@@ -11,6 +11,7 @@ use crate::arena::{Arena, Geometry};
 use crate::base::checked::Checked;
 use crate::base::config::{CHUNKS_KEPT, GRANULE};
 use crate::base::units::{Bytes, GranuleIdx, Granules, Run};
+use crate::base::why::{Cause, Reason};
 use crate::os::Os;
 use crate::sync::stores::in_order;
 
@@ -134,7 +135,8 @@ impl Chunks {
     #[inline(never)]
     fn make<O: Os>(&mut self, arena: &Arena<O>, class: MediumClass) -> Option<()> {
         // A span as long as it has no record: a fork's child may have one block too many.
-        let run = arena.alloc_run(class.granules(), Granules(1), Entry::span(class.granules()))?;
+        let (len, why) = (class.granules(), Reason::Chunk.by(Cause::Medium(Bytes(class.bytes()))));
+        let run = arena.alloc_run_for(len, Granules(1), Entry::span(len), why)?;
         let geometry = arena.started();
         let granules = arena.clean_granules(&run);
         // SAFETY: the run is ours alone: its records have no other user.

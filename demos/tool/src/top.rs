@@ -208,7 +208,7 @@ mod tests {
                 "large_bytes": 3 << 20, "large_blocks": 1, "cached_blocks": 0, "heaps": 3,
                 "break": { "mode": "break", "start": 1, "end": 2 },
                 "calls": [
-                    { "call": "brk", "reason": "grow", "calls": 5, "bytes": 5 << 20, "refused": 0 },
+                    { "call": "brk", "reason": "chunk", "calls": 5, "bytes": 5 << 20, "refused": 0 },
                     { "call": "mmap", "reason": "large", "calls": calls, "bytes": calls << 20, "refused": 1 },
                 ],
             },
@@ -235,7 +235,10 @@ mod tests {
             let longest = text.lines().map(|line| line.chars().count()).max().unwrap();
             assert!(longest <= columns.max(46), "{longest} of {columns}:\n{text}");
             assert!(
-                text.contains("live 5 MiB") && text.contains("mmap     large") && text.contains("heaps 3"),
+                text.contains("live 5 MiB")
+                    && text.contains("mmap     large")
+                    && text.contains("brk      chunk")
+                    && text.contains("heaps 3"),
                 "{text}"
             );
             assert_eq!(text.contains("refused"), columns >= 80);

@@ -152,8 +152,12 @@ fn each_call_is_counted_by_its_reason_and_so_are_refusals() {
     let small = harness.alloc(heap, 100, 16).expect("memory");
     assert_eq!(calls(Made::Brk, Reason::Grow), 1, "the first slab");
     assert!(calls(Made::Mmap, Reason::Tables) >= 3 && calls(Made::Mmap, Reason::Heaps) == 1);
-    let spans: Vec<_> = (0..40).map(|_| harness.alloc(heap, 100_000, 16).expect("memory")).collect();
-    assert!(calls(Made::Brk, Reason::Span) > 0 && calls(Made::Brk, Reason::Grow) == 1);
+    let mut blocks: Vec<_> = (0..40).map(|_| harness.alloc(heap, 100_000, 16).expect("memory")).collect();
+    let by_chunks = calls(Made::Brk, Reason::Chunk);
+    assert!(by_chunks > 0 && calls(Made::Brk, Reason::Span) == 0 && calls(Made::Brk, Reason::Grow) == 1);
+    // No chunk's block begins at such an address.
+    blocks.extend((0..200).map(|_| harness.alloc(heap, 100_000, 1 << 16).expect("memory")));
+    assert!(calls(Made::Brk, Reason::Span) > 0 && calls(Made::Brk, Reason::Chunk) == by_chunks);
     let large = harness.alloc(heap, 1 << 20, 16).expect("memory");
     let large = harness.resize(large, 3 << 20).expect("memory");
     let stats = allocator.stats();
@@ -164,7 +168,7 @@ fn each_call_is_counted_by_its_reason_and_so_are_refusals() {
     );
     harness.free(heap, large);
     assert_eq!(calls(Made::Mprotect, Reason::Cache), 1, "it goes into the cache");
-    spans.into_iter().for_each(|span| harness.free(heap, span));
+    blocks.into_iter().for_each(|block| harness.free(heap, block));
     harness.free(heap, small);
     allocator.trim(Some(heap));
     assert!(calls(Made::Madvise, Reason::Purge) > 0 && calls(Made::Brk, Reason::Trim) > 0);
