@@ -35,7 +35,7 @@ const HELP: &str = "\
 The figures come from a page that the process shares. It writes there ten times a second at most, when it \
 asks for memory or gives some back: one at rest shows what is still true.
 
-Example:
+Examples:
   BRKMAP_CONF=watch:on LD_PRELOAD=libbrkmap.so.0 redis-server &
   brkmap top $!";
 
