@@ -48,6 +48,7 @@ use crate::base::fatal;
 use crate::base::settings::Settings;
 use crate::base::units::{Bytes, GranuleIdx, Granules, Run, div_up, round_up};
 use crate::base::why::{Cause, Reason, Why};
+use crate::os::aligned::is_below;
 use crate::os::{BreakOwner, Os};
 use crate::sync::lock::Guard;
 use crate::sync::started::Started;
@@ -122,6 +123,8 @@ impl<O: Os> Arena<O> {
         let levels: *mut Levels = self.os.map(directory_len, tables)?.cast();
         let owner = self.os.break_owner();
         let brk = if owner == BreakOwner::Foreign { 0 } else { self.os.current_break() };
+        // One above all that is told apart here is as good as another's.
+        let brk = if is_below(brk, BLOCK) { brk } else { 0 };
         let (own, mut regions) = match round_up(brk, BLOCK) {
             Some(next) if brk != 0 => {
                 (OwnBreak::new(owner), Regions::upward(next + ROOM_ABOVE[owner as usize]))
