@@ -76,7 +76,12 @@ impl Zone {
     /// A new zone whose blocks have at most `limit` bytes together. None where there is no memory for it.
     pub fn make<O: Os>(os: &O, limit: usize) -> Option<NonNull<Zone>> {
         const { assert!(has_room::<Zone>()) };
-        let home = map_below(os, SEGMENT, SEGMENT, OF_ZONE)?.expose_provenance();
+        let first = map_below(os, SEGMENT, SEGMENT, OF_ZONE)?;
+        // Where huge pages are given unasked a zone of a few blocks would be 2 MiB. Where the kernel has none it
+        // refuses.
+        // SAFETY: a new mapping, ours.
+        unsafe { os.advise_small(first, SEGMENT, OF_ZONE) };
+        let home = first.expose_provenance();
         let zone: *mut Zone = Segment::room(home).cast();
         // SAFETY: a new mapping, with room for a zone that nobody uses yet.
         unsafe {

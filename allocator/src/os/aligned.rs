@@ -53,7 +53,7 @@ const LOW_STEP: usize = 1 << 36;
 const LOW_TRIES: usize = 512;
 
 /// A mapping at a low address. For kernels that put mappings above all that is told apart here though nobody
-/// asked: riscv64's before Linux 6.6, where the processor has 57 bits of addresses.
+/// asked: some of riscv64's, where the processor has 57 bits of addresses.
 #[cold]
 pub fn map_low<O: Os>(os: &O, len: usize, why: Why) -> Option<*mut u8> {
     let step = round_up(len, LOW_STEP)?;

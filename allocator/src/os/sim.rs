@@ -26,6 +26,7 @@ pub enum Call {
     ShrinkBreak,
     Purge,
     AdviseHuge,
+    AdviseSmall,
     Map,
     MapNear,
     MakePlain,
@@ -409,6 +410,14 @@ unsafe impl Os for Sim {
     unsafe fn advise_huge(&self, at: *mut u8, len: usize, why: Why) -> bool {
         self.tell(calls::Call::Madvise, len, why, || {
             let Some(state) = self.enter(Call::AdviseHuge) else { return false };
+            assert!(state.covered(at.addr(), len), "advice about what is not mapped");
+            true
+        })
+    }
+
+    unsafe fn advise_small(&self, at: *mut u8, len: usize, why: Why) -> bool {
+        self.tell(calls::Call::Madvise, len, why, || {
+            let Some(state) = self.enter(Call::AdviseSmall) else { return false };
             assert!(state.covered(at.addr(), len), "advice about what is not mapped");
             true
         })
