@@ -77,8 +77,8 @@ impl Zone {
     pub fn make<O: Os>(os: &O, limit: usize) -> Option<NonNull<Zone>> {
         const { assert!(has_room::<Zone>()) };
         let first = map_below(os, SEGMENT, SEGMENT, OF_ZONE)?;
-        // Where huge pages are given unasked a zone of a few blocks would be 2 MiB. Where the kernel has none it
-        // refuses.
+        // Where huge pages are given unasked a zone of a few blocks would be 2 MiB. Where the kernel has none
+        // it refuses.
         // SAFETY: a new mapping, ours.
         unsafe { os.advise_small(first, SEGMENT, OF_ZONE) };
         let home = first.expose_provenance();

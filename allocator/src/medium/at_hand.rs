@@ -16,8 +16,8 @@ pub struct AtHand {
     places: Checked<Cell<Free>, PLACES>,
     count: Cell<usize>,
     bytes: Cell<usize>,
-    /// The class of each and one, a byte a place: who counts asks from another thread. Relaxed everywhere, and
-    /// written by this one alone.
+    /// The class of each and one, a byte a place: who counts asks from another thread. Relaxed everywhere,
+    /// and written by this one alone.
     classes: AtomicU64,
     /// How many they may be.
     most: Cell<usize>,

@@ -10,7 +10,7 @@ use crate::medium::{MEDIUM_CLASSES, MediumClass};
 use crate::os::Os;
 use crate::slab::capacity;
 
-/// What there is of a size class: of small blocks, which are in slabs, or of medium ones, which are in chunks.
+/// What there is of a size class: small blocks are in slabs, medium ones in chunks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ClassStats {

@@ -18,8 +18,8 @@ pub struct HeapStats {
     pub resident: usize,
     /// Blocks of its slabs that are with the program, in a magazine of any thread, or on their way home.
     pub used: usize,
-    /// What its thread has at hand, of any heap's slabs and of chunks; and what came home, or is on its way, and was not
-    /// put back yet.
+    /// What its thread has at hand, of any heap's slabs and of chunks; and what came home, or is on its way,
+    /// and was not put back yet.
     pub cached: usize,
 }
 

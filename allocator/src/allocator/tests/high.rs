@@ -1,5 +1,5 @@
-//! High addresses: 48 bits as aarch64 has them, and the 57 of x86-64 and riscv64. The memory is none: where blocks are is
-//! what counts.
+//! High addresses: 48 bits as aarch64 has them, and the 57 of x86-64 and riscv64. The memory is none: where
+//! blocks are is what counts.
 
 use super::*;
 use crate::arena::page_map::Entry;

@@ -1,6 +1,6 @@
 //! `malloc_info`: the figures as XML of glibc's shape, for a stream of the caller's. A `heap` is a thread's,
-//! its `sizes` are the blocks that lie free in its slabs. The last heap is the chunks', which all threads share.
-//! What threads have at hand is in the last `rest`.
+//! its `sizes` are the blocks that lie free in its slabs. The last heap is the chunks', which all threads
+//! share. What threads have at hand is in the last `rest`.
 #![allow(unsafe_code)]
 
 use crate::base::size_class::{self, CLASSES};
