@@ -172,7 +172,7 @@ pub fn beside_sigprof<A: GlobalAlloc>(alloc: &A) {
         fn backtrace(into: *mut *mut libc::c_void, count: libc::c_int) -> libc::c_int;
     }
     extern "C" fn on_signal(_: libc::c_int) {
-        let mut stack = [std::ptr::null_mut(); 40];
+        let mut stack = [std::ptr::null_mut::<libc::c_void>(); 40];
         // SAFETY: room for so many.
         #[cfg(target_env = "gnu")]
         unsafe {
