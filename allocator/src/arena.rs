@@ -47,7 +47,8 @@ use crate::base::config::{BLOCK_GRANULES, GRANULE, GROW_FIRST, ROOM_ABOVE};
 use crate::base::fatal;
 use crate::base::settings::Settings;
 use crate::base::units::{Bytes, GranuleIdx, Granules, Run, div_up, round_up};
-use crate::base::why::{Cause, Reason};
+use crate::base::why::{Cause, Reason, Why};
+use crate::os::aligned::is_below;
 use crate::os::{BreakOwner, Os};
 use crate::sync::lock::Guard;
 use crate::sync::started::Started;
@@ -122,6 +123,8 @@ impl<O: Os> Arena<O> {
         let levels: *mut Levels = self.os.map(directory_len, tables)?.cast();
         let owner = self.os.break_owner();
         let brk = if owner == BreakOwner::Foreign { 0 } else { self.os.current_break() };
+        // One above all that is told apart here is as good as another's.
+        let brk = if is_below(brk, BLOCK) { brk } else { 0 };
         let (own, mut regions) = match round_up(brk, BLOCK) {
             Some(next) if brk != 0 => {
                 (OwnBreak::new(owner), Regions::upward(next + ROOM_ABOVE[owner as usize]))
@@ -151,6 +154,11 @@ impl<O: Os> Arena<O> {
     /// A run of `len` granules at a multiple of `align` granules, for which the page map says `entry` at the
     /// first one.
     pub fn alloc_run(&self, len: Granules, align: Granules, entry: Entry) -> Option<Run> {
+        self.alloc_run_for(len, align, entry, entry.why())
+    }
+
+    /// The same, where the entry does not tell why the arena grows.
+    pub fn alloc_run_for(&self, len: Granules, align: Granules, entry: Entry, why: Why) -> Option<Run> {
         let geometry = self.start()?;
         let want = Granules(len.0.checked_add(align.0 - 1).filter(|&want| want <= BLOCK_GRANULES)?);
         let mut guard = self.lock();
@@ -163,7 +171,7 @@ impl<O: Os> Arena<O> {
                 break taken;
             }
             tries.next()?;
-            if !self.grow(geometry, state, want, entry.why()) {
+            if !self.grow(geometry, state, want, why) {
                 return None;
             }
         };

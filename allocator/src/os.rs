@@ -142,6 +142,13 @@ pub unsafe trait Os: Sync {
     /// The range is ready, and the caller's.
     unsafe fn advise_huge(&self, at: *mut u8, len: usize, why: Why) -> bool;
 
+    /// ready → ready (madvise(2), MADV_NOHUGEPAGE): no huge page backs the range, also where they are given
+    /// unasked.
+    ///
+    /// # Safety
+    /// The range is ready, and the caller's.
+    unsafe fn advise_small(&self, at: *mut u8, len: usize, why: Why) -> bool;
+
     /// none → ready, wherever there is room: one anonymous mapping (mmap(2)).
     fn map(&self, len: usize, why: Why) -> Option<*mut u8>;
 

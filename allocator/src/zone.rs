@@ -24,7 +24,7 @@ use crate::base::size_class;
 use crate::base::units::{SizeClass, round_up};
 use crate::base::why::OF_ZONE;
 use crate::os::Os;
-use crate::os::aligned::map_aligned;
+use crate::os::aligned::map_below;
 use crate::sync::lock::{Guard, Inherited, Lock};
 use core::alloc::Layout;
 use core::ptr::NonNull;
@@ -76,7 +76,12 @@ impl Zone {
     /// A new zone whose blocks have at most `limit` bytes together. None where there is no memory for it.
     pub fn make<O: Os>(os: &O, limit: usize) -> Option<NonNull<Zone>> {
         const { assert!(has_room::<Zone>()) };
-        let home = map_aligned(os, SEGMENT, SEGMENT, OF_ZONE)?.expose_provenance();
+        let first = map_below(os, SEGMENT, SEGMENT, OF_ZONE)?;
+        // Where huge pages are given unasked a zone of a few blocks would be 2 MiB. Where the kernel has none
+        // it refuses.
+        // SAFETY: a new mapping, ours.
+        unsafe { os.advise_small(first, SEGMENT, OF_ZONE) };
+        let home = first.expose_provenance();
         let zone: *mut Zone = Segment::room(home).cast();
         // SAFETY: a new mapping, with room for a zone that nobody uses yet.
         unsafe {

@@ -64,8 +64,17 @@ impl Child {
     pub fn join(self) -> Result<(), Error> {
         match self.wait()? {
             WaitStatus::Exited(_, 0) => Ok(()),
-            status => Err(Error::failed(format!("the child ended by {status:?}"))),
+            status => Err(Error::failed(format!("the child {}", how(status)))),
         }
+    }
+}
+
+/// How a child ended, as words that follow it.
+pub fn how(status: WaitStatus) -> String {
+    match status {
+        WaitStatus::Exited(_, code) => format!("ended with exit code {code}"),
+        WaitStatus::Signaled(_, signal, _) => format!("was killed by {signal}"),
+        _ => "has not ended".to_owned(),
     }
 }
 

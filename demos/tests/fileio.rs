@@ -41,6 +41,8 @@ fn both_ways_do_the_same_work_and_the_chart_is_drawn() {
     assert!(
         drawn.starts_with("<svg") && drawn.contains("random reads") && drawn.trim_end().ends_with("</svg>")
     );
+    let marks = drawn.matches("width=\"14\" height=\"10\"").count();
+    assert_eq!((marks, drawn.matches("\nmilliseconds\n").count()), (2, 1), "{drawn}");
     assert_eq!(std::fs::read_dir(dir.path()).expect("list").count(), 1, "only the chart is left");
 }
 

@@ -64,6 +64,26 @@ fn reports_and_their_tables_fit_the_columns_there_are() {
     }
 }
 
+/// What no person writes: Rust's debug text, and JSON.
+fn for_machines(text: &str) -> Vec<&str> {
+    let marks = ["Err(", "Ok(", "Some(", "None,", "Pid(", "Errno", "{\"", "\": ", " { "];
+    text.lines().filter(|line| marks.iter().any(|mark| line.contains(mark))).collect()
+}
+
+#[test]
+fn what_is_said_to_people_is_no_debug_text_and_no_json() {
+    assert_eq!(for_machines("a child: Signaled(Pid(7), SIGBUS, false)\n{\"mmap\": 1}\nwell").len(), 2);
+    for (program, arguments) in DEMOS.into_iter().filter(|(program, _)| !program.ends_with("screen")) {
+        let output = Command::new(program).args(arguments).output().expect("it starts");
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(for_machines(&text), Vec::<&str>::new(), "{program}");
+    }
+    // The README shows what they said once.
+    let readme = include_str!("../README.md");
+    let shown = readme.split("```").skip(1).step_by(2).filter(|block| block.starts_with("text"));
+    assert_eq!(shown.flat_map(for_machines).collect::<Vec<_>>(), Vec::<&str>::new());
+}
+
 #[test]
 fn every_demo_has_help_with_examples() {
     let device = (env!("CARGO_BIN_EXE_device"), &[][..]);

@@ -10,22 +10,57 @@ GNU=x86_64-unknown-linux-gnu
 # Emulated, the guest needs 10 to 30 s; a busy host several times that.
 : "${MYMAP_VM_TIMEOUT:=300}"
 
+# lacking [headers]: prints the commands that are not there, and the headers, a line each.
+lacking() {
+  local want
+  for want in make gcc cpio qemu-system-x86_64; do
+    command -v "$want" >/dev/null || echo "$want"
+  done
+  [ "${1-}" != headers ] || ls -d /usr/src/linux-headers-*-amd64 >/dev/null 2>&1 || echo "kernel headers"
+}
+
+# bare_rust: whether Rust can build for the kernel.
+bare_rust() { ls "$(rustc --print target-libdir --target x86_64-unknown-none)"/libcore-* >/dev/null 2>&1; }
+
+as_root() {
+  if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi
+}
+
+apt_install() {
+  # Its words are no part of what runs in the guest.
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends "$@" >&2
+}
+
+# bring [headers]: installs what is missing, as far as it may: BRKMAP_INSTALL=no forbids it, and packages need root
+# or passwordless sudo. Needs `say`. What could not be had `missing` tells.
+bring() {
+  local packages
+  [ "$(uname -m)" = x86_64 ] && [ "${BRKMAP_INSTALL:-yes}" != no ] || return 0
+  if [ -n "$(lacking "$@")" ] && command -v apt-get >/dev/null && as_root true 2>/dev/null; then
+    mapfile -t packages <"$KMOD/vm/packages"
+    say "installing ${packages[*]}"
+    apt_install "${packages[@]}" || { as_root apt-get -qq update >&2 && apt_install "${packages[@]}"; } ||
+      say "that could not be installed"
+  fi
+  if command -v rustup >/dev/null && ! bare_rust; then
+    say "adding Rust for the kernel"
+    rustup -q target add x86_64-unknown-none >&2 || say "that could not be added"
+  fi
+}
+
 # missing [headers]: prints all that is not there, a line each, and the commands that bring it.
 missing() {
   local want commands=() lines=()
   [ "$(uname -m)" = x86_64 ] || { echo "this machine is $(uname -m): the module is for x86-64"; return; }
   command -v apt-get >/dev/null || lines+=("no apt-get: the kernel to boot is a Debian package")
-  for want in make gcc cpio qemu-system-x86_64; do
-    command -v "$want" >/dev/null || commands+=("$want")
-  done
-  [ "${1-}" != headers ] || ls -d /usr/src/linux-headers-*-amd64 >/dev/null 2>&1 || commands+=("kernel headers")
+  mapfile -t commands < <(lacking "$@")
   if [ ${#commands[@]} -gt 0 ]; then
     want=$(printf ', %s' "${commands[@]}")
     lines+=("no ${want#, }: apt-get install --no-install-recommends $(xargs <"$KMOD/vm/packages")")
   fi
   if ! command -v cargo >/dev/null; then
     lines+=("no cargo: the pages of Rust say how to install it")
-  elif ! ls "$(rustc --print target-libdir --target x86_64-unknown-none)"/libcore-* >/dev/null 2>&1; then
+  elif ! bare_rust; then
     lines+=("no Rust for the kernel: rustup target add x86_64-unknown-none")
   fi
   [ "$(id -u)" = 0 ] || lines+=("not root: the guest's console is a device node")

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# musl; aarch64, riscv64 and s390x under emulation: unit tests, C API, Rust front, large pages
+# musl; aarch64, riscv64 and s390x under emulation: unit tests, C API, Rust front, profiles, large pages
 set -u
 . tests/lib.sh
 need_linker
@@ -10,10 +10,28 @@ threads=4
 need_stable target $musl
 code=0
 
+# profiled COMMAND…: the Rust front's program takes a profile of itself; what it wrote is read here, and has its two
+# sites with the bytes that stayed.
+tool=$BRKMAP_TARGET/debug/brkmap
+cargo build -p brkmap-tool || code=1
+profiled() {
+  local folder status
+  folder=$(mktemp -d) && "$@" profiled-by-functions "$folder" &&
+    COLUMNS=200 "$tool" profile "$folder/packed.pb.gz" >"$folder/all" &&
+    COLUMNS=200 "$tool" profile --show live "$folder/plain.pb" >"$folder/live" &&
+    grep -q 'profiled::short_lives' "$folder/all" && grep -q 'profiled::long_lives' "$folder/all" &&
+    grep -q 'profiled::long_lives' "$folder/live" && ! grep -q 'profiled::short_lives' "$folder/live"
+  status=$?
+  [ $status = 0 ] || head -n 40 "$folder"/{all,live}
+  rm -rf "$folder"
+  return $status
+}
+
 echo "# musl: no C compiler's library, the linker only"
 cargo_test -p brkmap --target $musl || code=1
 cargo build -p brkmap-tests --target $musl --bin exercise-rust --bin exercise-configured || code=1
 step "musl: storm on the Rust front" "$BRKMAP_TARGET/$musl/debug/exercise-rust" storm 4 20000 1
+step "musl: a profile has its sites" profiled "$BRKMAP_TARGET/$musl/debug/exercise-rust"
 step "musl: the background thread" env BRKMAP_CONF=background:on,decay:50ms \
   "$BRKMAP_TARGET/$musl/debug/exercise-rust" background idle
 step "musl: a child's background thread" env BRKMAP_CONF=background:on,decay:50ms \
@@ -38,6 +56,7 @@ emulated() {
   cargo build -p brkmap-tests --target "$target" --bin exercise --bin exercise-rust --bin exercise-heap || code=1
   bin=$BRKMAP_TARGET/$target/debug
   storms
+  step "$arch: a profile has its sites" profiled $run "$bin/exercise-rust"
 }
 # storms [OPTION…]: with options of the emulator. Without optimisation and under it a storm of this size takes seconds.
 storms() {

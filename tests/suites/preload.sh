@@ -7,6 +7,7 @@ need_linker
 want strace strace
 want readelf binutils
 want gcore gdb
+want valgrind valgrind
 want "qemu-$(uname -m)" qemu-user
 for pair in python3:python3 git:git sqlite3:sqlite3 perl:perl gcc:gcc g++:g++ redis-server:redis-server \
   redis-benchmark:redis-tools; do

@@ -33,8 +33,10 @@ fn what_threads_have_is_counted_to_the_byte_and_told_alike_everywhere() {
         of("small_bytes") + of("medium_bytes") + of("span_bytes") + of("large_bytes")
     );
     let classes = &all["classes"];
-    assert_eq!(sum(classes, |class| number(class, "live") * number(class, "size")), of("small_bytes"));
-    assert_eq!(sum(classes, |class| number(class, "slab_bytes")), of("slab_bytes"));
+    let live = sum(classes, |class| number(class, "live") * number(class, "size"));
+    assert_eq!(live, of("small_bytes") + of("medium_bytes"));
+    assert!(of("medium_bytes") > 0 && live == of("allocated") - of("span_bytes") - of("large_bytes"));
+    assert_eq!(sum(classes, |class| number(class, "active")), of("slab_bytes") + of("chunk_bytes"));
     assert_eq!(all["break"]["mode"], "break");
     assert!(number(&all["break"], "end") - number(&all["break"], "start") >= of("slab_bytes"));
     let calls = all["calls"].as_array().expect("rows");

@@ -17,6 +17,7 @@ use proptest::prelude::*;
 mod at_hand;
 mod children;
 mod growth;
+mod high;
 mod idle;
 mod magazines;
 mod medium;

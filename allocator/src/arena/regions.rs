@@ -6,6 +6,7 @@ use crate::base::config::GRANULE;
 use crate::base::units::{round_down, round_up};
 use crate::base::why::{Reason, Why};
 use crate::os::Os;
+use crate::os::aligned::{is_below, map_low};
 use core::ops::Range;
 
 pub struct Regions {
@@ -67,6 +68,13 @@ impl Regions {
                     }
                 }
             }
+        };
+        let start = if is_below(start, len) {
+            start
+        } else {
+            // SAFETY: mapped above, and nobody knows of it.
+            unsafe { os.unmap(core::ptr::with_exposed_provenance_mut(start), len, align) };
+            map_low(os, len, why)?.addr()
         };
         if self.to == Direction::Down {
             self.next = start;

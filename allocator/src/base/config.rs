@@ -48,7 +48,7 @@ pub const MMAP_THRESHOLD_MIN: usize = size_class::STEP_MAX + 1;
 pub const MMAP_THRESHOLD_MAX: usize = 32 << 20;
 
 /// No process has as many bytes of addresses unless it asks for a high one: x86-64 has 2^47, aarch64 up to
-/// 2^48.
+/// 2^48. The arena and zones tell these apart, and stay among them; a large block may be anywhere.
 pub const ADDRESSES: usize = 1 << 48;
 
 /// No bound that anybody meets, in bytes.

@@ -14,8 +14,10 @@ use core::ffi::CStr;
 pub enum Reason {
     /// The arena grows, for a slab.
     Grow,
-    /// The arena grows, for a block above 32 KiB and below the mmap threshold: a span, or a chunk of such.
+    /// The arena grows, for a span: a block below the mmap threshold that no chunk serves.
     Span,
+    /// The arena grows, for a chunk of medium blocks.
+    Chunk,
     /// A large block begins or ends.
     Large,
     /// A block is resized where it is, or by moving its pages.
@@ -48,9 +50,10 @@ pub enum Reason {
 
 impl Reason {
     /// All of them, in order.
-    pub const ALL: [Reason; 16] = [
+    pub const ALL: [Reason; 17] = [
         Reason::Grow,
         Reason::Span,
+        Reason::Chunk,
         Reason::Large,
         Reason::Realloc,
         Reason::Cache,
@@ -77,6 +80,7 @@ impl Reason {
         match self {
             Reason::Grow => c"grow",
             Reason::Span => c"span",
+            Reason::Chunk => c"chunk",
             Reason::Large => c"large",
             Reason::Realloc => c"realloc",
             Reason::Cache => c"cache",

@@ -26,7 +26,8 @@ impl Stats {
         ALLOCATOR.stats()
     }
 
-    /// Each size class that has slabs, from the smallest on. Each heap's lock is taken for a moment.
+    /// Each size class that has slabs or chunks, from the smallest on. Each heap's lock is taken for a
+    /// moment, and those of the chunks and the outboxes.
     pub fn classes() -> Classes {
         ALLOCATOR.classes()
     }

@@ -6,6 +6,7 @@ use super::{Heap, RUNNING};
 use crate::arena::Arena;
 use crate::base::size_class::{self, CLASSES};
 use crate::base::units::SizeClass;
+use crate::medium::MediumClass;
 use crate::os::Os;
 use crate::slab::noted::Noted;
 use crate::slab::slabs::OfClass;
@@ -55,11 +56,16 @@ impl Heap {
             resident: slabs.resident_bytes(),
             used: slabs.used_bytes(),
             at_hand: self.bytes_at_hand(),
-            medium: self.owned.medium.bytes(),
+            medium: self.medium_at_hand().map(MediumClass::bytes).sum(),
             kept: slabs.kept_bytes(),
             waiting: self.shared.inbox.waiting() as usize * WEIGHT,
             thread: if running { thread } else { 0 },
         }
+    }
+
+    /// The class of each medium block that its thread has at hand.
+    pub fn medium_at_hand(&self) -> impl Iterator<Item = MediumClass> + use<> {
+        self.owned.medium.classes()
     }
 
     /// Says that the magazine of a class may have something from now on.

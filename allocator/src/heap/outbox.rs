@@ -142,14 +142,20 @@ impl Outboxes {
         }
     }
 
-    /// Bytes of the blocks in all of them.
-    pub fn bytes(&self) -> usize {
-        let bytes = |outbox: &Outbox| {
+    /// Tells how many blocks of a class there are, for each outbox that has any.
+    pub fn classes(&self, mut each: impl FnMut(SizeClass, usize)) {
+        for outbox in &self.0.0 {
             let held = outbox.held.lock();
             let counts = held.counts.0.iter().zip((0..).map(SizeClass));
-            counts.map(|(&count, class)| count as usize * size_class::bytes(class)).sum::<usize>()
-        };
-        self.0.0.iter().map(bytes).sum()
+            counts.filter(|(count, _)| **count > 0).for_each(|(&count, class)| each(class, count as usize));
+        }
+    }
+
+    /// Bytes of the blocks in all of them.
+    pub fn bytes(&self) -> usize {
+        let mut sum = 0;
+        self.classes(|class, count| sum += count * size_class::bytes(class));
+        sum
     }
 
     /// # Safety

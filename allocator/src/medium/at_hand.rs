@@ -8,16 +8,17 @@ use super::class::MediumClass;
 use super::spot::Free;
 use crate::base::checked::Checked;
 use core::cell::Cell;
-use core::sync::atomic::{AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicU64, Ordering};
 
-pub const PLACES: usize = 8;
+pub const PLACES: usize = size_of::<u64>();
 
 pub struct AtHand {
     places: Checked<Cell<Free>, PLACES>,
     count: Cell<usize>,
-    /// Bytes of all of them: who counts asks from another thread. Relaxed everywhere, and written by this one
-    /// alone.
-    bytes: AtomicUsize,
+    bytes: Cell<usize>,
+    /// The class of each and one, a byte a place: who counts asks from another thread. Relaxed everywhere,
+    /// and written by this one alone.
+    classes: AtomicU64,
     /// How many they may be.
     most: Cell<usize>,
 }
@@ -27,7 +28,8 @@ impl AtHand {
         AtHand {
             places: Checked([const { Cell::new(Free::NONE) }; PLACES]),
             count: Cell::new(0),
-            bytes: AtomicUsize::new(0),
+            bytes: Cell::new(0),
+            classes: AtomicU64::new(0),
             most: Cell::new(0),
         }
     }
@@ -35,7 +37,8 @@ impl AtHand {
     /// Forgets what there is. Nothing is kept until `allow` says how much.
     pub fn forget(&self) {
         self.count.set(0);
-        self.set_bytes(0);
+        self.bytes.set(0);
+        self.show(|_| 0);
         self.most.set(0);
     }
 
@@ -45,12 +48,19 @@ impl AtHand {
 
     #[inline]
     pub fn bytes(&self) -> usize {
-        self.bytes.load(Ordering::Relaxed)
+        self.bytes.get()
     }
 
+    /// The classes of all blocks. Any thread may ask.
+    pub fn classes(&self) -> impl Iterator<Item = MediumClass> + use<> {
+        let classes = self.classes.load(Ordering::Relaxed).to_le_bytes();
+        classes.into_iter().filter_map(|class| class.checked_sub(1).map(MediumClass::told))
+    }
+
+    /// Changes what other threads see.
     #[inline]
-    fn set_bytes(&self, bytes: usize) {
-        self.bytes.store(bytes, Ordering::Relaxed);
+    fn show(&self, change: impl FnOnce(u64) -> u64) {
+        self.classes.store(change(self.classes.load(Ordering::Relaxed)), Ordering::Relaxed);
     }
 
     /// How many blocks of a class there is room for in half of what is allowed.
@@ -69,7 +79,9 @@ impl AtHand {
             self.places[later - 1].set(self.places[later].get());
         }
         self.count.set(count - 1);
-        self.set_bytes(self.bytes() - free.spot.class.bytes());
+        self.bytes.set(self.bytes() - free.spot.class.bytes());
+        let before = u64::MAX.wrapping_shl(bits(at));
+        self.show(|classes| classes & !before | classes >> u8::BITS & before);
         Some(free)
     }
 
@@ -82,7 +94,8 @@ impl AtHand {
         }
         self.places[count].set(free);
         self.count.set(count + 1);
-        self.set_bytes(bytes);
+        self.bytes.set(bytes);
+        self.show(|classes| classes | (free.spot.class.number() as u64 + 1) << bits(count));
         true
     }
 
@@ -102,9 +115,16 @@ impl AtHand {
             self.places[later - taken].set(self.places[later].get());
         }
         self.count.set(count - taken);
-        self.set_bytes(self.bytes() - sum);
+        self.bytes.set(self.bytes() - sum);
+        self.show(|classes| classes.checked_shr(bits(taken)).unwrap_or(0));
         (taken, all.map(|out| out.get()))
     }
+}
+
+/// Where the byte of a place begins.
+#[inline]
+fn bits(place: usize) -> u32 {
+    place as u32 * u8::BITS
 }
 
 #[cfg(test)]
@@ -125,10 +145,13 @@ mod tests {
         at_hand.allow(200 << 10);
         assert!([(1, 36), (2, 48), (3, 36), (4, 64)].iter().all(|&(n, kib)| at_hand.push(free(n, kib))));
         assert!(!at_hand.push(free(5, 36)) && at_hand.bytes() == 184 << 10);
+        let seen = || at_hand.classes().map(|class| class.bytes() >> 10).collect::<Vec<_>>();
+        assert_eq!(seen(), [36, 48, 36, 64]);
         let pop = |kib| at_hand.pop(free(0, kib).spot.class).map(|free| free.block.addr());
         assert_eq!([pop(36), pop(36), pop(36)], [Some(3), Some(1), None]);
         assert_eq!(at_hand.room(free(0, 48).spot.class), 0);
         let (count, all) = at_hand.drain(1);
+        assert_eq!(seen(), [64]);
         assert_eq!((count, all[0].block.addr(), pop(64), at_hand.bytes()), (1, 2, Some(4), 0));
         assert_eq!(at_hand.room(free(0, 48).spot.class), 2);
     }
@@ -138,5 +161,7 @@ mod tests {
         let at_hand = AtHand::new();
         at_hand.allow(usize::MAX);
         assert_eq!((0..20).filter(|&n| at_hand.push(free(n, 40))).count(), PLACES);
+        assert_eq!(at_hand.classes().count(), PLACES);
+        assert_eq!((at_hand.drain(usize::MAX).0, at_hand.classes().count()), (PLACES, 0));
     }
 }

@@ -3,25 +3,17 @@
 
 use super::chunk::{Blocks, Chunk};
 use super::class::{MEDIUM_CLASSES, MediumClass};
+use super::figures::{MediumFigures, OfMedium};
 use super::labels::{State, labels_of};
 use super::spot::{Free, Spot};
 use crate::arena::page_map::Entry;
 use crate::arena::{Arena, Geometry};
 use crate::base::checked::Checked;
-use crate::base::config::{CHUNKS_KEPT, GRANULE, GRANULE_SHIFT};
+use crate::base::config::{CHUNKS_KEPT, GRANULE};
 use crate::base::units::{Bytes, GranuleIdx, Granules, Run};
+use crate::base::why::{Cause, Reason};
 use crate::os::Os;
 use crate::sync::stores::in_order;
-
-/// A glance at the chunks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MediumFigures {
-    pub chunk_bytes: Bytes,
-    /// Of blocks that are with the program, or that threads have at hand.
-    pub used_bytes: Bytes,
-    /// Free, with pages that may be behind it.
-    pub dirty_bytes: Bytes,
-}
 
 pub struct Chunks {
     /// The first chunk of each class that has a free block: granule index plus one, or 0.
@@ -31,10 +23,8 @@ pub struct Chunks {
     pub(super) kept: Checked<u32, MEDIUM_CLASSES>,
     /// Bytes that are dirty in those.
     pub(super) kept_dirty: usize,
-    /// Granules of chunks.
-    pub(super) granules: u32,
-    /// Bytes of blocks that are not free in their chunks, and of free ones that may have memory behind them.
-    pub(super) used: usize,
+    pub(super) of: Checked<OfMedium, MEDIUM_CLASSES>,
+    /// Bytes of blocks that are free in their chunks, and may have memory behind them.
     pub(super) dirty: usize,
     /// The least that was dirty since somebody asked for it.
     pub(super) least_dirty: usize,
@@ -53,8 +43,7 @@ impl Chunks {
             lists: Checked([0; MEDIUM_CLASSES]),
             kept: Checked([0; MEDIUM_CLASSES]),
             kept_dirty: 0,
-            granules: 0,
-            used: 0,
+            of: Checked([OfMedium::NONE; MEDIUM_CLASSES]),
             dirty: 0,
             least_dirty: 0,
             purger: 0,
@@ -101,7 +90,7 @@ impl Chunks {
             self.unlink(&geometry, head);
         }
         let bytes = class.bytes();
-        self.used += bytes;
+        self.of[class.number()].used += 1;
         self.count_dirty(arena, if clean { 0 } else { -(bytes as isize) });
         let block = geometry.start(head).wrapping_add(at as usize * bytes);
         Some(Free { block, spot: Spot { labels, head, class, at: at as u8 }, clean })
@@ -113,6 +102,7 @@ impl Chunks {
         unsafe { spot.say(State::Free) };
         let bytes = spot.class.bytes();
         self.count_dirty(arena, bytes as isize);
+        self.of[spot.class.number()].used -= 1;
         self.put_blocks(arena, spot.head, 1 << spot.at);
     }
 
@@ -123,7 +113,6 @@ impl Chunks {
         let full = chunk.is_full();
         chunk.put(these);
         let (class, empty) = (chunk.class, chunk.is_empty());
-        self.used -= these.count_ones() as usize * class.bytes();
         if full {
             self.link(&geometry, head, class);
         }
@@ -146,7 +135,8 @@ impl Chunks {
     #[inline(never)]
     fn make<O: Os>(&mut self, arena: &Arena<O>, class: MediumClass) -> Option<()> {
         // A span as long as it has no record: a fork's child may have one block too many.
-        let run = arena.alloc_run(class.granules(), Granules(1), Entry::span(class.granules()))?;
+        let (len, why) = (class.granules(), Reason::Chunk.by(Cause::Medium(Bytes(class.bytes()))));
+        let run = arena.alloc_run_for(len, Granules(1), Entry::span(len), why)?;
         let geometry = arena.started();
         let granules = arena.clean_granules(&run);
         // SAFETY: the run is ours alone: its records have no other user.
@@ -158,7 +148,7 @@ impl Chunks {
         };
         in_order();
         arena.rename_run(run.head, run.len, Entry::CHUNK);
-        self.granules += run.len.0;
+        self.of[class.number()].chunks += 1;
         self.count_dirty(arena, dirty as isize);
         self.link(&geometry, run.head, class);
         Some(())
@@ -226,7 +216,7 @@ impl Chunks {
         let (class, dirty) = (chunk.class, chunk.dirty_bytes());
         let mut end = class.granules().0;
         let clean = (0..end).fold(0u32, |clean, granule| clean | (chunk.is_clean(granule) as u32) << granule);
-        self.granules -= end;
+        self.of[class.number()].chunks -= 1;
         self.count_dirty(arena, -(dirty as isize));
         while end > 0 {
             let zeroed = clean >> (end - 1) & 1 == 1;
@@ -271,14 +261,6 @@ impl Chunks {
     }
 
     pub fn figures(&self) -> MediumFigures {
-        MediumFigures {
-            chunk_bytes: Bytes(bytes_of(Granules(self.granules))),
-            used_bytes: Bytes(self.used),
-            dirty_bytes: Bytes(self.dirty),
-        }
+        MediumFigures::of(&self.of, self.dirty)
     }
-}
-
-fn bytes_of(granules: Granules) -> usize {
-    (granules.0 as usize) << GRANULE_SHIFT
 }

@@ -91,6 +91,11 @@ impl MediumClass {
         MediumClass(class)
     }
 
+    /// Each class, from the smallest on.
+    pub fn all() -> impl DoubleEndedIterator<Item = MediumClass> {
+        (0..MEDIUM_CLASSES as u8).map(MediumClass)
+    }
+
     pub fn number(self) -> usize {
         self.0 as usize
     }
@@ -141,10 +146,6 @@ impl MediumClass {
 mod tests {
     use super::*;
 
-    fn classes() -> impl Iterator<Item = MediumClass> {
-        (0..MEDIUM_CLASSES as u8).map(MediumClass)
-    }
-
     #[test]
     fn every_size_gets_the_smallest_class_that_holds_it() {
         for bytes in (32 * 1024 + 1..=256 * 1024).step_by(if cfg!(miri) { 4099 } else { 97 }) {
@@ -158,7 +159,7 @@ mod tests {
 
     #[test]
     fn a_chunk_is_filled_by_its_blocks() {
-        for class in classes() {
+        for class in MediumClass::all() {
             let bytes = class.granules().0 as usize * GRANULE;
             let waste = bytes - class.blocks() as usize * class.bytes();
             assert!(waste < class.bytes() && waste * WASTE <= bytes, "{class:?}");
@@ -168,7 +169,7 @@ mod tests {
 
     #[test]
     fn every_block_has_its_index_and_no_other_place_has_one() {
-        for class in classes() {
+        for class in MediumClass::all() {
             for offset in (0..17 * GRANULE).step_by(UNIT / 2) {
                 let begins = offset % class.bytes() == 0 && offset / class.bytes() < class.blocks() as usize;
                 let index = begins.then_some((offset / class.bytes()) as u32);

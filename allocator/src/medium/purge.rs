@@ -77,7 +77,7 @@ impl Chunks {
                     let dirty = (chunk.dirty() & these).count_ones() as usize * bytes;
                     chunk.free &= !these;
                     let full = chunk.is_full();
-                    self.used += these.count_ones() as usize * bytes;
+                    self.of[class].away += these.count_ones();
                     self.count_dirty(arena, -(dirty as isize));
                     if full {
                         self.unlink(&geometry, head);
@@ -99,6 +99,7 @@ impl Chunks {
         }
         let dirty = chunk.dirty_bytes();
         chunk.free = before;
+        self.of[chunk.class.number()].away -= away.blocks.count_ones();
         self.count_dirty(arena, dirty as isize);
         self.put_blocks(arena, away.head, away.blocks);
     }

@@ -31,9 +31,9 @@ impl Chunks {
             let is_free = |&at: &u32| whole && labels.state(at) == State::Free;
             chunk.free = (0..class.blocks()).filter(is_free).fold(0, |free, at| free | 1 << at);
             let (free, full) = (chunk.free.count_ones() as usize, chunk.is_full());
-            self.granules += class.granules().0;
             self.dirty += free * class.bytes();
-            self.used += (class.blocks() as usize - free) * class.bytes();
+            let of = &mut self.of[class.number()];
+            (of.chunks, of.used) = (of.chunks + 1, of.used + class.blocks() - free as u32);
             if !full {
                 self.link(&geometry, head, class);
             }

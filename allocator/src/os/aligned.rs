@@ -1,7 +1,8 @@
-//! A mapping at a multiple of more than a page.
+//! A mapping at a multiple of more than a page, or below an address.
 #![allow(unsafe_code)]
 
 use super::Os;
+use crate::base::config::ADDRESSES;
 use crate::base::units::round_up;
 use crate::base::why::{Reason, Why};
 
@@ -27,4 +28,44 @@ pub fn map_aligned<O: Os>(os: &O, len: usize, align: usize, why: Why) -> Option<
         }
     }
     Some(at)
+}
+
+/// The same below `ADDRESSES`.
+pub fn map_below<O: Os>(os: &O, len: usize, align: usize, why: Why) -> Option<*mut u8> {
+    let at = map_aligned(os, len, align, why)?;
+    if is_below(at.addr(), len) {
+        return Some(at);
+    }
+    // SAFETY: mapped above, and nobody knows of it.
+    unsafe { os.unmap(at, len, Reason::Align.by(why.cause)) };
+    map_low(os, len, why)
+}
+
+/// Whether a mapping is below `ADDRESSES` as a whole, and so is what comes right behind it.
+pub fn is_below(at: usize, len: usize) -> bool {
+    at.checked_add(len).is_some_and(|end| end < ADDRESSES)
+}
+
+/// Where low addresses are asked for by name: from this one downward, in steps of which each has an alignment
+/// that is enough for all.
+const LOW: usize = 1 << 46;
+const LOW_STEP: usize = 1 << 36;
+const LOW_TRIES: usize = 512;
+
+/// A mapping at a low address. For kernels that put mappings above all that is told apart here though nobody
+/// asked: some of riscv64's, where the processor has 57 bits of addresses.
+#[cold]
+pub fn map_low<O: Os>(os: &O, len: usize, why: Why) -> Option<*mut u8> {
+    let step = round_up(len, LOW_STEP)?;
+    let hints =
+        (1..=LOW_TRIES).map_while(|at| LOW.checked_sub(at.checked_mul(step)?)).filter(|&hint| hint > 0);
+    for hint in hints {
+        let at = os.map_near(hint, len, why)?;
+        if at.addr() == hint {
+            return Some(at);
+        }
+        // SAFETY: mapped above, and nobody knows of it.
+        unsafe { os.unmap(at, len, Reason::Align.by(why.cause)) };
+    }
+    None
 }

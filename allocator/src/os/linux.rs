@@ -217,6 +217,12 @@ unsafe impl Os for Linux {
         self.note_advice(at, len, why, advised)
     }
 
+    unsafe fn advise_small(&self, at: *mut u8, len: usize, why: Why) -> bool {
+        // SAFETY: the advice leaves the contents as they are.
+        let advised = unsafe { mm::madvise(at.cast(), len, Advice::LinuxNoHugepage) };
+        self.note_advice(at, len, why, advised)
+    }
+
     fn map(&self, len: usize, why: Why) -> Option<*mut u8> {
         self.map_near(0, len, why)
     }

@@ -13,7 +13,7 @@
 use super::calls::{self, Calls, Outcome};
 use super::{BreakOwner, Os};
 use crate::base::config::{BLOCK_GRANULES, GRANULE, GROW_FIRST};
-use crate::base::why::Why;
+use crate::base::why::{Reason, Why};
 use core::sync::atomic::AtomicUsize;
 use std::alloc::Layout;
 use std::collections::BTreeMap;
@@ -26,6 +26,7 @@ pub enum Call {
     ShrinkBreak,
     Purge,
     AdviseHuge,
+    AdviseSmall,
     Map,
     MapNear,
     MakePlain,
@@ -62,6 +63,9 @@ pub struct Sim {
     /// Bytes of addresses that mappings may have in all.
     pub room: usize,
     pub page: usize,
+    /// From which address on mappings are put that are for blocks, and that have no memory here; 0 where they
+    /// have some.
+    high: usize,
     /// How often somebody was woken.
     pub wakes: AtomicU32,
     made: Calls,
@@ -122,6 +126,7 @@ impl Sim {
             scatter: false,
             room: usize::MAX,
             page: 4096,
+            high: 0,
             wakes: AtomicU32::new(0),
             made: Calls::new(),
             site: AtomicUsize::new(1),
@@ -134,6 +139,26 @@ impl Sim {
         let state = sim.state.get_mut().unwrap();
         (state.brk, state.first_region) = (0, Some(RANGE));
         sim
+    }
+
+    /// A library's system that puts mappings for blocks at an address or above: where they are can be seen,
+    /// and no byte of them.
+    pub fn with_mappings_at(high: usize) -> Self {
+        let mut sim = Self::with_owner(BreakOwner::Foreign);
+        sim.high = high;
+        sim
+    }
+
+    /// Where a mapping without memory is put: there if it is free, else above all others.
+    fn place(&self, state: &State, hint: usize, len: usize) -> usize {
+        let free = !state.maps.iter().any(|(&at, &length)| at < hint + len && at + length > hint);
+        let there = state.maps.range(self.high..self.high + (1 << 36));
+        let end = there.map(|(&at, &length)| at + length).max().unwrap_or(0);
+        if hint != 0 && free { hint } else { end.max(self.high).next_multiple_of(self.page) }
+    }
+
+    fn is_without_memory(&self, why: Why) -> bool {
+        self.high != 0 && !matches!(why.reason, Reason::Tables | Reason::Heaps)
     }
 
     pub fn refuse_everything(&self, refuse: bool) {
@@ -390,12 +415,22 @@ unsafe impl Os for Sim {
         })
     }
 
+    unsafe fn advise_small(&self, at: *mut u8, len: usize, why: Why) -> bool {
+        self.tell(calls::Call::Madvise, len, why, || {
+            let Some(state) = self.enter(Call::AdviseSmall) else { return false };
+            assert!(state.covered(at.addr(), len), "advice about what is not mapped");
+            true
+        })
+    }
+
     unsafe fn purge(&self, at: *mut u8, len: usize, why: Why) -> bool {
         self.tell(calls::Call::Madvise, len, why, || {
             let Some(state) = self.enter(Call::Purge) else { return false };
             assert!(state.covered(at.addr(), len), "purge of what is not mapped");
-            // SAFETY: ready memory of the caller, which needs nothing in it.
-            unsafe { at.write_bytes(0, len) };
+            if !self.is_without_memory(why) {
+                // SAFETY: ready memory of the caller, which needs nothing in it.
+                unsafe { at.write_bytes(0, len) };
+            }
             true
         })
     }
@@ -403,6 +438,11 @@ unsafe impl Os for Sim {
     fn map(&self, len: usize, why: Why) -> Option<*mut u8> {
         self.tell(calls::Call::Mmap, len, why, || {
             let mut state = self.enter_for(Call::Map, len)?;
+            if self.is_without_memory(why) {
+                let at = self.place(&state, 0, len);
+                state.maps.insert(at, len);
+                return Some(std::ptr::without_provenance_mut(at));
+            }
             let named = state.first_region.take_if(|_| len >= GROW_FIRST);
             let at = match named {
                 Some(offset) => state.heap.wrapping_add(offset),
@@ -416,6 +456,11 @@ unsafe impl Os for Sim {
     fn map_near(&self, hint: usize, len: usize, why: Why) -> Option<*mut u8> {
         self.tell(calls::Call::Mmap, len, why, || {
             let mut state = self.enter_for(Call::MapNear, len)?;
+            if self.is_without_memory(why) {
+                let at = self.place(&state, hint, len);
+                state.maps.insert(at, len);
+                return Some(std::ptr::without_provenance_mut(at));
+            }
             let end = hint + len;
             let free = !state.maps.iter().any(|(&at, &length)| at < end && at + length > hint);
             let heap = state.heap.addr();

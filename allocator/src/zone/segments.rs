@@ -8,7 +8,7 @@ use crate::base::units::Granules;
 use crate::base::why::OF_ZONE;
 use crate::large::index::Index;
 use crate::os::Os;
-use crate::os::aligned::map_aligned;
+use crate::os::aligned::{is_below, map_below};
 use crate::sync::stores::in_order;
 
 /// What of a mapping's length says that it is a segment: no length in whole pages has it.
@@ -165,12 +165,12 @@ impl Segments {
     /// A new segment, below the one before it if there is room: what touches is one mapping to the kernel.
     fn map_segment<O: Os>(&self, os: &O) -> Option<usize> {
         let near = os.map_near(self.last.wrapping_sub(SEGMENT), SEGMENT, OF_ZONE)?;
-        if near.addr() % SEGMENT == 0 {
+        if near.addr() % SEGMENT == 0 && is_below(near.addr(), SEGMENT) {
             return Some(near.expose_provenance());
         }
         // SAFETY: mapped above, and nobody knows of it.
         unsafe { os.unmap(near, SEGMENT, OF_ZONE) };
-        map_aligned(os, SEGMENT, SEGMENT, OF_ZONE).map(|at| at.expose_provenance())
+        map_below(os, SEGMENT, SEGMENT, OF_ZONE).map(|at| at.expose_provenance())
     }
 
     fn add_segment(&mut self, addr: usize) {

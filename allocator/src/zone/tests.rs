@@ -94,6 +94,18 @@ const SIZES: [usize; 12] =
     [1, 16, 17, 100, 1024, 1025, 5000, 32 << 10, (32 << 10) + 1, 200_000, (1 << 20) - 1, 3 << 20];
 
 #[test]
+fn the_first_segment_is_on_small_pages_and_later_ones_as_the_kernel_has_it() {
+    let harness = Harness::new();
+    (0..8).for_each(|_| _ = harness.alloc(layout(1_000_000, 16)).expect("memory"));
+    assert!(harness.os.mapped_bytes() > 4 << 20 && harness.os.calls(Call::AdviseSmall) == 1);
+    let refused = Sim::new();
+    refused.refuse(Call::AdviseSmall, 0, 1);
+    let zone = Zone::make(&refused, usize::MAX).expect("a zone where the kernel has no huge pages");
+    // SAFETY: nobody uses it.
+    unsafe { Zone::unmake(zone, &refused) };
+}
+
+#[test]
 fn blocks_of_all_sizes_and_alignments_are_apart_and_come_back() {
     let harness = Harness::new();
     let mut held = Vec::new();

@@ -7,7 +7,7 @@
 //!   look                                 a run that is watched and not timed
 //!   verdict ── interval                  the answer in words
 //!   library, peers                       the allocators
-//!   picture ── colour                    the answer in a picture
+//!   picture, legend ── colour            the answer in a picture
 //!   amounts                              times and percentages of a command line
 //! ```
 
@@ -15,6 +15,7 @@ pub mod amounts;
 pub mod colour;
 pub mod course;
 pub mod interval;
+pub mod legend;
 pub mod library;
 pub mod look;
 pub mod peers;

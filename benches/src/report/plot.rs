@@ -9,6 +9,7 @@
 
 use std::error::Error;
 
+use brkmap_race::legend::Legend;
 use plotters::coord::Shift;
 use plotters::prelude::*;
 
@@ -16,11 +17,8 @@ use super::stem;
 use crate::results::{Kind, Results, Set};
 
 mod growth;
-mod legend;
 mod means;
 mod rows;
-
-use legend::Legend;
 
 /// What a plot is of, and so in which section it stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +37,11 @@ pub struct Plot {
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 type Drawn = Result<(), Box<dyn Error>>;
+
+/// Each allocator of a set in its colour.
+fn names(set: &Set) -> Legend {
+    Legend::allocators(set.allocators.iter().map(|allocator| allocator.name.as_str()))
+}
 
 /// Those there are figures for.
 pub fn all(results: &Results) -> Vec<Plot> {

@@ -1,9 +1,11 @@
 //! `brkmap top`: a process's memory, and the calls it makes for it, as they come.
 
 use std::io::{IsTerminal, stdout};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use brkmap_base::error::Result;
+use anstyle_svg::Term;
+use brkmap_base::error::{Error, Result};
 use brkmap_base::style::{CYAN, FAINT, GREEN, RED, STRONG, YELLOW, paint};
 use brkmap_base::{Bytes, output};
 use clap::Args;
@@ -21,6 +23,9 @@ pub struct Arguments {
     /// End after so many looks [default: when the process ends; with --json, 1]
     #[arg(long, short = 'n', value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub count: Option<u64>,
+    /// Write the last look to this file too, as SVG
+    #[arg(long, value_name = "FILE")]
+    pub svg: Option<PathBuf>,
     /// A process on brkmap that was started with BRKMAP_CONF=watch:on
     #[arg(value_name = "PID")]
     pub pid: i32,
@@ -30,7 +35,7 @@ const HELP: &str = "\
 The figures come from a page that the process shares. It writes there ten times a second at most, when it \
 asks for memory or gives some back: one at rest shows what is still true.
 
-Example:
+Examples:
   BRKMAP_CONF=watch:on LD_PRELOAD=libbrkmap.so.0 redis-server &
   brkmap top $!";
 
@@ -46,6 +51,7 @@ pub fn run(args: &Arguments, json: bool) -> Result<i32> {
     let count = args.count.or(json.then_some(1));
     let clears = !json && stdout().is_terminal();
     let (mut before, mut samples): (Option<Moment>, Vec<Value>) = (None, Vec::new());
+    let mut picture = String::new();
     for look in 0.. {
         if count.is_some_and(|count| look >= count) {
             break;
@@ -60,6 +66,9 @@ pub fn run(args: &Arguments, json: bool) -> Result<i32> {
             break;
         }
         let Some(now) = page.read()? else { continue };
+        if args.svg.is_some() {
+            picture = text(&now, before.as_ref(), SVG_COLUMNS);
+        }
         if json {
             samples.push(sample(&now));
         } else {
@@ -69,6 +78,10 @@ pub fn run(args: &Arguments, json: bool) -> Result<i32> {
         }
         before = Some(now);
     }
+    if let Some(path) = &args.svg {
+        let failed = |error| Error::Failed(format!("cannot write {}: {error}", path.display()));
+        std::fs::write(path, Term::new().render_svg(&picture)).map_err(failed)?;
+    }
     if json {
         console::json(
             &json!({ "schema": JSON_SCHEMA, "tool": "top", "process": args.pid, "samples": samples }),
@@ -76,6 +89,9 @@ pub fn run(args: &Arguments, json: bool) -> Result<i32> {
     }
     Ok(0)
 }
+
+/// How wide a picture is.
+const SVG_COLUMNS: usize = 80;
 
 /// Whether a process runs, and is not only waited for.
 fn is_there(pid: i32) -> bool {
@@ -208,7 +224,7 @@ mod tests {
                 "large_bytes": 3 << 20, "large_blocks": 1, "cached_blocks": 0, "heaps": 3,
                 "break": { "mode": "break", "start": 1, "end": 2 },
                 "calls": [
-                    { "call": "brk", "reason": "grow", "calls": 5, "bytes": 5 << 20, "refused": 0 },
+                    { "call": "brk", "reason": "chunk", "calls": 5, "bytes": 5 << 20, "refused": 0 },
                     { "call": "mmap", "reason": "large", "calls": calls, "bytes": calls << 20, "refused": 1 },
                 ],
             },
@@ -235,7 +251,10 @@ mod tests {
             let longest = text.lines().map(|line| line.chars().count()).max().unwrap();
             assert!(longest <= columns.max(46), "{longest} of {columns}:\n{text}");
             assert!(
-                text.contains("live 5 MiB") && text.contains("mmap     large") && text.contains("heaps 3"),
+                text.contains("live 5 MiB")
+                    && text.contains("mmap     large")
+                    && text.contains("brk      chunk")
+                    && text.contains("heaps 3"),
                 "{text}"
             );
             assert_eq!(text.contains("refused"), columns >= 80);

@@ -247,6 +247,13 @@ fn malloc_info_writes_what_glibc_does() {
     assert_eq!(count("<total type=\"mmap\""), 1, "{info}");
 }
 
+/// Free blocks of the class that holds so many bytes, over all heaps.
+fn free_of(info: &str, bytes: usize) -> usize {
+    let sizes = info.lines().filter(|line| line.starts_with("  <size "));
+    let of_class = sizes.filter(|line| (attribute(line, "from")..=attribute(line, "to")).contains(&bytes));
+    of_class.map(|line| attribute(line, "count")).sum()
+}
+
 fn malloc_info_counts_what_is_free_and_what_is_mapped() {
     const COUNT: usize = 20_000;
     unsafe {
@@ -270,15 +277,20 @@ fn malloc_info_counts_what_is_free_and_what_is_mapped() {
         );
         let rest = figure(&after, "<total type=\"rest\"", "size");
         assert!(rest >= COUNT / 2 * 400, "{rest} bytes are free");
-        // Of the class that holds 400 bytes, over all heaps.
-        let sizes = after.lines().filter(|line| line.starts_with("  <size "));
-        let free_of_400 =
-            sizes.filter(|line| (attribute(line, "from")..=attribute(line, "to")).contains(&400));
-        let counted: usize = free_of_400.map(|line| attribute(line, "count")).sum();
+        let counted = free_of(&after, 400);
         assert!(
             (COUNT / 2..COUNT / 2 + 1000).contains(&counted),
             "{counted} free blocks of 400 bytes: {after}"
         );
+        // Of medium blocks no two that are freed are of one chunk, so that each chunk stays.
+        let mut medium = Table::<*mut u8>::new(200);
+        medium.iter_mut().for_each(|block| *block = malloc(70_000));
+        let full = free_of(&info(), 70_000);
+        medium.iter().step_by(20).for_each(|block| free(*block));
+        malloc_trim(0);
+        let thinned = info();
+        assert!(free_of(&thinned, 70_000) >= full + 10, "{full} free blocks before: {thinned}");
+        medium.iter().enumerate().filter(|(at, _)| at % 20 > 0).for_each(|(_, block)| free(*block));
         free(mapped);
         blocks.iter().skip(1).step_by(2).for_each(|block| free(*block));
     }

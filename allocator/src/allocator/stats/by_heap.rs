@@ -18,8 +18,8 @@ pub struct HeapStats {
     pub resident: usize,
     /// Blocks of its slabs that are with the program, in a magazine of any thread, or on their way home.
     pub used: usize,
-    /// What its thread has at hand, of any heap's slabs; and what came home, or is on its way, and was not
-    /// put back yet.
+    /// What its thread has at hand, of any heap's slabs and of chunks; and what came home, or is on its way,
+    /// and was not put back yet.
     pub cached: usize,
 }
 
@@ -35,7 +35,7 @@ impl<O: Os> Allocator<O> {
                 slab_bytes: of.slabs,
                 resident: of.resident,
                 used: of.used,
-                cached: of.at_hand + of.kept + of.waiting,
+                cached: of.at_hand + of.medium + of.kept + of.waiting,
             })
         })
     }

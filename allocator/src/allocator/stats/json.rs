@@ -8,7 +8,7 @@ use core::fmt::{Result, Write};
 impl Stats {
     /// Writes one object of JSON, without a line's end. Sizes are in bytes; `break` is null before the first
     /// request; `calls` has a row for each call and reason that there was anything of, and `classes`, if they
-    /// are given, one for each size class that has slabs.
+    /// are given, one for each size class that has slabs or chunks.
     ///
     /// # Errors
     /// What `out` gives.
@@ -46,7 +46,7 @@ impl Stats {
                 row.number("live", class.live)?;
                 row.number("cached", class.cached)?;
                 row.number("free", class.free)?;
-                row.number("slab_bytes", class.slab_bytes)?;
+                row.number("active", class.active)?;
                 row.end()
             })?;
         }

@@ -49,7 +49,7 @@ impl Stats {
 
 const GAUGES: [(&str, &str); 9] = [
     ("allocated", "Blocks that are with the program."),
-    ("active", "Slabs, spans and large mappings that those blocks are in."),
+    ("active", "Slabs, chunks, spans and large mappings that those blocks are in."),
     ("resident", "What may have pages behind it."),
     ("mapped", "Addresses that were got from the kernel."),
     ("retained", "Free addresses without pages."),
@@ -62,8 +62,12 @@ const GAUGES: [(&str, &str); 9] = [
 fn write_classes(out: &mut impl Write, classes: Classes) -> Result {
     let kinds: [(&str, &str, Figure<ClassStats>); 3] = [
         ("class_live", "Blocks of a size class that are with the program.", |class| class.live),
-        ("class_cached", "Free blocks of a size class that threads have at hand.", |class| class.cached),
-        ("class_free", "Blocks of a size class that are free in their slabs.", |class| class.free),
+        (
+            "class_cached",
+            "Free blocks of a size class that threads have at hand, or that are on their way home.",
+            |class| class.cached,
+        ),
+        ("class_free", "Blocks of a size class that are free in their slabs or chunks.", |class| class.free),
     ];
     for (name, help, of) in kinds {
         family(out, name, "", "gauge", help)?;

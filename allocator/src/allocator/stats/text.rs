@@ -49,7 +49,7 @@ impl Stats {
             ("  spans", self.span_bytes, "granules of 64 KiB, where no chunk serves"),
             ("  large", self.large_bytes, "mappings of their own"),
             ("active", self.active, "the slabs, chunks, spans and mappings that those are in"),
-            ("cached", self.cached, "free blocks that threads have at hand"),
+            ("cached", self.cached, "free blocks that threads have at hand, or on their way home"),
             ("dirty", self.dirty, "free, and may have pages still"),
             ("resident", self.resident, "may have pages, at most"),
             ("retained", self.retained, "free addresses without pages"),
@@ -91,14 +91,14 @@ impl Stats {
 }
 
 fn write_classes(out: &mut impl Write, classes: Classes) -> Result {
-    out.write_str("class      live blocks      cached        free       slabs\n")?;
+    out.write_str("class       live blocks      cached        free     in all\n")?;
     for class in classes {
-        print::padded(out, class.size, 5)?;
+        print::padded(out, class.size, 6)?;
         print::padded(out, class.live, 17)?;
         print::padded(out, class.cached, 12)?;
         print::padded(out, class.free, 12)?;
         out.write_str(" ")?;
-        print::size(out, class.slab_bytes).and_then(|()| out.write_str("\n"))?;
+        print::size(out, class.active).and_then(|()| out.write_str("\n"))?;
     }
     Ok(())
 }

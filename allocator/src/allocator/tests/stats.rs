@@ -75,30 +75,73 @@ fn classes_and_heaps_are_what_the_sums_are_made_of() {
     let allocator = &harness.allocator;
     let heaps = [harness.heap(), harness.heap()];
     let mut held: Vec<_> =
-        (0..500).map(|k| harness.hold(heaps[k % 2], WAYS[k % 6], 16, 3).expect("memory")).collect();
+        (0..504).map(|k| harness.hold(heaps[k % 2], WAYS[k % 8], 16, 3).expect("memory")).collect();
     for k in 0..200 {
         harness.check_and_free(heaps[k % 2], held.swap_remove(k * 7 % held.len()));
     }
     let classes: Vec<_> = allocator.classes().collect();
     let stats = allocator.stats();
-    assert!(classes.is_sorted_by_key(|class| class.size) && classes.len() == 6);
+    assert!(classes.is_sorted_by_key(|class| class.size) && classes.len() == 8);
     let sum = |of: fn(&crate::allocator::stats::ClassStats) -> usize| classes.iter().map(of).sum::<usize>();
-    assert_eq!(sum(|class| class.live * class.size), stats.small_bytes);
+    assert_eq!(sum(|class| class.live * class.size), stats.small_bytes + stats.medium_bytes);
+    assert_eq!(sum(|class| class.live * class.size), stats.allocated, "there is nothing else");
+    assert!(stats.medium_bytes > 0 && stats.medium_at_hand > 0);
     assert_eq!(sum(|class| class.cached * class.size), stats.cached);
-    assert_eq!(sum(|class| class.slab_bytes), stats.slab_bytes);
+    assert_eq!(sum(|class| class.active), stats.slab_bytes + stats.chunk_bytes);
     for class in &classes {
         let blocks = (class.live + class.cached + class.free) * class.size;
-        let tail = class.slab_bytes - blocks;
-        assert!(tail < class.slab_bytes / (1 << 16) * class.size, "{class:?}");
-        assert_eq!(
-            class.live,
-            held.iter().filter(|one| size_class::bytes(size_class::of(one.size)) == class.size).count()
-        );
+        let tail = class.active - blocks;
+        assert!(tail < class.active / (1 << 16) * class.size, "{class:?}");
+        let is_of = |one: &&Held| harness.allocator.usable(one.at) == Some(class.size);
+        assert_eq!(class.live, held.iter().filter(is_of).count());
     }
     let heaps: Vec<_> = allocator.heaps().collect();
     assert_eq!(heaps.iter().map(|heap| heap.number).collect::<Vec<_>>(), [1, 2]);
     assert_eq!(heaps.iter().map(|heap| heap.slab_bytes).sum::<usize>(), stats.slab_bytes);
     assert_eq!(heaps.iter().map(|heap| heap.cached).sum::<usize>(), stats.cached);
+}
+
+#[test]
+fn what_waits_in_outboxes_is_cached_and_no_more_with_the_program() {
+    let harness = Harness::new(Sim::new());
+    let (allocator, heap) = (&harness.allocator, harness.heap());
+    let mut held: Vec<_> =
+        (0..400).map(|k| harness.hold(heap, WAYS[k % 8], 16, 5).expect("memory")).collect();
+    let mut waited = 0;
+    while let Some(one) = held.pop() {
+        // A thread that has no heap.
+        // SAFETY: a live block, given up.
+        unsafe { allocator.free_checked(Freer::Consumer, one.at) };
+        if held.len() % 16 == 0 {
+            waited = waited.max(allocator.registry.outboxes().blocks());
+            let mut sums = [0; 2];
+            for class in allocator.classes() {
+                sums = [sums[0] + class.live * class.size, sums[1] + class.cached * class.size];
+            }
+            let stats = allocator.stats();
+            assert_eq!(sums, [stats.allocated, stats.cached], "{} are held", held.len());
+            assert_eq!(stats.allocated, live(&harness, &held));
+        }
+    }
+    assert!(waited > 16, "{waited} blocks waited: the test shows little");
+}
+
+#[test]
+fn what_is_being_purged_of_chunks_is_dirty_and_no_more_with_the_program() {
+    let harness = Harness::new(Sim::new());
+    let (allocator, heap) = (&harness.allocator, harness.heap());
+    let mut held: Vec<_> = (0..12).map(|_| harness.hold(heap, 100_000, 16, 5).expect("memory")).collect();
+    held.drain(..6).for_each(|one| harness.check_and_free(heap, one));
+    let before = allocator.stats();
+    allocator.medium.leave_away(&allocator.arena);
+    let stats = allocator.stats();
+    assert_eq!(
+        (stats.allocated, stats.dirty, stats.retained),
+        (before.allocated, before.dirty, before.retained)
+    );
+    let (free, live) =
+        allocator.classes().fold((0, 0), |sum, class| (sum.0 + class.free, sum.1 + class.live));
+    assert!(live == held.len() && free > 0);
 }
 
 #[test]
@@ -109,8 +152,12 @@ fn each_call_is_counted_by_its_reason_and_so_are_refusals() {
     let small = harness.alloc(heap, 100, 16).expect("memory");
     assert_eq!(calls(Made::Brk, Reason::Grow), 1, "the first slab");
     assert!(calls(Made::Mmap, Reason::Tables) >= 3 && calls(Made::Mmap, Reason::Heaps) == 1);
-    let spans: Vec<_> = (0..40).map(|_| harness.alloc(heap, 100_000, 16).expect("memory")).collect();
-    assert!(calls(Made::Brk, Reason::Span) > 0 && calls(Made::Brk, Reason::Grow) == 1);
+    let mut blocks: Vec<_> = (0..40).map(|_| harness.alloc(heap, 100_000, 16).expect("memory")).collect();
+    let by_chunks = calls(Made::Brk, Reason::Chunk);
+    assert!(by_chunks > 0 && calls(Made::Brk, Reason::Span) == 0 && calls(Made::Brk, Reason::Grow) == 1);
+    // No chunk's block begins at such an address.
+    blocks.extend((0..200).map(|_| harness.alloc(heap, 100_000, 1 << 16).expect("memory")));
+    assert!(calls(Made::Brk, Reason::Span) > 0 && calls(Made::Brk, Reason::Chunk) == by_chunks);
     let large = harness.alloc(heap, 1 << 20, 16).expect("memory");
     let large = harness.resize(large, 3 << 20).expect("memory");
     let stats = allocator.stats();
@@ -121,7 +168,7 @@ fn each_call_is_counted_by_its_reason_and_so_are_refusals() {
     );
     harness.free(heap, large);
     assert_eq!(calls(Made::Mprotect, Reason::Cache), 1, "it goes into the cache");
-    spans.into_iter().for_each(|span| harness.free(heap, span));
+    blocks.into_iter().for_each(|block| harness.free(heap, block));
     harness.free(heap, small);
     allocator.trim(Some(heap));
     assert!(calls(Made::Madvise, Reason::Purge) > 0 && calls(Made::Brk, Reason::Trim) > 0);

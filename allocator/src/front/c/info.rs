@@ -1,5 +1,6 @@
 //! `malloc_info`: the figures as XML of glibc's shape, for a stream of the caller's. A `heap` is a thread's,
-//! its `sizes` are the blocks that lie free in its slabs; what threads have at hand is in the last `rest`.
+//! its `sizes` are the blocks that lie free in its slabs. The last heap is the chunks', which all threads
+//! share. What threads have at hand is in the last `rest`.
 #![allow(unsafe_code)]
 
 use crate::base::size_class::{self, CLASSES};
@@ -7,6 +8,7 @@ use crate::base::text::Text;
 use crate::base::units::SizeClass;
 use crate::front::stats::Stats;
 use crate::heap::Heap;
+use crate::medium::MediumClass;
 use crate::process::ALLOCATOR;
 use core::ffi::c_int;
 
@@ -48,6 +50,9 @@ fn write_all(write: &mut impl FnMut(&[u8])) {
         count += write_heap(write, heap, number);
         number += 1;
     });
+    if stats.chunk_bytes > 0 {
+        count += write_chunks(write, stats.chunk_bytes, number);
+    }
     let in_use = stats.allocated - stats.large_bytes;
     let mut end = Text::<1024>::new();
     end.push(NONE_FAST);
@@ -62,15 +67,35 @@ fn write_all(write: &mut impl FnMut(&[u8])) {
 fn write_heap(write: &mut impl FnMut(&[u8]), heap: &Heap, number: usize) -> usize {
     let (slab_bytes, _) = heap.slab_figures(&ALLOCATOR.arena);
     let free = heap.free_blocks(&ALLOCATOR.arena);
+    let sizes = (1..CLASSES as u8).map(SizeClass).map(|class| {
+        // Class 0 is of the same size as the first.
+        let count = free[class.0 as usize] + if class.0 == 1 { free[0] } else { 0 };
+        (size_class::bytes(class), count)
+    });
+    write_element(write, number, slab_bytes, 0, sizes)
+}
+
+/// The same for what all threads share.
+fn write_chunks(write: &mut impl FnMut(&[u8]), chunk_bytes: usize, number: usize) -> usize {
+    let classes = ALLOCATOR.medium.figures().classes;
+    let sizes = MediumClass::all().map(|class| (class.bytes(), classes[class.number()].free(class) as usize));
+    write_element(write, number, chunk_bytes, size_class::CLASS_MAX, sizes)
+}
+
+/// A heap's element, with sizes above `below`, and how many blocks of each are free.
+fn write_element(
+    write: &mut impl FnMut(&[u8]),
+    number: usize,
+    gained: usize,
+    mut below: usize,
+    sizes: impl Iterator<Item = (usize, usize)>,
+) -> usize {
     let mut head = Text::<64>::new();
     number_in(&mut head, "<heap nr=\"", number);
     head.push("\">\n<sizes>\n");
     write(head.bytes());
-    let (mut blocks, mut bytes, mut below) = (0, 0, 0);
-    for class in (1..CLASSES as u8).map(SizeClass) {
-        // Class 0 is of the same size as the first.
-        let count = free[class.0 as usize] + if class.0 == 1 { free[0] } else { 0 };
-        let size = size_class::bytes(class);
+    let (mut blocks, mut bytes) = (0, 0);
+    for (size, count) in sizes {
         if count > 0 {
             let mut line = Text::<160>::new();
             number_in(&mut line, "  <size from=\"", below + 1);
@@ -86,7 +111,7 @@ fn write_heap(write: &mut impl FnMut(&[u8]), heap: &Heap, number: usize) -> usiz
     end.push("</sizes>\n");
     end.push(NONE_FAST);
     total(&mut end, "rest", blocks, bytes);
-    extent(&mut end, slab_bytes, slab_bytes);
+    extent(&mut end, gained, gained);
     end.push("</heap>\n");
     write(end.bytes());
     blocks

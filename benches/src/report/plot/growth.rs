@@ -3,8 +3,7 @@
 use brkmap_race::colour;
 use plotters::prelude::*;
 
-use super::Plot;
-use super::legend::Legend;
+use super::{Plot, names};
 use crate::report::title;
 use crate::results::{Growth, Set};
 
@@ -18,7 +17,7 @@ pub fn plot(set: &Set) -> Option<Plot> {
     let own = |growth: &Growth| (growth.replace - growth.touch).max(0.0);
     let highest = points().map(own).fold(1.0, f64::max);
     let title = format!("{}: ns for a replacement, beyond touching the block", title(set.kind));
-    super::plot(set, "growth", title, (860, 440), &Legend::allocators(set), |area| {
+    super::plot(set, "growth", title, (860, 440), &names(set), |area| {
         let mut chart = ChartBuilder::on(area)
             .margin(10)
             .x_label_area_size(40)

@@ -1,9 +1,9 @@
 //! Geometric means of CPU and peak RSS, an allocator a pair of bars.
 
 use brkmap_race::colour;
+use brkmap_race::legend::{Entry, Legend};
 use plotters::prelude::*;
 
-use super::legend::{Entry, Legend};
 use super::{Plot, middle};
 use crate::report::title;
 use crate::results::Set;

@@ -3,8 +3,7 @@
 use brkmap_race::colour;
 use plotters::prelude::*;
 
-use super::legend::Legend;
-use super::{Plot, middle};
+use super::{Plot, middle, names};
 use crate::report::title;
 use crate::results::metric::Metric;
 use crate::results::{Row, Set};
@@ -33,7 +32,7 @@ pub fn plot(set: &Set) -> Option<Plot> {
     // Names stand side by side.
     let longest = rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0) as u32;
     let width = 80 + (8 + 7 * longest).max(56) * rows.len() as u32;
-    super::plot(set, "cpu", title, (width, 480), &Legend::allocators(set), |area| {
+    super::plot(set, "cpu", title, (width, 480), &names(set), |area| {
         let mut chart = ChartBuilder::on(area)
             .margin(10)
             .x_label_area_size(34)

@@ -9,10 +9,10 @@
 use std::fs::File;
 
 use brkmap_base::error::Error;
-use brkmap_demos::child::Child;
+use brkmap_demos::child::{Child, how};
 use brkmap_demos::mapping::{FileView, Mapping};
 use brkmap_demos::report::Report;
-use brkmap_demos::sigbus::guarded;
+use brkmap_demos::sigbus::{Bus, guarded};
 use brkmap_witness::page_size;
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::Signal;
@@ -48,14 +48,17 @@ pub fn sigbus(report: &mut Report, file: &File, length: usize) -> Result<(), Err
     report.claim(
         matches!(status, WaitStatus::Signaled(_, Signal::SIGBUS, _)),
         "mmap allows it, touching the page behind the end is SIGBUS",
-        format!("a child that did it: {status:?}"),
+        format!("a child that did it {}", how(status)),
     );
     let last = guarded(&view, || view.load(end - 1)).is_ok();
     let caught = guarded(&view, || view.load(end));
     report.claim(
         last && caught.is_err_and(|bus| bus.addr == view.addr() + end),
         "the guard turns it into an error; one byte before it there is nothing to catch",
-        format!("{caught:x?}, the area starts at {:#x}", view.addr()),
+        match caught {
+            Ok(byte) => format!("the byte read is {byte}; the area starts at {:#x}", view.addr()),
+            Err(Bus { addr }) => format!("SIGBUS at {addr:#x}, the area starts at {:#x}", view.addr()),
+        },
     );
     Ok(())
 }

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use brkmap_base::error::{During, Error};
 use brkmap_demos::report;
+use brkmap_race::legend::{Entry, Legend};
 use comfy_table::{Cell, CellAlignment};
 use plotters::prelude::*;
 
@@ -60,28 +61,39 @@ pub fn verdicts(rows: &[Measured]) -> Vec<String> {
     pairs(rows).into_iter().map(verdict).collect()
 }
 
-/// Three panels: time, system calls, faults; the scale is logarithmic, for they differ by thousands.
+/// Three panels: time, system calls, faults; the scale is logarithmic, for they differ by thousands. Each bar has
+/// its figure, so that one below the scale is told too. The legend is beside them.
 pub fn chart(rows: &[Measured], title: &str, path: &Path) -> Result<(), Error> {
     draw(rows, title, path).map_err(|error| error.to_string()).during(&format!("draw {}", path.display()))
 }
 
+/// What the panels have of the picture's width.
+const WIDTH: u32 = 960;
+/// The colour of each way, and where its bars stand.
+const WAYS: [(Way, RGBColor, f64); 2] =
+    [(Way::Calls, RGBColor(90, 130, 180), 0.15), (Way::Mmap, RGBColor(220, 130, 50), 0.5)];
+
 type Figure<'a> = &'a dyn Fn(&Measured) -> f64;
 
 fn draw(rows: &[Measured], title: &str, path: &Path) -> Result<(), Box<dyn std::error::Error>> {
-    let root = SVGBackend::new(path, (960, 900)).into_drawing_area();
+    let entry = |(way, colour, _): (Way, RGBColor, f64)| Entry { text: way.name().to_owned(), colour };
+    let legend = Legend(WAYS.map(entry).into());
+    let root = SVGBackend::new(path, (WIDTH + legend.width(), 900)).into_drawing_area();
     root.fill(&WHITE)?;
     let root = root.titled(title, ("sans-serif", 22))?;
-    let panels = root.split_evenly((3, 1));
+    let (charts, beside) = root.split_horizontally(WIDTH);
+    legend.draw(&beside)?;
+    let panels = charts.split_evenly((3, 1));
     let pairs = pairs(rows);
     let calls = |row: &Measured| row.calls.as_ref().map_or(0.0, |calls| calls.all() as f64);
-    let figures: [(&str, Figure<'_>); 3] = [
-        ("time, ms", &|row| row.microseconds as f64 / 1000.0),
-        ("system calls", &calls),
-        ("page faults", &|row| row.faults.all() as f64),
+    let figures: [(&str, &str, Figure<'_>); 3] = [
+        ("time", "milliseconds", &|row| row.microseconds as f64 / 1000.0),
+        ("system calls", "calls", &calls),
+        ("page faults", "faults", &|row| row.faults.all() as f64),
     ];
-    for (panel, (label, figure)) in panels.iter().zip(figures) {
-        let least = if label.starts_with("time") { 0.01 } else { 0.5 };
-        let most = rows.iter().map(figure).fold(1.0, f64::max) * 3.0;
+    for (panel, (label, unit, figure)) in panels.iter().zip(figures) {
+        let least = if label == "time" { 0.01 } else { 0.5 };
+        let most = rows.iter().map(figure).fold(1.0, f64::max) * 6.0;
         let mut chart = ChartBuilder::on(panel)
             .margin(8)
             .caption(label, ("sans-serif", 16))
@@ -91,6 +103,7 @@ fn draw(rows: &[Measured], title: &str, path: &Path) -> Result<(), Box<dyn std::
         chart
             .configure_mesh()
             .disable_x_mesh()
+            .y_desc(unit)
             .x_labels(2 * pairs.len() + 1)
             .x_label_formatter(&|at| match at.fract() {
                 0.5 => pairs[*at as usize].0.name().to_owned(),
@@ -98,20 +111,22 @@ fn draw(rows: &[Measured], title: &str, path: &Path) -> Result<(), Box<dyn std::
             })
             .y_label_formatter(&|value| format!("{value}"))
             .draw()?;
-        for (way, colour, shift) in
-            [(Way::Calls, RGBColor(90, 130, 180), 0.15), (Way::Mmap, RGBColor(220, 130, 50), 0.5)]
-        {
-            let bars = pairs.iter().enumerate().map(|(place, (_, calls, mmap))| {
-                let value = figure(if way == Way::Calls { calls } else { mmap });
-                let left = place as f64 + shift;
+        for (way, colour, shift) in WAYS {
+            let values = || {
+                pairs.iter().enumerate().map(move |(place, (_, calls, mmap))| {
+                    (place as f64 + shift, figure(if way == Way::Calls { calls } else { mmap }))
+                })
+            };
+            chart.draw_series(values().map(|(left, value)| {
                 Rectangle::new([(left, least), (left + 0.35, value.max(least))], colour.filled())
-            });
-            chart
-                .draw_series(bars)?
-                .label(way.name())
-                .legend(move |(x, y)| Rectangle::new([(x, y - 5), (x + 14, y + 5)], colour.filled()));
+            }))?;
+            chart.draw_series(values().map(|(left, value)| {
+                let digits = if value.fract() > 0.0 { 2 } else { 0 };
+                // Above its bar.
+                let at = (left + 0.08, value.max(least) * 1.9);
+                Text::new(format!("{value:.digits$}"), at, ("sans-serif", 12))
+            }))?;
         }
-        chart.configure_series_labels().background_style(WHITE).border_style(BLACK).draw()?;
     }
     root.present()?;
     Ok(())

@@ -39,7 +39,7 @@ pub struct Reason {
     address: u64,
     failed: bool,
     pub word: String,
-    /// Whose request or free it was for: a class, a span, a large block, a thread …
+    /// Whose request or free it was for: a class, a medium block, a span, a large block …
     pub cause: String,
     /// The bytes of a block of that, where there is such a thing.
     pub cause_bytes: Option<u64>,
@@ -142,6 +142,8 @@ mod tests {
         assert!(!reason.is_of(&call(11, Syscall::Mmap, [0, 8192, 3, 0x22, 0, 0], Outcome::Failed(12))));
         assert!(!reason.is_of(&call(11, Syscall::Munmap, [0x7f00, 8192, 0, 0, 0, 0], Outcome::Returned(0))));
         assert_eq!(reason.shown(), "grow, class 64");
+        let chunk = Reason::parse("brkmap 10/11 brk 1048576 0x1000 ok chunk medium 98304").unwrap();
+        assert_eq!(chunk.shown(), "chunk, medium 98304");
         let look = Reason::parse("brkmap 10/11 brk 0 0x1000 ok look process").unwrap();
         let asked = |at| call(11, Syscall::Brk, [at, 0, 0, 0, 0, 0], Outcome::Returned(0x1000));
         assert!(look.is_of(&asked(0)) && !look.is_of(&asked(0x1000)));

@@ -28,7 +28,10 @@ fn options_without_a_command_are_those_of_compare() {
 
 #[test]
 fn output_that_cannot_be_written_is_said_in_one_line() {
-    let commands: [&[&str]; 6] = [
+    let commands: [&[&str]; 9] = [
+        &["doctor", "--", "cat"],
+        &["race", "--help"],
+        &["race", "--only", "glibc", "--time", "1s", "--", "true"],
         &["compare", "--only", "glibc", "--sizes", "10"],
         &["compare", "--only", "glibc", "--sizes", "10", "--json"],
         &["sweep", "--only", "glibc", "--from", "64K", "--to", "256K"],
@@ -110,6 +113,9 @@ fn help_fits_80_columns_with_its_examples_whole() {
         &["sweep", "--help"],
         &["doctor", "--help"],
         &["race", "--help"],
+        &["maps", "--help"],
+        &["top", "--help"],
+        &["profile", "--help"],
         &["demo", "--help"],
     ] {
         let text = |columns: &str| stdout(&run(brkmap(arguments).env("COLUMNS", columns)));

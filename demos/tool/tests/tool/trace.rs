@@ -198,6 +198,12 @@ fn a_call_of_brkmaps_has_its_reason_beside_it_and_others_have_none() {
     assert!(large.len() > 10 && large.iter().all(|call| call["cause"] == "large"), "{large:#?}");
     let grown = reasoned.clone().find(|call| is(call, "brk", "grow")).expect("a slab");
     assert!(grown["cause"] == "class" && grown["cause_bytes"].as_u64().unwrap() >= 16, "{grown}");
+    let chunk = reasoned.clone().find(|call| is(call, "brk", "chunk")).expect("a chunk");
+    let blocks = (32 << 10) + 1..=128 << 10;
+    assert!(
+        chunk["cause"] == "medium" && blocks.contains(&chunk["cause_bytes"].as_u64().unwrap()),
+        "{chunk}"
+    );
     assert!(reasoned.clone().any(|call| call["reason"] == "tables"));
     // The loader's files are nobody's but its own, and the program's reservation is its own too.
     let files = calls.iter().filter(|call| call["call"] == "mmap" && call["arguments"][4] != "-1");
@@ -219,7 +225,7 @@ fn a_call_of_brkmaps_has_its_reason_beside_it_and_others_have_none() {
     for part in [
         " # large\n",
         " # grow, class ",
-        " # span",
+        " # chunk, medium ",
         "  # addresses alone\n",
         "+++ exec /usr/bin/python3",
         "brkmap's for  calls",

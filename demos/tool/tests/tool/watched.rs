@@ -159,7 +159,14 @@ fn top_shows_calls_with_their_reasons_and_rates() {
         );
         assert!(looks.contains("\nmmap     large ") && looks.contains("# live"), "{looks}");
     }
-    let document = json(&mut brkmap(&["top", "--json", "-n", "2", "--delay", "0.5", &process.pid()]));
+    let scratch = Scratch::new("top");
+    let file = scratch.file("top.svg");
+    let words = ["top", "--json", "-n", "2", "--delay", "0.5", "--svg", text(&file), &process.pid()];
+    let document = json(&mut brkmap(&words));
+    let svg = std::fs::read_to_string(&file).unwrap();
+    for part in ["<svg ", "grows by break", "# live", "refused", "large", "</svg>"] {
+        assert!(svg.contains(part), "{part} in\n{svg}");
+    }
     let samples = document["samples"].as_array().unwrap();
     let calls = |sample: &Value| {
         let rows = sample["calls"].as_array().unwrap().iter();
@@ -185,6 +192,7 @@ fn a_forks_child_shows_a_page_of_its_own() {
 #[test]
 fn where_nothing_is_to_be_seen_the_reason_is_given() {
     let Some((process, _)) = Watched::start(&[]) else { return };
+    let Some((other, _)) = Watched::start(&[("BRKMAP_CONF", "watch:on")]) else { return };
     for command in ["maps", "top"] {
         let output = run(&mut brkmap(&[command, &process.pid()]));
         assert_eq!((output.status.code(), stdout(&output).as_str()), (Some(1), ""));
@@ -197,5 +205,8 @@ fn where_nothing_is_to_be_seen_the_reason_is_given() {
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("`true` showed nothing"), "{}", stderr(&output));
     assert_eq!(run(&mut brkmap(&["maps", "--", "/no/such/command"])).status.code(), Some(127));
+    let nowhere = run(&mut brkmap(&["top", "-n", "1", "--svg", "/no/such/folder/top.svg", &other.pid()]));
+    assert_eq!(nowhere.status.code(), Some(1));
+    assert!(stderr(&nowhere).contains("cannot write /no/such/folder/top.svg: "), "{}", stderr(&nowhere));
     assert_eq!(run(&mut brkmap(&["top", "--delay", "never", "1"])).status.code(), Some(2));
 }

@@ -1,10 +1,11 @@
-//! The legend: beside the chart, never in it.
+//! The legend of a picture: beside the chart, never in it, where there is no data to cover.
 
-use brkmap_race::colour;
+use std::error::Error;
+
+use plotters::coord::Shift;
 use plotters::prelude::*;
 
-use super::{Area, Drawn};
-use crate::results::Set;
+use crate::colour;
 
 const LINE: i32 = 20;
 const LEFT: i32 = 8;
@@ -19,9 +20,8 @@ pub struct Legend(pub Vec<Entry>);
 
 impl Legend {
     /// Each allocator in its colour.
-    pub fn allocators(set: &Set) -> Legend {
-        let names = set.allocators.iter().map(|allocator| allocator.name.clone());
-        Legend(names.map(|text| Entry { colour: colour::of(&text), text }).collect())
+    pub fn allocators<'a>(names: impl Iterator<Item = &'a str>) -> Legend {
+        Legend(names.map(|name| Entry { colour: colour::of(name), text: name.to_owned() }).collect())
     }
 
     /// Enough for the longest text: seven pixels a letter, and some air.
@@ -30,7 +30,7 @@ impl Legend {
         (LEFT + MARK) as u32 + 22 + 7 * longest as u32
     }
 
-    pub fn draw(&self, area: &Area<'_>) -> Drawn {
+    pub fn draw(&self, area: &DrawingArea<SVGBackend<'_>, Shift>) -> Result<(), Box<dyn Error>> {
         for (line, entry) in self.0.iter().enumerate() {
             let y = 16 + LINE * line as i32;
             let mark = [(LEFT, y - 5), (LEFT + MARK, y + 5)];
@@ -44,19 +44,16 @@ impl Legend {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::tests::example;
 
     #[test]
     fn a_longer_name_has_more_room() {
-        let entry = |text: &str| Entry { text: text.into(), colour: BLACK };
-        let width = |text| Legend(vec![entry("a"), entry(text)]).width();
+        let width = |text| Legend::allocators(["a", text].into_iter()).width();
         assert_eq!(width("brkmap-override") - width("system"), 7 * 9);
     }
 
     #[test]
-    fn every_allocator_is_named_in_the_colour_of_its_data() {
-        let set = &example().sets[0];
-        let entries = Legend::allocators(set).0;
+    fn every_allocator_is_named_in_its_colour() {
+        let entries = Legend::allocators(["brkmap", "mimalloc"].into_iter()).0;
         assert_eq!(
             entries.iter().map(|entry| entry.text.as_str()).collect::<Vec<_>>(),
             ["brkmap", "mimalloc"]
