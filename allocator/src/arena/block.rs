@@ -118,6 +118,8 @@ impl Block {
     }
 
     /// Maps the bits of granules that have none. False where there is no memory for all of them.
+    #[cold]
+    #[inline(never)]
     pub fn make_bits<O: Os>(self, os: &O, granules: Range<u32>, why: Why) -> bool {
         let (mut at, end) = (granules.start / PART_GRANULES, granules.end.div_ceil(PART_GRANULES));
         while at < end {
