@@ -6,10 +6,10 @@
 //!   sites    return addresses and a block's bytes ─► how many were sampled, how many of those were freed
 //! ```
 //!
-//! Nothing here is in a block, and all of it is mapped when a profile starts: a process that never takes one has
-//! no addresses of it. Nothing takes a lock: all of it only grows, each list by one
-//! compare-exchange at its head, so a signal handler or a fork may come between any two stores. What stands
-//! half made then is never seen.
+//! Nothing here is in a block, and all of it is mapped when a profile starts: a process that never takes one
+//! has no addresses of it. Nothing takes a lock: all of it only grows, each list by one compare-exchange at
+//! its head, so a signal handler or a fork may come between any two stores. What stands half made then is
+//! never seen.
 //!
 //! A sample is one block in `weight(bytes, rate)` of its length. Counts are kept; who writes a profile weighs
 //! them.

@@ -1,16 +1,17 @@
-//! A block: 64 MiB of addresses, and the tables that describe them, made when the arena gains something there.
+//! A block: 64 MiB of addresses, and the tables that describe them, made when the arena gains something
+//! there.
 //!
 //! ```text
 //!   │ head: what was gained, free runs │ where bits are │ records │ marks │ words │
-//!                            a granule:                    64 B      2 B     4 B
-//!                                            ╰─► │ few bits │ many bits │    of 64 granules: a part
-//!                            a granule:             128 B      512 B
+//!                            a granule:           │        64 B      2 B     4 B
+//!                                                 ╰─► │ few bits │ many bits │     of 64 granules: a part
+//!                            a granule:                  128 B      512 B
 //! ```
 //!
 //! Bits about a granule stand behind its record or in one of two tables, by how many they are: of a slab of
-//! few blocks the record is all that is touched. The two are nine tenths of what describes a granule, so they
-//! are mapped by parts, for the granules that were gained. The words are the block's own piece of the page map,
-//! for granules that no window shows (see `windows`).
+//! few blocks the record is all that is touched. Those two tables are nine tenths of what describes a
+//! granule, so they are mapped by parts, for the granules that were gained. The words are the block's own
+//! piece of the page map, for granules that no window shows (see `windows`).
 //!
 //! Edge MAP of `page_map.rs` serves for where the parts are, too: who holds a granule finds its part.
 #![allow(unsafe_code)]
@@ -43,33 +44,38 @@ pub struct Head {
 /// Bytes of a granule's record: what the layer above keeps for a granule that it holds, beside bits.
 pub const RECORD: usize = 32;
 
-/// A table with an entry for each granule: where it begins, and the bytes of an entry.
+/// A column with an entry for each granule: where it begins, and the bytes of an entry.
 #[derive(Clone, Copy)]
-pub struct Table {
+struct Column {
     at: u32,
     entry: u32,
 }
 
-impl Table {
-    const fn behind(end: usize, entry: usize) -> Table {
-        Table { at: end.next_multiple_of(64) as u32, entry: entry as u32 }
+impl Column {
+    const fn behind(end: usize, entry: usize) -> Column {
+        Column { at: end.next_multiple_of(64) as u32, entry: entry as u32 }
     }
 
     const fn end(self) -> usize {
         (self.at + BLOCK_GRANULES * self.entry) as usize
     }
+}
 
+/// A table of bits: which place leads to the part of it for 64 granules, and how the entries lie there.
+#[derive(Clone, Copy)]
+pub struct Table {
+    /// Bytes from the block's head to the place of the first part.
+    places: u32,
+    entries: Column,
+}
+
+impl Table {
     /// The table that has room for so many words of bits about a granule, at most `WORDS_MANY`.
     pub const fn of_bits(words: usize) -> Table {
         if words <= WORDS_HERE {
-            return Table { at: RECORDS.at + RECORD as u32, ..RECORDS };
+            return Table { places: HERE_AT as u32, entries: HERE };
         }
-        if words <= WORDS_FEW { FEW } else { MANY }
-    }
-
-    /// Whether it is one of those that parts have.
-    const fn is_apart(self) -> bool {
-        self.entry as usize > RECORDS_APART
+        Table { places: BITS_AT as u32, entries: if words <= WORDS_FEW { FEW } else { MANY } }
     }
 }
 
@@ -87,16 +93,19 @@ pub const RECORDS_APART: usize = RECORD + WORDS_HERE * 8;
 const PART_GRANULES: u32 = 64;
 pub const PARTS: usize = (BLOCK_GRANULES / PART_GRANULES) as usize;
 
-/// Where the places of the parts begin, and behind them the tables.
+/// Where the places of the parts begin, and those of as many records, so that one way leads to all bits;
+/// behind them the columns.
 const BITS_AT: usize = size_of::<Head>().next_multiple_of(64);
-const RECORDS: Table = Table::behind(BITS_AT + PARTS * size_of::<AtomicPtr<u8>>(), RECORDS_APART);
-const MARKS: Table = Table::behind(RECORDS.end(), size_of::<u16>());
-const WORDS: Table = Table::behind(MARKS.end(), size_of::<u32>());
+const HERE_AT: usize = BITS_AT + PARTS * size_of::<AtomicPtr<u8>>();
+const RECORDS: Column = Column::behind(HERE_AT + PARTS * size_of::<AtomicPtr<u8>>(), RECORDS_APART);
+const MARKS: Column = Column::behind(RECORDS.end(), size_of::<u16>());
+const WORDS: Column = Column::behind(MARKS.end(), size_of::<u32>());
 const LEN: usize = WORDS.end();
 
-/// The tables of a part, counted from its begin.
-const FEW: Table = Table { at: 0, entry: WORDS_FEW as u32 * 8 };
-const MANY: Table = Table { at: PART_GRANULES * FEW.entry, entry: WORDS_MANY as u32 * 8 };
+/// The bits behind records, and the columns of a part, from what a place leads to.
+const HERE: Column = Column { at: RECORD as u32, entry: RECORDS_APART as u32 };
+const FEW: Column = Column { at: 0, entry: WORDS_FEW as u32 * 8 };
+const MANY: Column = Column { at: PART_GRANULES * FEW.entry, entry: WORDS_MANY as u32 * 8 };
 const PART: usize = (PART_GRANULES * (FEW.entry + MANY.entry)) as usize;
 
 /// Bytes of a block's tables without its bits, and those of them that each granule in use has at least: its
@@ -114,7 +123,11 @@ impl Block {
         let head: *mut Head = os.map(round_up(LEN, os.page())?, why)?.cast();
         // SAFETY: writable, page-aligned, zeros, and nobody's yet.
         unsafe { (*head).number = number };
-        Some(Block(head))
+        let block = Block(head);
+        for at in 0..PARTS as u32 {
+            block.place(HERE_AT, at).store(block.record(at * PART_GRANULES), Ordering::Relaxed);
+        }
+        Some(block)
     }
 
     /// Maps the bits of granules that have none. False where there is no memory for all of them.
@@ -129,7 +142,7 @@ impl Block {
                 let Some(memory) = os.map(missing * part_bytes(os), why) else { return false };
                 for more in 0..missing {
                     let part = memory.wrapping_add(more * part_bytes(os));
-                    self.bit_part_at(at + more as u32).store(part, Ordering::Relaxed);
+                    self.place(BITS_AT, at + more as u32).store(part, Ordering::Relaxed);
                 }
             }
             at += missing as u32 + 1;
@@ -142,7 +155,7 @@ impl Block {
     #[inline]
     pub fn bit_part(self, at: u32) -> *mut u8 {
         // Relaxed: edge MAP.
-        self.bit_part_at(at).load(Ordering::Relaxed)
+        self.place(BITS_AT, at).load(Ordering::Relaxed)
     }
 
     /// How many parts are mapped.
@@ -150,9 +163,10 @@ impl Block {
         (0..PARTS as u32).filter(|&at| !self.bit_part(at).is_null()).count() as u32
     }
 
+    /// One of the places from `from` on.
     #[inline]
-    fn bit_part_at(self, at: u32) -> &'static AtomicPtr<u8> {
-        let places = self.0.cast::<u8>().wrapping_add(BITS_AT).cast::<AtomicPtr<u8>>();
+    fn place(self, from: usize, at: u32) -> &'static AtomicPtr<u8> {
+        let places = self.0.cast::<u8>().wrapping_add(from).cast::<AtomicPtr<u8>>();
         // SAFETY: in the tables, behind the head; only referred to as an atomic.
         unsafe { &*places.add(at as usize % PARTS) }
     }
@@ -168,7 +182,7 @@ impl Block {
             if !part.is_null() && !unsafe { os.unmap(part, part_bytes(os), why) } {
                 return false;
             }
-            self.bit_part_at(at).store(null_mut(), Ordering::Relaxed);
+            self.place(BITS_AT, at).store(null_mut(), Ordering::Relaxed);
         }
         let len = round_up(LEN, os.page()).unwrap_or(LEN);
         // SAFETY: the mapping that `make` made.
@@ -184,8 +198,8 @@ impl Block {
     }
 
     #[inline]
-    fn entry(self, table: Table, granule: u32) -> *mut u8 {
-        self.0.cast::<u8>().wrapping_add((table.at + granule * table.entry) as usize)
+    fn entry(self, column: Column, granule: u32) -> *mut u8 {
+        self.0.cast::<u8>().wrapping_add((column.at + granule * column.entry) as usize)
     }
 
     /// The record of a granule of this block.
@@ -197,11 +211,9 @@ impl Block {
     /// The bits about a granule of this block that are in `table`, one of bits.
     #[inline]
     pub fn bits(self, granule: u32, table: Table) -> *mut u64 {
-        if !table.is_apart() {
-            return self.entry(table, granule).cast();
-        }
-        let place = table.at + granule % PART_GRANULES * table.entry;
-        self.bit_part(granule / PART_GRANULES).wrapping_add(place as usize).cast()
+        let entries = table.entries;
+        let part = self.place(table.places as usize, granule / PART_GRANULES).load(Ordering::Relaxed);
+        part.wrapping_add((entries.at + granule % PART_GRANULES * entries.entry) as usize).cast()
     }
 
     /// A number about a granule of this block, which stands where no record is changed.
@@ -226,7 +238,7 @@ impl Block {
     /// Gives the pages back that hold records of `granules` and of nothing outside `run`, the free run that
     /// they are a part of: the next holder of a granule writes its record anew.
     pub fn purge_records<O: Os>(self, os: &O, granules: Range<u32>, run: Range<u32>, why: Why) {
-        purge_table(os, self.0.cast(), RECORDS, granules.clone(), run.clone(), why);
+        purge_column(os, self.0.cast(), RECORDS, granules.clone(), run.clone(), why);
         for at in granules.start / PART_GRANULES..granules.end.div_ceil(PART_GRANULES) {
             let first = at * PART_GRANULES;
             let here = |of: &Range<u32>| of.start.saturating_sub(first)..(of.end - first).min(PART_GRANULES);
@@ -235,18 +247,25 @@ impl Block {
                 // SAFETY: all of the part is of free granules, so nobody reads it.
                 unsafe { os.purge(part, part_bytes(os), why) };
             } else {
-                for table in [FEW, MANY] {
-                    purge_table(os, part, table, granules.clone(), run.clone(), why);
+                for column in [FEW, MANY] {
+                    purge_column(os, part, column, granules.clone(), run.clone(), why);
                 }
             }
         }
     }
 }
 
-/// Gives the pages back of what a table from `base` on says of `granules`, and of nothing outside `run`.
-fn purge_table<O: Os>(os: &O, base: *mut u8, table: Table, granules: Range<u32>, run: Range<u32>, why: Why) {
+/// Gives the pages back of what a column from `base` on says of `granules`, and of nothing outside `run`.
+fn purge_column<O: Os>(
+    os: &O,
+    base: *mut u8,
+    column: Column,
+    granules: Range<u32>,
+    run: Range<u32>,
+    why: Why,
+) {
     let page = os.page();
-    let at = |granule: u32| base.addr() + (table.at + granule * table.entry) as usize;
+    let at = |granule: u32| base.addr() + (column.at + granule * column.entry) as usize;
     let first = round_up(at(run.start), page).map(|first| first.max(round_down(at(granules.start), page)));
     let last = round_up(at(granules.end), page).map(|last| last.min(round_down(at(run.end), page)));
     if let Some((first, last)) = first.zip(last).filter(|(first, last)| first < last) {

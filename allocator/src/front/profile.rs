@@ -47,8 +47,8 @@ pub enum Packing {
 }
 
 /// Begins a profile, of a sample in `rate` bytes in the mean (1 at least), and forgets the one before. All
-/// threads take part. False where another thread starts or stops one at this moment, and where there is no memory
-/// for it.
+/// threads take part. False where another thread starts or stops one at this moment, and where there is no
+/// memory for it.
 pub fn start(rate: usize) -> bool {
     profiling::start::<StdWord>(rate, None)
 }

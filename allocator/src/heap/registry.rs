@@ -7,9 +7,10 @@
 //!                                   └──────────────────────┘
 //! ```
 //!
-//! What is known of all heaps stands in dense tables, so that a fork's child can look them through without
-//! touching a page of each. A heap is mapped when it is made. Of one that is parked the pages go back: all of
-//! it is *blank* then, and written anew for the thread that adopts it.
+//! What is known of all heaps stands in dense tables (`tables`). A heap is mapped when it is made. Of one
+//! that is parked the pages go back: all of it is *blank* then, and written anew for the thread that adopts it.
+//!
+//! Edge MADE: `count` is stored Release behind the heap it counts, and loaded Acquire.
 #![allow(unsafe_code)]
 
 mod ended;
@@ -19,12 +20,13 @@ use super::Heap;
 use super::outbox::Outboxes;
 use super::pages::{begun_bytes, heap_bytes};
 use crate::arena::Arena;
-use crate::base::config::{HEAP_LIMIT, WARM_HEAPS};
+use crate::base::config::WARM_HEAPS;
 use crate::base::units::{HeapId, SizeClass};
 use crate::base::why::{Cause, Reason};
 use crate::os::Os;
 use crate::sync::lock::Lock;
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use tables::HEAPS;
 pub use tables::Tables;
 
 /// Heaps that there may be under any limit of address space.
@@ -35,8 +37,6 @@ const TOGETHER: usize = 16;
 
 /// Heaps that threads which only free may have, all of them together. Others share the outboxes.
 const FREEING: usize = 2;
-
-const HEAPS: usize = HEAP_LIMIT as usize;
 
 /// How many threads the child of a fork has.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -17,8 +17,8 @@ impl Registry {
         self.send_each(arena, &[Slot::new(exposed(block))]);
     }
 
-    /// Puts a block of a slab into the outbox of the calling thread, which sends it later; at once where there
-    /// is no memory for outboxes.
+    /// Puts a block of a slab into the outbox of the calling thread, which sends it later; at once where
+    /// there is no memory for outboxes.
     pub fn send_later<O: Os>(&self, arena: &Arena<O>, class: SizeClass, block: *mut u8) {
         match self.make_outboxes(&arena.os) {
             Some(outboxes) => outboxes.put(class, block, |blocks| self.send_each(arena, blocks)),

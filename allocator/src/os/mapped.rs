@@ -1,5 +1,5 @@
-//! Memory that is mapped when somebody needs it, and found without a lock: what most processes never need takes
-//! no addresses of theirs.
+//! Memory that is mapped when somebody needs it, and found without a lock: what most processes never need
+//! takes no addresses of theirs.
 //!
 //! ```text
 //!   null ──make: map, compare-exchange──► where it is ──unmap, at the end──► null
@@ -56,8 +56,8 @@ impl<T: Zeroed> Mapped<T> {
     /// The first element, if it is there.
     #[inline(always)]
     pub fn get(&self) -> Option<&T> {
-        // SAFETY: null, or a mapping of one element at least, of which zeros are a value. It stays for as long
-        // as anybody asks.
+        // SAFETY: null, or a mapping of one element at least, of which zeros are a value. It stays for as
+        // long as anybody asks.
         unsafe { self.first().as_ref() }
     }
 

@@ -39,8 +39,8 @@ const AT_EXIT: usize = 0;
 const AT_PEAK: usize = 1;
 
 /// Begins a profile of a sample in `rate` bytes in the mean, and forgets the one before. The same `seed`
-/// draws the same distances. False where another thread starts or stops one at this moment, and where there is
-/// no memory for it.
+/// draws the same distances. False where another thread starts or stops one at this moment, and where there
+/// is no memory for it.
 pub fn start<W: ThreadWord>(rate: usize, seed: Option<u64>) -> bool {
     if !PROFILE {
         return false;

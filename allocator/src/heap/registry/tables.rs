@@ -1,17 +1,17 @@
-//! What is known of all heaps: where each is, whose, and which have no pages. In dense tables, so that a fork's
-//! child can look them through without touching a page of each heap.
+//! What is known of all heaps: where each is, whose, and which have no pages. In dense tables, so that a
+//! fork's child can look them through without touching a page of each heap.
 //!
 //! ```text
-//!   seats 0 to 1023 │ 1024 to 2047 │ …    the first rows are there, the others are mapped with their first heap
+//!   seats 0 to 1023 │ 1024 to 2047 │ …    the first rows are there; others are mapped with their first heap
 //! ```
 //!
-//! Edge MADE of the registry: who knows that there is a heap finds its rows.
+//! Who knows that there is a heap finds its rows, by edge MADE of the registry.
 #![allow(unsafe_code)]
 
 use super::super::Heap;
 use super::super::outbox::Outboxes;
-use super::HEAPS;
 use crate::base::checked::Checked;
+use crate::base::config::HEAP_LIMIT;
 use crate::base::why::{Cause, Reason, Why};
 use crate::os::Os;
 use crate::os::mapped::{Mapped, Zeroed};
@@ -22,8 +22,10 @@ use core::sync::atomic::{AtomicPtr, Ordering};
 
 const WHY: Why = Reason::Heaps.by(Cause::Thread);
 
+pub(super) const HEAPS: usize = HEAP_LIMIT as usize;
+
 /// Seats of one piece of the tables.
-pub(super) const ROWS: usize = if HEAPS < 1024 { HEAPS } else { 1024 };
+const ROWS: usize = if HEAPS < 1024 { HEAPS } else { 1024 };
 const PIECES: usize = HEAPS / ROWS;
 const _: () = assert!(PIECES * ROWS == HEAPS && ROWS % 64 == 0);
 
@@ -77,7 +79,7 @@ impl Tables {
         Some((self.piece(seat / ROWS)?, seat % ROWS))
     }
 
-    /// The pieces that have any of the first `seats`: their rows, how many of those, and the first one's seat.
+    /// The pieces that have any of the first `seats`: their rows, how many of those, and the first seat.
     fn pieces(&self, seats: usize) -> impl Iterator<Item = (&Rows, usize, usize)> {
         let firsts = (0..seats).step_by(ROWS);
         firsts.filter_map(move |first| Some((self.piece(first / ROWS)?, (seats - first).min(ROWS), first)))
