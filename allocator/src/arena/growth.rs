@@ -15,11 +15,12 @@ use crate::sync::stores::in_order;
 use core::ops::Range;
 
 impl State {
-    /// The next step of growth is twice as long below `GROW_LEAST`, and once four such steps were gained:
-    /// calls are few, and a small program has little that it does not use.
+    /// The next step of growth is twice as long once four such steps were gained, or two short ones: calls are
+    /// few, and a small program has little that it does not use.
     fn widen(&mut self) {
         let gained = ((self.in_use + self.free) as usize) << GRANULE_SHIFT;
-        if self.step < GROW_LEAST || gained >= 4 * self.step {
+        let steps = if self.step < GROW_LEAST { 2 } else { 4 };
+        if gained >= steps * self.step {
             self.step = (self.step * 2).min(GROW_MAX);
         }
     }

@@ -34,7 +34,7 @@ pub const HEAP_LIMIT: u32 = if cfg!(miri) { 1 << 6 } else { 1 << 14 };
 /// again costs about as much as to start a thread. Of the others all goes back.
 pub const WARM_HEAPS: usize = 8;
 
-/// First and largest step of growth, and the least of an arena that was larger. Steps double with what was
+/// First and largest step of growth, and the least of an arena that gave back. Steps double with what was
 /// gained (`arena/growth.rs`). The first is most of what a small program maps; the largest bounds what
 /// `mlockall(MCL_FUTURE)` fills ahead of any request.
 pub const GROW_FIRST: usize = 256 << 10;
