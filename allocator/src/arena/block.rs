@@ -2,8 +2,8 @@
 //! there.
 //!
 //! ```text
-//!   │ head: what was gained, free runs │ where bits are │ records │ marks │ words │
-//!                            a granule:           │        64 B      2 B     4 B
+//!   │ head: what was gained, free runs │ where bits are │ marks │ records │ words │
+//!                            a granule:           │         2 B     64 B     4 B
 //!                                                 ╰─► │ few bits │ many bits │     of 64 granules: a part
 //!                            a granule:                  128 B      512 B
 //! ```
@@ -94,12 +94,12 @@ const PART_GRANULES: u32 = 64;
 pub const PARTS: usize = (BLOCK_GRANULES / PART_GRANULES) as usize;
 
 /// Where the places of the parts begin, and those of as many records, so that one way leads to all bits;
-/// behind them the columns.
+/// behind them the columns. Marks are short: the first records are on one page with them.
 const BITS_AT: usize = size_of::<Head>().next_multiple_of(64);
 const HERE_AT: usize = BITS_AT + PARTS * size_of::<AtomicPtr<u8>>();
-const RECORDS: Column = Column::behind(HERE_AT + PARTS * size_of::<AtomicPtr<u8>>(), RECORDS_APART);
-const MARKS: Column = Column::behind(RECORDS.end(), size_of::<u16>());
-const WORDS: Column = Column::behind(MARKS.end(), size_of::<u32>());
+const MARKS: Column = Column::behind(HERE_AT + PARTS * size_of::<AtomicPtr<u8>>(), size_of::<u16>());
+const RECORDS: Column = Column::behind(MARKS.end(), RECORDS_APART);
+const WORDS: Column = Column::behind(RECORDS.end(), size_of::<u32>());
 const LEN: usize = WORDS.end();
 
 /// The bits behind records, and the columns of a part, from what a place leads to.
