@@ -15,8 +15,8 @@ use crate::sync::stores::in_order;
 use core::ops::Range;
 
 impl State {
-    /// The next step of growth is twice as long once four such steps were gained, or two short ones: calls are
-    /// few, and a small program has little that it does not use.
+    /// The next step of growth is twice as long once four such steps were gained, or two short ones: calls
+    /// are few, and a small program has little that it does not use.
     fn widen(&mut self) {
         let gained = ((self.in_use + self.free) as usize) << GRANULE_SHIFT;
         let steps = if self.step < GROW_LEAST { 2 } else { 4 };

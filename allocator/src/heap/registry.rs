@@ -8,7 +8,8 @@
 //! ```
 //!
 //! What is known of all heaps stands in dense tables (`tables`). A heap is mapped when it is made. Of one
-//! that is parked the pages go back: all of it is *blank* then, and written anew for the thread that adopts it.
+//! that is parked the pages go back: all of it is *blank* then, and written anew for the thread that adopts
+//! it.
 //!
 //! Edge MADE: `count` is stored Release behind the heap it counts, and loaded Acquire.
 #![allow(unsafe_code)]
