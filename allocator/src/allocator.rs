@@ -151,6 +151,7 @@ impl<O: Os> Allocator<O> {
                 None => Slab::is_used(&geometry, granule, part),
             });
             self.registry.unload(&self.arena);
+            self.samples.unload(&self.arena.os);
         }
     }
 }

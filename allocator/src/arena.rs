@@ -15,7 +15,7 @@
 //! - I2: Its page-map entry is not FREE only while a `Run` or a slab or span holds it: `alloc_run` writes it
 //!   before it returns, `free_run` wipes it, both under the lock. In no state is a granule neither free nor
 //!   named, but for what is being purged.
-//! - I3: The tables of a block are there while any granule of it is gained.
+//! - I3: The tables of a block are there while any granule of it is gained, and the bits about each that is.
 //!
 //! Lock order: a heap's lock, then this one. Purging runs without it: the run is taken out first.
 #![allow(unsafe_code)]

@@ -22,6 +22,7 @@ pub mod errno;
 pub mod executable;
 pub mod linux;
 pub mod log;
+pub mod mapped;
 pub mod numbers;
 pub mod output;
 pub mod prefetch;

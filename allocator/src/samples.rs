@@ -6,12 +6,14 @@
 //!   sites    return addresses and a block's bytes ─► how many were sampled, how many of those were freed
 //! ```
 //!
-//! Nothing here is in a block, and nothing takes a lock: all of it only grows, each list by one
-//! compare-exchange at its head, so a signal handler or a fork may come between any two stores. What stands
-//! half made then is never seen.
+//! Nothing here is in a block, and all of it is mapped when a profile starts: a process that never takes one
+//! has no addresses of it. Nothing takes a lock: all of it only grows, each list by one compare-exchange at
+//! its head, so a signal handler or a fork may come between any two stores. What stands half made then is
+//! never seen.
 //!
 //! A sample is one block in `weight(bytes, rate)` of its length. Counts are kept; who writes a profile weighs
 //! them.
+#![allow(unsafe_code)]
 
 mod filter;
 mod live;
@@ -30,7 +32,7 @@ use peak::Peak;
 use sites::Sites;
 pub use sites::{Counts, Site};
 
-/// All zeros at first, so that it takes no room in a file, and no memory where no profile is taken.
+/// All zeros at first.
 pub struct Samples {
     /// Which profile is taken, or was last: it is odd while one is.
     session: AtomicU32,
@@ -87,8 +89,11 @@ impl Samples {
     }
 
     /// Begins a profile, at `now` in microseconds, and forgets the one before. The caller sees to it that
-    /// nobody else starts or stops one meanwhile.
-    pub fn start(&self, rate: usize, seed: u64, now: u64) {
+    /// nobody else starts or stops one meanwhile. False where there is no memory for it.
+    pub fn start<O: Os>(&self, os: &O, rate: usize, seed: u64, now: u64) -> bool {
+        if !(self.filter.make_room(os) && self.live.make_room(os) && self.sites.make_room(os)) {
+            return false;
+        }
         self.stop();
         self.live.forget_all(|block| self.filter.remove(block));
         self.sites.reset();
@@ -99,6 +104,20 @@ impl Samples {
         self.random.seed(seed);
         // SeqCst: before the looks for threads that go the fast way still.
         self.session.fetch_add(1, Ordering::SeqCst);
+        true
+    }
+
+    /// Gives all memory back, for a library that is unloaded.
+    ///
+    /// # Safety
+    /// No thread is inside of the allocator, or enters it from here on.
+    pub unsafe fn unload<O: Os>(&self, os: &O) {
+        // SAFETY: as the caller vouches, for all three.
+        unsafe {
+            self.filter.unmap(os);
+            self.live.unmap(os);
+            self.sites.unmap(os);
+        }
     }
 
     /// Ends it. What it knows stays.

@@ -32,6 +32,7 @@ mod misuse;
 mod own_limits;
 mod plugins;
 mod profiled;
+pub mod small;
 pub mod sparse;
 mod stamped;
 mod statistics;

@@ -41,6 +41,20 @@ impl Front {
         command
     }
 
+    /// `small ARGUMENTS…` on this front: a program that does little, optimised.
+    pub fn small(self, arguments: &[&str]) -> Command {
+        let name = match self {
+            Front::Preload => "small",
+            Front::Rust => "small-rust",
+            Front::Heap => panic!("no small program has a heap of its own"),
+        };
+        let mut command = small(name, arguments);
+        if self == Front::Preload {
+            command.env("LD_PRELOAD", preload());
+        }
+        command
+    }
+
     fn binary(self) -> PathBuf {
         binary(match self {
             Front::Preload => "exercise",
@@ -108,6 +122,19 @@ pub fn binary(name: &str) -> PathBuf {
 /// The exercise program on libc's own malloc.
 pub fn plain(arguments: &[&str]) -> Command {
     let mut command = Command::new(binary("exercise"));
+    command.args(arguments);
+    command
+}
+
+/// The small program on libc's own malloc.
+pub fn plain_small(arguments: &[&str]) -> Command {
+    small("small", arguments)
+}
+
+/// A small program. Built if need be.
+fn small(name: &str, arguments: &[&str]) -> Command {
+    let program = built(&["-p", "brkmap-tests", "--example", name], &format!("examples/{name}"));
+    let mut command = Command::new(program);
     command.args(arguments);
     command
 }

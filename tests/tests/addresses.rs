@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use brkmap_tests::program::{self, Front};
-use brkmap_tests::skip;
+use brkmap_tests::{compile, skip};
 use nix::sys::resource::{Resource, getrlimit};
 
 const MIB: usize = 1 << 20;
@@ -32,6 +32,27 @@ fn a_small_program_needs_few_more_than_on_libc() {
         let more = ours.saturating_sub(libcs) / MIB;
         assert!(more <= 64, "{more} MiB of addresses more than on libc on {front:?}");
     }
+}
+
+/// What a program maps more than another that does the same on libc: the allocator's code and data, its tables, a
+/// heap, and the arena's first step.
+fn check_more(front: Front, ours: Command, libcs: Command) {
+    const MOST: usize = 1331 << 10;
+    let mapped = |command, what: &str| program::run(command).numbers(what)[0];
+    let more = mapped(ours, "one block").saturating_sub(mapped(libcs, "one block on libc"));
+    assert!(more <= MOST, "{} KiB of addresses more than on libc on {front:?}", more >> 10);
+}
+
+#[test]
+fn a_c_program_with_one_block_needs_little_more_than_on_libc() {
+    let Some(one_block) = compile::c("one_block", &[]) else { return };
+    check_more(Front::Preload, one_block.preloaded(&[program::preload()]), Command::new(one_block.path()));
+}
+
+#[test]
+fn a_rust_program_with_one_block_needs_little_more_than_on_libc() {
+    let arguments = &["one-block"];
+    check_more(Front::Rust, Front::Rust.small(arguments), program::plain_small(arguments));
 }
 
 #[test]

@@ -18,13 +18,17 @@ use crate::samples::{Sample, Sampled, is_on};
 
 impl<O: Os> Allocator<O> {
     /// Begins a profile, of a sample in `rate` bytes in the mean. Threads take part from their next slow path
-    /// on, which the next free of each is. The caller sees to it that nobody else starts or stops one.
-    pub fn start_profile(&self, rate: usize, seed: u64) {
-        self.samples.start(rate, seed, self.arena.os.micros());
+    /// on, which the next free of each is. The caller sees to it that nobody else starts or stops one. False
+    /// where there is no memory for it.
+    pub fn start_profile(&self, rate: usize, seed: u64) -> bool {
+        if !self.samples.start(&self.arena.os, rate, seed, self.arena.os.micros()) {
+            return false;
+        }
         if self.registry.count() > 0 {
             self.arena.os.have_all_threads_see();
             self.registry.for_each(Heap::refuse_pushes);
         }
+        true
     }
 
     /// Ends it. Threads have their fast paths back from their next slow path on.

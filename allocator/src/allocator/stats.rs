@@ -133,7 +133,8 @@ impl<O: Os> Allocator<O> {
         let metadata = of_arena(|arena| arena.tables.0) + large.table_bytes + heap_bytes;
         let in_tables = of_arena(|arena| arena.tables_in_use.0) + large.table_bytes + heap_pages;
         // What threads do meanwhile may make a part look larger than its whole.
-        let cached = heaps.kept + heaps.waiting + heaps.at_hand + self.registry.outboxes().bytes();
+        let in_outboxes = self.registry.outboxes().map_or(0, |outboxes| outboxes.bytes());
+        let cached = heaps.kept + heaps.waiting + heaps.at_hand + in_outboxes;
         let small = heaps.used.saturating_sub(cached - heaps.kept);
         let (chunk, used, chunk_dirty) = (chunks.chunk_bytes.0, chunks.used_bytes.0, chunks.dirty_bytes.0);
         let medium = used.saturating_sub(heaps.medium);

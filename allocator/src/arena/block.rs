@@ -1,14 +1,19 @@
-//! A block: 64 MiB of addresses, and the tables that describe them. They are one mapping, made when the arena
-//! gains something there.
+//! A block: 64 MiB of addresses, and the tables that describe them, made when the arena gains something
+//! there.
 //!
 //! ```text
-//!   │ head: what was gained, free runs │ records │ marks │ few bits │ many bits │ words │
-//!                            a granule:   64 B      2 B     128 B      512 B       4 B
+//!   │ head: what was gained, free runs │ where bits are │ marks │ records │ words │
+//!                            a granule:           │         2 B     64 B     4 B
+//!                                                 ╰─► │ few bits │ many bits │     of 64 granules: a part
+//!                            a granule:                  128 B      512 B
 //! ```
 //!
 //! Bits about a granule stand behind its record or in one of two tables, by how many they are: of a slab of
-//! few blocks the record is all that is touched. The words are the block's own piece of the page map, for
-//! granules that no window shows (see `windows`).
+//! few blocks the record is all that is touched. Those two tables are nine tenths of what describes a
+//! granule, so they are mapped by parts, for the granules that were gained. The words are the block's own
+//! piece of the page map, for granules that no window shows (see `windows`).
+//!
+//! Edge MAP of `page_map.rs` serves for where the parts are, too: who holds a granule finds its part.
 #![allow(unsafe_code)]
 
 use super::bits::Bits;
@@ -19,6 +24,8 @@ use crate::base::units::{GranuleIdx, round_down, round_up};
 use crate::base::why::Why;
 use crate::os::Os;
 use core::ops::Range;
+use core::ptr::null_mut;
+use core::sync::atomic::{AtomicPtr, Ordering};
 
 /// What the arena's lock guards of a block. Zero bytes are a block of which nothing was gained.
 #[repr(C)]
@@ -37,28 +44,38 @@ pub struct Head {
 /// Bytes of a granule's record: what the layer above keeps for a granule that it holds, beside bits.
 pub const RECORD: usize = 32;
 
-/// A table with an entry for each granule: where it begins, and the bytes of an entry.
+/// A column with an entry for each granule: where it begins, and the bytes of an entry.
 #[derive(Clone, Copy)]
-pub struct Table {
+struct Column {
     at: u32,
     entry: u32,
 }
 
-impl Table {
-    const fn behind(end: usize, entry: usize) -> Table {
-        Table { at: end.next_multiple_of(64) as u32, entry: entry as u32 }
+impl Column {
+    const fn behind(end: usize, entry: usize) -> Column {
+        Column { at: end.next_multiple_of(64) as u32, entry: entry as u32 }
     }
 
     const fn end(self) -> usize {
         (self.at + BLOCK_GRANULES * self.entry) as usize
     }
+}
 
+/// A table of bits: which place leads to the part of it for 64 granules, and how the entries lie there.
+#[derive(Clone, Copy)]
+pub struct Table {
+    /// Bytes from the block's head to the place of the first part.
+    places: u32,
+    entries: Column,
+}
+
+impl Table {
     /// The table that has room for so many words of bits about a granule, at most `WORDS_MANY`.
     pub const fn of_bits(words: usize) -> Table {
         if words <= WORDS_HERE {
-            return Table { at: RECORDS.at + RECORD as u32, ..RECORDS };
+            return Table { places: HERE_AT as u32, entries: HERE };
         }
-        if words <= WORDS_FEW { FEW } else { MANY }
+        Table { places: BITS_AT as u32, entries: if words <= WORDS_FEW { FEW } else { MANY } }
     }
 }
 
@@ -72,15 +89,27 @@ const WORDS_MANY: usize = GRANULE / 16 / 64;
 /// the first one's record on to the end of the last one's as one.
 pub const RECORDS_APART: usize = RECORD + WORDS_HERE * 8;
 
-const RECORDS: Table = Table::behind(size_of::<Head>(), RECORDS_APART);
-const MARKS: Table = Table::behind(RECORDS.end(), size_of::<u16>());
-const FEW: Table = Table::behind(MARKS.end(), WORDS_FEW * 8);
-const MANY: Table = Table::behind(FEW.end(), WORDS_MANY * 8);
-const WORDS: Table = Table::behind(MANY.end(), size_of::<u32>());
+/// Granules whose bits are mapped together, and such parts of a block.
+const PART_GRANULES: u32 = 64;
+pub const PARTS: usize = (BLOCK_GRANULES / PART_GRANULES) as usize;
+
+/// Where the places of the parts begin, and those of as many records, so that one way leads to all bits;
+/// behind them the columns. Marks are short: the first records are on one page with them.
+const BITS_AT: usize = size_of::<Head>().next_multiple_of(64);
+const HERE_AT: usize = BITS_AT + PARTS * size_of::<AtomicPtr<u8>>();
+const MARKS: Column = Column::behind(HERE_AT + PARTS * size_of::<AtomicPtr<u8>>(), size_of::<u16>());
+const RECORDS: Column = Column::behind(MARKS.end(), RECORDS_APART);
+const WORDS: Column = Column::behind(RECORDS.end(), size_of::<u32>());
 const LEN: usize = WORDS.end();
 
-/// Bytes of a block's tables, and those of them that each granule in use has at least: its record and its
-/// mark.
+/// The bits behind records, and the columns of a part, from what a place leads to.
+const HERE: Column = Column { at: RECORD as u32, entry: RECORDS_APART as u32 };
+const FEW: Column = Column { at: 0, entry: WORDS_FEW as u32 * 8 };
+const MANY: Column = Column { at: PART_GRANULES * FEW.entry, entry: WORDS_MANY as u32 * 8 };
+const PART: usize = (PART_GRANULES * (FEW.entry + MANY.entry)) as usize;
+
+/// Bytes of a block's tables without its bits, and those of them that each granule in use has at least: its
+/// record and its mark.
 pub const TABLES: usize = LEN;
 pub const DESCRIBED: usize = RECORD + WORDS_HERE * 8 + size_of::<u16>();
 
@@ -94,14 +123,67 @@ impl Block {
         let head: *mut Head = os.map(round_up(LEN, os.page())?, why)?.cast();
         // SAFETY: writable, page-aligned, zeros, and nobody's yet.
         unsafe { (*head).number = number };
-        Some(Block(head))
+        let block = Block(head);
+        for at in 0..PARTS as u32 {
+            block.place(HERE_AT, at).store(block.record(at * PART_GRANULES), Ordering::Relaxed);
+        }
+        Some(block)
     }
 
-    /// Gives the tables back.
+    /// Maps the bits of granules that have none. False where there is no memory for all of them.
+    #[cold]
+    #[inline(never)]
+    pub fn make_bits<O: Os>(self, os: &O, granules: Range<u32>, why: Why) -> bool {
+        let (mut at, end) = (granules.start / PART_GRANULES, granules.end.div_ceil(PART_GRANULES));
+        while at < end {
+            let missing = (at..end).take_while(|&at| self.bit_part(at).is_null()).count();
+            if missing > 0 {
+                // Side by side in one mapping.
+                let Some(memory) = os.map(missing * part_bytes(os), why) else { return false };
+                for more in 0..missing {
+                    let part = memory.wrapping_add(more * part_bytes(os));
+                    self.place(BITS_AT, at + more as u32).store(part, Ordering::Relaxed);
+                }
+            }
+            at += missing as u32 + 1;
+        }
+        true
+    }
+
+    /// Where the bits are of the granules from `at` times `PART_GRANULES` on; null where none of them was
+    /// gained.
+    #[inline]
+    pub fn bit_part(self, at: u32) -> *mut u8 {
+        // Relaxed: edge MAP.
+        self.place(BITS_AT, at).load(Ordering::Relaxed)
+    }
+
+    /// How many parts are mapped.
+    pub fn bit_parts(self) -> u32 {
+        (0..PARTS as u32).filter(|&at| !self.bit_part(at).is_null()).count() as u32
+    }
+
+    /// One of the places from `from` on.
+    #[inline]
+    fn place(self, from: usize, at: u32) -> &'static AtomicPtr<u8> {
+        let places = self.0.cast::<u8>().wrapping_add(from).cast::<AtomicPtr<u8>>();
+        // SAFETY: in the tables, behind the head; only referred to as an atomic.
+        unsafe { &*places.add(at as usize % PARTS) }
+    }
+
+    /// Gives the tables back, bits first. False where the kernel keeps any of them: those stay.
     ///
     /// # Safety
     /// Nobody uses them, or will: nothing of the block is the arena's, and it is in no directory.
     pub unsafe fn unmap<O: Os>(self, os: &O, why: Why) -> bool {
+        for at in 0..PARTS as u32 {
+            let part = self.bit_part(at);
+            // SAFETY: mapped by `make_bits`; as the caller vouches nobody uses it.
+            if !part.is_null() && !unsafe { os.unmap(part, part_bytes(os), why) } {
+                return false;
+            }
+            self.place(BITS_AT, at).store(null_mut(), Ordering::Relaxed);
+        }
         let len = round_up(LEN, os.page()).unwrap_or(LEN);
         // SAFETY: the mapping that `make` made.
         unsafe { os.unmap(self.0.cast(), len, why) }
@@ -116,8 +198,8 @@ impl Block {
     }
 
     #[inline]
-    fn entry(self, table: Table, granule: u32) -> *mut u8 {
-        self.0.cast::<u8>().wrapping_add((table.at + granule * table.entry) as usize)
+    fn entry(self, column: Column, granule: u32) -> *mut u8 {
+        self.0.cast::<u8>().wrapping_add((column.at + granule * column.entry) as usize)
     }
 
     /// The record of a granule of this block.
@@ -129,7 +211,9 @@ impl Block {
     /// The bits about a granule of this block that are in `table`, one of bits.
     #[inline]
     pub fn bits(self, granule: u32, table: Table) -> *mut u64 {
-        self.entry(table, granule).cast()
+        let entries = table.entries;
+        let part = self.place(table.places as usize, granule / PART_GRANULES).load(Ordering::Relaxed);
+        part.wrapping_add((entries.at + granule % PART_GRANULES * entries.entry) as usize).cast()
     }
 
     /// A number about a granule of this block, which stands where no record is changed.
@@ -154,18 +238,45 @@ impl Block {
     /// Gives the pages back that hold records of `granules` and of nothing outside `run`, the free run that
     /// they are a part of: the next holder of a granule writes its record anew.
     pub fn purge_records<O: Os>(self, os: &O, granules: Range<u32>, run: Range<u32>, why: Why) {
-        let page = os.page();
-        for table in [RECORDS, FEW, MANY] {
-            let at = |granule: u32| self.entry(table, granule).addr();
-            let first =
-                round_up(at(run.start), page).map(|first| first.max(round_down(at(granules.start), page)));
-            let last = round_up(at(granules.end), page).map(|last| last.min(round_down(at(run.end), page)));
-            if let Some((first, last)) = first.zip(last).filter(|(first, last)| first < last) {
-                // SAFETY: a part of the tables; the run is free, so nobody reads its records.
-                unsafe { os.purge(self.0.cast::<u8>().with_addr(first), last - first, why) };
+        purge_column(os, self.0.cast(), RECORDS, granules.clone(), run.clone(), why);
+        for at in granules.start / PART_GRANULES..granules.end.div_ceil(PART_GRANULES) {
+            let first = at * PART_GRANULES;
+            let here = |of: &Range<u32>| of.start.saturating_sub(first)..(of.end - first).min(PART_GRANULES);
+            let (part, granules, run) = (self.bit_part(at), here(&granules), here(&run));
+            if granules.len() as u32 == PART_GRANULES {
+                // SAFETY: all of the part is of free granules, so nobody reads it.
+                unsafe { os.purge(part, part_bytes(os), why) };
+            } else {
+                for column in [FEW, MANY] {
+                    purge_column(os, part, column, granules.clone(), run.clone(), why);
+                }
             }
         }
     }
+}
+
+/// Gives the pages back of what a column from `base` on says of `granules`, and of nothing outside `run`.
+fn purge_column<O: Os>(
+    os: &O,
+    base: *mut u8,
+    column: Column,
+    granules: Range<u32>,
+    run: Range<u32>,
+    why: Why,
+) {
+    let page = os.page();
+    let at = |granule: u32| base.addr() + (column.at + granule * column.entry) as usize;
+    let first = round_up(at(run.start), page).map(|first| first.max(round_down(at(granules.start), page)));
+    let last = round_up(at(granules.end), page).map(|last| last.min(round_down(at(run.end), page)));
+    if let Some((first, last)) = first.zip(last).filter(|(first, last)| first < last) {
+        // SAFETY: a part of the tables; the run is free, so nobody reads what is said of it.
+        unsafe { os.purge(base.with_addr(first), last - first, why) };
+    }
+}
+
+/// Bytes of a part, in whole pages.
+pub fn part_bytes<O: Os>(os: &O) -> usize {
+    round_up(PART, os.page()).unwrap_or(PART)
 }
 
 /// The number of the block that a granule is of.

@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::Arena;
-use super::block::{DESCRIBED, TABLES, place_of};
+use super::block::{DESCRIBED, TABLES, part_bytes, place_of};
 use super::break_mode::BreakMode;
 use super::directory::Levels;
 use crate::base::config::GRANULE_SHIFT;
@@ -52,7 +52,13 @@ impl<O: Os> Arena<O> {
                 dirty: Bytes(state.dirty as usize * state.page),
                 free_at_top: bytes(free_at_top as u32),
                 brk: (state.brk.addrs().start, state.brk.addrs().end),
-                tables: Bytes(size_of::<Levels>() + state.blocks.bytes() + maps + blocks * TABLES),
+                tables: Bytes(
+                    size_of::<Levels>()
+                        + state.blocks.bytes()
+                        + maps
+                        + blocks * TABLES
+                        + state.bit_parts as usize * part_bytes(&self.os),
+                ),
                 // Of a block a page of each window's map, its head's, and what describes its granules.
                 tables_in_use: Bytes(page * (2 + blocks * (windows + 2)) + state.blocks.bytes() + described),
             }

@@ -1,5 +1,5 @@
-//! What the arena gains: the break, while it is ours to move; else regions, 1 MiB doubling to 64, near what
-//! there is.
+//! What the arena gains: the break, while it is ours to move; else regions, 256 KiB doubling to 64 MiB, near
+//! what there is.
 #![allow(unsafe_code)]
 
 use super::block::{self, Block, number_of, place_of};
@@ -7,7 +7,7 @@ use super::page_map::Entry;
 use super::state::State;
 use super::windows::{Direction, Window};
 use super::{Arena, Geometry};
-use crate::base::config::{BLOCK_GRANULES, GRANULE_SHIFT, GROW_FIRST, GROW_MAX};
+use crate::base::config::{BLOCK_GRANULES, GRANULE_SHIFT, GROW_FIRST, GROW_LEAST, GROW_MAX};
 use crate::base::units::{GranuleIdx, Granules};
 use crate::base::why::{Cause, Reason, Why};
 use crate::os::Os;
@@ -15,11 +15,12 @@ use crate::sync::stores::in_order;
 use core::ops::Range;
 
 impl State {
-    /// The next step of growth is twice as long once four such steps were gained: calls are few, and a small
-    /// program has little that it does not use.
+    /// The next step of growth is twice as long once four such steps were gained, or two short ones: calls
+    /// are few, and a small program has little that it does not use.
     fn widen(&mut self) {
         let gained = ((self.in_use + self.free) as usize) << GRANULE_SHIFT;
-        if gained >= 4 * self.step {
+        let steps = if self.step < GROW_LEAST { 2 } else { 4 };
+        if gained >= steps * self.step {
             self.step = (self.step * 2).min(GROW_MAX);
         }
     }
@@ -87,7 +88,7 @@ impl<O: Os> Arena<O> {
         let mut number = number_of(granules.start);
         loop {
             let part = Block::part(number, &granules);
-            let Some(at) = self.block_of(geometry, state, number, cause) else {
+            let Some(at) = self.described(geometry, state, number, part.clone(), cause) else {
                 let first = geometry.addr_of(GranuleIdx(number * BLOCK_GRANULES + part.start));
                 self.give_up(state, first..addrs.end, region.is_some(), cause);
                 return first > addrs.start;
@@ -118,6 +119,27 @@ impl<O: Os> Arena<O> {
         }
     }
 
+    /// Where a block stands in the list, whose tables are there and say something of `granules`. None where
+    /// they cannot.
+    fn described(
+        &self,
+        geometry: Geometry,
+        state: &mut State,
+        number: u32,
+        granules: Range<u32>,
+        cause: Cause,
+    ) -> Option<usize> {
+        let at = self.block_of(geometry, state, number, cause)?;
+        let block = state.blocks.block(at);
+        let before = block.bit_parts();
+        let made = block.make_bits(&self.os, granules, Reason::Tables.by(cause));
+        state.bit_parts += block.bit_parts() - before;
+        if !made {
+            self.drop_empty(geometry, state, block, cause);
+        }
+        made.then_some(at)
+    }
+
     /// Where a block stands in the list; made, if it has no tables yet.
     fn block_of(&self, geometry: Geometry, state: &mut State, number: u32, cause: Cause) -> Option<usize> {
         let why = Reason::Tables.by(cause);
@@ -140,6 +162,7 @@ impl<O: Os> Arena<O> {
                 block
             }
         };
+        state.bit_parts += block.bit_parts();
         Some(state.blocks.insert(block, number))
     }
 

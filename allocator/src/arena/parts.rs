@@ -1,7 +1,7 @@
 //! The arena, part by part: what each of its addresses is used for.
 #![forbid(unsafe_code)]
 
-use super::block::TABLES;
+use super::block::{PARTS, TABLES, part_bytes};
 use super::directory::Levels;
 use super::page_map::Entry;
 use super::{Arena, Geometry};
@@ -9,6 +9,7 @@ use crate::base::checked::Checked;
 use crate::base::config::{BLOCK_GRANULES, GRANULE};
 use crate::base::units::GranuleIdx;
 use crate::os::Os;
+use core::ptr::null_mut;
 
 /// What addresses are used for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -46,8 +47,12 @@ impl<O: Os> Arena<O> {
             tables(window.map.words().cast(), window.granules * size_of::<u32>());
         }
         let (mut at, mut uses) = (0, Checked([Use::None; BLOCK_GRANULES as usize]));
-        while let Some((number, head)) = self.look_at(geometry, at, &mut uses) {
+        let mut bits = Checked([null_mut(); PARTS]);
+        while let Some((number, head)) = self.look_at(geometry, at, &mut uses, &mut bits) {
             f(Part { at: head, len: TABLES, used_for: Use::Tables });
+            for &at in bits.0.iter().filter(|at| !at.is_null()) {
+                f(Part { at, len: part_bytes(&self.os), used_for: Use::Tables });
+            }
             let mut from = 0;
             while from < BLOCK_GRANULES as usize {
                 let used_for = uses[from];
@@ -62,12 +67,19 @@ impl<O: Os> Arena<O> {
         }
     }
 
-    /// What the granules of a block are used for: its number, and where its tables are. None behind the last
-    /// block.
-    fn look_at(&self, geometry: Geometry, at: usize, uses: &mut Uses) -> Option<(u32, *mut u8)> {
+    /// What the granules of a block are used for: its number, and where its tables are, those of `bits` too.
+    /// None behind the last block.
+    fn look_at(
+        &self,
+        geometry: Geometry,
+        at: usize,
+        uses: &mut Uses,
+        bits: &mut Checked<*mut u8, PARTS>,
+    ) -> Option<(u32, *mut u8)> {
         let mut guard = self.lock();
         let state = guard.as_mut().filter(|state| at < state.blocks.count())?;
         let block = state.blocks.block(at);
+        (0..).zip(&mut bits.0).for_each(|(at, bits)| *bits = block.bit_part(at));
         let head = state.head(at);
         for (place, used_for) in (0..BLOCK_GRANULES).zip(&mut uses.0) {
             let entry = || self.entry_of(geometry, GranuleIdx(head.number * BLOCK_GRANULES + place));

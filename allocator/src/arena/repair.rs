@@ -61,7 +61,7 @@ impl<O: Os> Arena<O> {
         let Some(geometry) = self.geometry() else { return };
         let page = state.page;
         state.blocks = BlockList::new();
-        (state.free, state.dirty, state.in_use) = (0, 0, 0);
+        (state.free, state.dirty, state.in_use, state.bit_parts) = (0, 0, 0, 0);
         for block in geometry.directory.iter() {
             if !state.blocks.reserve(&self.os, Reason::Fork.by(Cause::Process)) {
                 // What is free in it is lost; what is live stays so.
@@ -72,6 +72,7 @@ impl<O: Os> Arena<O> {
             head.runs.forget();
             let first = head.number * BLOCK_GRANULES;
             let at = state.blocks.insert(block, head.number);
+            state.bit_parts += block.bit_parts();
             let mut free = Bits::NONE;
             for place in head.gained.stretches().flatten() {
                 let granule = GranuleIdx(first + place);

@@ -15,7 +15,7 @@ use super::block::{Block, place_of};
 use super::growth::at as pointer;
 use super::state::State;
 use super::{Arena, Geometry};
-use crate::base::config::{BLOCK_GRANULES, GRANULE_SHIFT, GROW_FIRST, TRIM_MIN};
+use crate::base::config::{BLOCK_GRANULES, GRANULE_SHIFT, GROW_LEAST, TRIM_MIN};
 use crate::base::units::GranuleIdx;
 use crate::base::why::{Cause, Reason};
 use crate::os::Os;
@@ -188,7 +188,7 @@ impl<O: Os> Arena<O> {
         }
         state.change(at, |runs| runs.clean(granules));
         state.regions.forget();
-        (state.step, state.refused_at) = (GROW_FIRST, 0);
+        (state.step, state.refused_at) = (GROW_LEAST, 0);
         self.drop_empty(geometry, state, block, cause);
         true
     }
@@ -232,7 +232,7 @@ impl<O: Os> Arena<O> {
     }
 
     /// Unmaps the tables of a block of which nothing is left.
-    fn drop_empty(&self, geometry: Geometry, state: &mut State, block: Block, cause: Cause) {
+    pub(super) fn drop_empty(&self, geometry: Geometry, state: &mut State, block: Block, cause: Cause) {
         let why = Reason::Tables.by(cause);
         // SAFETY: the lock is held, and no other reference to the head is alive.
         let head = unsafe { block.head() };
@@ -241,6 +241,7 @@ impl<O: Os> Arena<O> {
             return;
         };
         state.blocks.remove(at);
+        state.bit_parts -= block.bit_parts();
         geometry.directory.clear(number);
         // SAFETY: nothing of the block is the arena's, and it is in no list any more.
         if !unsafe { block.unmap(&self.os, why) } {

@@ -45,6 +45,8 @@ pub struct State {
     /// The last growth was by a region.
     pub mapped_last: bool,
     pub blocks: BlockList,
+    /// Parts of their bits that are mapped (see `block`).
+    pub bit_parts: u32,
     pub in_use: u32,
     pub peak: u32,
     /// Free granules, and dirty pages of them, over all blocks.
@@ -83,6 +85,7 @@ impl State {
             step: GROW_FIRST,
             mapped_last: false,
             blocks: BlockList::new(),
+            bit_parts: 0,
             in_use: 0,
             peak: 0,
             free: 0,

@@ -4,8 +4,8 @@
 //!
 //! ```text
 //!   addresses   …│ break → │ region │ … others' … │ region │…       │ region, far away │…
-//!   windows      ╰─ 1: 4 GiB ─╯                                      ╰─ 3: 4 GiB ─╯
-//!                ╰─ 2: 64 GiB, once the arena grew beyond the first ─────╯
+//!   windows      ╰─ 1: 1 GiB ─╯                                      ╰─ 3: 1 GiB ─╯
+//!                ╰─ 2: 16 GiB, once the arena grew beyond the first ─────╯
 //! ```
 //!
 //! Every thread heap has a copy of the window that was newest when it last looked, so windows are never
@@ -162,16 +162,18 @@ mod tests {
         assert_eq!(planned(first, 105 * GIB, Direction::Up), (100 * GIB, 16 * WINDOW_FIRST));
         assert_eq!(planned(first, 164 * GIB, Direction::Up), (164 * GIB, WINDOW_FIRST));
         let large = Some((100 * GIB, 16 * WINDOW_FIRST));
-        assert_eq!(planned(large, 164 * GIB, Direction::Up), (100 * GIB, WINDOW_MAX));
+        assert_eq!(planned(large, 164 * GIB, Direction::Up), (100 * GIB, 256 * WINDOW_FIRST));
+        let larger = Some((100 * GIB, 256 * WINDOW_FIRST));
+        assert_eq!(planned(larger, 400 * GIB, Direction::Up), (100 * GIB, WINDOW_MAX));
     }
 
     #[test]
     fn a_window_leaves_room_below_where_the_arena_grows_downward() {
         let (start, len) = planned(None, 100 * GIB, Direction::Down);
-        assert!(start < 97 * GIB && start + len > 100 * GIB + GIB / 2);
+        assert!(start < 100 * GIB - WINDOW_FIRST / 4 * 3 && start + len > 100 * GIB + WINDOW_FIRST / 8);
         let (start, len) = planned(Some((100 * GIB, WINDOW_FIRST)), 99 * GIB, Direction::Down);
         assert_eq!((start + len, len), (100 * GIB + WINDOW_FIRST, 16 * WINDOW_FIRST));
-        assert_eq!(planned(None, GIB, Direction::Down).0, 0, "there is nothing below 0");
+        assert_eq!(planned(None, GIB / 2, Direction::Down).0, 0, "there is nothing below 0");
     }
 
     #[test]

@@ -17,9 +17,9 @@ pub const GRANULE: usize = 1 << GRANULE_SHIFT;
 /// Granules of a block of the arena: 64 MiB of addresses, whose tables come and go together.
 pub const BLOCK_GRANULES: u32 = 1 << 10;
 
-/// Bytes of addresses that the first window shows, and that the longest one does. Their maps take 256 KiB and
+/// Bytes of addresses that the first window shows, and that the longest one does. Their maps take 64 KiB and
 /// 32 MiB.
-pub const WINDOW_FIRST: usize = 4 << 30;
+pub const WINDOW_FIRST: usize = 1 << 30;
 pub const WINDOW_MAX: usize = 512 << 30;
 
 /// Bytes of addresses between the break and the first region, by the break's owner (`BreakOwner`): room for
@@ -34,9 +34,11 @@ pub const HEAP_LIMIT: u32 = if cfg!(miri) { 1 << 6 } else { 1 << 14 };
 /// again costs about as much as to start a thread. Of the others all goes back.
 pub const WARM_HEAPS: usize = 8;
 
-/// First and largest step of growth. Steps double with what was gained (`arena/growth.rs`). The largest
-/// bounds what `mlockall(MCL_FUTURE)` fills ahead of any request.
-pub const GROW_FIRST: usize = 1 << 20;
+/// First and largest step of growth, and the least of an arena that gave back. Steps double with what was
+/// gained (`arena/growth.rs`). The first is most of what a small program maps; the largest bounds what
+/// `mlockall(MCL_FUTURE)` fills ahead of any request.
+pub const GROW_FIRST: usize = 256 << 10;
+pub const GROW_LEAST: usize = 1 << 20;
 pub const GROW_MAX: usize = 64 << 20;
 
 /// A request of this many bytes or more is a mapping of its own. glibc's M_MMAP_THRESHOLD has the same

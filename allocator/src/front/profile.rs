@@ -47,7 +47,8 @@ pub enum Packing {
 }
 
 /// Begins a profile, of a sample in `rate` bytes in the mean (1 at least), and forgets the one before. All
-/// threads take part. False where another thread starts or stops one at this moment.
+/// threads take part. False where another thread starts or stops one at this moment, and where there is no
+/// memory for it.
 pub fn start(rate: usize) -> bool {
     profiling::start::<StdWord>(rate, None)
 }
@@ -58,7 +59,8 @@ pub fn start_seeded(rate: usize, seed: u64) -> bool {
     profiling::start::<StdWord>(rate, Some(seed))
 }
 
-/// Ends the profile. It can be written until the next one begins. False as for `start`.
+/// Ends the profile. It can be written until the next one begins. False where another
+/// thread starts or stops one at this moment.
 pub fn stop() -> bool {
     profiling::stop::<StdWord>()
 }

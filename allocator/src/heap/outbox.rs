@@ -8,7 +8,7 @@
 //! A thread that never allocates has no heap, and makes none. The first blocks that it frees go home one by
 //! one: most such threads free only what libc made for them, behind their last destructor, and nothing of
 //! theirs may wait here. Of one that goes on, a parcel for each block would cost two fences each, on a cache
-//! line that all senders write to.
+//! line that all senders write to. The outboxes are mapped with the first block that waits in one.
 #![allow(unsafe_code)]
 
 use super::exposed;
@@ -16,6 +16,7 @@ use crate::base::checked::{Checked, at_or_end, part_or_end};
 use crate::base::config::HOMING;
 use crate::base::size_class::{self, ByClass, CLASSES};
 use crate::base::units::SizeClass;
+use crate::os::mapped::Zeroed;
 use crate::slab::slot::Slot;
 use crate::sync::lock::Lock;
 use crate::sync::stores::in_order;
@@ -52,6 +53,9 @@ struct Outbox {
     sparse: AtomicBool,
 }
 
+// SAFETY: open locks, counts of 0 and empty slots.
+unsafe impl Zeroed for Outboxes {}
+
 type Blocks = [Slot; ROOM];
 
 /// A block stands in its place before it is counted, so a fork may copy this between any two stores.
@@ -83,14 +87,6 @@ impl Held {
 }
 
 impl Outbox {
-    const fn new() -> Self {
-        let blocks = Checked([const { [const { Slot::empty() }; ROOM] }; CLASSES]);
-        Outbox {
-            held: Lock::new(Held { counts: Checked([0; CLASSES]), blocks }),
-            sparse: AtomicBool::new(false),
-        }
-    }
-
     /// All blocks of a class that has any, and how many they are.
     fn take_any(&self) -> Option<(Blocks, usize)> {
         let mut held = self.held.lock();
@@ -108,10 +104,6 @@ impl Outbox {
 }
 
 impl Outboxes {
-    pub const fn new() -> Self {
-        Outboxes(Checked([const { Outbox::new() }; BOXES]))
-    }
-
     /// Takes a block of a slab in that the calling thread frees, which has no heap. `send` sends blocks home,
     /// and says whether one of their heaps is mostly free.
     pub fn put(&self, class: SizeClass, block: *mut u8, send: impl FnOnce(&[Slot]) -> bool) {

@@ -7,26 +7,28 @@
 //!                                   └──────────────────────┘
 //! ```
 //!
-//! What is known of all heaps stands in dense tables, so that a fork's child can look them through without
-//! touching a page of each. A heap is mapped when it is made. Of one that is parked the pages go back: all of
-//! it is *blank* then, and written anew for the thread that adopts it.
+//! What is known of all heaps stands in dense tables (`tables`). A heap is mapped when it is made. Of one
+//! that is parked the pages go back: all of it is *blank* then, and written anew for the thread that adopts
+//! it.
+//!
+//! Edge MADE: `count` is stored Release behind the heap it counts, and loaded Acquire.
 #![allow(unsafe_code)]
 
 mod ended;
+mod tables;
 
 use super::Heap;
 use super::outbox::Outboxes;
 use super::pages::{begun_bytes, heap_bytes};
 use crate::arena::Arena;
-use crate::base::checked::Checked;
-use crate::base::config::{HEAP_LIMIT, WARM_HEAPS};
+use crate::base::config::WARM_HEAPS;
 use crate::base::units::{HeapId, SizeClass};
 use crate::base::why::{Cause, Reason};
 use crate::os::Os;
-use crate::sync::blank::Blank;
 use crate::sync::lock::Lock;
-use crate::sync::seats::Seats;
-use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use tables::HEAPS;
+pub use tables::Tables;
 
 /// Heaps that there may be under any limit of address space.
 const HEAPS_MIN: usize = 16;
@@ -36,37 +38,6 @@ const TOGETHER: usize = 16;
 
 /// Heaps that threads which only free may have, all of them together. Others share the outboxes.
 const FREEING: usize = 2;
-
-const HEAPS: usize = HEAP_LIMIT as usize;
-const WORDS: usize = HEAPS / 64;
-
-/// All zeros at first, so that it takes no room in a file, and no memory for what is never used.
-pub struct Tables {
-    /// Where each heap is. Edge MADE: `count` is stored Release behind the heap it counts, and loaded
-    /// Acquire.
-    heaps: Checked<AtomicPtr<Heap>, HEAPS>,
-    /// Whose it is.
-    seats: Seats<HEAPS, WORDS>,
-    /// Which have no pages, and must be written anew before they are used.
-    blank: Blank<WORDS>,
-    outboxes: Outboxes,
-}
-
-impl Tables {
-    pub const fn new() -> Self {
-        Tables {
-            heaps: Checked([const { AtomicPtr::new(core::ptr::null_mut()) }; HEAPS]),
-            seats: Seats::new(),
-            blank: Blank::none(),
-            outboxes: Outboxes::new(),
-        }
-    }
-
-    /// Parked heaps that have their pages.
-    fn warm(&self, seats: usize) -> u32 {
-        self.seats.vacant(seats).saturating_sub(self.blank.count(seats))
-    }
-}
 
 /// How many threads the child of a fork has.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -110,14 +81,14 @@ impl Registry {
     pub fn claim<O: Os>(&self, arena: &Arena<O>, me: usize) -> Option<&Heap> {
         arena.start()?;
         let seats = self.count() as usize;
-        let seat = self.left_behind(me, seats).or_else(|| self.tables.seats.take(me, seats));
+        let seat = self.left_behind(me, seats).or_else(|| self.tables.take(me, seats));
         let heap = match seat.or_else(|| self.of_ended(&arena.os, me, seats)) {
             Some(seat) => self.ready(seat),
             None => self.make(arena, me)?,
         };
         heap.follow_window(arena);
         heap.start_running(arena.os.thread());
-        self.tables.seats.settle(seat_of(heap.id()), me);
+        self.tables.settle(seat_of(heap.id()), me);
         Some(heap)
     }
 
@@ -153,7 +124,7 @@ impl Registry {
     #[inline]
     pub fn stop_freeing(&self, heap: &Heap) {
         if heap.forget_only_frees() {
-            self.let_another_free(self.tables.seats.owner(seat_of(heap.id())));
+            self.let_another_free(self.tables.owner(seat_of(heap.id())));
         }
     }
 
@@ -168,7 +139,7 @@ impl Registry {
     /// it.
     pub fn begin_parking(&self, heap: &Heap) {
         let seat = seat_of(heap.id());
-        self.tables.seats.hold(seat, self.tables.seats.owner(seat));
+        self.tables.hold(seat, self.tables.owner(seat));
     }
 
     /// Leaves a heap to the next thread that claims one, and gives back what pages of it can go.
@@ -178,10 +149,10 @@ impl Registry {
     /// the owner's half again. No caller has the heap by an argument that is a reference (`Heap::wipe`).
     pub unsafe fn park<O: Os>(&self, arena: &Arena<O>, id: HeapId) {
         let (heap, seat) = (self.heap(id), seat_of(id));
-        let (me, only_freed) = (self.tables.seats.owner(seat), heap.forget_only_frees());
+        let (me, only_freed) = (self.tables.owner(seat), heap.forget_only_frees());
         heap.mark_parked();
         self.give_pages(arena, id);
-        self.tables.seats.leave(seat);
+        self.tables.leave(seat);
         // Behind that, so that the other one finds the heap.
         if only_freed {
             self.let_another_free(me);
@@ -215,7 +186,7 @@ impl Registry {
         let at = self.place(seat);
         // SAFETY: a mapping for one heap, of which nobody knows.
         unsafe { Heap::create(at, id) };
-        self.tables.seats.hold(seat, me);
+        self.tables.hold(seat, me);
         // MADE (Release).
         self.count.store(id.0, Ordering::Release);
         // SAFETY: created above; heaps are never unmade.
@@ -225,23 +196,22 @@ impl Registry {
     /// Maps memory for heaps from `seat` on: for as many as there are, up to some, so that they are few
     /// mappings. It stands in the table from then on, whatever a fork may cut off.
     fn map_heaps<O: Os>(&self, arena: &Arena<O>, seat: usize) -> Option<()> {
-        let stride = heap_bytes(arena)?;
+        let (stride, rows) = (heap_bytes(arena)?, self.tables.make_rows(&arena.os, seat)?);
         // Under a limit of address space, a sixteenth of it.
         let room = (arena.os.address_limit() / 16).checked_div(stride)?.clamp(HEAPS_MIN, HEAPS);
-        let most = seat.clamp(1, TOGETHER).min(room.saturating_sub(seat));
+        let most = seat.clamp(1, TOGETHER).min(room.saturating_sub(seat)).min(rows);
         let why = Reason::Heaps.by(Cause::Thread);
         let mut counts = [most, 1].into_iter().filter(|&count| (1..=most).contains(&count));
         let (at, count) = counts.find_map(|count| Some((arena.os.map(count * stride, why)?, count)))?;
         for k in 0..count {
-            // Relaxed: MADE publishes it.
-            self.tables.heaps[seat + k].store(at.wrapping_add(k * stride).cast(), Ordering::Relaxed);
+            self.tables.set_place(seat + k, at.wrapping_add(k * stride).cast());
         }
         Some(())
     }
 
+    #[inline]
     fn place(&self, seat: usize) -> *mut Heap {
-        // Relaxed: who holds the id got it behind the heap's making.
-        self.tables.heaps[seat].load(Ordering::Relaxed)
+        self.tables.place(seat)
     }
 
     /// The heap of an id that a page-map entry or a seat named.
@@ -258,9 +228,14 @@ impl Registry {
         Some(self.heap(HeapId(1 + below)))
     }
 
-    /// Where threads without a heap leave what they free.
-    pub fn outboxes(&self) -> &Outboxes {
-        &self.tables.outboxes
+    /// Where threads without a heap leave what they free, once one has done so.
+    pub fn outboxes(&self) -> Option<&Outboxes> {
+        self.tables.outboxes()
+    }
+
+    /// The same, made if it is not there. None where there is no memory for it.
+    pub fn make_outboxes<O: Os>(&self, os: &O) -> Option<&Outboxes> {
+        self.tables.make_outboxes(os)
     }
 
     /// Heaps made so far, parked ones included.
@@ -308,7 +283,7 @@ impl Registry {
     /// Calls `f` with where each heap is and how long its mapping is, and the same of what is known of all.
     pub fn for_each_mapping<O: Os>(&self, arena: &Arena<O>, mut f: impl FnMut(*mut u8, usize)) {
         let Some(len) = heap_bytes(arena) else { return };
-        f(core::ptr::from_ref(self.tables).cast_mut().cast(), size_of::<Tables>());
+        self.tables.for_each_part(&mut f);
         (0..self.count() as usize).for_each(|seat| f(self.place(seat).cast(), len));
     }
 
@@ -323,6 +298,8 @@ impl Registry {
             // SAFETY: mapped by `map_heaps`; as the caller vouches nobody uses it again.
             unsafe { arena.os.unmap(at.cast(), len, Reason::Unload.by(Cause::Process)) };
         }
+        // SAFETY: as the caller vouches.
+        unsafe { self.tables.unload(&arena.os) };
     }
 
     /// In the child of a fork: heaps of threads that are not there any more are parked, and what a thread was
@@ -335,13 +312,15 @@ impl Registry {
         unsafe { self.growth.inherit() };
         // SAFETY: as the caller vouches.
         unsafe { self.tables.blank.inherit() };
-        // SAFETY: as the caller vouches.
-        unsafe { self.tables.outboxes.repair_after_fork() };
+        if let Some(outboxes) = self.outboxes() {
+            // SAFETY: as the caller vouches.
+            unsafe { outboxes.repair_after_fork() };
+        }
         for slot in self.freeing.iter().filter(|slot| slot.load(Ordering::Relaxed) != me) {
             slot.store(0, Ordering::Relaxed);
         }
         for seat in 0..self.count() as usize {
-            let (owner, blank) = (self.tables.seats.owner(seat), self.tables.blank.is(seat));
+            let (owner, blank) = (self.tables.owner(seat), self.tables.blank.is(seat));
             let gone = owner != 0 && owner != me && threads == Threads::One;
             // What is blank and nobody's has no pages, and gets none here.
             if !blank {
@@ -355,7 +334,7 @@ impl Registry {
                 if !blank {
                     self.heap(id_of(seat)).forget_owner();
                 }
-                self.tables.seats.leave(seat);
+                self.tables.leave(seat);
             } else if owner != 0 && !blank {
                 // Of another thread it is not known which it is, here.
                 let thread = if owner == me { arena.os.thread() } else { 0 };
@@ -363,7 +342,7 @@ impl Registry {
                 heap.note_thread(thread);
                 heap.shelter();
             }
-            self.tables.seats.mend(seat);
+            self.tables.mend(seat);
         }
     }
 
@@ -374,17 +353,19 @@ impl Registry {
 
     #[cfg(test)]
     pub fn owner(&self, heap: &Heap) -> usize {
-        self.tables.seats.owner(seat_of(heap.id()))
+        self.tables.owner(seat_of(heap.id()))
     }
 
     /// Whether the calling thread, whose token is `me`, is in the middle of changing what is known of all
     /// heaps, or one of them.
     pub fn is_mine(&self, me: usize) -> bool {
-        let own = self.tables.seats.find(me, self.count() as usize);
+        let own = self.tables.find(me, self.count() as usize);
         let busy =
             own.is_some_and(|(seat, _)| !self.tables.blank.is(seat) && self.heap(id_of(seat)).is_busy());
-        let mut mine =
-            busy || self.growth.is_mine() || self.tables.blank.is_mine() || self.tables.outboxes.is_mine();
+        let mut mine = busy
+            || self.growth.is_mine()
+            || self.tables.blank.is_mine()
+            || self.outboxes().is_some_and(Outboxes::is_mine);
         self.look_through(|heap| mine |= heap.is_mine());
         mine
     }

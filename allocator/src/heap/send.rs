@@ -17,14 +17,20 @@ impl Registry {
         self.send_each(arena, &[Slot::new(exposed(block))]);
     }
 
-    /// Puts a block of a slab into the outbox of the calling thread, which sends it later.
+    /// Puts a block of a slab into the outbox of the calling thread, which sends it later; at once where
+    /// there is no memory for outboxes.
     pub fn send_later<O: Os>(&self, arena: &Arena<O>, class: SizeClass, block: *mut u8) {
-        self.outboxes().put(class, block, |blocks| self.send_each(arena, blocks));
+        match self.make_outboxes(&arena.os) {
+            Some(outboxes) => outboxes.put(class, block, |blocks| self.send_each(arena, blocks)),
+            None => self.send_home(arena, block),
+        }
     }
 
     /// Sends what all outboxes have.
     pub fn empty_outboxes<O: Os>(&self, arena: &Arena<O>) {
-        self.outboxes().empty(|blocks| self.send_each(arena, blocks));
+        if let Some(outboxes) = self.outboxes() {
+            outboxes.empty(|blocks| self.send_each(arena, blocks));
+        }
     }
 
     /// Sends blocks to the heaps whose slabs they are of; the order they stand in changes. Whether one of

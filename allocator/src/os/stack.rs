@@ -19,7 +19,7 @@ mod rule;
 mod tables;
 
 use crate::base::units::is_multiple;
-use crate::os::executable;
+use crate::os::{Os, executable};
 use memory::Memory;
 use objects::Object;
 use rule::{Base, Rule, Saved};
@@ -29,6 +29,24 @@ use rule::{Base, Rule, Saved};
 pub fn prepare() {
     if cfg!(any(feature = "profile", test)) {
         objects::prepare();
+    }
+}
+
+/// Before the first sample: makes room for what is kept of the tables. Calls nobody but the kernel.
+pub fn make_room<O: Os>(os: &O) {
+    if cfg!(any(feature = "profile", test)) {
+        cache::make_room(os);
+    }
+}
+
+/// Gives that room back, for a library that is unloaded.
+///
+/// # Safety
+/// No thread follows its stack, or will.
+pub unsafe fn unload<O: Os>(os: &O) {
+    if cfg!(any(feature = "profile", test)) {
+        // SAFETY: as the caller vouches.
+        unsafe { cache::unload(os) };
     }
 }
 
@@ -186,6 +204,7 @@ fn plain(pc: usize) -> usize {
 #[cfg(all(test, not(miri), any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64")))]
 mod tests {
     use super::*;
+    use crate::os::linux::Linux;
 
     #[inline(never)]
     fn deep(levels: usize, into: &mut [usize]) -> usize {
@@ -199,6 +218,7 @@ mod tests {
     #[test]
     fn a_recursion_is_followed_to_the_end_of_the_thread() {
         prepare();
+        make_room(&Linux::new());
         let mut into = [0; 64];
         let in_thread = std::thread::spawn(|| deep(10, &mut [0; 64]));
         let count = in_thread.join().expect("a thread");

@@ -39,7 +39,8 @@ const AT_EXIT: usize = 0;
 const AT_PEAK: usize = 1;
 
 /// Begins a profile of a sample in `rate` bytes in the mean, and forgets the one before. The same `seed`
-/// draws the same distances. False where another thread starts or stops one at this moment.
+/// draws the same distances. False where another thread starts or stops one at this moment, and where there
+/// is no memory for it.
 pub fn start<W: ThreadWord>(rate: usize, seed: Option<u64>) -> bool {
     if !PROFILE {
         return false;
@@ -62,9 +63,10 @@ fn begin_anew(rate: usize, seed: Option<u64>) -> bool {
     let here = 0u8;
     let drawn = || os.micros().wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ (&raw const here).addr() as u64;
     BEGAN.store(os.nanos_since_1970(), Ordering::Relaxed);
-    ALLOCATOR.start_profile(rate, seed.unwrap_or_else(drawn));
+    stack::make_room(os);
+    let began = ALLOCATOR.start_profile(rate, seed.unwrap_or_else(drawn));
     CHANGING.store(false, Ordering::Release);
-    true
+    began
 }
 
 /// Whether a tracer looked at samples when that was asked last, and whether the profile is for it.
@@ -133,8 +135,13 @@ pub fn write(moment: Moment, form: Form, out: &mut impl Sink) -> bool {
 pub fn begin<W: ThreadWord>() {
     let settings = &ALLOCATOR.arena.settings;
     let rate = settings.get(Key::Profile);
-    if !PROFILE || rate == 0 || !start::<W>(rate, None) {
+    if !PROFILE || rate == 0 {
         return;
+    }
+    if !start::<W>(rate, None) {
+        let mut line = Line::new();
+        line.push("profile: there is no memory for it");
+        return say(&line);
     }
     PROCESS.store(numbers::process(), Ordering::Relaxed);
     match settings.get(Key::ProfileAt) {

@@ -16,7 +16,7 @@
 
 use super::instance::ALLOCATOR;
 use super::{exit_key, fork};
-use crate::os::{BreakOwner, Os, executable};
+use crate::os::{BreakOwner, Os, executable, stack};
 use core::sync::atomic::{AtomicU32, Ordering};
 
 const UNKNOWN: u32 = 0;
@@ -77,6 +77,7 @@ extern "C" fn last() {
         unsafe {
             ALLOCATOR.unload();
             fork::unload();
+            stack::unload(&ALLOCATOR.arena.os);
         }
     }
 }

@@ -11,19 +11,14 @@
 //! Edge SAMPLE: a node filled, then its key stored, or its list's head (Release) → its key loaded (Acquire).
 #![allow(unsafe_code)]
 
-use super::store::{Store, Zeroed};
+use super::store::Store;
 use crate::base::checked::Checked;
-use crate::base::config::PROFILE;
+use crate::base::why::OF_PROFILE;
 use crate::os::Os;
+use crate::os::mapped::{Mapped, Zeroed};
 use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
-const HEADS: usize = if !PROFILE {
-    1
-} else if cfg!(miri) {
-    1 << 4
-} else {
-    1 << 14
-};
+const HEADS: usize = if cfg!(miri) { 1 << 4 } else { 1 << 14 };
 
 /// A node's key while it is filled: no block is there.
 const TAKEN: usize = 1;
@@ -50,8 +45,8 @@ struct Node {
 unsafe impl Zeroed for Node {}
 
 pub struct Live {
-    /// Index plus one of the newest node, or 0.
-    heads: Checked<AtomicU32, HEADS>,
+    /// Index plus one of the newest node, or 0. Mapped when the first profile starts.
+    heads: Mapped<Checked<AtomicU32, HEADS>>,
     nodes: Store<Node>,
 }
 
@@ -86,12 +81,33 @@ impl Node {
 
 impl Live {
     pub const fn new() -> Self {
-        Live { heads: Checked([const { AtomicU32::new(0) }; HEADS]), nodes: Store::new() }
+        Live { heads: Mapped::nothing(), nodes: Store::new() }
+    }
+
+    /// Makes room for the lists. False where there is no memory for them.
+    pub fn make_room<O: Os>(&self, os: &O) -> bool {
+        self.heads.make(os, 1, OF_PROFILE).is_some()
+    }
+
+    /// Gives everything back.
+    ///
+    /// # Safety
+    /// Nobody is here, or comes.
+    pub unsafe fn unmap<O: Os>(&self, os: &O) {
+        // SAFETY: as the caller vouches, for both.
+        unsafe {
+            self.heads.unmap(os, 1, OF_PROFILE);
+            self.nodes.unmap(os);
+        }
+    }
+
+    fn head(&self, addr: usize) -> Option<&AtomicU32> {
+        Some(&self.heads.get()?[hash(addr)])
     }
 
     fn list(&self, addr: usize) -> impl Iterator<Item = &Node> {
         // SAMPLE (Acquire): the nodes of a list are whole.
-        let first = self.node(self.heads[hash(addr)].load(Ordering::Acquire));
+        let first = self.head(addr).and_then(|head| self.node(head.load(Ordering::Acquire)));
         core::iter::successors(first, |node| self.node(node.next.load(Ordering::Relaxed)))
     }
 
@@ -112,11 +128,11 @@ impl Live {
             node.key.store(addr, Ordering::Release);
             return true;
         }
+        let Some(head) = self.head(addr) else { return false };
         let Some(index) = self.nodes.grow(os, 1) else { return false };
         let Some(node) = self.nodes.get(index) else { return false };
         node.fill(sampled);
         node.key.store(addr, Ordering::Release);
-        let head = &self.heads[hash(addr)];
         let push = |first| {
             node.next.store(first, Ordering::Relaxed);
             Some(index + 1)
@@ -150,6 +166,8 @@ mod tests {
     #[test]
     fn what_is_noted_is_found_once_and_its_node_serves_again() {
         let (live, os) = (Live::new(), Sim::new());
+        assert!(!live.insert(&os, 64, Sampled { site: 0, asked: 1, born: 0 }) && live.remove(64).is_none());
+        assert!(live.make_room(&os));
         let sampled = |n: usize| Sampled { site: n as u32, asked: n * 3, born: n as u64 };
         let (rounds, count) = if cfg!(miri) { (2, 80) } else { (3, 500) };
         for _ in 0..rounds {

@@ -4,19 +4,14 @@
 //! Edge SITE: a site and its addresses written, then its list's head (Release) → its list read (Acquire).
 #![allow(unsafe_code)]
 
-use super::store::{Store, Zeroed};
+use super::store::Store;
 use crate::base::checked::Checked;
-use crate::base::config::PROFILE;
+use crate::base::why::OF_PROFILE;
 use crate::os::Os;
+use crate::os::mapped::{Mapped, Zeroed};
 use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
-const HEADS: usize = if !PROFILE {
-    1
-} else if cfg!(miri) {
-    1 << 4
-} else {
-    1 << 12
-};
+const HEADS: usize = if cfg!(miri) { 1 << 4 } else { 1 << 12 };
 
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub struct Counts {
@@ -105,7 +100,8 @@ impl Site {
 }
 
 pub struct Sites {
-    heads: Checked<AtomicU32, HEADS>,
+    /// Index plus one of the newest site, or 0. Mapped when the first profile starts.
+    heads: Mapped<Checked<AtomicU32, HEADS>>,
     sites: Store<Site>,
     addresses: Store<AtomicUsize>,
 }
@@ -119,11 +115,29 @@ fn hash(stack: &[usize]) -> u64 {
 
 impl Sites {
     pub const fn new() -> Self {
-        Sites {
-            heads: Checked([const { AtomicU32::new(0) }; HEADS]),
-            sites: Store::new(),
-            addresses: Store::new(),
+        Sites { heads: Mapped::nothing(), sites: Store::new(), addresses: Store::new() }
+    }
+
+    /// Makes room for the lists. False where there is no memory for them.
+    pub fn make_room<O: Os>(&self, os: &O) -> bool {
+        self.heads.make(os, 1, OF_PROFILE).is_some()
+    }
+
+    /// Gives everything back.
+    ///
+    /// # Safety
+    /// Nobody is here, or comes.
+    pub unsafe fn unmap<O: Os>(&self, os: &O) {
+        // SAFETY: as the caller vouches, for all three.
+        unsafe {
+            self.heads.unmap(os, 1, OF_PROFILE);
+            self.sites.unmap(os);
+            self.addresses.unmap(os);
         }
+    }
+
+    fn heads(&self) -> impl Iterator<Item = &AtomicU32> {
+        self.heads.get().into_iter().flat_map(|heads| &heads.0)
     }
 
     pub fn get(&self, index: u32) -> Option<&Site> {
@@ -134,7 +148,7 @@ impl Sites {
     pub fn of<O: Os>(&self, os: &O, stack: &[usize], bytes: usize) -> Option<(u32, &Site)> {
         let hash = hash(stack);
         // The upper bits of a product depend on all of its factors'.
-        let head = &self.heads[(hash >> 40) as usize % HEADS];
+        let head = &self.heads.get()?[(hash >> 40) as usize % HEADS];
         // SITE (Acquire).
         let first = head.load(Ordering::Acquire);
         if let Some(found) = self.find(first, 0, hash, stack, bytes) {
@@ -198,7 +212,7 @@ impl Sites {
 
     /// Calls `f` with every site that is in a list.
     pub fn for_each(&self, mut f: impl FnMut(&Site)) {
-        for head in &self.heads.0 {
+        for head in self.heads() {
             // SITE (Acquire).
             self.behind(head.load(Ordering::Acquire)).for_each(&mut f);
         }
@@ -213,7 +227,7 @@ impl Sites {
     /// Calls `f` with every site whose stack none before it had, and the sites of that stack: itself, and
     /// those behind it.
     pub fn for_each_stack(&self, mut f: impl FnMut(&Site, &mut dyn Iterator<Item = &Site>)) {
-        for head in &self.heads.0 {
+        for head in self.heads() {
             // SITE (Acquire).
             let first = head.load(Ordering::Acquire);
             for (at, site) in self.behind(first).enumerate() {

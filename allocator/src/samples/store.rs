@@ -1,35 +1,21 @@
 //! A row of words that only grows, in mappings that are made when they are needed, each twice the one before.
-//!
-//! Edge CHUNK: a mapping entered (Release) → found (Acquire).
 #![allow(unsafe_code)]
 
 use crate::base::checked::Checked;
 use crate::base::config::PROFILE;
-use crate::base::units::round_up;
 use crate::base::why::OF_PROFILE;
 use crate::os::Os;
-use core::marker::PhantomData;
-use core::ptr::null_mut;
-use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
+use crate::os::mapped::{Mapped, Zeroed};
+use core::sync::atomic::{AtomicU32, Ordering};
 
 /// Elements of the first mapping, and mappings.
 const FIRST: u32 = 1 << 10;
 const CHUNKS: usize = if PROFILE { 18 } else { 1 };
 
-/// A type of which zero bytes are a value, and all of whose fields are atomic.
-///
-/// # Safety
-/// As it says.
-pub unsafe trait Zeroed: Sync {}
-
-// SAFETY: one atomic word.
-unsafe impl Zeroed for core::sync::atomic::AtomicUsize {}
-
 pub struct Store<T> {
     /// Elements that were given out, or passed over.
     count: AtomicU32,
-    chunks: Checked<AtomicPtr<T>, CHUNKS>,
-    elements: PhantomData<T>,
+    chunks: Checked<Mapped<T>, CHUNKS>,
 }
 
 /// In which mapping an element is, and where.
@@ -44,11 +30,7 @@ fn elements(chunk: usize) -> usize {
 
 impl<T: Zeroed> Store<T> {
     pub const fn new() -> Self {
-        Store {
-            count: AtomicU32::new(0),
-            chunks: Checked([const { AtomicPtr::new(null_mut()) }; CHUNKS]),
-            elements: PhantomData,
-        }
+        Store { count: AtomicU32::new(0), chunks: Checked([const { Mapped::nothing() }; CHUNKS]) }
     }
 
     /// Gives out `count` elements side by side, at most as many as the first mapping has: zeros. The index of
@@ -67,27 +49,9 @@ impl<T: Zeroed> Store<T> {
             let next = if straddles { FIRST * ((2 << chunk) - 1) } else { end };
             let taken = self.count.compare_exchange(first, next, Ordering::Relaxed, Ordering::Relaxed);
             if taken.is_ok() && !straddles {
-                return self.ready(os, chunk).then_some(first);
+                return self.chunks[chunk].make(os, elements(chunk), OF_PROFILE).map(|_| first);
             }
         }
-    }
-
-    /// Whether a mapping is there, made if it was not.
-    fn ready<O: Os>(&self, os: &O, chunk: usize) -> bool {
-        // CHUNK (Acquire).
-        if !self.chunks[chunk].load(Ordering::Acquire).is_null() {
-            return true;
-        }
-        let Some(bytes) = round_up(elements(chunk) * size_of::<T>(), os.page()) else { return false };
-        let Some(at) = os.map(bytes, OF_PROFILE) else { return false };
-        // CHUNK (Release).
-        let entered =
-            self.chunks[chunk].compare_exchange(null_mut(), at.cast(), Ordering::Release, Ordering::Relaxed);
-        if entered.is_err() {
-            // SAFETY: mapped above, and nobody knows of it.
-            unsafe { os.unmap(at, bytes, OF_PROFILE) };
-        }
-        true
     }
 
     /// An element that was given out. None where its mapping is not there.
@@ -97,15 +61,25 @@ impl<T: Zeroed> Store<T> {
         if chunk >= CHUNKS {
             return None;
         }
-        // CHUNK (Acquire).
-        let elements = self.chunks[chunk].load(Ordering::Acquire);
-        // SAFETY: a mapping of `elements(chunk)` elements, of which zeros are ones; it is never unmapped.
+        let elements = self.chunks[chunk].first();
+        // SAFETY: a mapping of `elements(chunk)` elements, of which zeros are ones.
         (!elements.is_null()).then(|| unsafe { &*elements.add(at) })
     }
 
     /// Elements that were given out so far, or passed over.
     pub fn count(&self) -> u32 {
         self.count.load(Ordering::Relaxed)
+    }
+
+    /// Unmaps all of them.
+    ///
+    /// # Safety
+    /// Nobody uses any, or will.
+    pub unsafe fn unmap<O: Os>(&self, os: &O) {
+        for (chunk, mapped) in self.chunks.0.iter().enumerate() {
+            // SAFETY: as the caller vouches.
+            unsafe { mapped.unmap(os, elements(chunk), OF_PROFILE) };
+        }
     }
 }
 

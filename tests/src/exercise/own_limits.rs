@@ -15,7 +15,6 @@ pub fn main<A: GlobalAlloc + Sync>(alloc: &'static A, words: &[&str]) {
         ["raised"] => raised(alloc),
         ["set", mib] => set(alloc, super::number(mib) * MIB),
         ["lock-all"] => lock_all(alloc),
-        ["lock-all-until-refused"] => lock_until_refused(alloc),
         _ => panic!("no scenario of a limit of its own {words:?}"),
     }
 }
@@ -103,7 +102,7 @@ fn zero_again<A: GlobalAlloc>(alloc: &A) {
 }
 
 /// The same under a limit of locked memory, which it runs into twice. Prints the bytes that it got.
-fn lock_until_refused<A: GlobalAlloc>(alloc: &A) {
+pub fn lock_until_refused<A: GlobalAlloc>(alloc: &A) {
     const SIZE: usize = 1000;
     lock_what_is_and_comes();
     let fill = || {

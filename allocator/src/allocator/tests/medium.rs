@@ -1,7 +1,9 @@
 //! Medium blocks: from chunks and back, at hand, over a fork.
 
 use super::*;
-use crate::base::config::{DIRTY_FLOOR, MEDIUM_AT_HAND_MOST};
+use crate::arena::page_map::Entry;
+use crate::base::config::{DIRTY_FLOOR, GRANULE, MEDIUM_AT_HAND_MOST};
+use crate::base::units::{Bytes, Granules};
 use crate::medium::MediumClass;
 
 const KIB: usize = 1 << 10;
@@ -152,10 +154,14 @@ fn where_no_chunk_can_be_made_a_span_serves() {
     let harness = Harness::new(Sim::new());
     let heap = harness.heap();
     let small = harness.alloc(heap, 100, 16).unwrap();
+    let arena = &harness.allocator.arena;
+    // Free granules of the first growth, and all of the second: for two chunks of seven and a span.
+    let run = arena.alloc_run(Granules(12), Granules(1), Entry::span(Granules(12))).expect("memory");
+    arena.free_run(run, Bytes(0));
+    assert_eq!(arena.figures().unwrap().free.0, 15 * GRANULE);
     for call in [Call::GrowBreak, Call::Map, Call::MapNear] {
-        harness.allocator.arena.os.refuse(call, 0, usize::MAX / 2);
+        arena.os.refuse(call, 0, usize::MAX / 2);
     }
-    // Of the first mebibyte 15 granules are left: for two chunks of seven and a span.
     let mut held = Vec::new();
     while let Some(one) = harness.hold(heap, 44 * KIB, 16, 3) {
         held.push(one);

@@ -30,7 +30,7 @@ struct Said {
 
 impl Harness {
     fn start(&self, rate: usize) {
-        self.allocator.start_profile(rate, SEED);
+        assert!(self.allocator.start_profile(rate, SEED));
     }
 
     /// As `process::alloc_class` and `alloc_big` do it.
@@ -291,4 +291,19 @@ fn a_heap_that_ends_and_one_that_is_trimmed_keep_every_block() {
     let heap = harness.allocator.registry.heap(id);
     harness.end(id);
     assert_eq!(heap.slab_figures(&harness.allocator.arena).1, 0, "all blocks are home");
+}
+
+/// Before it, it takes no addresses; without memory it does not begin, and a later one does.
+#[test]
+fn a_profile_maps_its_own_memory_and_begins_where_there_is_some() {
+    let harness = Harness::new(Sim::new());
+    let (heap, os) = (harness.heap(), &harness.allocator.arena.os);
+    assert!(size_of::<Samples>() < 4096);
+    os.refuse_everything(true);
+    assert!(!harness.allocator.start_profile(1, SEED) && !harness.allocator.is_profiling());
+    os.refuse_everything(false);
+    harness.start(1);
+    let block = harness.alloc_at(heap, 7, 100);
+    assert!(harness.allocator.samples.may_have(block));
+    assert_eq!(harness.said().len(), 1);
 }

@@ -94,12 +94,30 @@ fn what_threads_without_a_heap_free_waits_for_more_and_goes_home_at_a_trim() {
             // SAFETY: got above, freed once.
             unsafe { allocator.free_slow(freer, one.at) };
         }
-        assert_eq!(allocator.registry.outboxes().blocks() > 0, waits);
+        let waiting = || allocator.registry.outboxes().map_or(0, |outboxes| outboxes.blocks());
+        assert_eq!(waiting() > 0, waits);
         owner.give_back(&allocator.arena, &allocator.registry, &allocator.medium);
         allocator.trim(Some(owner));
-        assert_eq!(allocator.registry.outboxes().blocks(), 0);
+        assert_eq!(waiting(), 0);
         assert_eq!(allocator.arena.figures().unwrap().in_use.0, 0);
     }
+}
+
+#[test]
+fn what_threads_without_a_heap_free_goes_home_at_once_where_no_outbox_can_be_made() {
+    let harness = Harness::new(Sim::new());
+    let (allocator, owner) = (&harness.allocator, harness.heap());
+    let held: Vec<_> = (0..40).map(|k| harness.hold(owner, 64, 16, k).expect("memory")).collect();
+    allocator.arena.os.refuse_everything(true);
+    for one in held {
+        // SAFETY: got above, freed once.
+        unsafe { allocator.free_slow(Freer::Consumer, one.at) };
+    }
+    assert!(allocator.registry.outboxes().is_none());
+    allocator.arena.os.refuse_everything(false);
+    owner.give_back(&allocator.arena, &allocator.registry, &allocator.medium);
+    allocator.trim(Some(owner));
+    assert_eq!(allocator.arena.figures().unwrap().in_use.0, 0);
 }
 
 #[test]

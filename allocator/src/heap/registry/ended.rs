@@ -15,10 +15,10 @@ const FEW: usize = 64;
 impl Registry {
     /// The heap of a thread that had the token of the calling one.
     pub(super) fn left_behind(&self, me: usize, seats: usize) -> Option<usize> {
-        let (seat, taken) = self.tables.seats.find(me, seats)?;
+        let (seat, taken) = self.tables.find(me, seats)?;
         // The calling thread itself is in the middle of changing it, below a signal handler.
         let in_use = !self.tables.blank.is(seat) && self.heap(id_of(seat)).is_busy();
-        (!in_use && self.tables.seats.take_over(seat, taken, me)).then_some(seat)
+        (!in_use && self.tables.take_over(seat, taken, me)).then_some(seat)
     }
 
     /// The heap of any ended thread, before one more is made. Of few heaps each is asked for. Of many, where
@@ -36,10 +36,10 @@ impl Registry {
     }
 
     fn take_of_ended<O: Os>(&self, os: &O, me: usize, seat: usize) -> bool {
-        let Some(taken) = self.tables.seats.settled(seat) else { return false };
+        let Some(taken) = self.tables.settled(seat) else { return false };
         // One that is settled in has pages.
         let heap = self.heap(id_of(seat));
-        if !heap.has_lost_thread(os) || !self.tables.seats.take_over(seat, taken, me) {
+        if !heap.has_lost_thread(os) || !self.tables.take_over(seat, taken, me) {
             return false;
         }
         if heap.forget_only_frees() {
