@@ -40,11 +40,13 @@ mod runs;
 mod shrink;
 mod sleeper;
 mod state;
+mod swing;
 mod unload;
 mod windows;
 
-use crate::base::config::{BLOCK_GRANULES, GRANULE, GROW_FIRST, ROOM_ABOVE};
+use crate::base::config::{BLOCK_GRANULES, GRANULE, GRANULE_SHIFT, GROW_FIRST, ROOM_ABOVE};
 use crate::base::fatal;
+use crate::base::keys::Key;
 use crate::base::settings::Settings;
 use crate::base::units::{Bytes, GranuleIdx, Granules, Run, div_up, round_up};
 use crate::base::why::{Cause, Reason};
@@ -252,12 +254,14 @@ impl<O: Os> Arena<O> {
                 runs.mark_dirty(places(run.head, run.len), pages);
                 runs.insert(places(run.head, run.len))
             });
+            state.swing = (self.budget.swing.bound() >> GRANULE_SHIFT) as u32;
             state.note_end(geometry, at, joined, place_of(run.head));
             self.budget.note_pinned(state.is_pinned());
             let wakes = self.budget.sleeper.is_asleep();
             if state.ends_go || wakes || self.budget.excess(&self.settings, state).is_some() {
                 self.budget.note_over();
             }
+            self.budget.note_held(&self.settings, Share::of(state));
         });
     }
 
@@ -321,6 +325,35 @@ impl<O: Os> Arena<O> {
         self.budget.is_exceeded(&self.settings)
     }
 
+    /// So many bytes that were dirty have no pages behind them any more.
+    pub fn note_gone(&self, bytes: Bytes) {
+        if bytes.0 > 0 && self.settings.get(Key::Swing) > 0 {
+            self.budget.note_gone(&self.settings, bytes.0, self.os.millis());
+        }
+    }
+
+    /// So many bytes are taken that had no pages behind them.
+    #[inline]
+    pub fn note_taken(&self, bytes: Bytes) {
+        if self.budget.swing.is_watched() {
+            self.budget.note_taken(&self.settings, bytes.0, self.os.millis());
+        }
+    }
+
+    /// Notes that more is dirty than may be without a swing, if it is, after something became dirty.
+    #[inline]
+    pub fn note_held(&self) {
+        self.budget.note_held_by_now(&self.settings);
+    }
+
+    /// Looks whether the swing goes on by which more is dirty than without. Where it does not, the budget is
+    /// over from here on.
+    #[cold]
+    #[inline(never)]
+    pub fn look_at_swing(&self) {
+        self.budget.look_at_swing(&self.settings, self.os.millis());
+    }
+
     /// Bytes that a purge of chunks should leave dirty in them.
     pub fn chunks_target(&self) -> usize {
         self.budget.chunks_target(&self.settings)
@@ -328,6 +361,9 @@ impl<O: Os> Arena<O> {
 
     /// Bytes of free mappings that may be kept beside the arena.
     pub fn cache_bound(&self, share: Share) -> usize {
+        if self.budget.swing.bound() > 0 {
+            self.look_at_swing();
+        }
         self.budget.cache_bound(&self.settings, share)
     }
 

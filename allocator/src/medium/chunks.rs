@@ -103,6 +103,9 @@ impl Chunks {
         let bytes = class.bytes();
         self.used += bytes;
         self.count_dirty(arena, if clean { 0 } else { -(bytes as isize) });
+        if clean {
+            arena.note_taken(Bytes(bytes));
+        }
         let block = geometry.start(head).wrapping_add(at as usize * bytes);
         Some(Free { block, spot: Spot { labels, head, class, at: at as u8 }, clean })
     }
@@ -134,11 +137,10 @@ impl Chunks {
 
     #[inline]
     pub(super) fn count_dirty<O: Os>(&mut self, arena: &Arena<O>, bytes: isize) {
-        if bytes != 0 {
-            self.dirty = self.dirty.wrapping_add_signed(bytes);
-            self.least_dirty = self.least_dirty.min(self.dirty);
-            arena.budget.set_in_chunks(self.dirty);
-        }
+        self.dirty = self.dirty.wrapping_add_signed(bytes);
+        self.least_dirty = self.least_dirty.min(self.dirty);
+        let free = bytes_of(Granules(self.granules)).saturating_sub(self.used);
+        arena.budget.set_in_chunks(free, self.dirty);
     }
 
     /// Makes a chunk of a run of the arena's.

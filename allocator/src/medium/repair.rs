@@ -38,6 +38,6 @@ impl Chunks {
                 self.link(&geometry, head, class);
             }
         });
-        arena.budget.set_in_chunks(self.dirty);
+        self.count_dirty(arena, 0);
     }
 }

@@ -62,6 +62,8 @@ pub struct Sim {
     /// Bytes of addresses that mappings may have in all.
     pub room: usize,
     pub page: usize,
+    /// What the clock says.
+    pub millis: AtomicUsize,
     /// How often somebody was woken.
     pub wakes: AtomicU32,
     made: Calls,
@@ -122,6 +124,7 @@ impl Sim {
             scatter: false,
             room: usize::MAX,
             page: 4096,
+            millis: AtomicUsize::new(0),
             wakes: AtomicU32::new(0),
             made: Calls::new(),
             site: AtomicUsize::new(1),
@@ -323,6 +326,10 @@ unsafe impl Os for Sim {
 
     fn micros(&self) -> u64 {
         0
+    }
+
+    fn millis(&self) -> usize {
+        self.millis.load(Ordering::Relaxed)
     }
 
     fn tell_sample(&self, _block: *mut u8, _bytes: usize, _stands_for: usize) {}
