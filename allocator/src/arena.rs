@@ -20,6 +20,7 @@
 //! Lock order: a heap's lock, then this one. Purging runs without it: the run is taken out first.
 #![allow(unsafe_code)]
 
+mod again;
 mod bits;
 mod block;
 mod block_list;
@@ -46,7 +47,6 @@ mod windows;
 
 use crate::base::config::{BLOCK_GRANULES, GRANULE, GRANULE_SHIFT, GROW_FIRST, ROOM_ABOVE};
 use crate::base::fatal;
-use crate::base::keys::Key;
 use crate::base::settings::Settings;
 use crate::base::units::{Bytes, GranuleIdx, Granules, Run, div_up, round_up};
 use crate::base::why::{Cause, Reason};
@@ -323,35 +323,6 @@ impl<O: Os> Arena<O> {
     #[inline]
     pub fn is_exceeded(&self) -> bool {
         self.budget.is_exceeded(&self.settings)
-    }
-
-    /// So many bytes that were dirty have no pages behind them any more.
-    pub fn note_gone(&self, bytes: Bytes) {
-        if bytes.0 > 0 && self.settings.get(Key::Swing) > 0 {
-            self.budget.note_gone(&self.settings, bytes.0, self.os.millis());
-        }
-    }
-
-    /// So many bytes are taken that had no pages behind them.
-    #[inline]
-    pub fn note_taken(&self, bytes: Bytes) {
-        if self.budget.swing.is_watched() {
-            self.budget.note_taken(&self.settings, bytes.0, self.os.millis());
-        }
-    }
-
-    /// Notes that more is dirty than may be without a swing, if it is, after something became dirty.
-    #[inline]
-    pub fn note_held(&self) {
-        self.budget.note_held_by_now(&self.settings);
-    }
-
-    /// Looks whether the swing goes on by which more is dirty than without. Where it does not, the budget is
-    /// over from here on.
-    #[cold]
-    #[inline(never)]
-    pub fn look_at_swing(&self) {
-        self.budget.look_at_swing(&self.settings, self.os.millis());
     }
 
     /// Bytes that a purge of chunks should leave dirty in them.

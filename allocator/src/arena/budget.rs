@@ -157,6 +157,7 @@ impl Budget {
         self.swing.note_taken(bytes, self.limits(settings));
     }
 
+    /// Follows the time, in milliseconds.
     fn follow_swing(&self, now: usize) {
         let share = self.published();
         self.swing.follow(now, self.used(share), self.dirty_in_all(share));
@@ -238,7 +239,8 @@ impl Budget {
         self.follow(self.published());
     }
 
-    /// Says how many bytes are free and dirty inside of the slabs of sparse heaps. Whether all may stay, because the program takes them again and again.
+    /// Says how many bytes are free and dirty inside of the slabs of sparse heaps. Whether all may stay, because
+    /// the program takes them again and again.
     pub fn may_stay_in_slabs(&self, settings: &Settings, bytes: usize) -> bool {
         self.in_slabs.store(bytes, Ordering::Relaxed);
         let share = self.published();
@@ -312,8 +314,8 @@ impl Budget {
         least.max(self.bound_by_swing(share, least).saturating_sub(self.in_slabs.load(Ordering::Relaxed)))
     }
 
-    /// What a swing may keep in all, where `least` may stay without: that, and as much as live memory has fallen
-    /// from its height. So the process has no more pages by it than it might have had at that height.
+    /// What a swing may keep in all, where `least` may stay without: that, and as much as live memory has
+    /// fallen from its height. So the process has no more pages by it than it might have had at that height.
     fn bound_by_swing(&self, share: Share, least: usize) -> usize {
         let fallen = self.swing.high().saturating_sub(self.used(share));
         self.swing.bound().min(least.saturating_add(fallen))
