@@ -304,6 +304,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "many rounds")]
     fn a_swing_of_more_than_the_most_is_not_followed() {
         for bytes in [65, 66, 100, 128, 200, 1000] {
             for millis in [1, 30, 99, 150, 250] {
@@ -317,6 +318,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "many rounds")]
     fn a_slow_fall_and_rise_of_more_than_the_most_is_growth() {
         for step in [1, 3, 7, 20, 50] {
             let mut program = Program::new();

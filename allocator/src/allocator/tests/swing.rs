@@ -57,6 +57,7 @@ fn swing(harness: &Harness, heap: &Heap, kind: (usize, usize), bytes: usize, rou
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "megabytes")]
 fn what_is_taken_again_and_again_is_not_given_back_in_between() {
     for kind in KINDS {
         let harness = harness();
@@ -69,6 +70,7 @@ fn what_is_taken_again_and_again_is_not_given_back_in_between() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "megabytes")]
 fn one_that_swung_and_does_nothing_keeps_its_swing_and_gives_it_back_at_the_next_slow_path() {
     for (kind, next) in KINDS.into_iter().flat_map(|kind| KINDS.map(|next| (kind, next))) {
         let harness = harness();
@@ -84,6 +86,7 @@ fn one_that_swung_and_does_nothing_keeps_its_swing_and_gives_it_back_at_the_next
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "megabytes")]
 fn a_refill_looks_too() {
     let harness = harness();
     let heap = harness.heap();
@@ -96,6 +99,7 @@ fn a_refill_looks_too() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "megabytes")]
 fn a_swing_that_goes_on_beside_others_keeps_its_own_part_only() {
     let harness = harness();
     let heap = harness.heap();
@@ -108,6 +112,7 @@ fn a_swing_that_goes_on_beside_others_keeps_its_own_part_only() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "megabytes")]
 fn mappings_chunks_and_runs_are_under_one_most() {
     let harness = harness();
     let heap = harness.heap();
@@ -127,6 +132,7 @@ fn mappings_chunks_and_runs_are_under_one_most() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "megabytes")]
 fn the_process_has_no_more_pages_by_it_than_its_peak() {
     let harness = harness();
     let heap = harness.heap();
@@ -143,6 +149,7 @@ fn the_process_has_no_more_pages_by_it_than_its_peak() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "megabytes")]
 fn who_wants_none_gets_none() {
     for config in [Config::new().dirty_floor(MIB).swing(0), Config::small()] {
         for kind in KINDS {
@@ -156,6 +163,7 @@ fn who_wants_none_gets_none() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "megabytes")]
 fn what_the_kernel_refuses_to_take_did_not_go() {
     let harness = harness();
     let heap = harness.heap();
@@ -183,6 +191,7 @@ fn a_trim_ends_it() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "megabytes")]
 fn the_background_thread_gives_it_back_by_time() {
     let harness = harness();
     let heap = harness.heap();
@@ -210,6 +219,7 @@ fn a_forks_child_goes_on_with_it_or_gives_it_back() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "megabytes")]
 fn the_pages_inside_of_slabs_that_empty_themselves_again_and_again_stay() {
     let harness = harness();
     let heap = harness.heap();
@@ -243,6 +253,7 @@ fn the_pages_inside_of_slabs_that_empty_themselves_again_and_again_stay() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "megabytes")]
 fn by_default_a_swing_of_the_floor_asks_for_no_time() {
     let harness = Harness::new(Sim::new());
     let heap = harness.heap();
