@@ -74,6 +74,9 @@ impl<O: Os> Allocator<O> {
     /// slabs of sparse heaps, and of the cached mappings. With no lock held, since pages go back.
     #[inline]
     pub fn purge_excess(&self, cause: Cause) {
+        if self.arena.budget.is_held() {
+            self.arena.look_at_swing();
+        }
         if self.arena.budget.is_over() {
             self.purge_arena(cause);
         }

@@ -20,6 +20,7 @@
 //! Lock order: a heap's lock, then this one. Purging runs without it: the run is taken out first.
 #![allow(unsafe_code)]
 
+mod again;
 mod bits;
 mod block;
 mod block_list;
@@ -40,10 +41,11 @@ mod runs;
 mod shrink;
 mod sleeper;
 mod state;
+mod swing;
 mod unload;
 mod windows;
 
-use crate::base::config::{BLOCK_GRANULES, GRANULE, GROW_FIRST, ROOM_ABOVE};
+use crate::base::config::{BLOCK_GRANULES, GRANULE, GRANULE_SHIFT, GROW_FIRST, ROOM_ABOVE};
 use crate::base::fatal;
 use crate::base::settings::Settings;
 use crate::base::units::{Bytes, GranuleIdx, Granules, Run, div_up, round_up};
@@ -260,12 +262,14 @@ impl<O: Os> Arena<O> {
                 runs.mark_dirty(places(run.head, run.len), pages);
                 runs.insert(places(run.head, run.len))
             });
+            state.swing = (self.budget.swing.bound() >> GRANULE_SHIFT) as u32;
             state.note_end(geometry, at, joined, place_of(run.head));
             self.budget.note_pinned(state.is_pinned());
             let wakes = self.budget.sleeper.is_asleep();
             if state.ends_go || wakes || self.budget.excess(&self.settings, state).is_some() {
                 self.budget.note_over();
             }
+            self.budget.note_held(&self.settings, Share::of(state));
         });
     }
 
@@ -336,6 +340,9 @@ impl<O: Os> Arena<O> {
 
     /// Bytes of free mappings that may be kept beside the arena.
     pub fn cache_bound(&self, share: Share) -> usize {
+        if self.budget.swing.bound() > 0 {
+            self.look_at_swing();
+        }
         self.budget.cache_bound(&self.settings, share)
     }
 

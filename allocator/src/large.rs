@@ -87,7 +87,7 @@ impl Large {
         let mut state = self.lock();
         if !state.enter(arena, mapping) {
             let mut leaving = Leaving::none();
-            state.leave(mapping, &mut leaving);
+            state.leave(arena, mapping, &mut leaving);
             drop(state);
             // SAFETY: mapped above, handed to nobody.
             unsafe { self.unmap_all(&arena.os, &leaving, LARGE) };
@@ -95,6 +95,7 @@ impl Large {
         }
         let huge = state.recycle.spend(mapping.len, fresh);
         drop(state);
+        arena.note_taken(Bytes(fresh));
         if huge {
             // SAFETY: a block that was handed to nobody yet. All of it is asked for, so that it stays one
             // mapping.
@@ -155,7 +156,7 @@ impl Large {
         if plain {
             state.put(arena, mapping, &mut leaving);
         } else {
-            state.leave(mapping, &mut leaving);
+            state.leave(arena, mapping, &mut leaving);
         }
         state.take_excess(arena, bound, &mut leaving);
         drop(state);
@@ -191,6 +192,7 @@ impl Large {
         state.enter_again(arena, old, now);
         let huge = now.len > old.len && state.recycle.spend(now.len, now.len - old.len);
         drop(state);
+        arena.note_taken(Bytes(now.len.saturating_sub(old.len)));
         if huge {
             // SAFETY: the caller's block, as above. All of it is asked for, so that it stays one mapping.
             unsafe { arena.os.advise_huge(now.at, now.len, HUGE) };

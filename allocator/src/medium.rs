@@ -78,6 +78,7 @@ impl Medium {
         if arena.is_exceeded() || arena.budget.sleeper.is_asleep() {
             arena.budget.note_over();
         }
+        arena.note_held();
     }
 
     /// Gives pages back of what is free in chunks until no more than `keep` bytes are dirty, with no lock
@@ -87,7 +88,9 @@ impl Medium {
         if self.chunks.lock().start_purge(keep) {
             let mut batch = Batch::new();
             while self.chunks.lock().next_batch(arena, &mut batch, keep) {
-                went += batch.purge(arena, cause).0;
+                let bytes = batch.purge(arena, cause);
+                arena.note_gone(bytes);
+                went += bytes.0;
             }
         }
         Bytes(went)

@@ -82,6 +82,10 @@ pub unsafe trait Os: Sync {
     /// Microseconds of a clock that does not go back (clock_gettime(2), CLOCK_MONOTONIC).
     fn micros(&self) -> u64;
 
+    /// Milliseconds of the same clock, in steps of a few, for less (clock_gettime(2),
+    /// CLOCK_MONOTONIC_COARSE).
+    fn millis(&self) -> usize;
+
     /// Tells tracers that a block was sampled, of so many bytes, which stands for so many.
     fn tell_sample(&self, block: *mut u8, bytes: usize, stands_for: usize);
 

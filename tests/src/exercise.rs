@@ -4,6 +4,7 @@
 //! calls) it marks for the tracer. Its bookkeeping is kept out of the allocator it measures.
 
 use std::alloc::{GlobalAlloc, Layout};
+use std::time::Duration;
 
 use nix::sys::resource::Resource;
 
@@ -71,6 +72,7 @@ pub fn main<A: GlobalAlloc + Sync>(alloc: &'static A) {
         }
         ["give-back", kind] => give_back::all(alloc, kind),
         ["give-back-again"] => give_back::again(alloc),
+        ["give-back-swing", kind] => give_back::swing(alloc, kind),
         ["give-back-large-cache"] => give_back::large_cache(alloc),
         ["sparse", size, every, how] => sparse::thinned(alloc, number(size), number(every), how),
         ["sparse-threads", size, every, whose] => {
@@ -183,6 +185,15 @@ fn get<A: GlobalAlloc + ?Sized>(alloc: &A, size: usize) -> *mut u8 {
 unsafe fn put<A: GlobalAlloc + ?Sized>(alloc: &A, block: *mut u8, size: usize) {
     // SAFETY: as the caller promises.
     unsafe { alloc.dealloc(block, layout(size)) }
+}
+
+/// Waits until what was taken again and again is taken no more, and takes a slow path: the next one gives back what
+/// stayed for that.
+fn end_swing<A: GlobalAlloc + ?Sized>(alloc: &A) {
+    std::thread::sleep(Duration::from_millis(500));
+    let block = get(alloc, MIB);
+    // SAFETY: got above, given up here.
+    unsafe { put(alloc, block, MIB) };
 }
 
 /// Frees blocks of a size that are chained through their first words, the newest first.

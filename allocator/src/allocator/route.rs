@@ -37,7 +37,7 @@ impl<O: Os> Allocator<O> {
             None => self.registry.lender(class)?.lend(&self.arena, class),
         };
         // A refill may have emptied a depot.
-        if self.arena.budget.is_over() {
+        if self.arena.budget.is_over() || self.arena.budget.is_held() {
             self.purge_excess(Cause::Class(class));
         }
         allocated

@@ -28,6 +28,7 @@ mod sampling;
 mod sparse;
 mod standing;
 mod stats;
+mod swing;
 mod threads;
 
 /// A multiple that no chunk serves: what is asked for at one, below the threshold, is a span.

@@ -7,6 +7,7 @@
 
 use super::sleeper::Sleeper;
 use super::state::State;
+use super::swing::{Limits, Swing};
 use crate::base::config::GRANULE_SHIFT;
 use crate::base::keys::Key;
 use crate::base::settings::Settings;
@@ -20,6 +21,12 @@ pub struct Budget {
     outside_cached: AtomicUsize,
     /// Bytes that are free and dirty inside of runs in use: of chunks.
     in_chunks: AtomicUsize,
+    /// Bytes that are free there, dirty or not.
+    free_in_chunks: AtomicUsize,
+    /// Bytes that are free and dirty inside of the slabs of sparse heaps, as far as those say so; and pages
+    /// inside of slabs that were purged.
+    in_slabs: AtomicUsize,
+    purged_in_slabs: AtomicUsize,
     /// The arena's share as it was when its lock was last open.
     arena_used: AtomicUsize,
     arena_dirty: AtomicUsize,
@@ -31,8 +38,13 @@ pub struct Budget {
     slack: AtomicBool,
     /// Much is free, more than is in use, and something keeps it from going back as addresses.
     pinned: AtomicBool,
+    /// More is dirty than may be without a swing.
+    held: AtomicBool,
+    /// When somebody looked last, in milliseconds.
+    looked: AtomicUsize,
     /// Who is woken when memory is dirty.
     pub sleeper: Sleeper,
+    pub swing: Swing,
 }
 
 impl Budget {
@@ -41,13 +53,19 @@ impl Budget {
             outside_live: AtomicUsize::new(0),
             outside_cached: AtomicUsize::new(0),
             in_chunks: AtomicUsize::new(0),
+            free_in_chunks: AtomicUsize::new(0),
+            in_slabs: AtomicUsize::new(0),
+            purged_in_slabs: AtomicUsize::new(0),
             arena_used: AtomicUsize::new(0),
             arena_dirty: AtomicUsize::new(0),
             over: AtomicBool::new(false),
             pressed: AtomicBool::new(false),
             slack: AtomicBool::new(false),
             pinned: AtomicBool::new(false),
+            held: AtomicBool::new(false),
+            looked: AtomicUsize::new(0),
             sleeper: Sleeper::none(),
+            swing: Swing::none(),
         }
     }
 
@@ -86,6 +104,90 @@ impl Budget {
         self.pressed.load(Ordering::Relaxed)
     }
 
+    /// Whether more is dirty than may be without a swing: whoever comes by a slow path looks whether it goes
+    /// on.
+    #[inline]
+    pub fn is_held(&self) -> bool {
+        self.held.load(Ordering::Relaxed)
+    }
+
+    /// Notes it, after something became dirty.
+    #[inline]
+    pub fn note_held(&self, settings: &Settings, share: Share) {
+        if self.swing.bound() > 0 && self.dirty(share) > self.least_bound(settings, share) {
+            self.held.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// The same by what was published.
+    #[inline]
+    pub fn note_held_by_now(&self, settings: &Settings) {
+        self.note_held(settings, self.published());
+    }
+
+    /// Follows the swing at a time, in milliseconds. What is too much then is over. Of looks at the same time
+    /// the first one counts.
+    pub fn look_at_swing(&self, settings: &Settings, now: usize) {
+        if self.looked.load(Ordering::Relaxed) == now {
+            return;
+        }
+        self.looked.store(now, Ordering::Relaxed);
+        let share = self.published();
+        let before = self.swing.bound();
+        self.follow_swing(now);
+        let least = self.least_bound(settings, share);
+        if self.excess_bytes(settings, share).is_some() {
+            self.note_over();
+        }
+        if self.in_slabs.load(Ordering::Relaxed) > 0 && self.swing.bound() < before {
+            self.note_slack();
+        }
+        self.held.store(self.swing.bound() > 0 && self.dirty_in_all(share) > least, Ordering::Relaxed);
+    }
+
+    /// So many dirty bytes went at a time.
+    pub fn note_gone(&self, settings: &Settings, bytes: usize, now: usize) {
+        self.follow_swing(now);
+        self.swing.note_gone(bytes, self.limits(settings));
+    }
+
+    /// So many bytes were taken at a time that nothing was behind.
+    pub fn note_taken(&self, settings: &Settings, bytes: usize, now: usize) {
+        self.follow_swing(now);
+        self.swing.note_taken(bytes, self.limits(settings));
+    }
+
+    /// Follows the time, in milliseconds.
+    fn follow_swing(&self, now: usize) {
+        let share = self.published();
+        self.swing.follow(now, self.used(share), self.dirty_in_all(share));
+    }
+
+    fn limits(&self, settings: &Settings) -> Limits {
+        Limits { least: self.least_bound(settings, self.published()), most: settings.get(Key::Swing) }
+    }
+
+    /// Follows what is live and what is dirty.
+    #[inline]
+    fn follow(&self, share: Share) {
+        if self.swing.is_watched() {
+            self.swing.note_live(self.used(share));
+            self.swing.note_dirty(self.dirty_in_all(share));
+        }
+    }
+
+    /// Bytes that are dirty, in slabs too.
+    fn dirty_in_all(&self, share: Share) -> usize {
+        self.dirty(share) + self.in_slabs.load(Ordering::Relaxed)
+    }
+
+    /// Bytes that are live, and not free inside of chunks or slabs.
+    fn used(&self, share: Share) -> usize {
+        let free = [&self.free_in_chunks, &self.in_slabs, &self.purged_in_slabs];
+        let free = free.map(|bytes| bytes.load(Ordering::Relaxed));
+        (share.in_use + self.outside_live.load(Ordering::Relaxed)).saturating_sub(free.iter().sum())
+    }
+
     /// Whether many addresses are free that something in use keeps: a few blocks that a thread has at hand,
     /// say.
     #[inline]
@@ -108,6 +210,7 @@ impl Budget {
     pub fn count_outside(&self, live: isize, cached: isize) {
         self.outside_live.fetch_add(live as usize, Ordering::Relaxed);
         self.outside_cached.fetch_add(cached as usize, Ordering::Relaxed);
+        self.follow(self.published());
     }
 
     /// Sets both, in the child of a fork that may have copied them between a change and its count.
@@ -116,10 +219,38 @@ impl Budget {
         self.outside_cached.store(cached, Ordering::Relaxed);
     }
 
-    /// Says how many bytes are free and dirty inside of chunks.
+    /// Says how many bytes are free inside of chunks, and how many of them are dirty.
     #[inline]
-    pub fn set_in_chunks(&self, bytes: usize) {
-        self.in_chunks.store(bytes, Ordering::Relaxed);
+    pub fn set_in_chunks(&self, free: usize, dirty: usize) {
+        self.free_in_chunks.store(free, Ordering::Relaxed);
+        self.in_chunks.store(dirty, Ordering::Relaxed);
+        self.follow(self.published());
+    }
+
+    /// Counts bytes that are free inside of the slabs of sparse heaps.
+    pub fn count_in_slabs(&self, bytes: isize) {
+        self.in_slabs.fetch_add(bytes as usize, Ordering::Relaxed);
+        self.follow(self.published());
+    }
+
+    /// Counts bytes of pages inside of slabs that were purged, or that are used again.
+    pub fn count_purged_in_slabs(&self, bytes: isize) {
+        self.purged_in_slabs.fetch_add(bytes as usize, Ordering::Relaxed);
+        self.follow(self.published());
+    }
+
+    /// Says how many bytes are free and dirty inside of the slabs of sparse heaps. Whether all may stay, because
+    /// the program takes them again and again.
+    pub fn may_stay_in_slabs(&self, settings: &Settings, bytes: usize) -> bool {
+        self.in_slabs.store(bytes, Ordering::Relaxed);
+        let share = self.published();
+        let least = self.least_bound(settings, share);
+        let most = self.bound_by_swing(share, least);
+        let may_stay = most > least && self.dirty(share) + bytes <= most;
+        if may_stay {
+            self.held.store(true, Ordering::Relaxed);
+        }
+        may_stay
     }
 
     /// Says what the arena has, for those who ask without its lock.
@@ -127,6 +258,7 @@ impl Budget {
     pub fn publish(&self, share: Share) {
         self.arena_used.store(share.in_use, Ordering::Relaxed);
         self.arena_dirty.store(share.dirty, Ordering::Relaxed);
+        self.follow(self.published());
     }
 
     /// Whether more is dirty than may be, by what was published.
@@ -173,7 +305,24 @@ impl Budget {
         share.dirty + beside.iter().sum::<usize>()
     }
 
+    /// The bound in force. Of what a swing may keep, slabs have their part first.
     fn bound(&self, settings: &Settings, share: Share) -> usize {
+        let least = self.least_bound(settings, share);
+        if self.swing.bound() <= least {
+            return least;
+        }
+        least.max(self.bound_by_swing(share, least).saturating_sub(self.in_slabs.load(Ordering::Relaxed)))
+    }
+
+    /// What a swing may keep in all, where `least` may stay without: that, and as much as live memory has
+    /// fallen from its height. So the process has no more pages by it than it might have had at that height.
+    fn bound_by_swing(&self, share: Share, least: usize) -> usize {
+        let fallen = self.swing.high().saturating_sub(self.used(share));
+        self.swing.bound().min(least.saturating_add(fallen))
+    }
+
+    /// The bound where nothing swings.
+    fn least_bound(&self, settings: &Settings, share: Share) -> usize {
         bound(settings, share.in_use + self.outside_live.load(Ordering::Relaxed))
     }
 

@@ -38,6 +38,7 @@ impl<O: Os> Arena<O> {
 
     /// Gives back what lay unused since the last call, or all that is dirty if nothing was taken.
     pub fn purge_idle(&self) -> Bytes {
+        self.look_at_swing();
         let idle = self.with_state(State::take_idle).unwrap_or(0);
         let went = self.purge_pages(idle, Cause::Idle);
         self.with_state(State::take_idle);

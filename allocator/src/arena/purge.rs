@@ -38,6 +38,10 @@ impl<O: Os> Arena<O> {
 
     /// The same after a large mapping was freed. `share` was read before.
     pub fn enforce_bound_after(&self, share: Share, cause: Cause) {
+        self.budget.note_held(&self.settings, share);
+        if self.budget.is_held() {
+            self.look_at_swing();
+        }
         if self.budget.asks(&self.settings, share) {
             self.enforce_bound(cause);
         }
@@ -48,6 +52,7 @@ impl<O: Os> Arena<O> {
     pub fn purge_all(&self, cause: Cause) -> Bytes {
         let went = self.purge_pages(u32::MAX, cause);
         self.cut_ends_to(0, cause);
+        self.budget.swing.forget();
         went
     }
 
@@ -79,6 +84,9 @@ impl<O: Os> Arena<O> {
             }
             self.trim_break(geometry, state, cause);
         });
+        if done {
+            self.note_gone(Bytes(purging.pages as usize * self.os.page()));
+        }
         done.then_some(purging.pages)
     }
 }

@@ -16,7 +16,7 @@ use super::growth::at as pointer;
 use super::state::State;
 use super::{Arena, Geometry};
 use crate::base::config::{BLOCK_GRANULES, GRANULE_SHIFT, GROW_LEAST, TRIM_MIN};
-use crate::base::units::GranuleIdx;
+use crate::base::units::{Bytes, GranuleIdx};
 use crate::base::why::{Cause, Reason};
 use crate::os::Os;
 use crate::sync::stores::in_order;
@@ -46,7 +46,7 @@ impl State {
         }
         let len = run.len() as u32;
         // The break's last granules may be few in this block.
-        if self.free <= MOST || self.free < self.refused_at || len < LEAST && run.start > 0 {
+        if self.free <= MOST + self.swing || self.free < self.refused_at || len < LEAST && run.start > 0 {
             return;
         }
         // Most runs are neither long nor all of a region: two bits tell.
@@ -116,7 +116,8 @@ impl State {
 impl<O: Os> Arena<O> {
     /// Gives ends back until few granules are free.
     pub(super) fn cut_ends(&self, cause: Cause) {
-        self.cut_ends_to(LEFT, cause);
+        let swing = self.with_state(|state| state.swing).unwrap_or(0);
+        self.cut_ends_to(LEFT + swing, cause);
     }
 
     /// Gives ends back until only so many granules are free.
@@ -135,8 +136,14 @@ impl<O: Os> Arena<O> {
             return false;
         };
         let Some(end) = state.end(geometry, at, most) else { return false };
-        state.change(at, |runs| runs.take_exactly(end.clone()))
-            && self.give_back(geometry, state, at, end, cause)
+        let before = state.dirty;
+        let taken = state.change(at, |runs| runs.take_exactly(end.clone()));
+        let dirty = Bytes((before - state.dirty) as usize * state.page);
+        let went = taken && self.give_back(geometry, state, at, end, cause);
+        if went {
+            self.note_gone(dirty);
+        }
+        went
     }
 
     /// Lowers the break by what is free and clean at its end.

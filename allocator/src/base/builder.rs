@@ -126,6 +126,13 @@ impl Config {
         self.word(Key::DirtyShare, (percent * 1024 + 50) / 100)
     }
 
+    /// The most bytes of free memory that may keep their pages while a program gives memory back and takes it
+    /// again, over and over. Zero is none.
+    pub const fn swing(self, bytes: usize) -> Config {
+        assert!(is_in_bounds(Key::Swing, bytes), "swing is 64 TiB at most");
+        self.word(Key::Swing, bytes)
+    }
+
     /// The most bytes of each size that a thread keeps at hand, 32 KiB at most.
     pub const fn thread_cache(self, bytes: usize) -> Config {
         assert!(is_in_bounds(Key::ThreadCache, bytes), "thread_cache is 32 KiB at most");

@@ -61,6 +61,9 @@ pub const DIRTY_FLOOR: usize = 7 << 20;
 /// The share of live memory that may stay dirty where that is more, in 1024ths: an eighth.
 pub const DIRTY_SHARE: usize = 128;
 
+/// Dirty memory that may stay while a program takes it again and again. A swing of more is not followed.
+pub const SWING: usize = 64 << 20;
+
 /// Bytes that may be dirty in chunks which are kept though all of them is free.
 pub const CHUNKS_KEPT: usize = 2 << 20;
 

@@ -13,7 +13,7 @@
 #![forbid(unsafe_code)]
 
 use crate::base::config::{
-    DIRTY_FLOOR, DIRTY_SHARE, MAGAZINE_BYTES, MMAP_THRESHOLD, MMAP_THRESHOLD_MAX, MMAP_THRESHOLD_MIN,
+    DIRTY_FLOOR, DIRTY_SHARE, MAGAZINE_BYTES, MMAP_THRESHOLD, MMAP_THRESHOLD_MAX, MMAP_THRESHOLD_MIN, SWING,
     UNBOUNDED,
 };
 
@@ -138,6 +138,8 @@ keys! {
         "Free memory that may always keep its pages.";
     DirtyShare "dirty_share", Kind::Share(1024), DIRTY_SHARE, Free, OURS,
         "The share of live memory that free memory may keep as pages, where that is more than the floor.";
+    Swing "swing", Kind::Bytes(0, UNBOUNDED), SWING, Free, OURS,
+        "Free memory that may keep its pages while a program takes it again and again; 0 is none.";
     ThreadCache "thread_cache", Kind::Bytes(0, MAGAZINE_BYTES), MAGAZINE_BYTES, Request, OURS,
         "The most bytes of each size that a thread keeps at hand; at least four blocks.";
     HugePages "huge_pages", Kind::Choice(HUGE_PAGES), HUGE_PAGES_RECYCLED, Request,

@@ -17,6 +17,7 @@ pub const fn values(preset: usize) -> &'static [(Key, usize)] {
 const NONE: &[(Key, usize)] = &[
     (Key::DirtyFloor, Key::DirtyFloor.row().default),
     (Key::DirtyShare, Key::DirtyShare.row().default),
+    (Key::Swing, Key::Swing.row().default),
     (Key::ThreadCache, Key::ThreadCache.row().default),
     (Key::HugePages, Key::HugePages.row().default),
     (Key::Background, Key::Background.row().default),
@@ -27,6 +28,7 @@ const NONE: &[(Key, usize)] = &[
 const SMALL: &[(Key, usize)] = &[
     (Key::DirtyFloor, 1 << 20),
     (Key::DirtyShare, 32),
+    (Key::Swing, 0),
     (Key::ThreadCache, 16 << 10),
     (Key::HugePages, HUGE_PAGES_OFF),
     (Key::Background, 0),
@@ -37,6 +39,7 @@ const SMALL: &[(Key, usize)] = &[
 const SERVER: &[(Key, usize)] = &[
     (Key::DirtyFloor, 32 << 20),
     (Key::DirtyShare, 256),
+    (Key::Swing, 128 << 20),
     (Key::ThreadCache, 32 << 10),
     (Key::HugePages, HUGE_PAGES_RECYCLED),
     (Key::Background, 1),
@@ -47,6 +50,7 @@ const SERVER: &[(Key, usize)] = &[
 const THROUGHPUT: &[(Key, usize)] = &[
     (Key::DirtyFloor, 256 << 20),
     (Key::DirtyShare, 512),
+    (Key::Swing, 256 << 20),
     (Key::ThreadCache, 32 << 10),
     (Key::HugePages, HUGE_PAGES_RECYCLED),
     (Key::Background, 0),

@@ -43,10 +43,10 @@ impl Heap {
     fn note_slack<O: Os>(&self, site: &Site<O>, slabs: &mut Slabs, any: bool) {
         if !any {
             slabs.forget_slack();
-            return self.shared.say_slack(0);
+            return self.shared.say_slack(site.arena, 0);
         }
         let (slack, worth) = slabs.slack();
-        self.shared.say_slack(slack);
+        self.shared.say_slack(site.arena, slack);
         if worth == Worth::Round {
             // Relaxed: as the slack.
             self.shared.due.store(true, Ordering::Relaxed);
@@ -80,7 +80,7 @@ impl Heap {
             meanwhile();
             went += batch.purge(&site).0;
         }
-        self.shared.say_slack(0);
+        self.shared.say_slack(arena, 0);
         // A sender that found the lock taken has left its parcel to whoever held it.
         self.drain(&site);
         Bytes(went)
@@ -96,24 +96,29 @@ impl Heap {
 }
 
 impl Shared {
-    fn say_slack(&self, slack: usize) {
+    fn say_slack<O: Os>(&self, arena: &Arena<O>, slack: usize) {
         // Relaxed: a figure that a policy reads. The thread that says it looks at it next.
-        self.slack.store(slack, Ordering::Relaxed);
+        let before = self.slack.swap(slack, Ordering::Relaxed);
+        arena.budget.count_in_slabs(slack.wrapping_sub(before) as isize);
     }
 }
 
 impl Registry {
     /// Purges the free pages inside the slabs of heaps that say they are worth it, or of all that have any
     /// where they are too many together: more than may always stay dirty. A program of less than that which
-    /// empties itself again and again purges nothing.
+    /// empties itself again and again purges nothing; nor does one whose swing is followed.
     pub fn purge_slack<O: Os>(&self, arena: &Arena<O>) {
-        let (mut sum, most) = (0, arena.settings.get(Key::DirtyFloor));
+        let mut sum = 0;
         // Relaxed: see `say_slack`.
         self.for_each(|heap| sum += heap.shared.slack.load(Ordering::Relaxed));
+        let most = match arena.budget.may_stay_in_slabs(&arena.settings, sum) {
+            true => return,
+            false => arena.settings.get(Key::DirtyFloor),
+        };
         self.for_each(|heap| {
             let slack = heap.shared.slack.load(Ordering::Relaxed);
             if heap.shared.due.load(Ordering::Relaxed) || (sum > most && slack > 0) {
-                heap.purge_pages(arena);
+                arena.note_gone(heap.purge_pages(arena));
             }
         });
     }

@@ -11,7 +11,7 @@ use crate::arena::{Arena, Share};
 use crate::base::builder::HugePages;
 use crate::base::config::HUGE_PAGE;
 use crate::base::keys::Key;
-use crate::base::units::round_up;
+use crate::base::units::{Bytes, round_up};
 use crate::os::Os;
 
 /// How a block is to grow.
@@ -152,7 +152,7 @@ impl State {
         let (kept, behind) = rest.split(rest.part_within(bound, pages));
         for part in [front, behind] {
             if part.len > 0 {
-                self.leave(part, leaving);
+                self.leave(arena, part, leaving);
             }
         }
         if kept.len == 0 {
@@ -162,8 +162,9 @@ impl State {
     }
 
     /// Has a mapping leave, which is in neither the index nor the cache. Its bytes earn credit.
-    pub fn leave(&mut self, mapping: Mapping, leaving: &mut Leaving) {
+    pub fn leave<O: Os>(&mut self, arena: &Arena<O>, mapping: Mapping, leaving: &mut Leaving) {
         self.recycle.earn(mapping.len);
+        arena.note_gone(Bytes(mapping.len));
         leaving.push(mapping);
         if !self.stuck.is_empty() {
             leaving.note_others_wait();
@@ -175,7 +176,7 @@ impl State {
         if self.cache.put(mapping) {
             arena.budget.count_outside(0, mapping.len as isize);
         } else {
-            self.leave(mapping, leaving);
+            self.leave(arena, mapping, leaving);
         }
     }
 
@@ -186,7 +187,7 @@ impl State {
             let pages = self.recycle.pages();
             let Some(excess) = self.cache.take_excess(bound, pages) else { return };
             arena.budget.count_outside(0, -(excess.len as isize));
-            self.leave(excess, leaving);
+            self.leave(arena, excess, leaving);
         }
     }
 

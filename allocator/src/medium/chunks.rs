@@ -24,7 +24,9 @@ pub struct Chunks {
     /// Bytes that are dirty in those.
     pub(super) kept_dirty: usize,
     pub(super) of: Checked<OfMedium, MEDIUM_CLASSES>,
-    /// Bytes of blocks that are free in their chunks, and may have memory behind them.
+    /// Bytes of blocks that are free in their chunks, those that are away included; and of those that may have
+    /// memory behind them.
+    pub(super) free: usize,
     pub(super) dirty: usize,
     /// The least that was dirty since somebody asked for it.
     pub(super) least_dirty: usize,
@@ -44,6 +46,7 @@ impl Chunks {
             kept: Checked([0; MEDIUM_CLASSES]),
             kept_dirty: 0,
             of: Checked([OfMedium::NONE; MEDIUM_CLASSES]),
+            free: 0,
             dirty: 0,
             least_dirty: 0,
             purger: 0,
@@ -91,7 +94,11 @@ impl Chunks {
         }
         let bytes = class.bytes();
         self.of[class.number()].used += 1;
+        self.free -= bytes;
         self.count_dirty(arena, if clean { 0 } else { -(bytes as isize) });
+        if clean {
+            arena.note_taken(Bytes(bytes));
+        }
         let block = geometry.start(head).wrapping_add(at as usize * bytes);
         Some(Free { block, spot: Spot { labels, head, class, at: at as u8 }, clean })
     }
@@ -101,6 +108,7 @@ impl Chunks {
         // SAFETY: a block of it comes back.
         unsafe { spot.say(State::Free) };
         let bytes = spot.class.bytes();
+        self.free += bytes;
         self.count_dirty(arena, bytes as isize);
         self.of[spot.class.number()].used -= 1;
         self.put_blocks(arena, spot.head, 1 << spot.at);
@@ -123,11 +131,9 @@ impl Chunks {
 
     #[inline]
     pub(super) fn count_dirty<O: Os>(&mut self, arena: &Arena<O>, bytes: isize) {
-        if bytes != 0 {
-            self.dirty = self.dirty.wrapping_add_signed(bytes);
-            self.least_dirty = self.least_dirty.min(self.dirty);
-            arena.budget.set_in_chunks(self.dirty);
-        }
+        self.dirty = self.dirty.wrapping_add_signed(bytes);
+        self.least_dirty = self.least_dirty.min(self.dirty);
+        arena.budget.set_in_chunks(self.free, self.dirty);
     }
 
     /// Makes a chunk of a run of the arena's.
@@ -149,6 +155,7 @@ impl Chunks {
         in_order();
         arena.rename_run(run.head, run.len, Entry::CHUNK);
         self.of[class.number()].chunks += 1;
+        self.free += class.blocks() as usize * class.bytes();
         self.count_dirty(arena, dirty as isize);
         self.link(&geometry, run.head, class);
         Some(())
@@ -217,6 +224,7 @@ impl Chunks {
         let mut end = class.granules().0;
         let clean = (0..end).fold(0u32, |clean, granule| clean | (chunk.is_clean(granule) as u32) << granule);
         self.of[class.number()].chunks -= 1;
+        self.free -= class.blocks() as usize * class.bytes();
         self.count_dirty(arena, -(dirty as isize));
         while end > 0 {
             let zeroed = clean >> (end - 1) & 1 == 1;

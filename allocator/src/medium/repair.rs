@@ -31,6 +31,7 @@ impl Chunks {
             let is_free = |&at: &u32| whole && labels.state(at) == State::Free;
             chunk.free = (0..class.blocks()).filter(is_free).fold(0, |free, at| free | 1 << at);
             let (free, full) = (chunk.free.count_ones() as usize, chunk.is_full());
+            self.free += free * class.bytes();
             self.dirty += free * class.bytes();
             let of = &mut self.of[class.number()];
             (of.chunks, of.used) = (of.chunks + 1, of.used + class.blocks() - free as u32);
@@ -38,6 +39,6 @@ impl Chunks {
                 self.link(&geometry, head, class);
             }
         });
-        arena.budget.set_in_chunks(self.dirty);
+        self.count_dirty(arena, 0);
     }
 }

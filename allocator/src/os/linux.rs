@@ -135,6 +135,10 @@ unsafe impl Os for Linux {
         nanos(libc::CLOCK_MONOTONIC) / 1000
     }
 
+    fn millis(&self) -> usize {
+        keep_errno(|| nanos(libc::CLOCK_MONOTONIC_COARSE) / 1_000_000) as usize
+    }
+
     fn tell_sample(&self, block: *mut u8, bytes: usize, stands_for: usize) {
         probes::alloc(block, bytes, stands_for);
     }

@@ -66,6 +66,8 @@ pub struct Sim {
     /// From which address on mappings are put that are for blocks, and that have no memory here; 0 where they
     /// have some.
     high: usize,
+    /// What the clock says.
+    pub millis: AtomicUsize,
     /// How often somebody was woken.
     pub wakes: AtomicU32,
     made: Calls,
@@ -127,6 +129,7 @@ impl Sim {
             room: usize::MAX,
             page: 4096,
             high: 0,
+            millis: AtomicUsize::new(0),
             wakes: AtomicU32::new(0),
             made: Calls::new(),
             site: AtomicUsize::new(1),
@@ -348,6 +351,10 @@ unsafe impl Os for Sim {
 
     fn micros(&self) -> u64 {
         0
+    }
+
+    fn millis(&self) -> usize {
+        self.millis.load(Ordering::Relaxed)
     }
 
     fn tell_sample(&self, _block: *mut u8, _bytes: usize, _stands_for: usize) {}

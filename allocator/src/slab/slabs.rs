@@ -102,6 +102,14 @@ impl Slabs {
         self.depot.bytes()
     }
 
+    /// Counts bytes of pages that were purged, or that are so no more.
+    fn count_clean<O: Os>(&mut self, site: &Site<O>, bytes: isize) {
+        if bytes != 0 {
+            self.clean = self.clean.wrapping_add_signed(bytes);
+            site.arena.budget.count_purged_in_slabs(bytes);
+        }
+    }
+
     /// Those that may have memory behind them.
     pub fn resident_bytes(&self) -> usize {
         self.slab_bytes() - self.fresh - self.clean
@@ -268,6 +276,7 @@ impl Slabs {
     /// After a fork that caught another thread at work here: nothing in the lists can be trusted. All
     /// blocks count as used from now on; what was free is lost, what is live can be freed.
     pub fn rebuild<O: Os>(&mut self, site: &Site<O>) {
+        self.count_clean(site, -(self.clean as isize));
         *self = Slabs::new();
         site.arena.for_each_granule(|granule, entry| {
             let Some((heap, class)) = entry.as_slab() else { return };
@@ -323,7 +332,7 @@ impl Slabs {
         self.count -= 1;
         self.of[slab.class.0 as usize].granules -= 1;
         self.fresh -= if slab.zeroed { GRANULE - carved } else { 0 };
-        self.clean -= slab.clean.bytes(page);
+        self.count_clean(site, -(slab.clean.bytes(page) as isize));
         site.arena.free_run(Run { head: granule, len: Granules(1), zeroed }, Bytes(touched));
     }
 }

@@ -4,7 +4,7 @@
 use std::alloc::{GlobalAlloc, Layout};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use super::{KIB, MIB, get, put};
+use super::{KIB, MIB, end_swing, get, put};
 use crate::random::Random;
 use crate::shadow::{self, Block};
 use crate::table::Table;
@@ -138,7 +138,8 @@ pub fn single<A: GlobalAlloc + Sync>(alloc: &'static A, call: &str) {
             }
         }
     }
-    // What could not be given back at the time was later.
+    // What could not be given back at the time was later. The rounds themselves are a swing.
+    end_swing(alloc);
     let (kept, mapped) = (
         measure::resident().saturating_sub(resident),
         measure::address_space().saturating_sub(address_space),

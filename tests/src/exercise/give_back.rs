@@ -1,9 +1,10 @@
 //! Memory goes back to the system when it is freed: no wait, no thread that does it later.
 
 use std::alloc::GlobalAlloc;
+use std::time::Duration;
 
 use super::blocks::Blocks;
-use super::{KIB, MIB, get, put, touch};
+use super::{KIB, MIB, end_swing, get, put, touch};
 use crate::measure;
 use crate::random::Random;
 use crate::table::Table;
@@ -58,4 +59,30 @@ pub fn large_cache<A: GlobalAlloc>(alloc: &A) {
     assert!(after <= bound, "{} KiB of freed mappings are still resident", after / KIB);
     // SAFETY: got above, given up here.
     unsafe { put(alloc, kept, live) };
+}
+
+/// What is taken and freed again and again stays while that goes on, and no more than that of a process which does
+/// nothing then; its next slow path gives it back.
+pub fn swing<A: GlobalAlloc>(alloc: &A, kind: &str) {
+    let (total, before) = (24 * MIB, measure::resident());
+    let mut random = Random::new(1);
+    let mut round = || {
+        let blocks = Blocks::take(alloc, kind, &mut random, total);
+        let taken = measure::minor_faults();
+        blocks.free(alloc, &mut random);
+        taken
+    };
+    // A machine that others use may be too slow for it at times.
+    let most_faults = total / (4 * KIB) / 4;
+    let settles = (0..200).any(|_| {
+        let faults = measure::minor_faults();
+        round() - faults < most_faults
+    });
+    assert!(settles, "{} MiB of {kind} blocks are faulted in again each time", total / MIB);
+    std::thread::sleep(Duration::from_millis(300));
+    let stay = measure::resident().saturating_sub(before);
+    assert!(stay <= total + total / 8 + 2 * MIB, "{} KiB stay of a swing of {} MiB", stay / KIB, total / MIB);
+    end_swing(alloc);
+    let after = measure::resident().saturating_sub(before);
+    assert!(after <= SLACK, "{} KiB are still resident when the swing of {kind} blocks is over", after / KIB);
 }

@@ -67,7 +67,9 @@ impl<O: Os> Allocator<O> {
     pub fn classes(&self) -> Classes {
         let mut sums = Checked([Sum { granules: 0, used: 0, cached: 0, kept: 0 }; CLASSES]);
         let mut medium = Checked([0; MEDIUM_CLASSES]);
-        self.registry.outboxes().classes(|class, count| sums[class.0 as usize].cached += count);
+        if let Some(outboxes) = self.registry.outboxes() {
+            outboxes.classes(|class, count| sums[class.0 as usize].cached += count);
+        }
         self.registry.for_each(|heap| {
             heap.medium_at_hand().for_each(|class| medium[class.number()] += 1);
             heap.classes(&self.arena, |class, of| {

@@ -10,6 +10,7 @@ fn a_block_longer_than_may_stay_goes_at_first_and_stays_in_part_when_it_comes_ag
     let harness = Harness::new(Sim::new());
     let heap = harness.heap();
     let (arena, large) = (&harness.allocator.arena, &harness.allocator.large);
+    arena.settings.take_code(&Config::new().swing(0));
     let cached: Vec<_> = (0..10)
         .map(|_| {
             let block = harness.alloc(heap, DIRTY_FLOOR + (5 << 20), 16).unwrap();
@@ -170,7 +171,7 @@ fn huge_pages_are_asked_for_as_the_key_says() {
     let advised = |which, rounds| {
         let harness = Harness::new(Sim::new());
         let heap = harness.heap();
-        harness.allocator.arena.settings.take_code(&Config::new().huge_pages(which));
+        harness.allocator.arena.settings.take_code(&Config::new().huge_pages(which).swing(0));
         for _ in 0..rounds {
             let block = harness.alloc(heap, 12 << 20, 16).expect("memory");
             harness.free(heap, block);

@@ -113,7 +113,7 @@ fn what_waits_in_outboxes_is_cached_and_no_more_with_the_program() {
         // SAFETY: a live block, given up.
         unsafe { allocator.free_checked(Freer::Consumer, one.at) };
         if held.len() % 16 == 0 {
-            waited = waited.max(allocator.registry.outboxes().blocks());
+            waited = waited.max(allocator.registry.outboxes().map_or(0, |outboxes| outboxes.blocks()));
             let mut sums = [0; 2];
             for class in allocator.classes() {
                 sums = [sums[0] + class.live * class.size, sums[1] + class.cached * class.size];

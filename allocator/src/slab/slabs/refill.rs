@@ -7,7 +7,7 @@ use crate::base::allocated::UNKNOWN;
 use crate::base::checked::{part_or_end, split_or_end};
 use crate::base::config::GRANULE;
 use crate::base::size_class;
-use crate::base::units::{GranuleIdx, Granules, SizeClass};
+use crate::base::units::{Bytes, GranuleIdx, Granules, SizeClass};
 use crate::os::Os;
 use crate::slab::pages::Pages;
 use crate::slab::record::Place;
@@ -135,7 +135,10 @@ impl Slabs {
         }
         self.count += 1;
         self.of[class.0 as usize].granules += 1;
-        self.fresh += if run.zeroed { GRANULE } else { 0 };
+        if run.zeroed {
+            self.fresh += GRANULE;
+            site.arena.note_taken(Bytes(GRANULE));
+        }
         self.lists.append(site, run.head, Place::Fresh);
         Some(run.head)
     }
@@ -151,7 +154,9 @@ impl Slabs {
         let end = highest.get().addr() + size_class::bytes(slab.class) - from;
         let page = site.page();
         let held = Pages::holding(page, lowest.get().addr() - from..end);
-        self.clean -= slab.clean.and(held).bytes(page);
+        let used = slab.clean.and(held).bytes(page);
+        self.count_clean(site, -(used as isize));
+        site.arena.note_taken(Bytes(used));
         slab.clean = slab.clean.without(held);
         self.slack.note_used();
     }

@@ -77,7 +77,7 @@ impl Slabs {
         let slab = unsafe { site.slab(away.granule) };
         if away.purged {
             slab.clean = slab.clean.or(away.pages);
-            self.clean += away.pages.bytes(site.page());
+            self.count_clean(site, away.pages.bytes(site.page()) as isize);
         }
         let (used, changed) = (slab.used, slab.used != away.used);
         let place = if away.purged && !changed { Place::Seen } else { Place::Fresh };
