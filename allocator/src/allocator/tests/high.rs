@@ -70,7 +70,8 @@ fn regions_and_large_blocks_are_served_up_to_48_bits_of_addresses() {
         let runs = runs(&harness);
         let geometry = harness.allocator.arena.started();
         let highest = runs.iter().map(|run| geometry.addr_of(run.head)).max();
-        assert!(highest >= Some(high), "{highest:x?}");
+        // The first region is there, and too short for a run; the others lie below it.
+        assert!(highest >= Some(high - MIB), "{highest:x?}");
         large(&harness, high);
         give_back(&harness, runs);
     }
