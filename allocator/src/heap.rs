@@ -254,8 +254,8 @@ impl Heap {
         class < HOMING && self.bin(class).push::<Inlined>(exposed(block))
     }
 
-    /// What any pointer is, if the page map and this heap's tests say that a small block begins there which was
-    /// handed out, and is not stamped as free. None where that is not known at once.
+    /// What any pointer is, if the page map and this heap's tests say that a small block begins there which
+    /// was handed out, and is not stamped as free. None where that is not known at once.
     #[inline(always)]
     pub fn small(&self, block: *mut u8) -> Option<Small> {
         let window = self.window.get();

@@ -24,8 +24,8 @@ pub struct Chunks {
     /// Bytes that are dirty in those.
     pub(super) kept_dirty: usize,
     pub(super) of: Checked<OfMedium, MEDIUM_CLASSES>,
-    /// Bytes of blocks that are free in their chunks, those that are away included; and of those that may have
-    /// memory behind them.
+    /// Bytes of blocks that are free in their chunks, those that are away included; and of those that may
+    /// have memory behind them.
     pub(super) free: usize,
     pub(super) dirty: usize,
     /// The least that was dirty since somebody asked for it.

@@ -201,7 +201,8 @@ fn plain(pc: usize) -> usize {
     if cfg!(target_arch = "aarch64") { pc & ((1 << 48) - 1) } else { pc }
 }
 
-#[cfg(all(test, not(miri), any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64")))]
+#[cfg(all(test, not(miri)))]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64"))]
 mod tests {
     use super::*;
     use crate::os::linux::Linux;
