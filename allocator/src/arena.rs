@@ -262,7 +262,7 @@ impl<O: Os> Arena<O> {
                 runs.mark_dirty(places(run.head, run.len), pages);
                 runs.insert(places(run.head, run.len))
             });
-            state.swing = (self.budget.swing.bound() >> GRANULE_SHIFT) as u32;
+            state.more = (self.budget.swing.bound() >> GRANULE_SHIFT) as u32 / 4;
             state.note_end(geometry, at, joined, place_of(run.head));
             self.budget.note_pinned(state.is_pinned());
             let wakes = self.budget.sleeper.is_asleep();

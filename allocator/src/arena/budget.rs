@@ -139,7 +139,7 @@ impl Budget {
         if self.excess_bytes(settings, share).is_some() {
             self.note_over();
         }
-        if self.in_slabs.load(Ordering::Relaxed) > 0 && self.swing.bound() < before {
+        if counted(&self.in_slabs) > 0 && self.swing.bound() < before {
             self.note_slack();
         }
         self.held.store(self.swing.bound() > 0 && self.dirty_in_all(share) > least, Ordering::Relaxed);
@@ -178,14 +178,15 @@ impl Budget {
 
     /// Bytes that are dirty, in slabs too.
     fn dirty_in_all(&self, share: Share) -> usize {
-        self.dirty(share) + self.in_slabs.load(Ordering::Relaxed)
+        self.dirty(share).saturating_add(counted(&self.in_slabs))
     }
 
     /// Bytes that are live, and not free inside of chunks or slabs.
     fn used(&self, share: Share) -> usize {
-        let free = [&self.free_in_chunks, &self.in_slabs, &self.purged_in_slabs];
-        let free = free.map(|bytes| bytes.load(Ordering::Relaxed));
-        (share.in_use + self.outside_live.load(Ordering::Relaxed)).saturating_sub(free.iter().sum())
+        let in_use = share.in_use.saturating_add(self.outside_live.load(Ordering::Relaxed));
+        let free = self.free_in_chunks.load(Ordering::Relaxed);
+        let in_slabs = counted(&self.in_slabs).saturating_add(counted(&self.purged_in_slabs));
+        in_use.saturating_sub(free).saturating_sub(in_slabs)
     }
 
     /// Whether many addresses are free that something in use keeps: a few blocks that a thread has at hand,
@@ -311,7 +312,7 @@ impl Budget {
         if self.swing.bound() <= least {
             return least;
         }
-        least.max(self.bound_by_swing(share, least).saturating_sub(self.in_slabs.load(Ordering::Relaxed)))
+        least.max(self.bound_by_swing(share, least).saturating_sub(counted(&self.in_slabs)))
     }
 
     /// What a swing may keep in all, where `least` may stay without: that, and as much as live memory has
@@ -330,6 +331,12 @@ impl Budget {
         let (bound, dirty) = (self.bound(settings, share), self.dirty(share));
         (dirty > bound).then(|| dirty - target(bound))
     }
+}
+
+/// A sum that several threads count in and out, and that one of them sets anew meanwhile: it may be less than
+/// nothing for a moment.
+fn counted(bytes: &AtomicUsize) -> usize {
+    (bytes.load(Ordering::Relaxed) as isize).max(0) as usize
 }
 
 /// The arena's share of what is live and dirty, in bytes.

@@ -23,7 +23,8 @@ use crate::sync::stores::in_order;
 use core::ops::Range;
 
 /// Free granules from which on ends go, and how many stay (32 and 16 MiB): as much has to be taken again
-/// before the next growth, so a program that goes up and down pays few calls.
+/// before the next growth, so a program that goes up and down pays few calls. While something swings both are
+/// a quarter of that more: 48 and 32 MiB at most, unless the key says otherwise.
 const MOST: u32 = 512;
 const LEFT: u32 = 256;
 
@@ -46,7 +47,7 @@ impl State {
         }
         let len = run.len() as u32;
         // The break's last granules may be few in this block.
-        if self.free <= MOST + self.swing || self.free < self.refused_at || len < LEAST && run.start > 0 {
+        if self.free <= MOST + self.more || self.free < self.refused_at || len < LEAST && run.start > 0 {
             return;
         }
         // Most runs are neither long nor all of a region: two bits tell.
@@ -116,8 +117,8 @@ impl State {
 impl<O: Os> Arena<O> {
     /// Gives ends back until few granules are free.
     pub(super) fn cut_ends(&self, cause: Cause) {
-        let swing = self.with_state(|state| state.swing).unwrap_or(0);
-        self.cut_ends_to(LEFT + swing, cause);
+        let more = self.with_state(|state| state.more).unwrap_or(0);
+        self.cut_ends_to(LEFT + more, cause);
     }
 
     /// Gives ends back until only so many granules are free.

@@ -56,8 +56,8 @@ pub struct State {
     pub idle: u32,
     /// Runs that are taken out while their pages go back.
     pub purging: Checked<Purging, PURGERS>,
-    /// Granules that may be free by a swing, beyond those that may be without.
-    pub swing: u32,
+    /// Granules that may be free while something swings, beyond those that may be without.
+    pub more: u32,
     /// An end that is long is free, and should go (see `shrink`).
     pub ends_go: bool,
     /// How many granules must be free before ends are tried again, while much is: the kernel kept one.
@@ -94,7 +94,7 @@ impl State {
             dirty: 0,
             idle: 0,
             purging: Checked([Purging::NONE; PURGERS]),
-            swing: 0,
+            more: 0,
             ends_go: false,
             refused_at: 0,
             purge_skips: 0,

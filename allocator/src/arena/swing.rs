@@ -186,7 +186,8 @@ impl Swing {
     }
 
     fn went(&self) -> usize {
-        self.went.iter().map(|went| went.load(Ordering::Relaxed)).sum()
+        let went = self.went.iter().map(|went| went.load(Ordering::Relaxed));
+        went.fold(0, usize::saturating_add)
     }
 }
 

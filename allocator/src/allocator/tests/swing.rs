@@ -182,6 +182,7 @@ fn what_the_kernel_refuses_to_take_did_not_go() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "megabytes")]
 fn a_trim_ends_it() {
     let harness = harness();
     let heap = harness.heap();
@@ -204,6 +205,7 @@ fn the_background_thread_gives_it_back_by_time() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "megabytes")]
 fn a_forks_child_goes_on_with_it_or_gives_it_back() {
     let harness = harness();
     let heap = harness.heap();
