@@ -240,8 +240,8 @@ impl Budget {
         self.follow(self.published());
     }
 
-    /// Says how many bytes are free and dirty inside of the slabs of sparse heaps. Whether all may stay, because
-    /// the program takes them again and again.
+    /// Says how many bytes are free and dirty inside of the slabs of sparse heaps. Whether all may stay,
+    /// because the program takes them again and again.
     pub fn may_stay_in_slabs(&self, settings: &Settings, bytes: usize) -> bool {
         self.in_slabs.store(bytes, Ordering::Relaxed);
         let share = self.published();
