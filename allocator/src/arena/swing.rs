@@ -11,8 +11,8 @@
 //!
 //! It grows to no more than live memory goes up and down by, and what may stay without a swing: a program
 //! that ends with a longer fall leaves no more. Two cases are not followed, because most of what would be
-//! held is of no use. A fall by more than the most there may be: keeping a part of it spares a part of the faults.
-//! A rise that goes on beyond what went: that is growth.
+//! held is of no use. A fall by more than the most there may be: keeping a part of it spares a part of the
+//! faults. A rise that goes on beyond what went: that is growth.
 //!
 //! Time is asked for only where pages went, where clean ones are taken a short time after that, and by slow
 //! paths while more is dirty than without a swing. Where nobody looked for two periods, nothing swings.
