@@ -50,7 +50,7 @@ fn give_back(harness: &Harness, runs: Vec<Run>) {
 /// Large blocks wherever the system puts them.
 fn large(harness: &Harness, least: usize) {
     let heap = harness.heap();
-    let blocks: Vec<_> = (0..200)
+    let blocks: Vec<_> = (0..if cfg!(miri) { 6 } else { 200 })
         .map(|at| (MIB + at * 8192, harness.alloc(heap, MIB + at * 8192, 16).expect("memory")))
         .collect();
     for &(size, block) in &blocks {
@@ -91,8 +91,9 @@ fn where_mappings_are_beyond_48_bits_the_arena_asks_for_low_ones_and_large_block
 fn segments_of_zones_are_among_what_is_told_apart_and_aligned() {
     for high in [1 << 46, 1 << 47, 1 << 48, 1 << 55] {
         let os = Sim::with_mappings_at(high);
-        let segments: Vec<usize> =
-            (0..50).map(|_| map_below(&os, 4 * MIB, 4 * MIB, OF_ZONE).expect("room").addr()).collect();
+        let segments: Vec<usize> = (0..if cfg!(miri) { 8 } else { 50 })
+            .map(|_| map_below(&os, 4 * MIB, 4 * MIB, OF_ZONE).expect("room").addr())
+            .collect();
         for &at in &segments {
             assert!(at % (4 * MIB) == 0 && at + 4 * MIB < ADDRESSES, "{at:#x}");
             assert!((high < ADDRESSES) == (at >= high), "{at:#x} where {high:#x} is asked for");
