@@ -6,7 +6,7 @@
 
 use std::mem::MaybeUninit;
 use std::os::fd::IntoRawFd;
-use std::sync::atomic::{AtomicI32, AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicUsize, Ordering};
 
 use brkmap_tracer::{Filter, Syscall};
 
@@ -26,7 +26,9 @@ static FAILED: AtomicUsize = AtomicUsize::new(0);
 /// Lets calls fail in the calling thread and those that it starts from now on. Once in a program.
 pub fn install() {
     static LISTENER: AtomicI32 = AtomicI32::new(-1);
+    static STARTED: AtomicBool = AtomicBool::new(false);
     std::thread::spawn(|| {
+        STARTED.store(true, Ordering::Release);
         let listener = loop {
             match LISTENER.load(Ordering::Acquire) {
                 -1 => std::thread::yield_now(),
@@ -35,6 +37,10 @@ pub fn install() {
         };
         while answer(listener) {}
     });
+    // What starts a thread frees memory there. From here on it waits for nobody: who asks may hold any lock.
+    while !STARTED.load(Ordering::Acquire) {
+        std::thread::yield_now();
+    }
     let listener = Filter::tell_memory_calls().install_listening().expect("a seccomp listener");
     LISTENER.store(listener.into_raw_fd(), Ordering::Release);
 }
