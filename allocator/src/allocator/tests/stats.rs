@@ -194,7 +194,7 @@ fn a_writer_that_takes_no_more_ends_the_report() {
     let heap = harness.heap();
     harness.alloc(heap, 100, 16).expect("memory");
     let (stats, classes) = (harness.allocator.stats(), harness.allocator.classes());
-    for room in (0..2000).step_by(if cfg!(miri) { 301 } else { 7 }) {
+    for room in (0..2000).step_by(if cfg!(miri) { 901 } else { 7 }) {
         let long = |mut out: String, write: &dyn Fn(&mut String)| {
             write(&mut out);
             out.len()
