@@ -303,9 +303,9 @@ fn what_other_tests_do_goes_well_under_a_profile() {
     ];
     for front in Front::BOTH {
         for scenario in scenarios {
-            // Each block a sample, and few of them.
+            // Each block a sample, and few of them. What threads keep is bounded beside what swings.
             for rate in ["1", "20000"] {
-                profiled(front, scenario, &format!("profile:{rate}"), "heap.%p.pb");
+                profiled(front, scenario, &format!("profile:{rate},swing:0"), "heap.%p.pb");
             }
         }
     }
