@@ -160,22 +160,13 @@ unsafe fn realloc_small<F: Front>(heap: &Heap, small: Small, size: usize) -> *mu
             return realloc_any::<F>(block.cast(), size);
         }
         moved.copy_from_nonoverlapping(block, usable.min(size));
-        if !matches!(heap.offer_small(small), Offer::Taken) {
-            free_moved::<F>(block);
+        match heap.offer_small(small) {
+            Offer::Taken => {}
+            Offer::Refused(at) if PROFILE => process::free_refused::<F>(block, at),
+            _ => process::free_checked::<F>(block),
         }
     }
     moved.cast()
-}
-
-/// Out of line: rarely a magazine is full.
-///
-/// # Safety
-/// As for `free`.
-#[cold]
-#[inline(never)]
-unsafe fn free_moved<F: Front>(block: *mut u8) {
-    // SAFETY: as the caller vouches.
-    unsafe { free::<F>(block.cast()) }
 }
 
 /// A block of any size.
