@@ -67,6 +67,7 @@ fn of_many_heaps_the_threads_are_asked_for_now_and_then() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "all the heaps there can be take minutes")]
 fn beyond_the_last_heap_there_is_none() {
     let mut os = Sim::new();
     os.limit = usize::MAX;
