@@ -163,8 +163,7 @@ impl<O: Os> Allocator<O> {
         if size_class::of(size) == class {
             return Resized::To(block);
         }
-        // One that stays at least half used is not worth a copy.
-        if size * 2 >= usable {
+        if size_class::is_half_used(usable, size) {
             self.sizes.note(Unlike::Halved);
             return Resized::To(block);
         }

@@ -94,6 +94,12 @@ const fn of_over_aligned(size: usize, align: usize) -> Option<SizeClass> {
     Some(class)
 }
 
+/// Whether a block of `usable` bytes that is to have `size` stays at least half used: it is not worth a copy.
+#[inline(always)]
+pub const fn is_half_used(usable: usize, size: usize) -> bool {
+    size <= usable && size * 2 >= usable
+}
+
 /// Block size of a class, in bytes.
 #[inline(always)]
 pub const fn bytes(class: SizeClass) -> usize {

@@ -151,8 +151,8 @@ pub unsafe fn realloc<F: Front>(block: *mut c_void, size: usize) -> *mut c_void 
 #[inline(never)]
 unsafe fn realloc_small<F: Front>(heap: &Heap, small: Small, size: usize) -> *mut c_void {
     let (block, usable) = (small.block(), size_class::bytes(small.class()));
-    // One that stays at least half used may stay where it is.
-    let stays = size <= usable && size * 2 >= usable;
+    // That has to be noted, which the other way does.
+    let stays = size_class::is_half_used(usable, size);
     let moved = if stays { null_mut() } else { process::pop_of(heap, size_class::of_step(size)) };
     // SAFETY: as the caller vouches; two live blocks, each at least as long as the smaller of the two sizes.
     unsafe {
