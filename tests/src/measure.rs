@@ -1,7 +1,7 @@
 //! What a program reads about itself, without allocating: the reading must not move what it reads.
 
 pub use brkmap_witness::memory::{
-    address_space, data, locked, mappings, mappings_allowed, resident, threads,
+    address_space, anonymous, data, locked, mappings, mappings_allowed, resident, threads,
 };
 pub use brkmap_witness::{page_size, program_break as real_break};
 

@@ -56,7 +56,8 @@ pub const ADDRESSES: usize = 1 << 48;
 /// No bound that anybody meets, in bytes.
 pub const UNBOUNDED: usize = 1 << 46;
 
-/// Dirty memory that may always stay. With 7 MiB a process that freed all is within the promised 8 MiB.
+/// Dirty memory that may always stay. With what a thread has at hand, less than 1 MiB, a
+/// process that freed all is within 8 MiB, and tables.
 pub const DIRTY_FLOOR: usize = 7 << 20;
 /// The share of live memory that may stay dirty where that is more, in 1024ths: an eighth.
 pub const DIRTY_SHARE: usize = 128;

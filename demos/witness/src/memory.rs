@@ -10,6 +10,11 @@ pub fn resident() -> usize {
     kib_of("/proc/self/smaps_rollup", "Rss:") << 10
 }
 
+/// Resident now and of no file: what a program allocated is among it, and not the pages of its code that ran meanwhile.
+pub fn anonymous() -> usize {
+    kib_of("/proc/self/smaps_rollup", "Anonymous:") << 10
+}
+
 /// Resident at most so far, in this program alone: what `wait4` says has the parent's in it.
 pub fn peak() -> usize {
     kib_of("/proc/self/status", "VmHWM:") << 10
