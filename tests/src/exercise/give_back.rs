@@ -64,7 +64,7 @@ pub fn large_cache<A: GlobalAlloc>(alloc: &A) {
 /// What is taken and freed again and again stays while that goes on, and no more than that of a process which does
 /// nothing then; its next slow path gives it back.
 pub fn swing<A: GlobalAlloc>(alloc: &A, kind: &str) {
-    let (total, before) = (16 * MIB, measure::anonymous());
+    let (total, before) = (24 * MIB, measure::anonymous());
     let mut random = Random::new(1);
     let mut round = || {
         let blocks = Blocks::take(alloc, kind, &mut random, total);
@@ -73,8 +73,8 @@ pub fn swing<A: GlobalAlloc>(alloc: &A, kind: &str) {
         taken
     };
     // A machine that others use may be too slow for it at times.
-    let most_faults = total / (4 * KIB) / 4;
-    let settles = (0..400).any(|_| {
+    let most_faults = total / (4 * KIB) / 2;
+    let settles = (0..200).any(|_| {
         let faults = measure::minor_faults();
         round() - faults < most_faults
     });
