@@ -80,8 +80,9 @@ mod tests {
 
     #[test]
     fn each_address_has_one_number() {
-        let (samples, os) = (Box::leak(Box::new(Samples::new())), Sim::new());
-        let mut addresses = Addresses::of(samples, &os).expect("memory");
+        static SAMPLES: Samples = Samples::new();
+        let os = Sim::new();
+        let mut addresses = Addresses::of(&SAMPLES, &os).expect("memory");
         for round in 0..2 {
             for n in 0..1000 {
                 assert_eq!(addresses.insert(n * 16), round == 0);
