@@ -185,6 +185,7 @@ fn huge_pages_are_asked_for_as_the_key_says() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "megabytes that become dirty")]
 fn what_may_stay_dirty_is_what_the_keys_say() {
     let dirty = |config: Config| {
         let harness = Harness::new(Sim::new());

@@ -74,9 +74,10 @@ fn classes_and_heaps_are_what_the_sums_are_made_of() {
     let harness = Harness::new(Sim::new());
     let allocator = &harness.allocator;
     let heaps = [harness.heap(), harness.heap()];
+    let (takes, frees) = if cfg!(miri) { (120, 48) } else { (504, 200) };
     let mut held: Vec<_> =
-        (0..504).map(|k| harness.hold(heaps[k % 2], WAYS[k % 8], 16, 3).expect("memory")).collect();
-    for k in 0..200 {
+        (0..takes).map(|k| harness.hold(heaps[k % 2], WAYS[k % 8], 16, 3).expect("memory")).collect();
+    for k in 0..frees {
         harness.check_and_free(heaps[k % 2], held.swap_remove(k * 7 % held.len()));
     }
     let classes: Vec<_> = allocator.classes().collect();
@@ -103,16 +104,18 @@ fn classes_and_heaps_are_what_the_sums_are_made_of() {
 
 #[test]
 fn what_waits_in_outboxes_is_cached_and_no_more_with_the_program() {
+    const COUNT: usize = if cfg!(miri) { 128 } else { 400 };
+    const STEP: usize = if cfg!(miri) { 64 } else { 16 };
     let harness = Harness::new(Sim::new());
     let (allocator, heap) = (&harness.allocator, harness.heap());
     let mut held: Vec<_> =
-        (0..400).map(|k| harness.hold(heap, WAYS[k % 8], 16, 5).expect("memory")).collect();
+        (0..COUNT).map(|k| harness.hold(heap, WAYS[k % 8], 16, 5).expect("memory")).collect();
     let mut waited = 0;
     while let Some(one) = held.pop() {
         // A thread that has no heap.
         // SAFETY: a live block, given up.
         unsafe { allocator.free_checked(Freer::Consumer, one.at) };
-        if held.len() % 16 == 0 {
+        if held.len() % STEP == 0 {
             waited = waited.max(allocator.registry.outboxes().map_or(0, |outboxes| outboxes.blocks()));
             let mut sums = [0; 2];
             for class in allocator.classes() {
@@ -156,7 +159,8 @@ fn each_call_is_counted_by_its_reason_and_so_are_refusals() {
     let by_chunks = calls(Made::Brk, Reason::Chunk);
     assert!(by_chunks > 0 && calls(Made::Brk, Reason::Span) == 0 && calls(Made::Brk, Reason::Grow) == 1);
     // No chunk's block begins at such an address.
-    blocks.extend((0..200).map(|_| harness.alloc(heap, 100_000, 1 << 16).expect("memory")));
+    let spans = if cfg!(miri) { 40 } else { 200 };
+    blocks.extend((0..spans).map(|_| harness.alloc(heap, 100_000, 1 << 16).expect("memory")));
     assert!(calls(Made::Brk, Reason::Span) > 0 && calls(Made::Brk, Reason::Chunk) == by_chunks);
     let large = harness.alloc(heap, 1 << 20, 16).expect("memory");
     let large = harness.resize(large, 3 << 20).expect("memory");

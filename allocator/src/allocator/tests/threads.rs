@@ -48,13 +48,14 @@ fn before_one_more_heap_is_made_those_of_ended_threads_serve() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "each heap takes seconds")]
 fn of_many_heaps_the_threads_are_asked_for_now_and_then() {
     let mut os = Sim::new();
     // Room for so many heaps.
     os.limit = usize::MAX;
     let harness = Harness::new(os);
     let os = &harness.allocator.arena.os;
-    let count = if cfg!(miri) { 50 } else { 300 };
+    let count = 300;
     let heaps: Vec<_> = (0..count).map(|_| harness.heap()).collect();
     let asked = os.asked();
     assert!(asked < 64 * 64 / 2 + 18 * count, "{asked} times of {count} threads");
