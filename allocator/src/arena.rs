@@ -154,13 +154,20 @@ impl<O: Os> Arena<O> {
     }
 
     /// A run of `len` granules at a multiple of `align` granules, for which the page map says `entry` at the
-    /// first one.
+    /// first one. Its clean pages count as taken.
     pub fn alloc_run(&self, len: Granules, align: Granules, entry: Entry) -> Option<Run> {
-        self.alloc_run_for(len, align, entry, entry.why())
+        let (run, clean) = self.take_run(len, align, entry, entry.why())?;
+        self.note_taken(clean);
+        Some(run)
     }
 
-    /// The same, where the entry does not tell why the arena grows.
+    /// The same, where the entry does not tell why the arena grows, and the caller counts what is taken.
     pub fn alloc_run_for(&self, len: Granules, align: Granules, entry: Entry, why: Why) -> Option<Run> {
+        self.take_run(len, align, entry, why).map(|(run, _)| run)
+    }
+
+    /// A run, and how much of it is clean.
+    fn take_run(&self, len: Granules, align: Granules, entry: Entry, why: Why) -> Option<(Run, Bytes)> {
         let geometry = self.start()?;
         let want = Granules(len.0.checked_add(align.0 - 1).filter(|&want| want <= BLOCK_GRANULES)?);
         let mut guard = self.lock();
@@ -182,7 +189,9 @@ impl<O: Os> Arena<O> {
         self.set_entries(geometry, block, head, len, entry);
         self.budget.note_pinned(state.is_pinned());
         self.budget.publish(Share::of(state));
-        Some(Run { head, len, zeroed: state.head(at).runs.dirty_pages(taken) == 0 })
+        let clean = state.clean_bytes(at, taken);
+        let zeroed = clean.0 == (len.0 as usize) << GRANULE_SHIFT;
+        Some((Run { head, len, zeroed }, clean))
     }
 
     /// Grows the run of a span in place by `by` granules, if those behind it are free. Whether the added
@@ -199,11 +208,14 @@ impl<O: Os> Arena<O> {
             return false;
         }
         state.count_in_use(by.0);
+        let clean = state.clean_bytes(at, behind..behind + by.0);
         let block = state.blocks.block(at);
         for granule in head.0 + len.0..head.0 + len.0 + by.0 {
             self.set_entry(geometry, block, GranuleIdx(granule), Entry::SPAN_BODY);
         }
         self.set_entry(geometry, block, head, Entry::span(Granules(len.0 + by.0)));
+        drop(guard);
+        self.note_taken(clean);
         true
     }
 

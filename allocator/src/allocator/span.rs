@@ -15,9 +15,6 @@ impl<O: Os> Allocator<O> {
         let granules = |bytes: usize| bytes.div_ceil(GRANULE).try_into().ok().map(Granules);
         let len = granules(size.max(1)).filter(|&len| len <= Entry::SPAN_MAX)?;
         let run = self.arena.alloc_run(len, granules(align)?, Entry::span(len))?;
-        if run.zeroed {
-            self.arena.note_taken(Bytes((len.0 as usize) << GRANULE_SHIFT));
-        }
         let block = self.arena.started().start(run.head);
         Some(Allocated { block, zeroed_from: if run.zeroed { 0 } else { UNKNOWN } })
     }

@@ -17,7 +17,7 @@ impl<O: Os> Arena<O> {
     /// So many bytes are taken that had no pages behind them.
     #[inline]
     pub fn note_taken(&self, bytes: Bytes) {
-        if self.budget.swing.is_watched() {
+        if bytes.0 > 0 && self.budget.swing.is_watched() {
             self.budget.note_taken(&self.settings, bytes.0, self.os.millis());
         }
     }

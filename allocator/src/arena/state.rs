@@ -7,8 +7,8 @@ use super::own_break::OwnBreak;
 use super::regions::Regions;
 use super::runs::Runs;
 use crate::base::checked::Checked;
-use crate::base::config::{BLOCK_GRANULES, GROW_FIRST};
-use crate::base::units::{GranuleIdx, Granules};
+use crate::base::config::{BLOCK_GRANULES, GRANULE_SHIFT, GROW_FIRST};
+use crate::base::units::{Bytes, GranuleIdx, Granules};
 use crate::sync::token::token;
 use core::ops::Range;
 
@@ -107,6 +107,13 @@ impl State {
     pub fn head(&mut self, at: usize) -> &mut Head {
         // SAFETY: a block in the list has its tables, and `&mut self` is the arena's lock held.
         unsafe { self.blocks.block(at).head() }
+    }
+
+    /// What is clean of granules of the block that stands there.
+    pub fn clean_bytes(&mut self, at: usize, granules: Range<u32>) -> Bytes {
+        let bytes = granules.len() << GRANULE_SHIFT;
+        let page = self.page;
+        Bytes(bytes - self.head(at).runs.dirty_pages(granules) as usize * page)
     }
 
     /// Where the block of a granule stands in the list.

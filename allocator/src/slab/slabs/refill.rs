@@ -137,7 +137,6 @@ impl Slabs {
         self.of[class.0 as usize].granules += 1;
         if run.zeroed {
             self.fresh += GRANULE;
-            site.arena.note_taken(Bytes(GRANULE));
         }
         self.lists.append(site, run.head, Place::Fresh);
         Some(run.head)
