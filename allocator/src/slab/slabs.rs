@@ -123,7 +123,7 @@ impl Slabs {
     /// Whether there is anything to note about the slack of a heap that is sparse.
     #[inline]
     pub fn asks_for_slack(&self) -> bool {
-        self.slack.asks_sparse(self.used_bytes)
+        self.slack.asks_sparse(self.dirty_bytes(), self.used_bytes)
     }
 
     /// Whether there is anything to forget about that of a heap that is not.

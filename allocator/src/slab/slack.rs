@@ -9,6 +9,8 @@ pub struct Slack {
     least: usize,
     /// A sparse heap is asked when fewer bytes are in use than these.
     below: usize,
+    /// And when fewer are dirty, because slabs of them went whole.
+    dirty_below: usize,
     /// Bytes that were in use behind the last round, unless twice as many were since.
     purged_at: usize,
     /// There is something to forget when it is sparse no more.
@@ -26,13 +28,14 @@ pub enum Worth {
 
 impl Slack {
     pub const fn new() -> Slack {
-        Slack { least: 0, below: usize::MAX, purged_at: 0, known: false }
+        Slack { least: 0, below: usize::MAX, dirty_below: 0, purged_at: 0, known: false }
     }
 
-    /// Whether a sparse heap that uses so many bytes has something to note: mostly not.
+    /// Whether a sparse heap that uses so many bytes, and has so many dirty ones, has something to note:
+    /// mostly not.
     #[inline]
-    pub fn asks_sparse(&self, used: usize) -> bool {
-        used < self.below
+    pub fn asks_sparse(&self, dirty: usize, used: usize) -> bool {
+        used < self.below || dirty < self.dirty_below
     }
 
     /// Whether a heap that is not sparse has something to forget: mostly not.
@@ -58,6 +61,7 @@ impl Slack {
         self.least = self.least.min(dirty);
         self.known = true;
         self.below = used.saturating_sub(SLACK_STEP);
+        self.dirty_below = dirty.saturating_sub(SLACK_STEP);
         let slack = dirty - self.least;
         let round = self.purged_at > 0 && slack >= SLACK_LEAST.max(used / 4);
         (slack, if round { Worth::Round } else { Worth::Look })
@@ -70,7 +74,13 @@ impl Slack {
 
     /// A round left so many free bytes that have memory behind them.
     pub fn purged(&mut self, dirty: usize, used: usize) {
-        *self = Slack { least: dirty, below: used.saturating_sub(SLACK_STEP), purged_at: used, known: true };
+        *self = Slack {
+            least: dirty,
+            below: used.saturating_sub(SLACK_STEP),
+            dirty_below: dirty.saturating_sub(SLACK_STEP),
+            purged_at: used,
+            known: true,
+        };
     }
 }
 
@@ -83,11 +93,26 @@ mod tests {
     #[test]
     fn a_heap_that_empties_itself_is_asked_by_steps() {
         let mut slack = Slack::new();
-        assert!(!slack.asks_dense() && slack.asks_sparse(MIB));
+        assert!(!slack.asks_dense() && slack.asks_sparse(4 * MIB, MIB));
         assert_eq!(slack.note(4 * MIB, MIB), (4 * MIB, Worth::Look));
-        assert!(!slack.asks_sparse(MIB - SLACK_STEP) && slack.asks_sparse(MIB - SLACK_STEP - 1));
+        assert!(
+            !slack.asks_sparse(4 * MIB, MIB - SLACK_STEP) && slack.asks_sparse(4 * MIB, MIB - SLACK_STEP - 1)
+        );
         slack.note_used();
-        assert!(slack.asks_sparse(MIB));
+        assert!(slack.asks_sparse(4 * MIB, MIB));
+    }
+
+    #[test]
+    fn a_heap_whose_slabs_go_whole_says_so_though_little_is_in_use() {
+        let mut slack = Slack::new();
+        slack.note(4 * MIB, SLACK_STEP / 2);
+        assert!(
+            !slack.asks_sparse(4 * MIB - SLACK_STEP, 0) && slack.asks_sparse(4 * MIB - SLACK_STEP - 1, 0)
+        );
+        assert_eq!(slack.note(3 * MIB, 0), (3 * MIB, Worth::Look));
+        assert!(!slack.asks_sparse(3 * MIB, 0));
+        slack.purged(2 * MIB, 0);
+        assert!(!slack.asks_sparse(2 * MIB, 0) && slack.asks_sparse(MIB, 0));
     }
 
     #[test]
@@ -95,7 +120,7 @@ mod tests {
         let mut slack = Slack::new();
         slack.note(9 * MIB, MIB);
         slack.purged(3 * MIB, MIB);
-        assert!(!slack.asks_sparse(MIB));
+        assert!(!slack.asks_sparse(4 * MIB, MIB));
         assert_eq!(slack.note(3 * MIB + 100, MIB), (100, Worth::Look));
         assert_eq!(slack.note(3 * MIB + SLACK_LEAST, MIB), (SLACK_LEAST, Worth::Round));
         // Of what is in use, a quarter.
