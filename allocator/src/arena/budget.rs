@@ -132,35 +132,40 @@ impl Budget {
             return;
         }
         self.looked.store(now, Ordering::Relaxed);
+        self.follow_swing(settings, now, || {});
         let share = self.published();
-        let before = self.swing.bound();
-        self.follow_swing(now);
         let least = self.least_bound(settings, share);
         if self.excess_bytes(settings, share).is_some() {
             self.note_over();
-        }
-        if counted(&self.in_slabs) > 0 && self.swing.bound() < before {
-            self.note_slack();
         }
         self.held.store(self.swing.bound() > 0 && self.dirty_in_all(share) > least, Ordering::Relaxed);
     }
 
     /// So many dirty bytes went at a time.
     pub fn note_gone(&self, settings: &Settings, bytes: usize, now: usize) {
-        self.follow_swing(now);
-        self.swing.note_gone(bytes, self.limits(settings));
+        self.follow_swing(settings, now, || self.swing.note_gone(bytes, self.limits(settings)));
     }
 
     /// So many bytes were taken at a time that nothing was behind.
     pub fn note_taken(&self, settings: &Settings, bytes: usize, now: usize) {
-        self.follow_swing(now);
-        self.swing.note_taken(bytes, self.limits(settings));
+        self.follow_swing(settings, now, || self.swing.note_taken(bytes, self.limits(settings)));
     }
 
-    /// Follows the time, in milliseconds.
-    fn follow_swing(&self, now: usize) {
-        let share = self.published();
+    /// Follows the time, in milliseconds, and what is noted then. Where less may stay behind that, what is too
+    /// much is over.
+    fn follow_swing(&self, settings: &Settings, now: usize, note: impl FnOnce()) {
+        let (share, before) = (self.published(), self.swing.bound());
         self.swing.follow(now, self.used(share), self.dirty_in_all(share));
+        note();
+        if self.swing.bound() >= before {
+            return;
+        }
+        if counted(&self.in_slabs) > 0 {
+            self.note_slack();
+        }
+        if self.excess_bytes(settings, share).is_some() {
+            self.note_over();
+        }
     }
 
     fn limits(&self, settings: &Settings) -> Limits {

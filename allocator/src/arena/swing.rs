@@ -12,7 +12,7 @@
 //! It grows to no more than live memory goes up and down by, and what may stay without a swing: a program
 //! that ends with a longer fall leaves no more. Two cases are not followed, because most of what would be
 //! held is of no use. A fall by more than the most there may be: keeping a part of it spares a part of the
-//! faults. A rise that goes on beyond what went: that is growth.
+//! faults. A rise to half of the bound above the height of the swing: that is growth.
 //!
 //! Time is asked for only where pages went, where clean ones are taken a short time after that, and by slow
 //! paths while more is dirty than without a swing. Where nobody looked for two periods, nothing swings.
@@ -33,8 +33,8 @@ pub struct Swing {
     went: [AtomicUsize; 2],
     /// They were too many at a time. Until all are taken again, or forgotten, none counts.
     deep: AtomicBool,
-    /// Bytes that were taken beyond those, since the bound grew last.
-    growth: AtomicUsize,
+    /// The most that was live when the bound grew last, or less since.
+    height: AtomicUsize,
     /// The least that was dirty in this period.
     least: AtomicUsize,
     /// The most and the least that was live, in this period and in the one before.
@@ -60,7 +60,7 @@ impl Swing {
             watched: AtomicBool::new(false),
             went: [const { AtomicUsize::new(0) }; 2],
             deep: AtomicBool::new(false),
-            growth: AtomicUsize::new(0),
+            height: AtomicUsize::new(0),
             least: AtomicUsize::new(0),
             high: [const { AtomicUsize::new(0) }; 2],
             low: [const { AtomicUsize::new(0) }; 2],
@@ -90,7 +90,6 @@ impl Swing {
         self.bound.store(0, Ordering::Relaxed);
         self.went.iter().for_each(|went| went.store(0, Ordering::Relaxed));
         self.deep.store(false, Ordering::Relaxed);
-        self.growth.store(0, Ordering::Relaxed);
     }
 
     /// So many bytes are live.
@@ -137,6 +136,8 @@ impl Swing {
         if is_over {
             return self.forget();
         }
+        let height = self.height.load(Ordering::Relaxed);
+        self.height.store(height.min(self.high()), Ordering::Relaxed);
         self.bound.store(self.bound().saturating_sub(unused), Ordering::Relaxed);
         self.went[1].store(self.went[0].swap(0, Ordering::Relaxed), Ordering::Relaxed);
         if self.went() == 0 {
@@ -161,17 +162,14 @@ impl Swing {
             let bound = self.bound().max(limits.least).saturating_add(again).min(limits.most);
             let swings = self.high().saturating_sub(self.low()).saturating_add(limits.least);
             self.bound.store(bound.min(swings.max(self.bound())), Ordering::Relaxed);
-            self.growth.store(0, Ordering::Relaxed);
+            self.height.store(self.high(), Ordering::Relaxed);
         }
         if self.went() == 0 {
             self.deep.store(false, Ordering::Relaxed);
         }
-        let growth = self.growth.load(Ordering::Relaxed).saturating_add(bytes - again);
-        let grows = growth > self.bound() / 2;
-        if grows {
+        if self.high().saturating_sub(self.height.load(Ordering::Relaxed)) > self.bound() / 2 {
             self.bound.store(0, Ordering::Relaxed);
         }
-        self.growth.store(if grows { 0 } else { growth }, Ordering::Relaxed);
         self.look();
     }
 
@@ -239,12 +237,14 @@ mod tests {
 
         fn take(&mut self, bytes: usize) {
             self.swing.follow(self.now, self.live, self.dirty);
-            self.live += bytes;
-            self.swing.note_live(self.live);
-            let clean = bytes.saturating_sub(self.dirty);
-            self.dirty -= bytes - clean;
-            self.swing.note_dirty(self.dirty);
-            (0..clean / MIB).for_each(|_| self.swing.note_taken(MIB, LIMITS));
+            for _ in 0..bytes / MIB {
+                self.live += MIB;
+                self.swing.note_live(self.live);
+                let clean = MIB.saturating_sub(self.dirty);
+                self.dirty -= MIB - clean;
+                self.swing.note_dirty(self.dirty);
+                self.swing.note_taken(clean, LIMITS);
+            }
         }
 
         /// Frees bytes and takes them again, so often, at intervals. What went of the last ones.

@@ -143,9 +143,13 @@ fn the_process_has_no_more_pages_by_it_than_its_peak() {
     harness.allocator.purge_excess(Cause::Large);
     let block = harness.alloc(heap, 100_000, SPAN_ALIGN).expect("memory");
     harness.free(heap, block);
-    assert!(dirty(&harness) <= MIB + MIB / 2, "{} stay beside 9 MiB", dirty(&harness));
-    free(&harness, heap, kept);
-    free(&harness, heap, more);
+    let height = 6 * MIB + (4 * MIB / KINDS[0].0) * KINDS[0].0.next_multiple_of(GRANULE);
+    assert!(9 * MIB + dirty(&harness) <= height + MIB, "{} stay beside 9 MiB", dirty(&harness));
+    // Beyond the height nothing swings.
+    let beyond = take(&harness, heap, KINDS[2], 6 * MIB);
+    swing(&harness, heap, KINDS[0], 128 * 1024, 2);
+    assert!(dirty(&harness) <= MIB, "{} stay beside 15 MiB", dirty(&harness));
+    [kept, more, beyond].into_iter().for_each(|blocks| free(&harness, heap, blocks));
 }
 
 #[test]
@@ -252,6 +256,33 @@ fn the_pages_inside_of_slabs_that_empty_themselves_again_and_again_stay() {
     let block = harness.alloc(heap, 100_000, SPAN_ALIGN).expect("memory");
     harness.free(heap, block);
     assert!(purges() > settled && !slack());
+}
+
+/// Slabs empty themselves in part, and their pages go one by one; then whole, in few frees.
+#[test]
+#[cfg_attr(miri, ignore = "megabytes")]
+fn small_blocks_that_are_freed_in_any_order_stay_too() {
+    for most in [128, 1024, 8192] {
+        let harness = harness();
+        let heap = harness.heap();
+        let size = |at: usize| most / 8 + at * 7919 % (most * 7 / 8);
+        let count = 4 * MIB / (most * 9 / 16);
+        let mut rounds = [0; 12];
+        for calls in &mut rounds {
+            wait(&harness, 10);
+            let before = given_back(&harness);
+            let blocks: Vec<_> =
+                (0..count).map(|at| harness.alloc(heap, size(at), 16).expect("memory")).collect();
+            // A permutation: the step is a prime that does not divide the count.
+            (0..count).for_each(|at| harness.free(heap, blocks[at * 10_007 % count]));
+            *calls = given_back(&harness) - before;
+        }
+        assert!(rounds[0] > 0, "up to {most} bytes: the bound was never passed");
+        assert!(
+            rounds[6..].iter().sum::<usize>() < rounds[0],
+            "up to {most} bytes: {rounds:?} calls a round"
+        );
+    }
 }
 
 #[test]
