@@ -161,13 +161,9 @@ impl<O: Os> Arena<O> {
         Some(run)
     }
 
-    /// The same, where the entry does not tell why the arena grows, and the caller counts what is taken.
-    pub fn alloc_run_for(&self, len: Granules, align: Granules, entry: Entry, why: Why) -> Option<Run> {
-        self.take_run(len, align, entry, why).map(|(run, _)| run)
-    }
-
-    /// A run, and how much of it is clean.
-    fn take_run(&self, len: Granules, align: Granules, entry: Entry, why: Why) -> Option<(Run, Bytes)> {
+    /// The same, where the entry does not tell why the arena grows; and how much is clean, for the caller to
+    /// count.
+    pub fn take_run(&self, len: Granules, align: Granules, entry: Entry, why: Why) -> Option<(Run, Bytes)> {
         let geometry = self.start()?;
         let want = Granules(len.0.checked_add(align.0 - 1).filter(|&want| want <= BLOCK_GRANULES)?);
         let mut guard = self.lock();

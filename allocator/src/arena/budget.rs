@@ -151,19 +151,16 @@ impl Budget {
         self.follow_swing(settings, now, || self.swing.note_taken(bytes, self.limits(settings)));
     }
 
-    /// Follows the time, in milliseconds, and what is noted then. Where less may stay behind that, what is too
-    /// much is over.
+    /// Follows the time, in milliseconds, and what is noted. If less may stay then, what is too much is over.
     fn follow_swing(&self, settings: &Settings, now: usize, note: impl FnOnce()) {
         let (share, before) = (self.published(), self.swing.bound());
         self.swing.follow(now, self.used(share), self.dirty_in_all(share));
         note();
-        if self.swing.bound() >= before {
-            return;
-        }
-        if counted(&self.in_slabs) > 0 {
+        let falls = self.swing.bound() < before;
+        if falls && counted(&self.in_slabs) > 0 {
             self.note_slack();
         }
-        if self.excess_bytes(settings, share).is_some() {
+        if falls && self.excess_bytes(settings, share).is_some() {
             self.note_over();
         }
     }

@@ -142,7 +142,7 @@ impl Chunks {
     fn make<O: Os>(&mut self, arena: &Arena<O>, class: MediumClass) -> Option<()> {
         // A span as long as it has no record: a fork's child may have one block too many.
         let (len, why) = (class.granules(), Reason::Chunk.by(Cause::Medium(Bytes(class.bytes()))));
-        let run = arena.alloc_run_for(len, Granules(1), Entry::span(len), why)?;
+        let (run, _) = arena.take_run(len, Granules(1), Entry::span(len), why)?;
         let geometry = arena.started();
         let granules = arena.clean_granules(&run);
         // SAFETY: the run is ours alone: its records have no other user.
