@@ -90,9 +90,9 @@ fn blocks_come_in_the_order_of_addresses() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "thousands of blocks")]
 fn a_thread_keeps_as_many_at_hand_as_the_key_says() {
-    // Twice what is kept by default is enough, and Miri is slow.
-    let count = if cfg!(miri) { 300 } else { 3000 };
+    let count = 3000;
     let at_hand = |config: Config| {
         let harness = Harness::new(Sim::new());
         let heap = harness.heap();
