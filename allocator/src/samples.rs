@@ -133,6 +133,16 @@ impl Samples {
         self.filter.may_have(block.addr())
     }
 
+    /// The same, for less.
+    ///
+    /// # Safety
+    /// `start` was true once.
+    #[inline(always)]
+    pub unsafe fn may_have_one(&self, block: *mut u8) -> bool {
+        // SAFETY: as the caller vouches: `start` makes room first.
+        unsafe { self.filter.has(block.addr()) }
+    }
+
     /// How many blocks of so many bytes come before the next sample.
     pub fn distance(&self, bytes: usize) -> u32 {
         let blocks = self.random.distance(self.rate() as f64) / bytes.max(1) as f64;

@@ -151,6 +151,9 @@ pub const SAMPLE_RATE: usize = 512 * 1024;
 /// More would be fewer slow paths, and blocks that have left the cache when they are used again.
 pub const SHOWN: u32 = 64;
 pub const MAGAZINE_PROFILED: u32 = 192;
+/// With no more blocks than this at hand, or a quarter of its most, a magazine is filled up meanwhile, so that
+/// a slow path serves so many pops at least.
+pub const FEW_SHOWN: u32 = 32;
 /// Return addresses that a sample keeps at most.
 pub const STACK_DEPTH: usize = 64;
 
