@@ -201,6 +201,11 @@ impl Samples {
         self.sites.for_each(|site| f(site, site.counts(), self.peak.counts(site)));
     }
 
+    /// No fewer addresses than all stacks have.
+    pub fn addresses(&self) -> usize {
+        self.sites.addresses()
+    }
+
     /// Calls `f` with a site of each stack, and all sites of that stack.
     pub fn for_each_stack(&self, f: impl FnMut(&Site, &mut dyn Iterator<Item = &Site>)) {
         self.sites.for_each_stack(f);

@@ -54,7 +54,10 @@ impl<'a, O: Os> Mappings<'a, O> {
 
     /// The mapping that an address is in, and its place among them.
     pub fn of(&self, address: usize) -> Option<(usize, Mapping<'_>)> {
-        self.iter().enumerate().find(|(_, mapping)| (mapping.start..mapping.end).contains(&address))
+        let rows = self.rows.get(..self.count).unwrap_or(&[]);
+        let at = rows.partition_point(|&[start, ..]| start <= address).checked_sub(1)?;
+        let mapping = self.iter().nth(at).filter(|mapping| address < mapping.end)?;
+        Some((at, mapping))
     }
 }
 
@@ -80,7 +83,7 @@ fn for_each<O: Os>(os: &O, mut f: impl FnMut(&Mapping)) -> bool {
         // What is left of a line comes first.
         for at in begin..len {
             let byte = text.get(at).copied().unwrap_or(0);
-            text.iter_mut().skip(at - begin).take(1).for_each(|place| *place = byte);
+            text.get_mut(at - begin).into_iter().for_each(|place| *place = byte);
         }
         len -= begin;
         // The end, or a line that is too long to be one.
@@ -92,22 +95,26 @@ fn for_each<O: Os>(os: &O, mut f: impl FnMut(&Mapping)) -> bool {
 
 /// A line: `start-end rwxp offset dev inode   name`.
 fn parse(line: &[u8]) -> Option<Mapping<'_>> {
+    let access = line.get(line.iter().position(|&byte| byte == b' ')? + 1..)?;
+    // Most lines are none of code, and are read no further.
+    if access.get(2) != Some(&b'x') {
+        return None;
+    }
     let mut words = line.split(|&byte| byte == b' ').filter(|word| !word.is_empty());
-    let (range, access, offset) = (words.next()?, words.next()?, words.next()?);
+    let (range, _, offset) = (words.next()?, words.next()?, words.next()?);
     let (start, end) = range.split_at_checked(range.iter().position(|&byte| byte == b'-')?)?;
     let (_, inode) = (words.next()?, words.next()?);
     // The name is the rest of the line, with whatever blanks it has.
     let behind = inode.as_ptr_range().end as usize - line.as_ptr() as usize;
     let name = line.get(behind..).unwrap_or(&[]).trim_ascii_start();
     let name = name.strip_suffix(b" (deleted)").unwrap_or(name);
-    let is_code = access.get(2) == Some(&b'x') && !name.is_empty();
     let mapping = Mapping {
         start: hexadecimal(start)?,
         end: hexadecimal(end.get(1..)?)?,
         offset: hexadecimal(offset)?,
         name,
     };
-    is_code.then_some(mapping)
+    (!name.is_empty()).then_some(mapping)
 }
 
 fn hexadecimal(text: &[u8]) -> Option<usize> {
