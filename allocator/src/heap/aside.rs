@@ -23,7 +23,7 @@ use super::parts::{AT, Aside};
 use super::{BinAt, Heap, exposed};
 use crate::arena::page_map::BIN;
 use crate::base::config::{
-    FEW_SHOWN, HOMING, MAGAZINE_CAP, MAGAZINE_FIRST, MAGAZINE_PROFILED, PROFILE, SHOWN,
+    FEW_SHOWN, HOMING, MAGAZINE_CAP, MAGAZINE_FIRST, MAGAZINE_PROFILED, PROFILE, shown,
 };
 use crate::base::size_class::{self, CLASSES};
 use crate::base::units::SizeClass;
@@ -244,7 +244,7 @@ impl Heap {
         if !aside.stop.get().is_null() {
             return;
         }
-        let shown = magazine.len(bin).min(SHOWN).min(aside.ahead.get());
+        let shown = magazine.len(bin).min(shown(class)).min(aside.ahead.get());
         let top = bin.top();
         // SAFETY: a magazine has a slot more than it fills (`magazine::FULL`, and a small one that may not
         // grow), so there is one above the top; and `shown` blocks below it, itself included.
