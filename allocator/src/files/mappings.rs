@@ -17,7 +17,7 @@ pub struct Mapping<'a> {
 
 /// All of them, in the order of addresses, with their names behind one another.
 pub struct Mappings<'a, O: Os> {
-    /// Start, end and offset of each; where its name begins, and ends.
+    /// Start, end and offset of each; where its name begins, and ends: there is a null.
     rows: Scratch<'a, [usize; 5], O>,
     names: Scratch<'a, u8, O>,
     count: usize,
@@ -37,7 +37,7 @@ impl<'a, O: Os> Mappings<'a, O> {
             if let (Some(row), Some(name)) = (rows.get_mut(count), names.get_mut(from..end)) {
                 name.iter_mut().zip(mapping.name).for_each(|(to, from)| *to = *from);
                 *row = [mapping.start, mapping.end, mapping.offset, from, end];
-                (count, from) = (count + 1, end);
+                (count, from) = (count + 1, end + 1);
             }
         });
         Some(Mappings { rows, names, count })
@@ -50,6 +50,12 @@ impl<'a, O: Os> Mappings<'a, O> {
             offset,
             name: self.names.get(from..to).unwrap_or(&[]),
         })
+    }
+
+    /// The build id of the file that a mapping is of.
+    pub fn build_id(&self, at: usize) -> BuildId {
+        let name = self.rows.get(at).and_then(|&[.., from, to]| self.names.get(from..=to));
+        BuildId::of(name.and_then(|name| CStr::from_bytes_with_nul(name).ok()).unwrap_or_default())
     }
 
     /// The mapping that an address is in, and its place among them.
@@ -72,13 +78,11 @@ fn for_each<O: Os>(os: &O, mut f: impl FnMut(&Mapping)) -> bool {
         let Ok(got) = file.read(text.get_mut(len..).unwrap_or(&mut [])) else { return false };
         len += got;
         let mut begin = 0;
-        while let Some(line) = text.get(begin..len).and_then(|rest| rest.split(|&byte| byte == b'\n').next())
-        {
-            if begin + line.len() >= len {
-                break;
-            }
+        let end_of_line = |from| text.get(from..len)?.iter().position(|&byte| byte == b'\n');
+        while let Some(chars) = end_of_line(begin) {
+            let line = text.get(begin..begin + chars).unwrap_or(&[]);
             parse(line).iter().for_each(&mut f);
-            begin += line.len() + 1;
+            begin += chars + 1;
         }
         // What is left of a line comes first.
         for at in begin..len {
@@ -134,19 +138,17 @@ impl BuildId {
     }
 
     /// Of the file of a name; empty where it has none, or is none.
-    pub fn of(name: &[u8]) -> BuildId {
+    fn of(name: &CStr) -> BuildId {
         let mut id = BuildId { digits: Checked([0; 128]), len: 0 };
         _ = id.find(name);
         id
     }
 
-    fn find(&mut self, name: &[u8]) -> Option<()> {
-        let mut path = Checked([0u8; 4096]);
-        if !name.starts_with(b"/") {
+    fn find(&mut self, name: &CStr) -> Option<()> {
+        if !name.to_bytes().starts_with(b"/") {
             return None;
         }
-        path.0.get_mut(..name.len())?.iter_mut().zip(name).for_each(|(to, from)| *to = *from);
-        let file = Descriptor::open(CStr::from_bytes_until_nul(&path.0).ok()?).ok()?;
+        let file = Descriptor::open(name).ok()?;
         let mut head = [0u8; 64];
         read_at(&file, 0, &mut head)?;
         if !head.starts_with(b"\x7fELF\x02\x01") {
@@ -241,6 +243,6 @@ mod tests {
         let (here, mut found) = (parse as *const () as usize, false);
         assert!(for_each(&Sim::new(), |mapping| found |= (mapping.start..mapping.end).contains(&here)));
         assert!(found);
-        assert!(BuildId::of(b"/proc/self/maps").digits().is_empty());
+        assert!(BuildId::of(c"/proc/self/maps").digits().is_empty());
     }
 }

@@ -5,7 +5,7 @@
 
 use super::addresses::{Addresses, Number};
 use super::kinds::{Moment, Span};
-use super::mappings::{BuildId, Mappings};
+use super::mappings::Mappings;
 use super::message::{Head, Message, NUMBER, put_field, put_number, put_parts};
 use super::sink::Sink;
 use crate::base::config::STACK_DEPTH;
@@ -89,7 +89,7 @@ fn put_mappings<O: Os>(mappings: &Mappings<O>, out: &mut impl Sink) {
             .number(6, name + 1);
         put_field(out, profile::MAPPING, message.bytes());
         put_field(out, profile::STRING, mapping.name);
-        put_field(out, profile::STRING, BuildId::of(mapping.name).digits());
+        put_field(out, profile::STRING, mappings.build_id(at).digits());
     }
 }
 
