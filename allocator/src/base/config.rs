@@ -153,8 +153,8 @@ pub const fn shown(class: SizeClass) -> u32 {
 }
 /// And how many a magazine holds at least if its class may.
 pub const MAGAZINE_PROFILED: u32 = 384;
-/// With no more blocks than this at hand, or a quarter of its most, a magazine is filled up meanwhile, so that
-/// a slow path serves so many pops at least.
+/// With no more blocks than this at hand, or a quarter of its most, a magazine is filled up meanwhile: a slow
+/// path serves so many pops at least.
 pub const FEW_SHOWN: u32 = 32;
 /// Return addresses that a sample keeps at most.
 pub const STACK_DEPTH: usize = 64;

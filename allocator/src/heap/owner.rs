@@ -26,8 +26,8 @@ use crate::sync::stores::in_order;
 use core::sync::atomic::{Ordering, fence};
 
 impl Heap {
-    /// A block of a class whose magazine is empty, or has few while a profile is taken: from what other threads sent, from the slabs. None where
-    /// the arena can grow no more.
+    /// A block of a class whose magazine is empty, or has few while a profile is taken: from what other
+    /// threads sent, from the slabs. None where the arena can grow no more.
     pub fn alloc_slow<O: Os>(&self, arena: &Arena<O>, class: SizeClass) -> Option<Allocated> {
         let noted = Noted::nothing();
         let site = self.site(arena, &noted);
@@ -59,7 +59,7 @@ impl Heap {
             }
             let block = self.pop(class);
             match refill.carved {
-                Some(carved) if held > 0 => self.know_all(class, carved),
+                Some(carved) if self.is_profiled() => self.know_all(class, carved),
                 Some(carved) => self.note_carved(class, carved, block),
                 None => {}
             }
