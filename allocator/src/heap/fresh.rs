@@ -43,8 +43,8 @@ impl Heap {
         self.know_all(class, magazine.carved().max(magazine.known()));
     }
 
-    /// All that the magazine has is stamped, and none of it is looked for as fresh from here on: one in two
-    /// parts does not keep its order. The young slab is carved so far.
+    /// All that the magazine has is stamped, and none of it is looked for as fresh from here on. The young
+    /// slab is carved so far.
     pub(super) fn know_all(&self, class: SizeClass, carved: u16) {
         if matches!(self.owned.stamps.get(), Stamps::Kept) {
             // SAFETY: free blocks of this thread's.

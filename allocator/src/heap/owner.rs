@@ -59,7 +59,7 @@ impl Heap {
             }
             let block = self.pop(class);
             match refill.carved {
-                Some(carved) if self.is_profiled() => self.know_all(class, carved),
+                Some(carved) if held > 0 => self.know_all(class, carved),
                 Some(carved) => self.note_carved(class, carved, block),
                 None => {}
             }
