@@ -45,6 +45,8 @@ impl Heap {
             self.shared.keep_inbox(&site, &mut slabs);
             self.owned.swept_for_others.set(false);
             let want = self.widen(class, most_at_hand(arena, class)).div_ceil(2) as usize;
+            // What is filled up is stamped, so its pages are touched.
+            let want = if held > 0 { want.min(self.few(class)) } else { want };
             let (bin, magazine) = (self.bin(class), self.magazine(class));
             let room = magazine.room(bin);
             let Some(refill) = slabs.refill(&site, class, part_or_end(room, 0..want)) else { return pop() };
