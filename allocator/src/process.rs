@@ -29,6 +29,7 @@ use crate::slab::stamp;
 use core::ptr::null_mut;
 use fork::{Way, look};
 pub use instance::ALLOCATOR;
+use instance::SAMPLES;
 pub use word::current;
 
 /// A block of a class, by the slow path. `asked` bytes of it were asked for.
@@ -176,14 +177,15 @@ fn draw_for_big(block: *mut u8, asked: usize) {
     ALLOCATOR.draw_for(block, asked, ALLOCATOR.usable(block).unwrap_or(asked));
 }
 
-/// Frees what C's fast path found to be a block of a slab, and the bin at `at` refused.
+/// Frees what C's fast path found to be a block of a slab, and the bin at `at` of `heap`, the calling
+/// thread's, refused.
 ///
 /// # Safety
 /// As for `free_checked`.
 #[cold]
 #[inline(never)]
-pub unsafe fn free_refused<W: ThreadWord>(block: *mut u8, at: BinAt) {
-    if !PROFILE || !current::<W>().put_aside(ALLOCATOR.samples, at, block) {
+pub unsafe fn free_refused<W: ThreadWord>(block: *mut u8, heap: &Heap, at: BinAt) {
+    if !PROFILE || !heap.put_aside(&SAMPLES, at, block) {
         // SAFETY: as the caller vouches.
         unsafe { free_refused_again::<W>(block, at) }
     }

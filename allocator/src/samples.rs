@@ -133,6 +133,16 @@ impl Samples {
         self.filter.may_have(block.addr())
     }
 
+    /// The same, for less.
+    ///
+    /// # Safety
+    /// `start` was true once.
+    #[inline(always)]
+    pub unsafe fn may_have_one(&self, block: *mut u8) -> bool {
+        // SAFETY: as the caller vouches: `start` makes room first.
+        unsafe { self.filter.has(block.addr()) }
+    }
+
     /// How many blocks of so many bytes come before the next sample.
     pub fn distance(&self, bytes: usize) -> u32 {
         let blocks = self.random.distance(self.rate() as f64) / bytes.max(1) as f64;
@@ -189,6 +199,11 @@ impl Samples {
     /// Calls `f` with every site, what was counted there, and what of that was live at the peak.
     pub fn for_each_site(&self, mut f: impl FnMut(&Site, Counts, Counts)) {
         self.sites.for_each(|site| f(site, site.counts(), self.peak.counts(site)));
+    }
+
+    /// No fewer addresses than all stacks have.
+    pub fn addresses(&self) -> usize {
+        self.sites.addresses()
     }
 
     /// Calls `f` with a site of each stack, and all sites of that stack.

@@ -146,11 +146,16 @@ pub const MAGAZINE_CAP: ByClass<u16> = {
 
 /// Bytes between two samples in the mean, where nobody says otherwise.
 pub const SAMPLE_RATE: usize = 512 * 1024;
-/// While a profile is taken: the blocks of a magazine that can be popped before the slow path looks again,
-/// and how many a magazine holds at least if its class may.
+/// While a profile is taken: the blocks of a magazine that can be popped before the slow path looks again.
 /// More would be fewer slow paths, and blocks that have left the cache when they are used again.
-pub const SHOWN: u32 = 64;
-pub const MAGAZINE_PROFILED: u32 = 192;
+pub const fn shown(class: SizeClass) -> u32 {
+    if size_class::bytes(class) <= 64 { 128 } else { 64 }
+}
+/// And how many a magazine holds at least if its class may.
+pub const MAGAZINE_PROFILED: u32 = 384;
+/// With no more blocks than this at hand, or a quarter of its most, a magazine is filled up meanwhile: a slow
+/// path serves so many pops at least.
+pub const FEW_SHOWN: u32 = 32;
 /// Return addresses that a sample keeps at most.
 pub const STACK_DEPTH: usize = 64;
 

@@ -5,6 +5,13 @@ use super::scratch::Scratch;
 use crate::os::Os;
 use crate::samples::Samples;
 
+/// Which address it is, and whether it was there before.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Number {
+    New(usize),
+    Known(usize),
+}
+
 /// Addresses by hash, each with its number plus one; 0 where there is none.
 pub struct Addresses<'a, O: Os> {
     slots: Scratch<'a, [usize; 2], O>,
@@ -18,8 +25,7 @@ pub struct Addresses<'a, O: Os> {
 impl<'a, O: Os> Addresses<'a, O> {
     /// Room for those that `samples` has now, and some that come meanwhile.
     pub fn of(samples: &Samples, os: &'a O) -> Option<Self> {
-        let mut words = 0;
-        samples.for_each_stack(|site, _| words += samples.stack_of(site).count());
+        let words = samples.addresses();
         let most = words + words / 4 + 1024;
         let slots = Scratch::new(os, (2 * most).next_power_of_two())?;
         Some(Addresses { slots, order: Scratch::new(os, most)?, count: 0, most })
@@ -36,40 +42,21 @@ impl<'a, O: Os> Addresses<'a, O> {
         (0..=mask).map(move |by| (hash as usize + by) & mask)
     }
 
-    /// The number of an address that was taken in.
-    pub fn number(&self, address: usize) -> Option<usize> {
+    /// The number of an address, which is taken in if it is new. None where there is no room for it.
+    pub fn number(&mut self, address: usize) -> Option<Number> {
         for at in self.place(address) {
             match *self.slots.get(at)? {
-                [_, 0] => return None,
-                [found, number] if found == address => return Some(number - 1),
+                [_, 0] => {
+                    *self.order.get_mut(self.count).filter(|_| self.count < self.most)? = address;
+                    *self.slots.get_mut(at)? = [address, self.count + 1];
+                    self.count += 1;
+                    return Some(Number::New(self.count - 1));
+                }
+                [found, number] if found == address => return Some(Number::Known(number - 1)),
                 _ => {}
             }
         }
         None
-    }
-
-    /// Takes an address in. True where it is new.
-    pub fn insert(&mut self, address: usize) -> bool {
-        if self.count == self.most {
-            return false;
-        }
-        for at in self.place(address) {
-            match self.slots.get(at) {
-                Some(&[_, 0]) => {
-                    if let Some(place) = self.order.get_mut(self.count) {
-                        *place = address;
-                    }
-                    self.count += 1;
-                    if let Some(slot) = self.slots.get_mut(at) {
-                        *slot = [address, self.count];
-                    }
-                    return true;
-                }
-                Some(&[found, _]) if found != address => {}
-                _ => return false,
-            }
-        }
-        false
     }
 }
 
@@ -85,11 +72,12 @@ mod tests {
         let mut addresses = Addresses::of(&SAMPLES, &os).expect("memory");
         for round in 0..2 {
             for n in 0..1000 {
-                assert_eq!(addresses.insert(n * 16), round == 0);
-                assert_eq!(addresses.number(n * 16), Some(n));
+                let expected = if round == 0 { Number::New(n) } else { Number::Known(n) };
+                assert_eq!(addresses.number(n * 16), Some(expected));
             }
         }
-        assert_eq!(addresses.number(7), None);
         assert!(addresses.in_order().iter().copied().eq((0..1000).map(|n| n * 16)));
+        (1000..1024).for_each(|n| assert_eq!(addresses.number(n * 16), Some(Number::New(n))));
+        assert_eq!(addresses.number(7), None, "there is room for 1024");
     }
 }

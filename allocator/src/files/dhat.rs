@@ -4,7 +4,7 @@
 //! over its lengths of blocks: of a stack with several they are bounds from above.
 #![forbid(unsafe_code)]
 
-use super::addresses::Addresses;
+use super::addresses::{Addresses, Number};
 use super::kinds::Span;
 use super::mappings::{Mappings, put_json};
 use super::sink::Sink;
@@ -86,13 +86,13 @@ pub fn write<O: Os>(samples: &Samples, os: &O, span: Span, out: &mut impl Sink) 
             return;
         }
         let stack = || samples.stack_of(site).map(|address| address - 1);
-        stack().for_each(|address| _ = addresses.insert(address));
         out.put(between);
         out.put(b"{");
         figures.put(out);
         out.put(b"\"fs\":[");
         let mut comma: &[u8] = b"";
         for number in stack().filter_map(|address| addresses.number(address)) {
+            let (Number::New(number) | Number::Known(number)) = number;
             out.put(comma);
             // Frame 0 is the root.
             out.put_number(number as u64 + 1);

@@ -42,12 +42,16 @@ impl File {
 
 impl Sink for File {
     fn put(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
+        let mut rest = bytes;
+        while !rest.is_empty() {
             if self.len == ROOM {
                 self.flush();
             }
-            self.bytes[self.len] = byte;
-            self.len += 1;
+            let room = self.bytes.0.get_mut(self.len..).unwrap_or(&mut []);
+            let count = room.len().min(rest.len());
+            room.iter_mut().zip(rest).for_each(|(place, &byte)| *place = byte);
+            self.len += count;
+            rest = rest.get(count..).unwrap_or(&[]);
         }
     }
 }

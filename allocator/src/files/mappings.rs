@@ -17,7 +17,7 @@ pub struct Mapping<'a> {
 
 /// All of them, in the order of addresses, with their names behind one another.
 pub struct Mappings<'a, O: Os> {
-    /// Start, end and offset of each; where its name begins, and ends.
+    /// Start, end and offset of each; where its name begins, and ends: there is a null.
     rows: Scratch<'a, [usize; 5], O>,
     names: Scratch<'a, u8, O>,
     count: usize,
@@ -37,7 +37,7 @@ impl<'a, O: Os> Mappings<'a, O> {
             if let (Some(row), Some(name)) = (rows.get_mut(count), names.get_mut(from..end)) {
                 name.iter_mut().zip(mapping.name).for_each(|(to, from)| *to = *from);
                 *row = [mapping.start, mapping.end, mapping.offset, from, end];
-                (count, from) = (count + 1, end);
+                (count, from) = (count + 1, end + 1);
             }
         });
         Some(Mappings { rows, names, count })
@@ -52,9 +52,18 @@ impl<'a, O: Os> Mappings<'a, O> {
         })
     }
 
+    /// The build id of the file that a mapping is of.
+    pub fn build_id(&self, at: usize) -> BuildId {
+        let name = self.rows.get(at).and_then(|&[.., from, to]| self.names.get(from..=to));
+        BuildId::of(name.and_then(|name| CStr::from_bytes_with_nul(name).ok()).unwrap_or_default())
+    }
+
     /// The mapping that an address is in, and its place among them.
     pub fn of(&self, address: usize) -> Option<(usize, Mapping<'_>)> {
-        self.iter().enumerate().find(|(_, mapping)| (mapping.start..mapping.end).contains(&address))
+        let rows = self.rows.get(..self.count).unwrap_or(&[]);
+        let at = rows.partition_point(|&[start, ..]| start <= address).checked_sub(1)?;
+        let mapping = self.iter().nth(at).filter(|mapping| address < mapping.end)?;
+        Some((at, mapping))
     }
 }
 
@@ -69,18 +78,16 @@ fn for_each<O: Os>(os: &O, mut f: impl FnMut(&Mapping)) -> bool {
         let Ok(got) = file.read(text.get_mut(len..).unwrap_or(&mut [])) else { return false };
         len += got;
         let mut begin = 0;
-        while let Some(line) = text.get(begin..len).and_then(|rest| rest.split(|&byte| byte == b'\n').next())
-        {
-            if begin + line.len() >= len {
-                break;
-            }
+        let end_of_line = |from| text.get(from..len)?.iter().position(|&byte| byte == b'\n');
+        while let Some(chars) = end_of_line(begin) {
+            let line = text.get(begin..begin + chars).unwrap_or(&[]);
             parse(line).iter().for_each(&mut f);
-            begin += line.len() + 1;
+            begin += chars + 1;
         }
         // What is left of a line comes first.
         for at in begin..len {
             let byte = text.get(at).copied().unwrap_or(0);
-            text.iter_mut().skip(at - begin).take(1).for_each(|place| *place = byte);
+            text.get_mut(at - begin).into_iter().for_each(|place| *place = byte);
         }
         len -= begin;
         // The end, or a line that is too long to be one.
@@ -92,22 +99,26 @@ fn for_each<O: Os>(os: &O, mut f: impl FnMut(&Mapping)) -> bool {
 
 /// A line: `start-end rwxp offset dev inode   name`.
 fn parse(line: &[u8]) -> Option<Mapping<'_>> {
+    let access = line.get(line.iter().position(|&byte| byte == b' ')? + 1..)?;
+    // Most lines are none of code, and are read no further.
+    if access.get(2) != Some(&b'x') {
+        return None;
+    }
     let mut words = line.split(|&byte| byte == b' ').filter(|word| !word.is_empty());
-    let (range, access, offset) = (words.next()?, words.next()?, words.next()?);
+    let (range, _, offset) = (words.next()?, words.next()?, words.next()?);
     let (start, end) = range.split_at_checked(range.iter().position(|&byte| byte == b'-')?)?;
     let (_, inode) = (words.next()?, words.next()?);
     // The name is the rest of the line, with whatever blanks it has.
     let behind = inode.as_ptr_range().end as usize - line.as_ptr() as usize;
     let name = line.get(behind..).unwrap_or(&[]).trim_ascii_start();
     let name = name.strip_suffix(b" (deleted)").unwrap_or(name);
-    let is_code = access.get(2) == Some(&b'x') && !name.is_empty();
     let mapping = Mapping {
         start: hexadecimal(start)?,
         end: hexadecimal(end.get(1..)?)?,
         offset: hexadecimal(offset)?,
         name,
     };
-    is_code.then_some(mapping)
+    (!name.is_empty()).then_some(mapping)
 }
 
 fn hexadecimal(text: &[u8]) -> Option<usize> {
@@ -127,19 +138,17 @@ impl BuildId {
     }
 
     /// Of the file of a name; empty where it has none, or is none.
-    pub fn of(name: &[u8]) -> BuildId {
+    fn of(name: &CStr) -> BuildId {
         let mut id = BuildId { digits: Checked([0; 128]), len: 0 };
         _ = id.find(name);
         id
     }
 
-    fn find(&mut self, name: &[u8]) -> Option<()> {
-        let mut path = Checked([0u8; 4096]);
-        if !name.starts_with(b"/") {
+    fn find(&mut self, name: &CStr) -> Option<()> {
+        if !name.to_bytes().starts_with(b"/") {
             return None;
         }
-        path.0.get_mut(..name.len())?.iter_mut().zip(name).for_each(|(to, from)| *to = *from);
-        let file = Descriptor::open(CStr::from_bytes_until_nul(&path.0).ok()?).ok()?;
+        let file = Descriptor::open(name).ok()?;
         let mut head = [0u8; 64];
         read_at(&file, 0, &mut head)?;
         if !head.starts_with(b"\x7fELF\x02\x01") {
@@ -234,6 +243,6 @@ mod tests {
         let (here, mut found) = (parse as *const () as usize, false);
         assert!(for_each(&Sim::new(), |mapping| found |= (mapping.start..mapping.end).contains(&here)));
         assert!(found);
-        assert!(BuildId::of(b"/proc/self/maps").digits().is_empty());
+        assert!(BuildId::of(c"/proc/self/maps").digits().is_empty());
     }
 }

@@ -3,11 +3,12 @@
 //! asked for: what rounding costs is the difference of the last two.
 #![forbid(unsafe_code)]
 
-use super::addresses::Addresses;
+use super::addresses::{Addresses, Number};
 use super::kinds::{Moment, Span};
-use super::mappings::{BuildId, Mappings};
-use super::message::{Message, put_field, put_number};
+use super::mappings::Mappings;
+use super::message::{Head, Message, NUMBER, put_field, put_number, put_parts};
 use super::sink::Sink;
+use crate::base::config::STACK_DEPTH;
 use crate::base::random::weight;
 use crate::os::Os;
 use crate::samples::Samples;
@@ -61,7 +62,7 @@ pub fn write<O: Os>(samples: &Samples, os: &O, span: Span, moment: Moment, out: 
     let (Some(mut addresses), Some(mappings)) = (Addresses::of(samples, os), Mappings::read(os)) else {
         return false;
     };
-    let value = |[name, unit]: [u64; 2]| Message::new().number(1, name).number(2, unit);
+    let value = |[name, unit]: [u64; 2]| Message::<{ 4 * NUMBER }>::new().number(1, name).number(2, unit);
     VALUES.iter().for_each(|&pair| put_field(out, profile::SAMPLE_TYPE, value(pair).bytes()));
     STRINGS.iter().for_each(|text| put_field(out, profile::STRING, text));
     put_mappings(&mappings, out);
@@ -79,7 +80,7 @@ pub fn write<O: Os>(samples: &Samples, os: &O, span: Span, moment: Moment, out: 
 fn put_mappings<O: Os>(mappings: &Mappings<O>, out: &mut impl Sink) {
     for (at, mapping) in mappings.iter().enumerate() {
         let name = (STRINGS.len() + 2 * at) as u64;
-        let message = Message::new()
+        let message = Message::<128>::new()
             .number(1, at as u64 + 1)
             .number(2, mapping.start as u64)
             .number(3, mapping.end as u64)
@@ -88,7 +89,7 @@ fn put_mappings<O: Os>(mappings: &Mappings<O>, out: &mut impl Sink) {
             .number(6, name + 1);
         put_field(out, profile::MAPPING, message.bytes());
         put_field(out, profile::STRING, mapping.name);
-        put_field(out, profile::STRING, BuildId::of(mapping.name).digits());
+        put_field(out, profile::STRING, mappings.build_id(at).digits());
     }
 }
 
@@ -99,16 +100,23 @@ fn put_samples<O: Os>(
     mappings: &Mappings<O>,
     out: &mut impl Sink,
 ) {
+    let mut numbers = Message::<{ STACK_DEPTH * NUMBER }>::new();
     samples.for_each_site(|site, counts, peak| {
-        // The address of the call, not of what is behind it.
-        let stack = || samples.stack_of(site).map(|address| address - 1);
         if counts.allocated == 0 {
             return;
         }
-        for address in stack() {
-            if addresses.insert(address) {
-                put_location(addresses, mappings, address, out);
-            }
+        numbers.clear();
+        // The address of the call, not of what is behind it.
+        for address in samples.stack_of(site).map(|address| address - 1) {
+            let number = match addresses.number(address) {
+                Some(Number::New(number)) => {
+                    put_location(number, mappings, address, out);
+                    number
+                }
+                Some(Number::Known(number)) => number,
+                None => continue,
+            };
+            numbers.varint(number as u64 + 1);
         }
         let each = weight(site.bytes(), samples.rate());
         let weighed = |count: u64| (count as f64 * each + 0.5) as u64;
@@ -121,21 +129,15 @@ fn put_samples<O: Os>(
             weighed_bytes(in_use.live()),
             weighed(in_use.asked_live()),
         ];
-        let numbers = stack().filter_map(|address| Some(addresses.number(address)? as u64 + 1));
+        let stack = Head::new().head(1, numbers.bytes().len());
         let label = Message::new().number(1, BYTES).number(3, site.bytes() as u64).number(4, BYTES);
-        let message = Message::new().numbers(1, numbers).numbers(2, values.into_iter()).message(3, label);
-        put_field(out, profile::SAMPLE, message.bytes());
+        let rest = Message::<256>::new().numbers(2, values.into_iter()).message(3, label);
+        put_parts(out, profile::SAMPLE, [stack.bytes(), numbers.bytes(), rest.bytes()]);
     });
 }
 
-fn put_location<O: Os>(
-    addresses: &Addresses<O>,
-    mappings: &Mappings<O>,
-    address: usize,
-    out: &mut impl Sink,
-) {
-    let Some(number) = addresses.number(address) else { return };
-    let message = Message::new()
+fn put_location<O: Os>(number: usize, mappings: &Mappings<O>, address: usize, out: &mut impl Sink) {
+    let message = Message::<{ 6 * NUMBER }>::new()
         .number(1, number as u64 + 1)
         .number(2, mappings.of(address).map_or(0, |(at, _)| at as u64 + 1))
         .number(3, address as u64);

@@ -22,7 +22,9 @@
 use super::parts::{AT, Aside};
 use super::{BinAt, Heap, exposed};
 use crate::arena::page_map::BIN;
-use crate::base::config::{HOMING, MAGAZINE_CAP, MAGAZINE_FIRST, MAGAZINE_PROFILED, PROFILE, SHOWN};
+use crate::base::config::{
+    FEW_SHOWN, HOMING, MAGAZINE_CAP, MAGAZINE_FIRST, MAGAZINE_PROFILED, PROFILE, shown,
+};
 use crate::base::size_class::{self, CLASSES};
 use crate::base::units::SizeClass;
 use crate::samples::{Samples, is_on};
@@ -108,8 +110,18 @@ impl Heap {
         ahead == 0
     }
 
-    /// A block of a magazine that was just put together, or null. Its blocks are shown again then.
+    /// So few blocks of a class at hand are filled up before they are shown. None while no profile is taken.
+    pub(super) fn few(&self, class: SizeClass) -> usize {
+        let few = || (MAGAZINE_CAP[class.0 as usize] as u32 / 4).min(FEW_SHOWN);
+        if self.is_profiled() { few() as usize } else { 0 }
+    }
+
+    /// A block of a magazine that was just put together, or null where it has few. Its blocks are shown again
+    /// then.
     pub fn pop_joined(&self, class: SizeClass) -> *mut u8 {
+        if self.magazine(class).len(self.bin(class)) as usize <= self.few(class) {
+            return core::ptr::null_mut();
+        }
         let block = self.pop(class);
         if !block.is_null() {
             self.while_busy(|| self.part(class));
@@ -122,13 +134,16 @@ impl Heap {
     /// where there is no room, and where the block may be a sample.
     #[inline(always)]
     pub fn put_aside(&self, samples: &Samples, at: BinAt, block: *mut u8) -> bool {
-        let block = exposed(block);
-        let taken = !samples.may_have(block) && self.aside_at(at).take(block);
-        if taken {
-            // SAFETY: a block of a slab begins there, and the program gave it up.
-            unsafe { stamp::put(block) };
+        let (aside, block) = (self.aside_at(at), exposed(block));
+        let Some(room) = aside.room() else { return false };
+        // SAFETY: there is room aside only where a profile is taken, or was.
+        if unsafe { samples.may_have_one(block) } {
+            return false;
         }
-        taken
+        aside.put(room, block);
+        // SAFETY: a block of a slab begins there, and the program gave it up.
+        unsafe { stamp::put(block) };
+        true
     }
 
     /// The same for a block that is no sample, or not any more. Where there is no room, what was popped
@@ -192,16 +207,17 @@ impl Heap {
             let top = top.sub(1);
             let first = stop.add(shown + 1);
             let count = slots_between(first, aside.end.get());
-            core::ptr::copy(first, top.add(1).cast_mut(), count);
+            if count > 0 {
+                core::ptr::copy(first, top.add(1).cast_mut(), count);
+            }
             self.forget_parts(class);
             bin.set_top(top.add(count));
         }
         // Full a little earlier than it is: of the room that is left blocks are put aside, and what is popped
         // meanwhile leaves none.
-        let (magazine, slots) = (self.magazine(class), self.owned.slots.get());
-        let cap = magazine.cap();
-        magazine.set_cap(bin, slots, class, cap);
-        bin.set_limit(magazine.blocks(bin).as_ptr().wrapping_add((cap - cap / 8) as usize).wrapping_sub(1));
+        let magazine = self.magazine(class);
+        let cap = magazine.cap() as usize;
+        bin.set_limit(magazine.blocks(bin).as_ptr().wrapping_add(cap - cap / 8).wrapping_sub(1));
     }
 
     /// Says that a magazine is plain.
@@ -228,7 +244,7 @@ impl Heap {
         if !aside.stop.get().is_null() {
             return;
         }
-        let shown = magazine.len(bin).min(SHOWN).min(aside.ahead.get());
+        let shown = magazine.len(bin).min(shown(class)).min(aside.ahead.get());
         let top = bin.top();
         // SAFETY: a magazine has a slot more than it fills (`magazine::FULL`, and a small one that may not
         // grow), so there is one above the top; and `shown` blocks below it, itself included.

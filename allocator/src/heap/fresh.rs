@@ -16,6 +16,7 @@ use super::{Heap, Stamps};
 use crate::base::config::{GRANULE, HOMING};
 use crate::base::size_class;
 use crate::base::units::SizeClass;
+use crate::slab::slot::Slot;
 use crate::slab::{block_at, index_of, stamp};
 
 /// The smallest page there is.
@@ -34,6 +35,24 @@ impl Heap {
             Stamps::Kept => self.know_page(class, block),
             Stamps::None => self.set_known(class, carved),
         }
+    }
+
+    /// Before a magazine that has blocks is filled up: fresh ones would not be where `fresh` looks.
+    pub(super) fn know_held(&self, class: SizeClass) {
+        let magazine = self.magazine(class);
+        self.know_all(class, magazine.carved().max(magazine.known()));
+    }
+
+    /// All that the magazine has is stamped, and none of it is looked for as fresh from here on. The young
+    /// slab is carved so far.
+    pub(super) fn know_all(&self, class: SizeClass, carved: u16) {
+        if matches!(self.owned.stamps.get(), Stamps::Kept) {
+            // SAFETY: free blocks of this thread's.
+            let stamp = |slot: &Slot| unsafe { stamp::put(slot.get()) };
+            self.magazine(class).blocks(self.bin(class)).iter().for_each(stamp);
+        }
+        self.magazine(class).set_carved(0);
+        self.set_known(class, carved);
     }
 
     /// Whether the block at an index of this heap's young slab is fresh, and at hand.

@@ -26,23 +26,30 @@ use crate::sync::stores::in_order;
 use core::sync::atomic::{Ordering, fence};
 
 impl Heap {
-    /// A block of a class whose magazine is empty: from what other threads sent, from the slabs. None where
-    /// the arena can grow no more.
+    /// A block of a class whose magazine is empty, or has few while a profile is taken: from what other
+    /// threads sent, from the slabs. None where the arena can grow no more.
     pub fn alloc_slow<O: Os>(&self, arena: &Arena<O>, class: SizeClass) -> Option<Allocated> {
         let noted = Noted::nothing();
         let site = self.site(arena, &noted);
         self.while_joined(class, || {
-            if PROFILE && self.blocks_held(class) > 0 {
+            let held = if PROFILE { self.blocks_held(class) } else { 0 };
+            let pop = || (held > 0).then(|| Allocated::unknown(self.pop(class)));
+            if held > self.few(class) {
                 // A signal handler came between, and left some.
-                return Some(Allocated::unknown(self.pop(class)));
+                return pop();
+            }
+            if held > 0 {
+                self.know_held(class);
             }
             let mut slabs = self.shared.slabs.lock();
             self.shared.keep_inbox(&site, &mut slabs);
             self.owned.swept_for_others.set(false);
             let want = self.widen(class, most_at_hand(arena, class)).div_ceil(2) as usize;
+            // What is filled up is stamped, so its pages are touched.
+            let want = if held > 0 { want.min(self.few(class)) } else { want };
             let (bin, magazine) = (self.bin(class), self.magazine(class));
             let room = magazine.room(bin);
-            let refill = slabs.refill(&site, class, part_or_end(room, 0..want))?;
+            let Some(refill) = slabs.refill(&site, class, part_or_end(room, 0..want)) else { return pop() };
             magazine.fill(bin, refill.count);
             if self.owned.at_hand.asks(slabs.resident_bytes()) {
                 self.look(&slabs);
@@ -53,8 +60,10 @@ impl Heap {
                 self.drain(&site);
             }
             let block = self.pop(class);
-            if let Some(carved) = refill.carved {
-                self.note_carved(class, carved, block);
+            match refill.carved {
+                Some(carved) if held > 0 => self.know_all(class, carved),
+                Some(carved) => self.note_carved(class, carved, block),
+                None => {}
             }
             Some(Allocated { block, zeroed_from: refill.zeroed_from })
         })

@@ -27,18 +27,28 @@ pub struct Aside {
 const _: () = assert!(size_of::<Aside>() == BIN, "an entry leads to both");
 
 impl Aside {
-    /// Takes a block in. False where there is no room, and in a plain magazine.
+    /// The slot for a block. None where there is no room, and in a plain magazine.
+    #[inline(always)]
+    pub fn room(&self) -> Option<&Slot> {
+        let end = self.end.get();
+        // SAFETY: below the limit there is a slot of this thread's magazine (I11).
+        (end < self.limit.get()).then(|| unsafe { &*end })
+    }
+
+    /// Puts a block into the room for it.
+    #[inline(always)]
+    pub fn put(&self, room: &Slot, block: *mut u8) {
+        room.set(block);
+        in_order();
+        self.end.set(core::ptr::from_ref(room).wrapping_add(1));
+    }
+
+    /// Takes a block in. False where there is no room.
     #[inline(always)]
     pub fn take(&self, block: *mut u8) -> bool {
-        let end = self.end.get();
-        if end >= self.limit.get() {
-            return false;
-        }
-        // SAFETY: below the limit there is a slot of this thread's magazine (I11).
-        unsafe { (*end).set(block) };
-        in_order();
-        self.end.set(end.wrapping_add(1));
-        true
+        let room = self.room();
+        room.into_iter().for_each(|room| self.put(room, block));
+        room.is_some()
     }
 }
 

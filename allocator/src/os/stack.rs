@@ -58,7 +58,8 @@ pub fn walk(into: &mut [usize]) -> usize {
         return 0;
     }
     let Some(mut frame) = Frame::here() else { return 0 };
-    let own = Object::of(frame.pc).filter(|_| !executable::contains(frame.pc));
+    let mut object = Object::of(frame.pc);
+    let own = object.filter(|_| !executable::contains(frame.pc));
     let mut memory = Memory::around(frame.sp);
     let mut count = 0;
     // The caller's, from the second on: an address behind a call.
@@ -66,9 +67,9 @@ pub fn walk(into: &mut [usize]) -> usize {
     let (mut outside, mut steps) = (own.is_none(), 0);
     while count < into.len() && steps < 2 * into.len() {
         steps += 1;
-        let Some((caller, at)) = frame.caller(looked_up, &mut memory) else { break };
+        let Some((caller, at)) = frame.caller(looked_up, &mut object, &mut memory) else { break };
         (frame, looked_up) = (caller, at);
-        outside = outside || own.as_ref().is_none_or(|own| !own.contains(at));
+        outside = outside || own.is_none_or(|own| !own.contains(at));
         if let Some(place) = into.get_mut(count).filter(|_| outside) {
             *place = frame.pc;
             count += 1;
@@ -136,14 +137,18 @@ impl Frame {
     }
 
     /// The caller's frame, and the address that its rule is found by. None where the stack ends, or cannot be
-    /// followed.
-    fn caller(&self, looked_up: usize, memory: &mut Memory) -> Option<(Frame, usize)> {
-        let object = Object::of(looked_up);
-        let rule = match &object {
-            Some(object) => cache::rule(object, looked_up),
-            None => None,
-        };
-        let caller = match rule {
+    /// followed. The object is the one before's, in which most frames are too: none goes while a frame of it
+    /// is on the stack.
+    fn caller(
+        &self,
+        looked_up: usize,
+        object: &mut Option<Object>,
+        memory: &mut Memory,
+    ) -> Option<(Frame, usize)> {
+        if !object.is_some_and(|object| object.contains(looked_up)) {
+            *object = Object::of(looked_up);
+        }
+        let caller = match object.and_then(|object| cache::rule(&object, looked_up)) {
             Some(Rule { base: Base::Signal, .. }) => return self.interrupted(memory),
             Some(rule) => self.by_rule(&rule, memory)?,
             None => self.by_pointer(memory)?,

@@ -243,7 +243,14 @@ impl Sites {
         hash(one) == hash(other) && self.stack_of(one).eq(self.stack_of(other))
     }
 
+    /// No fewer addresses than the sites have.
+    pub fn addresses(&self) -> usize {
+        self.addresses.count() as usize
+    }
+
     pub fn reset(&self) {
-        self.for_each(Site::reset);
+        if self.sites.count() > 0 {
+            self.for_each(Site::reset);
+        }
     }
 }

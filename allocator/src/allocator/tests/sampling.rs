@@ -3,9 +3,9 @@
 
 use super::*;
 use crate::base::random::weight;
-use crate::heap::Offer;
+use crate::heap::{Offer, Stamps};
 use crate::medium::MediumClass;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 const SEED: u64 = 42;
 
@@ -128,6 +128,8 @@ fn is_near(said: f64, truth: f64, samples: f64) -> bool {
     (said - truth).abs() <= 5.0 * truth / samples.max(1.0).sqrt()
 }
 
+/// Of blocks of which few are live.
+const ROUNDS_OF_FEW: usize = if cfg!(miri) { 320 } else { 3200 };
 const ROUNDS: usize = if cfg!(miri) { 100 } else { 100_000 };
 /// Bytes of the two sites' blocks.
 const SIZES_OF_SITES: &[usize] = if cfg!(miri) { &[100] } else { &[16, 100, 1024, 5000] };
@@ -166,6 +168,36 @@ fn two_sites(order: [usize; 2], way: Way, size: usize) {
     let after = harness.said().get(&LONG).copied().unwrap_or_default();
     assert_eq!(after.live_blocks, 0.0);
     assert!(after.peak_bytes >= one.live_bytes);
+}
+
+#[test]
+fn a_balance_of_few_blocks_takes_a_slow_path_for_many_of_them() {
+    for (size, each) in [(48, 32), (1024, 8)] {
+        let harness = Harness::new(Sim::new());
+        let heap = harness.heap();
+        heap.set_stamps(Stamps::Kept);
+        harness.start(1 << 40);
+        let class = size_class::of_aligned(size, 1).expect("a class");
+        let (mut live, mut slow, mut seen) = (VecDeque::new(), 0, 0);
+        for _ in 0..ROUNDS_OF_FEW {
+            let mut block = heap.pop(class);
+            if block.is_null() {
+                slow += 1;
+                block = harness.alloc_at(heap, SHORT, size);
+            } else {
+                // SAFETY: a block of a slab, and this test's.
+                unsafe { stamp::take_away(block) };
+            }
+            live.push_back(block);
+            if live.len() > 3 {
+                let oldest = live.pop_front().expect("a block");
+                seen += heap.small(oldest).is_some() as usize;
+                harness.free_by(heap, Way::C, size, oldest);
+            }
+        }
+        assert!(slow <= ROUNDS_OF_FEW / each + 4, "{size}: {slow} slow paths");
+        assert!(seen > ROUNDS_OF_FEW / 2, "{size}: {seen} were known to be blocks");
+    }
 }
 
 #[test]

@@ -84,10 +84,11 @@ fn allocate<F: Front>(size: usize, align: usize) -> Option<Allocated> {
 /// `block` is NULL or a live block of this allocator, and is not used again.
 #[inline(always)]
 pub unsafe fn free<F: Front>(block: *mut c_void) {
-    match process::current::<F>().offer(block.cast()) {
+    let heap = process::current::<F>();
+    match heap.offer(block.cast()) {
         Offer::Taken => {}
         // SAFETY: as the caller vouches.
-        Offer::Refused(at) if PROFILE => unsafe { process::free_refused::<F>(block.cast(), at) },
+        Offer::Refused(at) if PROFILE => unsafe { process::free_refused::<F>(block.cast(), heap, at) },
         // SAFETY: as the caller vouches.
         _ => unsafe { process::free_checked::<F>(block.cast()) },
     }
@@ -162,7 +163,7 @@ unsafe fn realloc_small<F: Front>(heap: &Heap, small: Small, size: usize) -> *mu
         moved.copy_from_nonoverlapping(block, usable.min(size));
         match heap.offer_small(small) {
             Offer::Taken => {}
-            Offer::Refused(at) if PROFILE => process::free_refused::<F>(block, at),
+            Offer::Refused(at) if PROFILE => process::free_refused::<F>(block, heap, at),
             _ => process::free_checked::<F>(block),
         }
     }

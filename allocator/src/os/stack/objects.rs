@@ -10,6 +10,7 @@ use core::ffi::{c_int, c_void};
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 /// A mapped object.
+#[derive(Clone, Copy)]
 pub struct Object {
     start: usize,
     pub end: usize,
