@@ -60,10 +60,10 @@ impl<O: Os> Allocator<O> {
         asked: usize,
         slow: impl FnOnce() -> Option<Allocated>,
     ) -> Option<Allocated> {
-        let sample = heap.count_one(self.samples, class);
-        let block = heap.pop_joined(class);
+        let counted = heap.count_one(self.samples, class);
+        let block = heap.pop_joined(class, &counted);
         let allocated = if block.is_null() { slow()? } else { Allocated::unknown(block) };
-        if sample {
+        if counted.is_sample {
             self.take_sample(allocated.block, asked, size_class::bytes(class));
         }
         Some(allocated)

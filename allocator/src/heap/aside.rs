@@ -30,11 +30,18 @@ use crate::base::units::SizeClass;
 use crate::samples::{Samples, is_on};
 use crate::slab::slot::Slot;
 use crate::slab::stamp;
-use core::ptr::null;
+use core::ptr::{null, null_mut};
 
 /// How many slots are from one to another, which is not below it.
 fn slots_between(from: *const Slot, to: *const Slot) -> usize {
     (to.addr() - from.addr()) / size_of::<Slot>()
+}
+
+/// What a slow path found when it counted the block that it was asked for.
+pub struct Counted {
+    pub is_sample: bool,
+    /// Blocks that were freed since the last one of its class.
+    pub freed: usize,
 }
 
 /// No magazine fills all of its small slots and may not grow: see `part`.
@@ -78,7 +85,7 @@ impl Heap {
         self.while_busy(|| {
             let session = samples.session();
             for class in (0..CLASSES as u8).map(SizeClass) {
-                self.join(class);
+                _ = self.join(class);
                 if is_on(session) {
                     self.magazine(class).blocks(self.bin(class)).iter().for_each(|slot| freed(slot.get()));
                     self.aside(class).ahead.set(samples.distance(size_class::bytes(class)));
@@ -101,13 +108,13 @@ impl Heap {
         self.bins.iter().for_each(|bin| bin.set_limit(null()));
     }
 
-    /// A block of a class is wanted, and none is shown. Whether it is a sample.
-    pub fn count_one(&self, samples: &Samples, class: SizeClass) -> bool {
-        self.while_busy(|| self.join(class));
+    /// A block of a class is wanted, and none is shown.
+    pub fn count_one(&self, samples: &Samples, class: SizeClass) -> Counted {
+        let freed = self.while_busy(|| self.join(class));
         let (aside, ahead) = (self.aside(class), self.aside(class).ahead.get());
         let next = || samples.distance(size_class::bytes(class));
         aside.ahead.set(ahead.checked_sub(1).unwrap_or_else(next));
-        ahead == 0
+        Counted { is_sample: ahead == 0, freed }
     }
 
     /// So few blocks of a class at hand are filled up before they are shown. None while no profile is taken.
@@ -116,11 +123,13 @@ impl Heap {
         if self.is_profiled() { few() as usize } else { 0 }
     }
 
-    /// A block of a magazine that was just put together, or null where it has few. Its blocks are shown again
-    /// then.
-    pub fn pop_joined(&self, class: SizeClass) -> *mut u8 {
-        if self.magazine(class).len(self.bin(class)) as usize <= self.few(class) {
-            return core::ptr::null_mut();
+    /// A block of a magazine that was just put together, or null. Its blocks are shown again then. Null also
+    /// where it has few though some were freed: they would be few time and again. A program that only
+    /// allocates is filled up when it has none.
+    pub fn pop_joined(&self, class: SizeClass, counted: &Counted) -> *mut u8 {
+        let len = self.magazine(class).len(self.bin(class)) as usize;
+        if counted.freed > 0 && len <= self.few(class) {
+            return null_mut();
         }
         let block = self.pop(class);
         if !block.is_null() {
@@ -157,7 +166,7 @@ impl Heap {
         let taken = aside.take(block) || {
             let class = SizeClass((at.0 / BIN) as u8);
             self.while_busy(|| {
-                self.join(class);
+                _ = self.join(class);
                 if !self.bin(class).is_full() {
                     self.part(class);
                 }
@@ -185,28 +194,28 @@ impl Heap {
         self.aside_at(BinAt(entry.bin_offset())).take(exposed(block))
     }
 
-    /// Puts a magazine together, into its plain form.
-    pub(super) fn join(&self, class: SizeClass) {
+    /// Puts a magazine together, into its plain form. How many blocks were aside.
+    pub(super) fn join(&self, class: SizeClass) -> usize {
         if !PROFILE {
-            return;
+            return 0;
         }
         let aside = self.aside(class);
         let stop = aside.stop.get();
         if stop.is_null() {
-            return;
+            return 0;
         }
         let bin = self.bin(class);
         let (top, shown) = (bin.top(), aside.shown.get() as usize);
         let left = slots_between(stop, top);
         aside.ahead.set(aside.ahead.get().saturating_sub((shown - left) as u32));
+        let first = stop.wrapping_add(shown + 1);
+        let count = slots_between(first, aside.end.get());
         // SAFETY: all of these are slots of this thread's magazine (I11): the stop, what is still shown above
         // it, and above what was shown the blocks that were put aside.
         unsafe {
             // The newest that is shown takes the stop's place, so that the others stay where they are.
             (*stop).set((*top).get());
             let top = top.sub(1);
-            let first = stop.add(shown + 1);
-            let count = slots_between(first, aside.end.get());
             if count > 0 {
                 core::ptr::copy(first, top.add(1).cast_mut(), count);
             }
@@ -218,6 +227,7 @@ impl Heap {
         let magazine = self.magazine(class);
         let cap = magazine.cap() as usize;
         bin.set_limit(magazine.blocks(bin).as_ptr().wrapping_add(cap - cap / 8).wrapping_sub(1));
+        count
     }
 
     /// Says that a magazine is plain.
@@ -251,7 +261,7 @@ impl Heap {
         unsafe {
             let (stop, above) = (top.sub(shown as usize).add(1), top.add(1));
             (*above).set((*stop).get());
-            (*stop).set(core::ptr::null_mut());
+            (*stop).set(null_mut());
             aside.shown.set(shown);
             aside.stop.set(stop);
             aside.end.set(above.add(1));
@@ -264,7 +274,7 @@ impl Heap {
     /// Puts a magazine together for a look at it. It is parted again by the next slow path of its class.
     pub fn show_all(&self, class: SizeClass) {
         if self.is_profiled() {
-            self.while_busy(|| self.join(class));
+            self.while_busy(|| _ = self.join(class));
         }
     }
 
@@ -289,7 +299,7 @@ impl Heap {
     #[inline]
     pub(super) fn while_joined<R>(&self, class: SizeClass, f: impl FnOnce() -> R) -> R {
         self.while_busy(|| {
-            self.join(class);
+            _ = self.join(class);
             let result = f();
             self.part(class);
             result

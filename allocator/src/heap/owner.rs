@@ -25,6 +25,9 @@ use crate::sync::held::{Orderings, Strong};
 use crate::sync::stores::in_order;
 use core::sync::atomic::{Ordering, fence};
 
+/// The smallest page there is.
+const PAGE: usize = 4096;
+
 impl Heap {
     /// A block of a class whose magazine is empty, or has few while a profile is taken: from what other
     /// threads sent, from the slabs. None where the arena can grow no more.
@@ -46,7 +49,8 @@ impl Heap {
             self.owned.swept_for_others.set(false);
             let want = self.widen(class, most_at_hand(arena, class)).div_ceil(2) as usize;
             // What is filled up is stamped, so its pages are touched.
-            let want = if held > 0 { want.min(self.few(class)) } else { want };
+            let want =
+                if held > 0 { want.min(self.few(class).max(PAGE / size_class::bytes(class))) } else { want };
             let (bin, magazine) = (self.bin(class), self.magazine(class));
             let room = magazine.room(bin);
             let Some(refill) = slabs.refill(&site, class, part_or_end(room, 0..want)) else { return pop() };
@@ -216,7 +220,7 @@ impl Heap {
         for class in (0..CLASSES as u8).map(SizeClass) {
             let (bin, magazine) = (self.bin(class), self.magazine(class));
             if magazine.cap() > 0 {
-                self.join(class);
+                _ = self.join(class);
                 let bytes = magazine.len(bin) as usize * size_class::bytes(class);
                 self.send_home(site, registry, class, magazine.blocks(bin));
                 self.close(class);
