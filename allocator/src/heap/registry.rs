@@ -21,7 +21,7 @@ use super::Heap;
 use super::outbox::Outboxes;
 use super::pages::{begun_bytes, heap_bytes};
 use crate::arena::Arena;
-use crate::base::config::WARM_HEAPS;
+use crate::base::config::{WARM_HEAPS, WIDE_HEAPS};
 use crate::base::units::{HeapId, SizeClass};
 use crate::base::why::{Cause, Reason};
 use crate::os::Os;
@@ -163,6 +163,9 @@ impl Registry {
     /// first ones are never blank: they lend.
     fn give_pages<O: Os>(&self, arena: &Arena<O>, id: HeapId) {
         let (heap, seat) = (self.heap(id), seat_of(id));
+        if seat < WIDE_HEAPS {
+            return;
+        }
         if seat < WARM_HEAPS || self.tables.warm(self.count() as usize) < WARM_HEAPS as u32 {
             return heap.purge_wide_slots(arena);
         }
