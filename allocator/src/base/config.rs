@@ -33,8 +33,8 @@ pub const HEAP_LIMIT: u32 = if cfg!(miri) { 1 << 6 } else { 1 << 14 };
 /// Parked heaps that keep their first pages, for the next threads: to give them back and to fault them in
 /// again costs about as much as to start a thread. Of the others all goes back.
 pub const WARM_HEAPS: usize = 8;
-/// Of those so many, the first ones, keep the slots of magazines that grew too, less than 100 KiB each: threads
-/// that come and go one after another use them again.
+/// So many of those, the first ones, keep the slots of magazines that grew too, less than 100 KiB each:
+/// threads that come and go one after another use them again.
 pub const WIDE_HEAPS: usize = 4;
 
 /// First and largest step of growth, and the least of an arena that gave back. Steps double with what was
