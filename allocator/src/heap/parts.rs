@@ -24,31 +24,32 @@ pub struct Aside {
     pub ahead: Cell<u32>,
 }
 
+/// A slot that is free for the next block. No reference, since the slots behind it are reached from it.
+pub struct Room(*const Slot);
+
 const _: () = assert!(size_of::<Aside>() == BIN, "an entry leads to both");
 
 impl Aside {
     /// The slot for a block. None where there is no room, and in a plain magazine.
     #[inline(always)]
-    pub fn room(&self) -> Option<&Slot> {
+    pub fn room(&self) -> Option<Room> {
         let end = self.end.get();
-        // SAFETY: below the limit there is a slot of this thread's magazine (I11).
-        (end < self.limit.get()).then(|| unsafe { &*end })
+        (end < self.limit.get()).then_some(Room(end))
     }
 
     /// Puts a block into the room for it.
     #[inline(always)]
-    pub fn put(&self, room: &Slot, block: *mut u8) {
-        room.set(block);
+    pub fn put(&self, Room(end): Room, block: *mut u8) {
+        // SAFETY: it was below the limit, so it is a slot of this thread's magazine (I11).
+        unsafe { (*end).set(block) };
         in_order();
-        self.end.set(core::ptr::from_ref(room).wrapping_add(1));
+        self.end.set(end.wrapping_add(1));
     }
 
     /// Takes a block in. False where there is no room.
     #[inline(always)]
     pub fn take(&self, block: *mut u8) -> bool {
-        let room = self.room();
-        room.into_iter().for_each(|room| self.put(room, block));
-        room.is_some()
+        self.room().map(|room| self.put(room, block)).is_some()
     }
 }
 
