@@ -56,6 +56,9 @@ pub const MMAP_THRESHOLD_MAX: usize = 32 << 20;
 /// 2^48. The arena and zones tell these apart, and stay among them; a large block may be anywhere.
 pub const ADDRESSES: usize = 1 << 48;
 
+/// The smallest page there is, in bytes.
+pub const PAGE: usize = 4096;
+
 /// No bound that anybody meets, in bytes.
 pub const UNBOUNDED: usize = 1 << 46;
 

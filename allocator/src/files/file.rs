@@ -1,7 +1,7 @@
 //! A file that a profile goes to, by its descriptor.
 #![forbid(unsafe_code)]
 
-use super::sink::Sink;
+use super::sink::{Sink, fill};
 use crate::base::checked::Checked;
 use crate::os::descriptor::{Descriptor, Errno};
 use core::ffi::CStr;
@@ -47,11 +47,7 @@ impl Sink for File {
             if self.len == ROOM {
                 self.flush();
             }
-            let room = self.bytes.0.get_mut(self.len..).unwrap_or(&mut []);
-            let count = room.len().min(rest.len());
-            room.iter_mut().zip(rest).for_each(|(place, &byte)| *place = byte);
-            self.len += count;
-            rest = rest.get(count..).unwrap_or(&[]);
+            self.len += fill(self.bytes.0.get_mut(self.len..).unwrap_or(&mut []), &mut rest);
         }
     }
 }

@@ -4,7 +4,7 @@
 #![forbid(unsafe_code)]
 
 use super::scratch::Scratch;
-use super::sink::Sink;
+use super::sink::{Sink, fill};
 use crate::base::checked::Checked;
 use crate::os::Os;
 
@@ -146,11 +146,7 @@ impl<S: Sink, O: Os> Sink for Gzip<'_, S, O> {
             if self.len == BLOCK {
                 self.put_block(0);
             }
-            let room = self.block.get_mut(self.len..).unwrap_or(&mut []);
-            let count = room.len().min(rest.len());
-            room.iter_mut().zip(rest).for_each(|(place, &byte)| *place = byte);
-            self.len += count;
-            rest = rest.get(count..).unwrap_or(&[]);
+            self.len += fill(self.block.get_mut(self.len..).unwrap_or(&mut []), &mut rest);
         }
     }
 }

@@ -30,6 +30,14 @@ pub trait Sink {
     }
 }
 
+/// Fills a room from the start of what is left, as far as both go, and takes that off. How many bytes.
+pub fn fill(room: &mut [u8], rest: &mut &[u8]) -> usize {
+    let count = room.len().min(rest.len());
+    room.iter_mut().zip(*rest).for_each(|(place, &byte)| *place = byte);
+    *rest = rest.get(count..).unwrap_or(&[]);
+    count
+}
+
 #[cfg(test)]
 impl Sink for Vec<u8> {
     fn put(&mut self, bytes: &[u8]) {

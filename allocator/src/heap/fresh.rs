@@ -13,14 +13,11 @@
 #![allow(unsafe_code)]
 
 use super::{Heap, Stamps};
-use crate::base::config::{GRANULE, HOMING};
+use crate::base::config::{GRANULE, HOMING, PAGE};
 use crate::base::size_class;
 use crate::base::units::SizeClass;
 use crate::slab::slot::Slot;
 use crate::slab::{block_at, index_of, stamp};
-
-/// The smallest page there is.
-const PAGE: usize = 4096;
 
 impl Heap {
     /// Says whether blocks of this heap may be given to C's free.

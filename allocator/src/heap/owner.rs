@@ -10,7 +10,7 @@ use crate::arena::page_map::Entry;
 use crate::base::allocated::Allocated;
 use crate::base::checked::{part_or_end, split_or_end};
 use crate::base::config::{
-    HOMING, MAGAZINE_BYTES, MAGAZINE_CAP, MAGAZINE_FIRST, MAGAZINE_FREED, MAGAZINE_MIN, PROFILE,
+    HOMING, MAGAZINE_BYTES, MAGAZINE_CAP, MAGAZINE_FIRST, MAGAZINE_FREED, MAGAZINE_MIN, PAGE, PROFILE,
 };
 use crate::base::keys::Key;
 use crate::base::size_class::{self, CLASSES};
@@ -24,9 +24,6 @@ use crate::slab::slot::Slot;
 use crate::sync::held::{Orderings, Strong};
 use crate::sync::stores::in_order;
 use core::sync::atomic::{Ordering, fence};
-
-/// The smallest page there is.
-const PAGE: usize = 4096;
 
 impl Heap {
     /// A block of a class whose magazine is empty, or has few while a profile is taken: from what other

@@ -60,8 +60,7 @@ impl Slack {
     pub fn note(&mut self, dirty: usize, used: usize) -> (usize, Worth) {
         self.least = self.least.min(dirty);
         self.known = true;
-        self.below = used.saturating_sub(SLACK_STEP);
-        self.dirty_below = dirty.saturating_sub(SLACK_STEP);
+        self.ask_below(dirty, used);
         let slack = dirty - self.least;
         let round = self.purged_at > 0 && slack >= SLACK_LEAST.max(used / 4);
         (slack, if round { Worth::Round } else { Worth::Look })
@@ -74,13 +73,14 @@ impl Slack {
 
     /// A round left so many free bytes that have memory behind them.
     pub fn purged(&mut self, dirty: usize, used: usize) {
-        *self = Slack {
-            least: dirty,
-            below: used.saturating_sub(SLACK_STEP),
-            dirty_below: dirty.saturating_sub(SLACK_STEP),
-            purged_at: used,
-            known: true,
-        };
+        *self = Slack { least: dirty, purged_at: used, known: true, ..Slack::new() };
+        self.ask_below(dirty, used);
+    }
+
+    /// A sparse heap is asked again when either is a step less.
+    fn ask_below(&mut self, dirty: usize, used: usize) {
+        self.below = used.saturating_sub(SLACK_STEP);
+        self.dirty_below = dirty.saturating_sub(SLACK_STEP);
     }
 }
 

@@ -73,7 +73,7 @@ pub fn swing<A: GlobalAlloc>(alloc: &A, kind: &str) {
         taken
     };
     // A machine that others use may be too slow for it at times.
-    let most_faults = total / (4 * KIB) / 2;
+    let most_faults = total / (4 * KIB) / 4;
     let settles = (0..200).any(|_| {
         let faults = measure::minor_faults();
         round() - faults < most_faults

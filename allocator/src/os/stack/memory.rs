@@ -4,11 +4,9 @@
 //! are mostly in the same or the next one.
 #![allow(unsafe_code)]
 
+use crate::base::config::PAGE;
 use crate::base::units::is_multiple;
 use crate::os::errno::keep_errno;
-
-/// The smallest page there is.
-const PAGE: usize = 4096;
 
 /// Addresses that can be read.
 pub struct Memory {
