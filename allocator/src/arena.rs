@@ -21,6 +21,7 @@
 #![allow(unsafe_code)]
 
 mod again;
+mod allowance;
 mod bits;
 mod block;
 mod block_list;

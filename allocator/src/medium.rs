@@ -36,11 +36,11 @@ use crate::sync::lock::{Inherited, Lock};
 pub use at_hand::AtHand;
 use away::Batch;
 use chunks::Chunks;
-pub use class::{MEDIUM_CLASSES, MediumClass, UNIT};
+pub use class::{MEDIUM_CLASSES, MediumClass};
 use core::ops::Range;
 pub use figures::MediumFigures;
 pub use labels::State;
-use labels::{Labels, labels_of};
+use labels::{label_of, label_of_block};
 pub use spot::{Free, Spot, look_up};
 
 pub struct Medium {
@@ -119,10 +119,15 @@ impl Medium {
     /// The granule is a chunk's by its entry, and nobody changes the chunk meanwhile.
     pub unsafe fn is_used(geometry: &Geometry, granule: GranuleIdx, place: u32, part: Range<usize>) -> bool {
         // SAFETY: as the caller vouches.
-        let labels: &Labels = unsafe { labels_of(geometry, GranuleIdx(granule.0 - place)) };
-        let (first, bytes) = (place as usize * GRANULE, labels.class().bytes());
+        let class = unsafe { label_of(geometry, granule) }.class();
+        let (first, bytes) = (place as usize * GRANULE, class.bytes());
         let blocks = (first + part.start) / bytes..(first + part.end).div_ceil(bytes);
-        blocks.into_iter().any(|at| labels.state(at as u32) == State::Out)
+        let blocks = blocks.start as u32..(blocks.end as u32).min(class.blocks());
+        blocks.into_iter().any(|at| {
+            // SAFETY: as the caller vouches.
+            unsafe { label_of_block(geometry, GranuleIdx(granule.0 - place), class, at) }.state(at)
+                == State::Out
+        })
     }
 
     /// In the child of a fork: makes right again what another thread was changing.

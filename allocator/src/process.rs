@@ -23,6 +23,7 @@ use crate::base::config::{ADDRESSES, PROFILE};
 use crate::base::size_class::{self, STEP_MAX};
 use crate::base::units::{Bytes, SizeClass};
 use crate::heap::{BinAt, Heap};
+use crate::medium::MediumClass;
 use crate::os::Os;
 use crate::os::thread::ThreadWord;
 use crate::slab::stamp;
@@ -157,6 +158,9 @@ pub fn alloc_big<W: ThreadWord>(size: usize, align: usize) -> Option<Allocated> 
     if look::<W>() == Way::Barred {
         return ALLOCATOR.alloc_barred(size, align);
     }
+    if let Some(allocated) = medium_at_hand::<W>(size, align) {
+        return Some(allocated);
+    }
     watch::tick();
     if background::is_due() {
         background::start();
@@ -170,6 +174,14 @@ pub fn alloc_big<W: ThreadWord>(size: usize, align: usize) -> Option<Allocated> 
         draw_for_big(allocated.block, size);
     }
     Some(allocated)
+}
+
+/// A medium block that the thread has at hand.
+#[inline]
+fn medium_at_hand<W: ThreadWord>(size: usize, align: usize) -> Option<Allocated> {
+    let class = MediumClass::of_aligned(size, align)?;
+    let serves = size < ALLOCATOR.arena.settings.mmap_threshold() && !ALLOCATOR.is_profiling();
+    if serves { current::<W>().pop_medium(class) } else { None }
 }
 
 #[cold]
@@ -227,6 +239,15 @@ fn is_put_aside<W: ThreadWord>(block: *mut u8, aside: impl FnOnce(&Heap) -> bool
     put
 }
 
+/// Has the thread a medium block at hand from now on that is given up, where that is all there is to do.
+#[inline]
+fn is_at_hand<W: ThreadWord>(block: *mut u8) -> bool {
+    let (arena, budget) = (&ALLOCATOR.arena, &ALLOCATOR.arena.budget);
+    // What was taken again and again is looked at by who comes by, and so is what is dirty.
+    let waits = budget.is_held() || budget.is_over() || ALLOCATOR.is_profiling();
+    !waits && current::<W>().push_medium(arena, block)
+}
+
 /// Frees what the fast path refused.
 ///
 /// # Safety
@@ -239,6 +260,9 @@ pub unsafe fn free_slow<W: ThreadWord>(block: *mut u8) {
     }
     if look::<W>() == Way::Barred {
         // It is lost: whatever it goes through may be half changed.
+        return;
+    }
+    if is_at_hand::<W>(block) {
         return;
     }
     watch::tick();
@@ -256,7 +280,7 @@ pub unsafe fn free_slow<W: ThreadWord>(block: *mut u8) {
 #[cold]
 #[inline(never)]
 pub unsafe fn free_checked<W: ThreadWord>(block: *mut u8) {
-    if block.is_null() || look::<W>() == Way::Barred {
+    if block.is_null() || look::<W>() == Way::Barred || is_at_hand::<W>(block) {
         return;
     }
     is_put_aside::<W>(block, |_| false);

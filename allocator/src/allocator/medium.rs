@@ -3,7 +3,6 @@
 
 use super::{Allocator, Freer, Resized, Unlike};
 use crate::base::allocated::Allocated;
-use crate::base::config::{MEDIUM_AT_HAND, MEDIUM_AT_HAND_LEAST, MEDIUM_AT_HAND_MOST};
 use crate::base::fatal;
 use crate::base::size_class;
 use crate::base::units::{Bytes, GranuleIdx};
@@ -18,15 +17,11 @@ impl<O: Os> Allocator<O> {
     /// A block of a class, for a thread with a heap or without.
     pub(super) fn alloc_medium(&self, heap: Option<&Heap>, class: MediumClass) -> Option<Allocated> {
         match heap {
-            Some(heap) => heap.alloc_medium(&self.arena, &self.medium, class, || self.medium_at_hand()),
+            Some(heap) => {
+                heap.pop_medium(class).or_else(|| heap.alloc_medium(&self.arena, &self.medium, class))
+            }
             None => self.medium.alloc(&self.arena, class, 0, |_| {}),
         }
-    }
-
-    /// Bytes of medium blocks that one thread may have at hand: of many threads each a little.
-    fn medium_at_hand(&self) -> usize {
-        let share = MEDIUM_AT_HAND.checked_div(self.registry.count() as usize).unwrap_or(MEDIUM_AT_HAND);
-        share.clamp(MEDIUM_AT_HAND_LEAST, MEDIUM_AT_HAND_MOST)
     }
 
     /// The block that begins at an address in a granule, the `place`-th of its chunk. None where none begins.
@@ -50,7 +45,7 @@ impl<O: Os> Allocator<O> {
                 // With the arena's own provenance.
                 let block = with_exposed_provenance_mut(block.addr());
                 let free = Free { block, spot, clean: false };
-                heap.free_medium(&self.arena, &self.medium, free, || self.medium_at_hand())
+                heap.free_medium(&self.arena, &self.medium, free);
             }
             Freer::Visitor | Freer::Consumer => self.medium.free(&self.arena, once(spot)),
         }

@@ -21,7 +21,7 @@ use crate::base::units::{GranuleIdx, SizeClass};
 use crate::base::why::Cause;
 use crate::heap::Heap;
 use crate::large::{Growth, Refusal};
-use crate::medium::{MediumClass, UNIT};
+use crate::medium::MediumClass;
 use crate::os::Os;
 
 impl<O: Os> Allocator<O> {
@@ -51,7 +51,7 @@ impl<O: Os> Allocator<O> {
             return None;
         }
         if size < self.arena.settings.mmap_threshold() && align <= GRANULE * 16 {
-            let class = if align <= UNIT { MediumClass::of(size) } else { None };
+            let class = MediumClass::of_aligned(size, align);
             let medium = class.and_then(|class| self.alloc_medium(heap, class));
             return medium.or_else(|| self.alloc_span(size, align));
         }

@@ -5,6 +5,7 @@
 //! inside the bound already.
 #![forbid(unsafe_code)]
 
+use super::allowance::Allowance;
 use super::sleeper::Sleeper;
 use super::state::State;
 use super::swing::{Limits, Swing};
@@ -45,6 +46,8 @@ pub struct Budget {
     /// Who is woken when memory is dirty.
     pub sleeper: Sleeper,
     pub swing: Swing,
+    /// What threads may have at hand of medium blocks. It counts as dirty, up to half of what may be.
+    pub allowance: Allowance,
 }
 
 impl Budget {
@@ -66,6 +69,7 @@ impl Budget {
             looked: AtomicUsize::new(0),
             sleeper: Sleeper::none(),
             swing: Swing::none(),
+            allowance: Allowance::none(),
         }
     }
 
@@ -324,9 +328,10 @@ impl Budget {
         self.swing.bound().min(least.saturating_add(fallen))
     }
 
-    /// The bound where nothing swings.
+    /// The bound where nothing swings, for what no thread has at hand.
     fn least_bound(&self, settings: &Settings, share: Share) -> usize {
-        bound(settings, share.in_use + self.outside_live.load(Ordering::Relaxed))
+        let bound = bound(settings, share.in_use + self.outside_live.load(Ordering::Relaxed));
+        bound - self.allowance.bytes().min(bound / 2)
     }
 
     fn excess_bytes(&self, settings: &Settings, share: Share) -> Option<usize> {

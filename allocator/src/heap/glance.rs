@@ -64,7 +64,7 @@ impl Heap {
     }
 
     /// The class of each medium block that its thread has at hand.
-    pub fn medium_at_hand(&self) -> impl Iterator<Item = MediumClass> + use<> {
+    pub fn medium_at_hand(&self) -> impl Iterator<Item = MediumClass> {
         self.owned.medium.classes()
     }
 

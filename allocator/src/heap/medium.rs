@@ -1,67 +1,118 @@
 //! Medium blocks of a heap's thread: the few that it has at hand, else those of the chunks.
 #![allow(unsafe_code)]
 
-use super::Heap;
+use super::{Heap, exposed};
 use crate::arena::Arena;
 use crate::base::allocated::Allocated;
-use crate::base::checked::part_or_end;
-use crate::medium::{Free, Medium, MediumClass, State};
+use crate::medium::{Free, Medium, MediumClass, State, look_up};
 use crate::os::Os;
 
 impl Heap {
-    /// A block of a class. Where none is at hand, the thread may have `most` bytes of them from now on.
+    /// A block that the thread has at hand for a request of a class.
+    #[inline]
+    pub fn pop_medium(&self, class: MediumClass) -> Option<Allocated> {
+        let at_hand = &self.owned.medium;
+        // Before anything is written: the heap may be `EMPTY`.
+        let class = at_hand.serves(class)?;
+        self.while_busy(|| {
+            let free = at_hand.pop(class)?;
+            // SAFETY: the block is this thread's.
+            unsafe { free.spot.say(State::Out) };
+            Some(free.allocated())
+        })
+    }
+
+    /// The same for a block that is given up: the thread has it at hand from now on. False where nothing was
+    /// done: it is no medium block, not seen to be one at once, or there is no room.
+    #[inline]
+    pub fn push_medium<O: Os>(&self, arena: &Arena<O>, block: *mut u8) -> bool {
+        let window = self.window.get();
+        let Some(at) = window.place(block.addr()) else { return false };
+        // SAFETY: inside the window.
+        let entry = unsafe { window.map.get(at) };
+        let (Some(place), Some(geometry)) = (entry.in_chunk(), arena.geometry()) else { return false };
+        // SAFETY: as in `Allocator::medium_at`.
+        let found = unsafe { look_up(&geometry, geometry.granule_of(block.addr()), place, block.addr()) };
+        let Some((spot, State::Out)) = found else { return false };
+        !arena.budget.is_pinned()
+            && self.while_busy(|| {
+                let pushed = self.owned.medium.push(Free { block: exposed(block), spot, clean: false });
+                if pushed {
+                    // SAFETY: the program gave the block up.
+                    unsafe { spot.say(State::AtHand) };
+                }
+                pushed
+            })
+    }
+
+    /// A block of a class that the thread does not have at hand.
     pub fn alloc_medium<O: Os>(
         &self,
         arena: &Arena<O>,
         medium: &Medium,
         class: MediumClass,
-        most: impl FnOnce() -> usize,
     ) -> Option<Allocated> {
         let at_hand = &self.owned.medium;
         self.while_busy(|| {
-            if let Some(free) = at_hand.pop(class) {
-                // SAFETY: the block is this thread's.
-                unsafe { free.spot.say(State::Out) };
-                return Some(free.allocated());
-            }
-            at_hand.allow(most());
-            medium.alloc(arena, class, at_hand.room(class), |free| _ = at_hand.push(free))
+            self.allow_medium(arena);
+            let wanted = at_hand.wanted(class);
+            let allocated = medium.alloc(arena, class, wanted, |free| _ = at_hand.push(free));
+            at_hand.note_refill();
+            allocated
         })
     }
 
     /// Frees a block.
-    pub fn free_medium<O: Os>(
-        &self,
-        arena: &Arena<O>,
-        medium: &Medium,
-        free: Free,
-        most: impl FnOnce() -> usize,
-    ) {
+    pub fn free_medium<O: Os>(&self, arena: &Arena<O>, medium: &Medium, free: Free) {
         let at_hand = &self.owned.medium;
         self.while_busy(|| {
             // SAFETY: the program gave the block up.
             unsafe { free.spot.say(State::AtHand) };
             // Much is free, and a block at hand may be what keeps it from going: then none is.
             let pins = arena.budget.is_pinned();
-            if !pins && at_hand.push(free) {
+            let most = if pins { self.forbid_medium(arena) } else { self.allow_medium(arena) };
+            if at_hand.push(free) {
                 return;
             }
-            at_hand.allow(if pins { 0 } else { most() });
-            let half = (at_hand.bytes() / 2).max(free.spot.class.bytes());
-            let (count, oldest) = at_hand.drain(if pins { usize::MAX } else { half });
-            let oldest = part_or_end(&oldest, 0..count).iter().map(|free| free.spot);
-            let this = if at_hand.push(free) { None } else { Some(free.spot) };
-            medium.free(arena, oldest.chain(this));
+            let bytes = if pins { usize::MAX } else { at_hand.unwanted() };
+            let this = Some(free).filter(|free| pins || free.spot.class.bytes() > most);
+            medium.free(arena, at_hand.drain(bytes).chain(this).map(|free| free.spot));
+            if this.is_none() {
+                at_hand.push(free);
+            }
         })
+    }
+
+    /// From now on its thread may have its share at hand: so many bytes.
+    fn allow_medium<O: Os>(&self, arena: &Arena<O>) -> usize {
+        let (at_hand, allowance) = (&self.owned.medium, &arena.budget.allowance);
+        let (before, now) = (at_hand.most(), allowance.share(&arena.settings, at_hand.most()));
+        at_hand.allow(now);
+        allowance.change(before, now);
+        now
+    }
+
+    /// It may have none from now on.
+    fn forbid_medium<O: Os>(&self, arena: &Arena<O>) -> usize {
+        let at_hand = &self.owned.medium;
+        arena.budget.allowance.change(at_hand.most(), 0);
+        at_hand.allow(0);
+        0
+    }
+
+    /// Bytes that its thread may have at hand.
+    pub(super) fn medium_allowed(&self) -> usize {
+        self.owned.medium.most()
     }
 
     /// Puts what is at hand back into its chunks.
     pub(super) fn give_medium_back<O: Os>(&self, arena: &Arena<O>, medium: &Medium) {
+        let at_hand = &self.owned.medium;
         self.while_busy(|| {
-            let (count, all) = self.owned.medium.drain(usize::MAX);
-            if count > 0 {
-                medium.free(arena, part_or_end(&all, 0..count).iter().map(|free| free.spot));
+            if at_hand.bytes() > 0 {
+                medium.free(arena, at_hand.drain(usize::MAX).map(|free| free.spot));
             }
+            self.forbid_medium(arena);
         });
     }
 }

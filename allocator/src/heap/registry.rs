@@ -322,6 +322,7 @@ impl Registry {
         for slot in self.freeing.iter().filter(|slot| slot.load(Ordering::Relaxed) != me) {
             slot.store(0, Ordering::Relaxed);
         }
+        let mut allowed = (0, 0);
         for seat in 0..self.count() as usize {
             let (owner, blank) = (self.tables.owner(seat), self.tables.blank.is(seat));
             let gone = owner != 0 && owner != me && threads == Threads::One;
@@ -345,8 +346,13 @@ impl Registry {
                 heap.note_thread(thread);
                 heap.shelter();
             }
+            if !blank {
+                let bytes = self.heap(id_of(seat)).medium_allowed();
+                allowed = (allowed.0 + bytes, allowed.1 + usize::from(bytes > 0));
+            }
             self.tables.mend(seat);
         }
+        arena.budget.allowance.recount(allowed.0, allowed.1);
     }
 
     #[cfg(test)]

@@ -4,7 +4,7 @@
 use super::chunk::{Blocks, Chunk};
 use super::class::{MEDIUM_CLASSES, MediumClass};
 use super::figures::{MediumFigures, OfMedium};
-use super::labels::{State, labels_of};
+use super::labels::{State, label_of, label_of_block};
 use super::spot::{Free, Spot};
 use crate::arena::page_map::Entry;
 use crate::arena::{Arena, Geometry};
@@ -87,8 +87,8 @@ impl Chunks {
         let (at, clean) = chunk.take()?;
         let full = chunk.is_full();
         // SAFETY: a chunk.
-        let labels = unsafe { labels_of(&geometry, head) };
-        labels.say(at, to);
+        let label = unsafe { label_of_block(&geometry, head, class, at) };
+        label.say(at, to);
         if full {
             self.unlink(&geometry, head);
         }
@@ -100,7 +100,7 @@ impl Chunks {
             arena.note_taken(Bytes(bytes));
         }
         let block = geometry.start(head).wrapping_add(at as usize * bytes);
-        Some(Free { block, spot: Spot { labels, head, class, at: at as u8 }, clean })
+        Some(Free { block, spot: Spot { label, head, class, at: at as u8 }, clean })
     }
 
     /// Puts a block back.
@@ -147,7 +147,9 @@ impl Chunks {
         let granules = arena.clean_granules(&run);
         // SAFETY: the run is ours alone: its records have no other user.
         let dirty = unsafe {
-            labels_of(&geometry, run.head).begin(class);
+            for granule in run.head.0..run.head.0 + len.0 {
+                label_of(&geometry, GranuleIdx(granule)).begin(class);
+            }
             let chunk = Self::chunk(&geometry, run.head);
             chunk.reset(class, granules);
             chunk.dirty_bytes()

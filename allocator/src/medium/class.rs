@@ -31,6 +31,9 @@ const ABOVE: u8 = 2;
 pub const BLOCKS_MAX: usize = 16;
 const BLOCKS_MIN: usize = 4;
 
+/// The most blocks that begin on one granule.
+pub const BLOCKS_OF_GRANULE: usize = GRANULE.div_ceil((BELOW + 1) * UNIT);
+
 /// The part of a chunk that is in no block is this one at most: a thirty-second.
 const WASTE: usize = 32;
 
@@ -86,6 +89,12 @@ impl MediumClass {
         Some(MediumClass((((units - 1) >> doubling) - BELOW + doubling * STEPS) as u8))
     }
 
+    /// The same for an alignment: blocks are at multiples of a unit.
+    #[inline]
+    pub fn of_aligned(bytes: usize, align: usize) -> Option<MediumClass> {
+        if align <= UNIT { MediumClass::of(bytes) } else { None }
+    }
+
     /// What a chunk's label says.
     pub const fn told(class: u8) -> MediumClass {
         MediumClass(class)
@@ -130,6 +139,12 @@ impl MediumClass {
     /// Blocks of a chunk.
     pub fn blocks(self) -> u32 {
         self.shape().blocks as u32
+    }
+
+    /// On which granule of its chunk a block begins.
+    #[inline]
+    pub fn granule_of(self, at: u32) -> u32 {
+        (at as usize * self.bytes() / GRANULE) as u32
     }
 
     /// The index of the block that begins at an offset in a chunk. None where none does.

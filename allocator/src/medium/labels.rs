@@ -1,12 +1,21 @@
-//! The labels of a chunk: its class, and the state of each block, beside its record.
+//! The labels of a chunk: its class, and the state of each block, beside the records of its granules.
 //!
-//! Whoever holds a block reads them without the lock. They were written before the block was handed out, so
-//! the reader has them by whatever handed it over (edge MAP). The state of a block is changed by whoever has
+//! ```text
+//!   granules   │   0    │   1    │   2    │   3    │   4    │     of a chunk of class 40 KiB
+//!   blocks     │ 0  1 │ │  2  3  │   4  │ │ 5  6   │  7     │     where each begins
+//!   labels     class, 0 1  class, 2 3  class, 4  class, 6 5  class, 7
+//! ```
+//!
+//! Each granule has a label: no other is read or written for the blocks that begin there, so threads that have
+//! blocks of one chunk do not share a line of the cache for it.
+//!
+//! Whoever holds a block reads its label without the lock. It was written before the block was handed out, so
+//! the reader has it by whatever handed it over (edge MAP). The state of a block is changed by whoever has
 //! it: the thread that frees it or has it at hand, or under the lock.
 #![allow(unsafe_code)]
 
-use super::class::{BLOCKS_MAX, MediumClass};
-use crate::arena::{Geometry, RECORDS_APART};
+use super::class::{BLOCKS_OF_GRANULE, MediumClass};
+use crate::arena::{Geometry, RECORD, RECORDS_APART};
 use crate::base::units::GranuleIdx;
 use core::sync::atomic::{AtomicU8, Ordering};
 
@@ -22,26 +31,44 @@ pub enum State {
     AtHand,
 }
 
+/// Of a granule.
 #[repr(C)]
-pub struct Labels {
+pub struct Label {
     class: AtomicU8,
-    states: [AtomicU8; BLOCKS_MAX],
+    /// By the low bits of their numbers: those that begin on one granule follow each other.
+    states: [AtomicU8; BLOCKS_OF_GRANULE],
 }
 
-const _: () = assert!(size_of::<Labels>() <= RECORDS_APART);
+const _: () = assert!(RECORD + size_of::<Label>() <= RECORDS_APART);
 
+/// The label of a granule.
+///
 /// # Safety
-/// The granule is the head of a chunk that is not given back while the reference lives, or of a run that the
-/// caller makes one of.
+/// The granule is a chunk's that is not given back while the reference lives, or of a run that the caller
+/// makes one of.
 #[inline]
-pub unsafe fn labels_of<'a>(geometry: &Geometry, head: GranuleIdx) -> &'a Labels {
-    // SAFETY: as the caller vouches. They stand where the record of the chunk's second granule would be, and
-    // all access is by atomics.
-    unsafe { &*geometry.record(head).add(RECORDS_APART).cast() }
+pub unsafe fn label_of<'a>(geometry: &Geometry, granule: GranuleIdx) -> &'a Label {
+    // SAFETY: as the caller vouches. It stands behind the granule's record, and all access is by atomics.
+    unsafe { &*geometry.record(granule).add(RECORD).cast() }
 }
 
-impl Labels {
-    /// Makes them those of a chunk whose blocks are all free.
+/// The label that has the state of a block of the chunk at `head`.
+///
+/// # Safety
+/// As for `label_of`.
+#[inline]
+pub unsafe fn label_of_block<'a>(
+    geometry: &Geometry,
+    head: GranuleIdx,
+    class: MediumClass,
+    at: u32,
+) -> &'a Label {
+    // SAFETY: as the caller vouches: the block begins in the chunk.
+    unsafe { label_of(geometry, GranuleIdx(head.0 + class.granule_of(at))) }
+}
+
+impl Label {
+    /// Makes it that of a chunk whose blocks are all free.
     pub fn begin(&self, class: MediumClass) {
         // Relaxed: see the module's head.
         self.class.store(class.number() as u8, Ordering::Relaxed);
@@ -55,9 +82,15 @@ impl Labels {
     }
 
     #[inline]
+    fn place(&self, at: u32) -> Option<&AtomicU8> {
+        self.states.get(at as usize % BLOCKS_OF_GRANULE)
+    }
+
+    /// The state of a block that begins there, by its number in the chunk.
+    #[inline]
     pub fn state(&self, at: u32) -> State {
         // Relaxed: as above.
-        match self.states.get(at as usize).map_or(0, |state| state.load(Ordering::Relaxed)) {
+        match self.place(at).map_or(0, |state| state.load(Ordering::Relaxed)) {
             0 => State::Free,
             1 => State::Out,
             _ => State::AtHand,
@@ -66,7 +99,7 @@ impl Labels {
 
     #[inline]
     pub fn say(&self, at: u32, state: State) {
-        if let Some(place) = self.states.get(at as usize) {
+        if let Some(place) = self.place(at) {
             // Relaxed: as above.
             place.store(state as u8, Ordering::Relaxed);
         }

@@ -2,7 +2,7 @@
 #![allow(unsafe_code)]
 
 use super::chunks::Chunks;
-use super::labels::{State, labels_of};
+use super::labels::{State, label_of, label_of_block};
 use crate::arena::Arena;
 use crate::arena::page_map::Entry;
 use crate::base::units::GranuleIdx;
@@ -20,16 +20,18 @@ impl Chunks {
                 return;
             }
             // SAFETY: a chunk by its entry; the only thread of the process is this one.
-            let (chunk, labels) = unsafe { (Self::chunk(&geometry, head), labels_of(&geometry, head)) };
-            let class = labels.class();
+            let (chunk, class) = unsafe { (Self::chunk(&geometry, head), label_of(&geometry, head).class()) };
             chunk.reset(class, 0);
             let whole = (0..class.granules().0).all(|granule| {
                 let addr = geometry.addr_of(GranuleIdx(head.0 + granule));
                 arena.entry_at(geometry, addr) == Entry::CHUNK.of_later(granule)
             });
             // One that was being given back is the arena's in part, and lost.
-            let is_free = |&at: &u32| whole && labels.state(at) == State::Free;
-            chunk.free = (0..class.blocks()).filter(is_free).fold(0, |free, at| free | 1 << at);
+            // SAFETY: as above.
+            let state = |at| unsafe { label_of_block(&geometry, head, class, at) }.state(at);
+            let is_free = |&at: &u32| state(at) == State::Free;
+            let blocks = if whole { class.blocks() } else { 0 };
+            chunk.free = (0..blocks).filter(is_free).fold(0, |free, at| free | 1 << at);
             let (free, full) = (chunk.free.count_ones() as usize, chunk.is_full());
             self.free += free * class.bytes();
             self.dirty += free * class.bytes();

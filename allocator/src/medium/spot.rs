@@ -2,7 +2,7 @@
 #![allow(unsafe_code)]
 
 use super::class::MediumClass;
-use super::labels::{Labels, State, labels_of};
+use super::labels::{Label, State, label_of};
 use crate::arena::Geometry;
 use crate::base::allocated::{Allocated, UNKNOWN};
 use crate::base::config::GRANULE;
@@ -12,7 +12,8 @@ use core::ptr::{null, null_mut};
 /// A block of a chunk: which.
 #[derive(Clone, Copy)]
 pub struct Spot {
-    pub labels: *const Labels,
+    /// Of the granule on which it begins.
+    pub label: *const Label,
     pub head: GranuleIdx,
     pub class: MediumClass,
     pub at: u8,
@@ -33,10 +34,10 @@ pub unsafe fn look_up(
 ) -> Option<(Spot, State)> {
     let head = GranuleIdx(granule.0.wrapping_sub(place));
     // SAFETY: as the caller vouches.
-    let labels = unsafe { labels_of(geometry, head) };
-    let class = labels.class();
+    let label = unsafe { label_of(geometry, granule) };
+    let class = label.class();
     let at = class.index_of(place as usize * GRANULE + addr % GRANULE)?;
-    Some((Spot { labels, head, class, at: at as u8 }, labels.state(at)))
+    Some((Spot { label, head, class, at: at as u8 }, label.state(at)))
 }
 
 impl Spot {
@@ -47,11 +48,11 @@ impl Spot {
     #[inline]
     pub unsafe fn say(self, state: State) {
         // SAFETY: as the caller vouches: its chunk is there.
-        unsafe { &*self.labels }.say(self.at as u32, state);
+        unsafe { &*self.label }.say(self.at as u32, state);
     }
 
     /// Of no block.
-    pub const NONE: Spot = Spot { labels: null(), head: GranuleIdx(0), class: MediumClass::told(0), at: 0 };
+    pub const NONE: Spot = Spot { label: null(), head: GranuleIdx(0), class: MediumClass::told(0), at: 0 };
 }
 
 /// A free block that one thread has.

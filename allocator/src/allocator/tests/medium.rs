@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::arena::page_map::Entry;
-use crate::base::config::{DIRTY_FLOOR, GRANULE, MEDIUM_AT_HAND_MOST};
+use crate::base::builder::Config;
+use crate::base::config::{DIRTY_FLOOR, GRANULE, MEDIUM_AT_HAND_LEAST, MEDIUM_AT_HAND_MOST};
 use crate::base::units::{Bytes, Granules};
 use crate::medium::MediumClass;
 
@@ -51,20 +52,35 @@ fn a_freed_block_is_the_next_one_of_its_class() {
 #[test]
 fn a_thread_has_little_at_hand_and_what_is_free_keeps_to_its_bound() {
     let harness = Harness::new(Sim::new());
+    harness.allocator.arena.settings.take_code(&Config::new().swing(0));
     let heap = harness.heap();
     let held = hold_all(&harness, heap, if cfg!(miri) { 12 } else { 400 });
     held.into_iter().for_each(|one| harness.free(heap, one.at));
     let (arena, medium) = (harness.allocator.arena.figures().unwrap(), harness.allocator.medium.figures());
     assert!(medium.used_bytes.0 <= MEDIUM_AT_HAND_MOST, "{medium:?}");
-    assert!(arena.dirty.0 + medium.dirty_bytes.0 <= DIRTY_FLOOR, "{arena:?} {medium:?}");
-    // Of many threads each may have less.
+    // What is at hand counts as dirty.
+    let free = || {
+        let (arena, medium) =
+            (harness.allocator.arena.figures().unwrap(), harness.allocator.medium.figures());
+        arena.dirty.0 + medium.dirty_bytes.0 + medium.used_bytes.0
+    };
+    assert!(free() <= DIRTY_FLOOR, "{arena:?} {medium:?}");
+    // Of many threads each may have less, from its next block on that it does not have at hand.
     let others: Vec<_> = (0..if cfg!(miri) { 2 } else { 12 }).map(|_| harness.heap()).collect();
-    for other in &others {
-        let held = hold_all(&harness, other, 8);
-        held.into_iter().for_each(|one| harness.free(other, one.at));
+    let most = DIRTY_FLOOR / 2 + (others.len() + 1) * MEDIUM_AT_HAND_LEAST;
+    for _ in 0..3 {
+        for other in others.iter().chain([&heap]) {
+            let held = hold_all(&harness, other, if cfg!(miri) { 8 } else { 60 });
+            held.into_iter().for_each(|one| harness.free(other, one.at));
+        }
+        let threads = harness.allocator.medium.figures().used_bytes.0;
+        assert!(threads <= most && free() <= DIRTY_FLOOR / 2 + most, "{threads} at hand, {} free", free());
     }
-    let medium = harness.allocator.medium.figures();
-    assert!(medium.used_bytes.0 <= (others.len() + 1) * MEDIUM_AT_HAND_MOST, "{medium:?}");
+    others.iter().for_each(|other| harness.end(other.id()));
+    assert_eq!(
+        harness.allocator.arena.budget.allowance.bytes(),
+        MEDIUM_AT_HAND_MOST.min(DIRTY_FLOOR / 2 / 13)
+    );
 }
 
 #[test]
@@ -207,6 +223,26 @@ fn a_child_takes_back_what_another_thread_was_purging() {
     stay.into_iter().for_each(|(_, one)| harness.check_and_free(heap, one));
     harness.allocator.trim(Some(heap));
     assert_eq!(harness.allocator.arena.figures().unwrap().in_use.0, 0);
+}
+
+/// Of the child of a fork only the calling thread's, and what heaps have whose threads are gone.
+#[test]
+fn a_child_counts_anew_what_threads_may_have_at_hand() {
+    let harness = Harness::new(Sim::new());
+    let (mine, other) = (harness.heap(), harness.heap());
+    for heap in [mine, other] {
+        let held = hold_all(&harness, heap, 8);
+        held.into_iter().for_each(|one| harness.free(heap, one.at));
+    }
+    let allowance = &harness.allocator.arena.budget.allowance;
+    let before = allowance.bytes();
+    assert!(before > MEDIUM_AT_HAND_MOST);
+    // As if the fork had come between its two counts.
+    allowance.change(0, 1 << 20);
+    harness.repair(mine);
+    assert_eq!(allowance.bytes(), before);
+    [mine, other].into_iter().for_each(|heap| harness.give_back(heap));
+    assert_eq!(allowance.bytes(), 0);
 }
 
 #[test]

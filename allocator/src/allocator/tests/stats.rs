@@ -135,6 +135,7 @@ fn what_is_being_purged_of_chunks_is_dirty_and_no_more_with_the_program() {
     let (allocator, heap) = (&harness.allocator, harness.heap());
     let mut held: Vec<_> = (0..12).map(|_| harness.hold(heap, 100_000, 16, 5).expect("memory")).collect();
     held.drain(..6).for_each(|one| harness.check_and_free(heap, one));
+    harness.give_back(heap);
     let before = allocator.stats();
     allocator.medium.leave_away(&allocator.arena);
     let stats = allocator.stats();

@@ -1,0 +1,89 @@
+//! The allowance: how much threads may have at hand of medium blocks. Such a block has pages behind it and is
+//! out of the purge's reach, so all that is allowed is counted, whether a thread has it or not.
+#![forbid(unsafe_code)]
+
+use crate::base::config::{MEDIUM_AT_HAND_LEAST, MEDIUM_AT_HAND_MOST};
+use crate::base::keys::Key;
+use crate::base::settings::Settings;
+use core::sync::atomic::{AtomicUsize, Ordering};
+
+/// Relaxed everywhere: sums that a policy reads.
+pub struct Allowance {
+    bytes: AtomicUsize,
+    /// How many threads may have any.
+    threads: AtomicUsize,
+}
+
+impl Allowance {
+    pub const fn none() -> Self {
+        Allowance { bytes: AtomicUsize::new(0), threads: AtomicUsize::new(0) }
+    }
+
+    /// Bytes that all threads together may have at hand.
+    #[inline]
+    pub fn bytes(&self) -> usize {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Bytes that a thread may have from now on, which may have `mine` so far: its part of half of what may
+    /// always be dirty, and no more than the others leave of that half.
+    pub fn share(&self, settings: &Settings, mine: usize) -> usize {
+        let all = settings.get(Key::DirtyFloor) / 2;
+        let each = all.checked_div(self.threads.load(Ordering::Relaxed)).unwrap_or(all);
+        let others = self.bytes().saturating_sub(mine);
+        each.min(all.saturating_sub(others)).clamp(MEDIUM_AT_HAND_LEAST, MEDIUM_AT_HAND_MOST)
+    }
+
+    /// A thread that might have so many bytes may have others now.
+    pub fn change(&self, before: usize, now: usize) {
+        if now != before {
+            let threads = isize::from(now > 0) - isize::from(before > 0);
+            self.bytes.fetch_add(now.wrapping_sub(before), Ordering::Relaxed);
+            self.threads.fetch_add(threads as usize, Ordering::Relaxed);
+        }
+    }
+
+    /// Sets both, in the child of a fork that may have copied them between two changes.
+    pub fn recount(&self, bytes: usize, threads: usize) {
+        self.bytes.store(bytes, Ordering::Relaxed);
+        self.threads.store(threads, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::builder::Config;
+
+    #[test]
+    fn threads_share_half_of_the_floor() {
+        let (settings, allowance) = (Settings::new(), Allowance::none());
+        let half = settings.get(Key::DirtyFloor) / 2;
+        let mut had = [0; 20];
+        let look = |had: &mut usize| {
+            let now = allowance.share(&settings, *had);
+            allowance.change(core::mem::replace(had, now), now);
+            assert!(allowance.bytes() <= half + 20 * MEDIUM_AT_HAND_LEAST);
+        };
+        // Who comes first has much, until it looks again.
+        had.iter_mut().for_each(look);
+        assert_eq!(
+            [had[0], had[1], had[2]],
+            [MEDIUM_AT_HAND_MOST, half - MEDIUM_AT_HAND_MOST, MEDIUM_AT_HAND_LEAST]
+        );
+        (0..2).for_each(|_| had.iter_mut().for_each(look));
+        assert!(had.iter().all(|&bytes| bytes == half / had.len()), "{had:?}");
+        assert_eq!(allowance.bytes(), had.iter().sum());
+        had.iter().skip(1).for_each(|&before| allowance.change(before, 0));
+        assert_eq!((allowance.bytes(), allowance.share(&settings, had[0])), (had[0], MEDIUM_AT_HAND_MOST));
+        allowance.recount(12, 2);
+        assert_eq!((allowance.bytes(), allowance.threads.load(Ordering::Relaxed)), (12, 2));
+    }
+
+    #[test]
+    fn where_nothing_may_be_dirty_a_thread_has_the_least() {
+        let settings = Settings::new();
+        settings.take_code(&Config::new().dirty_floor(0));
+        assert_eq!(Allowance::none().share(&settings, 0), MEDIUM_AT_HAND_LEAST);
+    }
+}
