@@ -8,6 +8,7 @@ mod exit_key;
 pub mod fork;
 mod help;
 mod instance;
+mod moving;
 pub mod profiling;
 mod reports;
 mod thread;
@@ -17,7 +18,7 @@ mod watch;
 mod word;
 pub mod zones;
 
-use crate::allocator::{Resized, Unlike};
+use crate::allocator::Resized;
 use crate::base::allocated::Allocated;
 use crate::base::config::{ADDRESSES, PROFILE};
 use crate::base::size_class::{self, STEP_MAX};
@@ -27,10 +28,10 @@ use crate::medium::MediumClass;
 use crate::os::Os;
 use crate::os::thread::ThreadWord;
 use crate::slab::stamp;
-use core::ptr::null_mut;
 use fork::{Way, look};
 pub use instance::ALLOCATOR;
 use instance::SAMPLES;
+pub use moving::{Move, OrElse, move_block};
 pub use word::current;
 
 /// A block of a class, by the slow path. `asked` bytes of it were asked for.
@@ -340,67 +341,6 @@ pub unsafe fn resize_checked<W: ThreadWord>(block: *mut u8, size: usize) -> Resi
     ALLOCATOR.refuse_freed(block, c"realloc(): the block was freed");
     // SAFETY: as the caller vouches.
     unsafe { resize::<W>(block, size) }
-}
-
-/// A block that gets another size by a copy.
-pub struct Move {
-    pub block: *mut u8,
-    /// How many of its bytes are the caller's.
-    pub usable: usize,
-    pub size: usize,
-    pub or_else: OrElse,
-}
-
-/// What becomes of a block for whose copy there is no memory.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum OrElse {
-    /// It stays as it is where that is long enough. A mapping may grow.
-    Stay,
-    /// A mapping may change its length. Nothing may stay longer than it was asked for: its layout says how it
-    /// is freed.
-    Stretch,
-    Fail,
-}
-
-/// Moves a block to one that `allocate` makes, and has `free` free the old one. Null where there is no memory
-/// for either way; the block is then as it was.
-///
-/// # Safety
-/// The block is the caller's, and of at least `usable` bytes; it uses the result in its stead where that is
-/// not null. `allocate` gives null or a new block of at least `size` bytes.
-#[inline(always)]
-pub unsafe fn move_block(
-    Move { block, usable, size, or_else }: Move,
-    allocate: impl FnOnce() -> *mut u8,
-    free: impl FnOnce(*mut u8),
-) -> *mut u8 {
-    let new = allocate();
-    if new.is_null() {
-        // SAFETY: as the caller vouches.
-        return unsafe { without_copy(Move { block, usable, size, or_else }) };
-    }
-    // SAFETY: two live blocks, each at least as long as the smaller of the two sizes.
-    unsafe { new.copy_from_nonoverlapping(block, usable.min(size)) };
-    free(block);
-    new
-}
-
-/// # Safety
-/// As for `move_block`.
-#[cold]
-#[inline(never)]
-unsafe fn without_copy(Move { block, usable, size, or_else }: Move) -> *mut u8 {
-    match or_else {
-        OrElse::Stay if size <= usable => {
-            ALLOCATOR.sizes.note(Unlike::Refused);
-            block
-        }
-        // SAFETY: as the caller vouches.
-        OrElse::Stay | OrElse::Stretch => unsafe {
-            ALLOCATOR.resize_without_copy(block, size).unwrap_or(null_mut())
-        },
-        OrElse::Fail => null_mut(),
-    }
 }
 
 /// Gives back all that can be. The pages that went.

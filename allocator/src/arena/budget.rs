@@ -6,10 +6,10 @@
 #![forbid(unsafe_code)]
 
 use super::allowance::Allowance;
+use super::share::Share;
 use super::sleeper::Sleeper;
 use super::state::State;
 use super::swing::{Limits, Swing};
-use crate::base::config::GRANULE_SHIFT;
 use crate::base::keys::Key;
 use crate::base::settings::Settings;
 use crate::base::units::div_up;
@@ -220,7 +220,7 @@ impl Budget {
         self.follow(self.published());
     }
 
-    /// Sets both, in the child of a fork that may have copied them between a change and its count.
+    /// Sets both, in the child of a fork.
     pub fn recount_outside(&self, live: usize, cached: usize) {
         self.outside_live.store(live, Ordering::Relaxed);
         self.outside_cached.store(cached, Ordering::Relaxed);
@@ -344,28 +344,6 @@ impl Budget {
 /// nothing for a moment.
 fn counted(bytes: &AtomicUsize) -> usize {
     (bytes.load(Ordering::Relaxed) as isize).max(0) as usize
-}
-
-/// The arena's share of what is live and dirty, in bytes.
-#[derive(Clone, Copy)]
-pub struct Share {
-    in_use: usize,
-    dirty: usize,
-    /// An end should go as addresses.
-    ends_go: bool,
-}
-
-impl Share {
-    /// Of an arena that has not started.
-    pub const NOTHING: Share = Share { in_use: 0, dirty: 0, ends_go: false };
-
-    pub fn of(state: &State) -> Share {
-        Share {
-            in_use: (state.in_use as usize) << GRANULE_SHIFT,
-            dirty: state.dirty as usize * state.page,
-            ends_go: state.ends_go,
-        }
-    }
 }
 
 /// Bytes of dirty memory allowed beside `live` bytes in use.

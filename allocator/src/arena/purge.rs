@@ -2,7 +2,7 @@
 #![allow(unsafe_code)]
 
 use super::Arena;
-use super::budget::Share;
+use super::share::Share;
 use super::state::{Purged, State, places};
 use crate::base::config::GRANULE_SHIFT;
 use crate::base::units::Bytes;

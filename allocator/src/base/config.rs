@@ -74,8 +74,8 @@ pub const SWING: usize = 64 << 20;
 /// Bytes that may be dirty in chunks which are kept though all of them is free.
 pub const CHUNKS_KEPT: usize = 2 << 20;
 
-/// Bytes of medium blocks that a thread may have at hand: its part of half of the dirty memory that may always
-/// stay, within two bounds.
+/// Bytes of medium blocks that a thread may have at hand: its part of half of the dirty memory that may
+/// always stay, within two bounds.
 pub const MEDIUM_AT_HAND_MOST: usize = 2 << 20;
 pub const MEDIUM_AT_HAND_LEAST: usize = 64 << 10;
 

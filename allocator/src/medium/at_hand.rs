@@ -1,12 +1,12 @@
 //! The medium blocks that a thread has at hand: a few free ones of whatever classes.
 //!
 //! ```text
-//!   places   │ 72 │ 40 │    │ 96 │ 40 │ 64 │    │    │ …      KiB; taken in turn, the newest stands before `next`
+//!   places   │ 72 │ 40 │    │ 96 │ 40 │ 64 │    │    │ …      KiB; taken in turn, the newest before `next`
 //!   of 40       0    1    0    0    1    0    0    0           a word for each class: which places are its
 //! ```
 //!
-//! The newest block of a class goes first, and the oldest of all go home. A fork may copy them between any two
-//! stores; that it may is said by `Heap::while_busy`.
+//! The newest block of a class goes first, and the oldest of all go home. A fork may copy them between any
+//! two stores; that it may is said by `Heap::while_busy`.
 #![forbid(unsafe_code)]
 
 use super::class::{MEDIUM_CLASSES, MediumClass};
@@ -109,8 +109,8 @@ impl AtHand {
         self.drains.set(0);
     }
 
-    /// How many bytes should go home where there is no room: an eighth of what there is, and more from time to
-    /// time where the thread allocates none.
+    /// How many bytes should go home where there is no room: an eighth of what there is, and more from time
+    /// to time where the thread allocates none.
     pub fn unwanted(&self) -> usize {
         let drains = self.drains.get();
         self.drains.set(drains.saturating_add(1));

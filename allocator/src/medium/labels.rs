@@ -6,8 +6,8 @@
 //!   labels     class, 0 1  class, 2 3  class, 4  class, 6 5  class, 7
 //! ```
 //!
-//! Each granule has a label: no other is read or written for the blocks that begin there, so threads that have
-//! blocks of one chunk do not share a line of the cache for it.
+//! Each granule has a label: no other is read or written for the blocks that begin there, so threads that
+//! have blocks of one chunk seldom share a line of the cache for it.
 //!
 //! Whoever holds a block reads its label without the lock. It was written before the block was handed out, so
 //! the reader has it by whatever handed it over (edge MAP). The state of a block is changed by whoever has
