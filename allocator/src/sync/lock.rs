@@ -32,6 +32,8 @@ impl Orderings for Strong {
     const UNLOCK: Ordering = Ordering::Release;
 }
 
+/// What comes first of the value is beside the lock.
+#[repr(C)]
 pub struct Lock<T, O: Orderings = Strong> {
     /// The token of the thread that holds it, or 0.
     holder: AtomicUsize,
