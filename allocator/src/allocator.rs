@@ -81,10 +81,15 @@ impl<O: Os> Allocator<O> {
             self.purge_arena(cause);
         }
         if self.arena.budget.is_pressed() {
+            // Before this thread looks: what is noted from here on stays noted.
+            self.arena.budget.clear_pressed();
             if self.arena.is_exceeded() {
                 self.medium.purge(&self.arena, self.arena.chunks_target(), cause);
             }
             self.large.shrink_cache(&self.arena, self.arena.cache_bound(self.arena.share()), cause);
+            if self.arena.is_exceeded() {
+                self.arena.budget.note_pressed();
+            }
         }
     }
 

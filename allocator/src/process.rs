@@ -243,9 +243,9 @@ fn is_put_aside<W: ThreadWord>(block: *mut u8, aside: impl FnOnce(&Heap) -> bool
 /// Has the thread a medium block at hand from now on that is given up, where that is all there is to do.
 #[inline]
 fn is_at_hand<W: ThreadWord>(block: *mut u8) -> bool {
-    let (arena, budget) = (&ALLOCATOR.arena, &ALLOCATOR.arena.budget);
-    // What was taken again and again is looked at by who comes by, and so is what is dirty.
-    let waits = budget.is_held() || budget.is_over() || ALLOCATOR.is_profiling();
+    let arena = &ALLOCATOR.arena;
+    // What is too much goes by the slow path.
+    let waits = arena.budget.is_over() || ALLOCATOR.is_profiling();
     !waits && current::<W>().push_medium(arena, block)
 }
 

@@ -90,7 +90,11 @@ fn what_is_free_between_blocks_is_purged_beyond_the_bound() {
     let held = hold_all(&harness, heap, if cfg!(miri) { 120 } else { 400 });
     // Every second block stays: no chunk becomes free.
     let (stay, go): (Vec<_>, Vec<_>) = held.into_iter().enumerate().partition(|(k, _)| k % 2 == 0);
-    go.into_iter().for_each(|(_, one)| harness.free(heap, one.at));
+    for (_, one) in go {
+        harness.free(heap, one.at);
+        let arena = &harness.allocator.arena;
+        assert!(!arena.budget.is_pressed() || arena.is_exceeded(), "the next free looks for nothing");
+    }
     let (arena, medium) = (harness.allocator.arena.figures().unwrap(), harness.allocator.medium.figures());
     let bound = DIRTY_FLOOR.max(arena.in_use.0 / 8);
     assert!(arena.dirty.0 + medium.dirty_bytes.0 <= bound, "{arena:?} {medium:?}");
