@@ -244,8 +244,8 @@ fn is_put_aside<W: ThreadWord>(block: *mut u8, aside: impl FnOnce(&Heap) -> bool
 #[inline]
 fn is_at_hand<W: ThreadWord>(block: *mut u8) -> bool {
     let arena = &ALLOCATOR.arena;
-    // What is too much goes by the slow path.
-    let waits = arena.budget.is_over() || ALLOCATOR.is_profiling();
+    // What is too much goes by the slow path, and samples are looked for there.
+    let waits = arena.budget.is_over() || ALLOCATOR.is_profiling() || profiling::has_news();
     !waits && current::<W>().push_medium(arena, block)
 }
 

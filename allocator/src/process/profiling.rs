@@ -73,11 +73,17 @@ fn begin_anew(rate: usize, seed: Option<u64>) -> bool {
 static TRACED: AtomicBool = AtomicBool::new(false);
 static FOR_TRACERS: AtomicBool = AtomicBool::new(false);
 
+/// Whether a tracer came or went, which a slow path is to heed.
+#[inline]
+pub fn has_news() -> bool {
+    PROFILE && probes::want_samples() != TRACED.load(Ordering::Relaxed)
+}
+
 /// In slow paths: a tracer that attaches to the probes begins a profile, if none is taken, and the one that
 /// leaves ends it.
 #[inline]
 pub fn heed_tracers<W: ThreadWord>() {
-    if PROFILE && probes::want_samples() != TRACED.load(Ordering::Relaxed) {
+    if has_news() {
         tracers_changed::<W>();
     }
 }
