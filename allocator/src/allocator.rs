@@ -80,16 +80,23 @@ impl<O: Os> Allocator<O> {
         if self.arena.budget.is_over() {
             self.purge_arena(cause);
         }
-        if self.arena.budget.is_pressed() {
-            // Before this thread looks: what is noted from here on stays noted.
-            self.arena.budget.clear_pressed();
-            if self.arena.is_exceeded() {
-                self.medium.purge(&self.arena, self.arena.chunks_target(), cause);
-            }
-            self.large.shrink_cache(&self.arena, self.arena.cache_bound(self.arena.share()), cause);
-            if self.arena.is_exceeded() {
-                self.arena.budget.note_pressed();
-            }
+        self.purge_pressed(cause);
+    }
+
+    /// The same where the arena had nothing left to purge: of chunks, and of the cached mappings.
+    #[inline]
+    fn purge_pressed(&self, cause: Cause) {
+        if !self.arena.budget.is_pressed() {
+            return;
+        }
+        // Before this thread looks: what is noted from here on stays noted.
+        self.arena.budget.clear_pressed();
+        if self.arena.is_exceeded() {
+            self.medium.purge(&self.arena, self.arena.chunks_target(), cause);
+        }
+        self.large.shrink_cache(&self.arena, self.arena.cache_bound(self.arena.share()), cause);
+        if self.arena.is_exceeded() {
+            self.arena.budget.note_pressed();
         }
     }
 

@@ -124,6 +124,7 @@ impl<O: Os> Allocator<O> {
                     fatal::wrong_use(c"free(): invalid pointer", block);
                 }
                 self.arena.enforce_bound_after(share, Cause::Large);
+                self.purge_pressed(Cause::Large);
             }
             Some((head, len)) if block.addr() % GRANULE == 0 => self.free_span(head, len),
             _ => fatal::wrong_use(c"free(): invalid pointer", block),

@@ -6,6 +6,7 @@ use crate::arena::Arena;
 use crate::base::allocated::Allocated;
 use crate::medium::{Free, Medium, MediumClass, State, look_up};
 use crate::os::Os;
+use core::iter::once;
 
 impl Heap {
     /// A block that the thread has at hand for a request of a class.
@@ -74,11 +75,12 @@ impl Heap {
             if at_hand.push(free) {
                 return;
             }
-            let bytes = if pins { usize::MAX } else { at_hand.unwanted() };
-            let this = Some(free).filter(|free| pins || free.spot.class.bytes() > most);
-            medium.free(arena, at_hand.drain(bytes).chain(this).map(|free| free.spot));
-            if this.is_none() {
-                at_hand.push(free);
+            // It may have less than it has, since there are more threads.
+            let beyond = (at_hand.bytes() + free.spot.class.bytes()).saturating_sub(most);
+            let home = if pins { usize::MAX } else { at_hand.unwanted().max(beyond) };
+            medium.free(arena, at_hand.drain(home).map(|free| free.spot));
+            if !at_hand.push(free) {
+                medium.free(arena, once(free.spot));
             }
         })
     }

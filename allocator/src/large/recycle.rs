@@ -5,9 +5,9 @@
 //! 512.
 //!
 //! Freed large bytes earn credit, at most 256 MiB. With 32 MiB of credit a mapping no longer than the credit
-//! goes on huge pages, with 8 MiB one shorter than half of it, and spends half of its fresh length. So a
-//! program that goes on recycling is never short of credit, and one that freed once gets twice that much at
-//! most. So it is by default: the key `huge_pages` has none go on huge pages, or all.
+//! goes on huge pages, and spends half of its fresh length. So a program that goes on recycling is never
+//! short of credit, and one that freed once gets twice that much at most. So it is by default: the key
+//! `huge_pages` has none go on huge pages, or all.
 #![forbid(unsafe_code)]
 
 use crate::base::builder::HugePages;
@@ -15,9 +15,6 @@ use crate::base::config::HUGE_PAGE;
 
 /// The credit from which on a program is recycling.
 const AFTER: usize = 32 << 20;
-
-/// The same for mappings of less than half of the credit.
-const AFTER_SHORT: usize = 8 << 20;
 
 /// The most credit. What was freed long ago says little, and pages that were never touched count too. A
 /// longer block is never on huge pages.
@@ -81,10 +78,7 @@ impl Recycle {
     fn covers(&self, len: usize) -> bool {
         match self.which {
             HugePages::Off => false,
-            HugePages::Recycled => {
-                let after = if len < self.credit / 2 { AFTER_SHORT } else { AFTER };
-                self.credit >= len.max(after)
-            }
+            HugePages::Recycled => self.credit >= len.max(AFTER),
             HugePages::Always => true,
         }
     }
@@ -113,7 +107,7 @@ mod tests {
             recycle.earn(len);
             rounds += 1;
         }
-        assert_eq!(rounds, 3, "it is shorter than half of the credit");
+        assert_eq!(rounds, AFTER.div_ceil(len));
         for _ in 0..100 {
             recycle.earn(len);
             assert!(recycle.spend(len, len), "what goes on stays on huge pages");

@@ -79,6 +79,8 @@ fn a_thread_has_little_at_hand_and_what_is_free_keeps_to_its_bound() {
     others.iter().for_each(|other| harness.end(other.id()));
     let allowed = harness.allocator.arena.budget.allowance.bytes();
     assert_eq!(allowed, DIRTY_FLOOR / 2 / (others.len() + 1));
+    harness.allocator.trim(Some(heap));
+    assert_eq!(harness.allocator.medium.figures().chunk_bytes.0, 0, "no block is lost");
 }
 
 #[test]
