@@ -62,7 +62,10 @@ fn is_handled(front: Front, arguments: &[&str]) {
     let said = String::from_utf8_lossy(&ended.stderr);
     assert_eq!(ended.status.code(), Some(3), "{arguments:?} on {front:?}: {} and {said:?}", ended.status);
     assert_eq!(ended.stdout, b"handled\n");
-    assert_eq!(said.matches("brkmap: ").count(), 1, "{said:?}");
+    let complaints = said.matches("brkmap: ").count();
+    // Of what many blocks are written over, the handler's thread may come by more, in another parcel.
+    let more = arguments.contains(&"written-all-of-another");
+    assert!(complaints == 1 || complaints > 1 && more, "{said:?}");
 }
 
 #[test]
