@@ -78,7 +78,7 @@ pub struct Options {
     #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u16).range(1..=10_000))]
     scale: Option<u16>,
 
-    /// Less of everything: within five minutes, once the peers are built
+    /// Less of everything: a quarter of an hour, once the peers are built
     #[arg(long)]
     pub quick: bool,
 
