@@ -43,10 +43,11 @@ impl Allowance {
         }
     }
 
-    /// Sets both, in the child of a fork that may have copied them between two changes.
-    pub fn recount(&self, bytes: usize, threads: usize) {
-        self.bytes.store(bytes, Ordering::Relaxed);
-        self.threads.store(threads, Ordering::Relaxed);
+    /// Forgets all, in the child of a fork that may have copied it between two changes. Each thread's is
+    /// counted anew then.
+    pub fn forget(&self) {
+        self.bytes.store(0, Ordering::Relaxed);
+        self.threads.store(0, Ordering::Relaxed);
     }
 }
 
@@ -76,7 +77,8 @@ mod tests {
         assert_eq!(allowance.bytes(), had.iter().sum());
         had.iter().skip(1).for_each(|&before| allowance.change(before, 0));
         assert_eq!((allowance.bytes(), allowance.share(&settings, had[0])), (had[0], MEDIUM_AT_HAND_MOST));
-        allowance.recount(12, 2);
+        allowance.forget();
+        [0, 5, 7].into_iter().for_each(|bytes| allowance.change(0, bytes));
         assert_eq!((allowance.bytes(), allowance.threads.load(Ordering::Relaxed)), (12, 2));
     }
 

@@ -55,7 +55,7 @@ impl Heap {
     ) -> Option<Allocated> {
         let at_hand = &self.owned.medium;
         self.while_busy(|| {
-            self.allow_medium(arena);
+            self.allow_medium(arena, self.medium_share(arena));
             let wanted = at_hand.wanted(class);
             let allocated = medium.alloc(arena, class, wanted, |free| _ = at_hand.push(free));
             at_hand.note_refill();
@@ -70,36 +70,28 @@ impl Heap {
             // SAFETY: the program gave the block up.
             unsafe { free.spot.say(State::AtHand) };
             // Much is free, and a block at hand may be what keeps it from going: then none is.
-            let pins = arena.budget.is_pinned();
-            let most = if pins { self.forbid_medium(arena) } else { self.allow_medium(arena) };
+            let most = if arena.budget.is_pinned() { 0 } else { self.medium_share(arena) };
+            self.allow_medium(arena, most);
             if at_hand.push(free) {
                 return;
             }
-            // It may have less than it has, since there are more threads.
+            // It may have less than it has: none, or since there are more threads.
             let beyond = (at_hand.bytes() + free.spot.class.bytes()).saturating_sub(most);
-            let home = if pins { usize::MAX } else { at_hand.unwanted().max(beyond) };
-            medium.free(arena, at_hand.drain(home).map(|free| free.spot));
+            medium.free(arena, at_hand.drain(at_hand.unwanted().max(beyond)).map(|free| free.spot));
             if !at_hand.push(free) {
                 medium.free(arena, once(free.spot));
             }
         })
     }
 
-    /// From now on its thread may have its share at hand: so many bytes.
-    fn allow_medium<O: Os>(&self, arena: &Arena<O>) -> usize {
-        let (at_hand, allowance) = (&self.owned.medium, &arena.budget.allowance);
-        let (before, now) = (at_hand.most(), allowance.share(&arena.settings, at_hand.most()));
-        at_hand.allow(now);
-        allowance.change(before, now);
-        now
+    /// Bytes that are its thread's share of what may be at hand.
+    fn medium_share<O: Os>(&self, arena: &Arena<O>) -> usize {
+        arena.budget.allowance.share(&arena.settings, self.medium_allowed())
     }
 
-    /// It may have none from now on.
-    fn forbid_medium<O: Os>(&self, arena: &Arena<O>) -> usize {
-        let at_hand = &self.owned.medium;
-        arena.budget.allowance.change(at_hand.most(), 0);
-        at_hand.allow(0);
-        0
+    /// From now on its thread may have so many bytes at hand.
+    fn allow_medium<O: Os>(&self, arena: &Arena<O>, bytes: usize) {
+        arena.budget.allowance.change(self.owned.medium.allow(bytes), bytes);
     }
 
     /// Bytes that its thread may have at hand.
@@ -114,7 +106,7 @@ impl Heap {
             if at_hand.bytes() > 0 {
                 medium.free(arena, at_hand.drain(usize::MAX).map(|free| free.spot));
             }
-            self.forbid_medium(arena);
+            self.allow_medium(arena, 0);
         });
     }
 }

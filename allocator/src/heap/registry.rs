@@ -322,7 +322,7 @@ impl Registry {
         for slot in self.freeing.iter().filter(|slot| slot.load(Ordering::Relaxed) != me) {
             slot.store(0, Ordering::Relaxed);
         }
-        let mut allowed = (0, 0);
+        arena.budget.allowance.forget();
         for seat in 0..self.count() as usize {
             let (owner, blank) = (self.tables.owner(seat), self.tables.blank.is(seat));
             let gone = owner != 0 && owner != me && threads == Threads::One;
@@ -347,12 +347,10 @@ impl Registry {
                 heap.shelter();
             }
             if !blank {
-                let bytes = self.heap(id_of(seat)).medium_allowed();
-                allowed = (allowed.0 + bytes, allowed.1 + usize::from(bytes > 0));
+                arena.budget.allowance.change(0, self.heap(id_of(seat)).medium_allowed());
             }
             self.tables.mend(seat);
         }
-        arena.budget.allowance.recount(allowed.0, allowed.1);
     }
 
     #[cfg(test)]

@@ -69,8 +69,9 @@ impl AtHand {
         self.of.0.iter().for_each(|places| places.store(0, Ordering::Relaxed));
     }
 
-    pub fn allow(&self, bytes: usize) {
-        self.most.set(bytes);
+    /// Says how many bytes they may be. How many they might be before.
+    pub fn allow(&self, bytes: usize) -> usize {
+        self.most.replace(bytes)
     }
 
     pub fn most(&self) -> usize {
@@ -142,16 +143,23 @@ impl AtHand {
         self.places[at as usize].get()
     }
 
+    /// The first of some places in their turn, which is that of the oldest block where they have some.
+    #[inline]
+    fn first_from_next(&self, places: Places) -> u32 {
+        let next = self.next.get();
+        (places.rotate_right(next).trailing_zeros() + next) % Places::BITS
+    }
+
     /// Adds a block. False where there is no room for it.
     #[inline]
     pub fn push(&self, free: Free) -> bool {
-        let (class, next) = (free.spot.class, self.next.get());
+        let class = free.spot.class;
         let bytes = self.bytes() + class.bytes();
         let vacant = !self.taken.get();
         if vacant == 0 || bytes > self.most.get() {
             return false;
         }
-        let at = (vacant.rotate_right(next).trailing_zeros() + next) % Places::BITS;
+        let at = self.first_from_next(vacant);
         self.places[at as usize].set(free);
         self.taken.set(self.taken.get() | 1 << at);
         self.of[class.number()].store(self.places_of(class) | 1 << at, Ordering::Relaxed);
@@ -167,8 +175,7 @@ impl AtHand {
             if self.bytes() <= least {
                 return None;
             }
-            let next = self.next.get();
-            let at = (self.taken.get().rotate_right(next).trailing_zeros() + next) % Places::BITS;
+            let at = self.first_from_next(self.taken.get());
             Some(self.remove(at, self.places[at as usize].get().spot.class))
         })
     }
