@@ -68,6 +68,14 @@ impl Front {
         run(self.exercise(arguments)).expect_success(&format!("{arguments:?} on {self:?}"));
     }
 
+    /// The same where no swing is followed: the bounds are on what stays without one, and whether one is seen
+    /// depends on the time that the scenario takes.
+    pub fn check_without_swing(self, arguments: &[&str]) {
+        let mut command = self.exercise(arguments);
+        command.env("BRKMAP_CONF", "swing:0");
+        run(command).expect_success(&format!("{arguments:?} on {self:?} without a swing"));
+    }
+
     /// Runs the scenario with more environment, and gives its memory calls and marks. None: nothing can be traced
     /// here.
     pub fn trace_with(self, arguments: &[&str], environment: &[(&str, &str)]) -> Option<Vec<Call>> {

@@ -1,5 +1,6 @@
 //! The allowance: how much threads may have at hand of medium blocks. Such a block has pages behind it and is
-//! out of the purge's reach, so all that is allowed is counted, whether a thread has it or not.
+//! out of the purge's reach, so all that is allowed is counted, whether a thread has it or not. Where a
+//! background thread gives back what lies unused, less may be out of its reach.
 #![forbid(unsafe_code)]
 
 use crate::base::config::{MEDIUM_AT_HAND_LEAST, MEDIUM_AT_HAND_MOST};
@@ -25,10 +26,11 @@ impl Allowance {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// Bytes that a thread may have from now on, which may have `mine` so far: its part of half of what may
-    /// always be dirty, and no more than the others leave of that half.
+    /// Bytes that a thread may have from now on, which may have `mine` so far: its part of what all may have,
+    /// and no more than the others leave of it. All may have half of what may always be dirty, or a sixteenth.
     pub fn share(&self, settings: &Settings, mine: usize) -> usize {
-        let all = settings.get(Key::DirtyFloor) / 2;
+        let part = if settings.is_on(Key::Background) { 16 } else { 2 };
+        let all = settings.get(Key::DirtyFloor) / part;
         let each = all.checked_div(self.threads.load(Ordering::Relaxed)).unwrap_or(all);
         let others = self.bytes().saturating_sub(mine);
         each.min(all.saturating_sub(others)).clamp(MEDIUM_AT_HAND_LEAST, MEDIUM_AT_HAND_MOST)
@@ -80,6 +82,13 @@ mod tests {
         allowance.forget();
         [0, 5, 7].into_iter().for_each(|bytes| allowance.change(0, bytes));
         assert_eq!((allowance.bytes(), allowance.threads.load(Ordering::Relaxed)), (12, 2));
+    }
+
+    #[test]
+    fn beside_a_background_thread_they_have_little() {
+        let settings = Settings::new();
+        settings.take_code(&Config::new().background(true));
+        assert_eq!(Allowance::none().share(&settings, 0), settings.get(Key::DirtyFloor) / 16);
     }
 
     #[test]
