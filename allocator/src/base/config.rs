@@ -120,6 +120,9 @@ pub const HELD_MOST: usize = 2 << 20;
 /// From here on a heap cannot be mostly in magazines: of the classes together they hold no more than a third.
 pub const HOARD_MOST: usize = 5 << 20;
 
+/// Blocks that a sparse heap may have in magazines all the same, while the program swings.
+pub const REOPENED_MOST: u32 = 128;
+
 /// A heap with fewer bytes of slabs has none that counts.
 pub const SLACK_FROM: usize = 256 * 1024;
 /// Each time that so many more have come back to a heap, it says so.

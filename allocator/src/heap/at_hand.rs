@@ -16,7 +16,7 @@
 #![forbid(unsafe_code)]
 
 use crate::base::checked::Checked;
-use crate::base::config::{HELD_MOST, HOARD, HOARD_MOST, SPARSE_BYTES};
+use crate::base::config::{HELD_MOST, HOARD, HOARD_MOST, REOPENED_MOST, SPARSE_BYTES};
 use crate::base::size_class::CLASSES;
 use crate::base::units::SizeClass;
 use core::cell::Cell;
@@ -51,6 +51,8 @@ pub struct AtHand {
     held: Cell<usize>,
     look_at: Cell<usize>,
     sheltered: Cell<u8>,
+    /// Blocks that the magazines can hold which opened again since a sparse heap was swept.
+    reopened: Cell<u32>,
 }
 
 /// What a heap's slabs are like.
@@ -78,6 +80,7 @@ impl AtHand {
             held: Cell::new(0),
             look_at: Cell::new(HOARD[0]),
             sheltered: Cell::new(0),
+            reopened: Cell::new(0),
         }
     }
 
@@ -96,6 +99,7 @@ impl AtHand {
         self.held.set(new.held.get());
         self.look_at.set(new.look_at.get());
         self.sheltered.set(0);
+        self.reopened.set(0);
     }
 
     /// From here on the heap is sheltered: it is the calling thread's, in a fork's child.
@@ -173,7 +177,17 @@ impl AtHand {
             return self.say(Density::Sparse, used, noted.max(self.swept_at.get() / 2));
         }
         self.swept_at.set(used);
+        self.reopened.set(0);
         self.say(Density::Turned, used, 0)
+    }
+
+    /// How many blocks more the magazines of a sparse heap may hold: each may keep a page.
+    pub fn room_to_reopen(&self) -> u32 {
+        REOPENED_MOST.saturating_sub(self.reopened.get())
+    }
+
+    pub fn note_reopened(&self, blocks: u32) {
+        self.reopened.set(self.reopened.get().saturating_add(blocks));
     }
 
     /// The bytes outside of the slabs at the last sweep, unless so many were taken since that it does not

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::base::builder::Config;
-use crate::base::config::DIRTY_FLOOR;
+use crate::base::config::{DIRTY_FLOOR, REOPENED_MOST};
 
 const MIB: usize = 1 << 20;
 
@@ -293,4 +293,33 @@ fn by_default_a_swing_of_the_floor_asks_for_no_time() {
     swing(&harness, heap, KINDS[0], DIRTY_FLOOR / 2, 10);
     let swing = &harness.allocator.arena.budget.swing;
     assert!(!swing.is_watched() && !harness.allocator.arena.budget.is_held());
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "megabytes")]
+fn a_sparse_heap_that_swings_has_some_at_hand_and_others_none() {
+    const SIZE: usize = 512;
+    // Of each slab a block stays.
+    const KEPT: usize = GRANULE / SIZE;
+    for (most, some) in [(8 * MIB, true), (0, false)] {
+        let harness = Harness::new(Sim::new());
+        let config = Config::new().dirty_floor(MIB).dirty_share(0).swing(most);
+        harness.allocator.arena.settings.take_code(&config);
+        let heap = harness.heap();
+        let mut freed = Vec::new();
+        let mut kept = Vec::new();
+        for round in 0..6 {
+            wait(&harness, 10);
+            let blocks = take(&harness, heap, (SIZE, 16), 6 * MIB);
+            free(&harness, heap, core::mem::take(&mut kept));
+            let stays = |at: &usize| (at + round) % KEPT == 0;
+            kept = (0..blocks.len()).filter(stays).map(|at| blocks[at]).collect();
+            freed = (0..blocks.len()).filter(|at| !stays(at)).map(|at| blocks[at]).collect();
+            freed.iter().for_each(|&block| harness.free(heap, block));
+        }
+        let at_hand = freed.iter().filter(|&&block| heap.has_at_hand(size_class::of(SIZE), block)).count();
+        assert_eq!(at_hand > 0, some, "{at_hand} blocks are at hand where {most} may swing");
+        assert!(at_hand <= REOPENED_MOST as usize, "{at_hand}");
+        free(&harness, heap, kept);
+    }
 }
