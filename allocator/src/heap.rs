@@ -16,6 +16,7 @@
 mod aside;
 mod at_hand;
 mod bin;
+mod door;
 mod fresh;
 pub mod glance;
 mod guarded;
@@ -49,6 +50,7 @@ use at_hand::AtHand;
 use bin::{Bin, Inlined, Seen};
 use core::cell::Cell;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use door::Door;
 use guarded::Guarded;
 use magazine::{Magazine, Slots};
 
@@ -192,10 +194,10 @@ impl Heap {
     ///
     /// # Safety
     /// `at` is writable for `HEAP_BYTES` and aligned for a Heap; nobody uses what is there. It reads as zero,
-    /// but for the heap itself, where a fork may have cut off who blanked it, or began to make it: its lock
-    /// is open.
-    unsafe fn create(at: *mut Heap, id: HeapId) {
-        // SAFETY: zeros are a heap, and so is whatever this function wrote: cells, atomics and an open lock.
+    /// but for the heap itself, where a fork may have cut off who blanked it, or began to make it. The door
+    /// is open, stays as long as the heap, and is no other's.
+    unsafe fn create(at: *mut Heap, id: HeapId, door: &Door) {
+        // SAFETY: zeros are a heap, and so is whatever this function wrote: cells and atomics.
         // It is written by its fields, because a reference that somebody had to an earlier one may still be
         // alive.
         let heap = unsafe { &*at };
@@ -223,6 +225,8 @@ impl Heap {
         heap.shared.sparse.store(false, Ordering::Relaxed);
         heap.shared.slack.store(0, Ordering::Relaxed);
         heap.shared.due.store(false, Ordering::Relaxed);
+        // SAFETY: as the caller vouches.
+        unsafe { heap.shared.slabs.set_door(door) };
         *heap.shared.slabs.lock() = Slabs::new();
     }
 

@@ -11,6 +11,7 @@ pub mod blank;
 pub mod drain;
 pub mod fences;
 pub mod held;
+pub mod holder;
 pub mod inbox;
 pub mod lock;
 pub mod seats;

@@ -25,7 +25,7 @@ use crate::base::config::{WARM_HEAPS, WIDE_HEAPS};
 use crate::base::units::{HeapId, SizeClass};
 use crate::base::why::{Cause, Reason};
 use crate::os::Os;
-use crate::sync::lock::Lock;
+use crate::sync::lock::{Inherited, Lock};
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use tables::HEAPS;
 pub use tables::Tables;
@@ -98,7 +98,7 @@ impl Registry {
         if self.tables.blank.is(seat) {
             // SAFETY: a heap's mapping, whose seat this thread has; it was blanked, so behind the heap it
             // reads as zero.
-            unsafe { Heap::create(self.place(seat), id) };
+            unsafe { Heap::create(self.place(seat), id, self.tables.door(seat)) };
             self.tables.blank.unmark(seat);
         }
         self.heap(id)
@@ -188,7 +188,7 @@ impl Registry {
         }
         let at = self.place(seat);
         // SAFETY: a mapping for one heap, of which nobody knows.
-        unsafe { Heap::create(at, id) };
+        unsafe { Heap::create(at, id, self.tables.door(seat)) };
         self.tables.hold(seat, me);
         // MADE (Release).
         self.count.store(id.0, Ordering::Release);
@@ -326,13 +326,13 @@ impl Registry {
         for seat in 0..self.count() as usize {
             let (owner, blank) = (self.tables.owner(seat), self.tables.blank.is(seat));
             let gone = owner != 0 && owner != me && threads == Threads::One;
-            // What is blank and nobody's has no pages, and gets none here.
-            if !blank {
-                // SAFETY: as the caller vouches.
-                unsafe { self.heap(id_of(seat)).repair_shared(arena) };
-            } else if gone {
-                // SAFETY: as the caller vouches.
-                unsafe { self.heap(id_of(seat)).open_shared() };
+            let door = self.tables.door(seat);
+            // SAFETY: as the caller vouches. No page of the heap is touched where there is nothing to do.
+            let inherited = unsafe { door.holder.inherit() };
+            if !blank && inherited == Inherited::Torn {
+                self.heap(id_of(seat)).rebuild(arena);
+            } else if !blank && inherited == Inherited::Open && door.has_lost_round() {
+                self.heap(id_of(seat)).end_lost_round(arena);
             }
             if gone {
                 if !blank {
@@ -346,7 +346,7 @@ impl Registry {
                 heap.note_thread(thread);
                 heap.shelter();
             }
-            if !blank {
+            if !blank && owner != 0 {
                 arena.budget.allowance.change(0, self.heap(id_of(seat)).medium_allowed());
             }
             self.tables.mend(seat);
@@ -373,7 +373,7 @@ impl Registry {
             || self.growth.is_mine()
             || self.tables.blank.is_mine()
             || self.outboxes().is_some_and(Outboxes::is_mine);
-        self.look_through(|heap| mine |= heap.is_mine());
+        mine |= (0..self.count() as usize).any(|seat| self.tables.door(seat).holder.is_mine());
         mine
     }
 }

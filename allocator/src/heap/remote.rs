@@ -20,7 +20,6 @@ use crate::slab::slot::Slot;
 use crate::slab::starts::index_of;
 use crate::sync::drain::drain;
 use crate::sync::fences::Strong;
-use crate::sync::lock::Inherited;
 use core::sync::atomic::{Ordering, fence};
 
 /// An inbox weighs its parcels in bytes of the smallest block.
@@ -138,37 +137,16 @@ impl Heap {
         free
     }
 
-    /// In a fork's child: where another thread held the lock, its half-done work is put right.
-    ///
-    /// # Safety
-    /// As for `Allocator::repair_after_fork`.
-    pub(super) unsafe fn repair_shared<O: Os>(&self, arena: &Arena<O>) {
-        let slabs = &self.shared.slabs;
-        // SAFETY: as the caller vouches.
-        let inherited = unsafe { slabs.inherit() };
-        // Only read where there is nothing to do: a page that is written to is copied, of every heap.
-        // SAFETY: nobody holds the lock, or takes it meanwhile.
-        let lost = inherited == Inherited::Open && unsafe { slabs.peek(Slabs::has_lost_round) };
+    /// In a fork's child, of which a thread is not there that held the lock: all is found anew.
+    pub(super) fn rebuild<O: Os>(&self, arena: &Arena<O>) {
         let noted = Noted::nothing();
-        if inherited == Inherited::Torn {
-            slabs.lock().rebuild(&self.site(arena, &noted));
-        } else if lost {
-            slabs.lock().end_lost_round(&self.site(arena, &noted));
-        }
+        self.shared.slabs.lock().rebuild(&self.site(arena, &noted));
     }
 
-    /// In a fork's child, for a heap whose pages another thread was giving back.
-    ///
-    /// # Safety
-    /// As for `Allocator::repair_after_fork`.
-    pub(super) unsafe fn open_shared(&self) {
-        // SAFETY: as the caller vouches. The heap is made anew before it is used.
-        unsafe { self.shared.slabs.inherit() };
-    }
-
-    /// Whether the calling thread holds its lock.
-    pub(super) fn is_mine(&self) -> bool {
-        self.shared.slabs.is_mine()
+    /// The same of one that was making a round.
+    pub(super) fn end_lost_round<O: Os>(&self, arena: &Arena<O>) {
+        let noted = Noted::nothing();
+        self.shared.slabs.lock().end_lost_round(&self.site(arena, &noted));
     }
 }
 

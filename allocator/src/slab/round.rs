@@ -63,10 +63,10 @@ impl Rounds {
         self.by = 0;
     }
 
-    /// In the child of a fork: whether the thread is not there that was making one. This thread's own goes
-    /// on, where a signal handler inside of it made the fork.
-    pub fn is_lost(&self) -> bool {
-        self.by != 0 && self.by != token()
+    /// The thread that makes one, or 0.
+    #[inline]
+    pub fn by(&self) -> usize {
+        self.by
     }
 }
 

@@ -28,9 +28,6 @@ use crate::base::size_class::{self, CLASSES};
 use crate::base::units::{Bytes, GranuleIdx, Granules, Run, SizeClass, round_down};
 use crate::os::Os;
 
-/// Laid out so that a fork's child, which looks at the lock and at the rounds of every heap, finds both on
-/// one line: each heap is on pages of its own, and to find one is what costs.
-#[repr(C)]
 pub struct Slabs {
     pub(super) rounds: Rounds,
     pub(super) lists: Lists,

@@ -11,7 +11,7 @@
 //! Edge REPAIR: the store behind the repair (Release) → the look that finds it done (Acquire).
 #![allow(unsafe_code)]
 
-use super::lock::wait;
+use super::holder::wait;
 use super::{AtomicUsize, Ordering};
 
 /// The orderings of the edge, so that a model can weaken one and see it fail.

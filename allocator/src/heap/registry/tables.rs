@@ -9,6 +9,7 @@
 #![allow(unsafe_code)]
 
 use super::super::Heap;
+use super::super::door::Door;
 use super::super::outbox::Outboxes;
 use crate::base::checked::Checked;
 use crate::base::config::HEAP_LIMIT;
@@ -43,6 +44,8 @@ struct Rows {
     heaps: Checked<AtomicPtr<Heap>, ROWS>,
     /// Whose it is.
     seats: Seats<ROWS, { ROWS / 64 }>,
+    /// The lock of its slabs.
+    doors: Checked<Door, ROWS>,
 }
 
 // SAFETY: atomic words and null pointers.
@@ -50,7 +53,11 @@ unsafe impl Zeroed for Rows {}
 
 impl Rows {
     const fn new() -> Self {
-        Rows { heaps: Checked([const { AtomicPtr::new(null_mut()) }; ROWS]), seats: Seats::new() }
+        Rows {
+            heaps: Checked([const { AtomicPtr::new(null_mut()) }; ROWS]),
+            seats: Seats::new(),
+            doors: Checked([const { Door::new() }; ROWS]),
+        }
     }
 }
 
@@ -107,6 +114,13 @@ impl Tables {
             // Relaxed: MADE publishes it.
             rows.heaps[at].store(heap, Ordering::Relaxed);
         }
+    }
+
+    /// The door of a seat whose rows were made. (Two heaps behind one door would only wait for each other.)
+    #[inline]
+    pub(super) fn door(&self, seat: usize) -> &Door {
+        let (rows, at) = self.rows(seat).unwrap_or((&self.first, 0));
+        &rows.doors[at]
     }
 
     /// Parked heaps that have their pages.

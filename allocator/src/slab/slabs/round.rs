@@ -87,12 +87,13 @@ impl Slabs {
         }
     }
 
-    /// In the child of a fork: whether a round was lost with its thread.
-    pub fn has_lost_round(&self) -> bool {
-        self.rounds.is_lost()
+    /// The thread that makes a round, or 0.
+    #[inline]
+    pub fn round_by(&self) -> usize {
+        self.rounds.by()
     }
 
-    /// Ends such a round. What became of its pages is not known.
+    /// Ends a round whose thread is not there, in the child of a fork. What became of its pages is not known.
     pub fn end_lost_round<O: Os>(&mut self, site: &Site<O>) {
         self.rounds.end();
         while let Some(granule) = self.lists.first_away() {
