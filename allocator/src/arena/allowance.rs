@@ -27,7 +27,8 @@ impl Allowance {
     }
 
     /// Bytes that a thread may have from now on, which may have `mine` so far: its part of what all may have,
-    /// and no more than the others leave of it. All may have half of what may always be dirty, or a sixteenth.
+    /// and no more than the others leave of it. All may have half of what may always be dirty, or a
+    /// sixteenth.
     pub fn share(&self, settings: &Settings, mine: usize) -> usize {
         let part = if settings.is_on(Key::Background) { 16 } else { 2 };
         let all = settings.get(Key::DirtyFloor) / part;
