@@ -103,7 +103,9 @@ impl Heap {
                 Density::Dense if widens => {
                     _ = self.widen(class, most_at_hand(arena, class).min(MAGAZINE_FREED))
                 }
-                Density::Sparse if takes && mine => self.reopen(arena, class),
+                Density::Sparse if takes && mine && arena.budget.swing.bound() > 0 => {
+                    self.reopen(arena, class)
+                }
                 Density::Dense | Density::Sparse => {}
                 Density::Turned => self.sweep(&site, registry),
             }
@@ -235,13 +237,13 @@ impl Heap {
         self.hold(class, (magazine.cap() * 2).max(MAGAZINE_FIRST).min(most))
     }
 
-    /// Lets a magazine of a sparse heap hold some blocks again, where the program swings: it frees and takes
-    /// the same over and over.
+    /// Lets a magazine of a sparse heap hold some blocks again, because the program swings: it frees and
+    /// takes the same over and over.
     #[inline(never)]
     fn reopen<O: Os>(&self, arena: &Arena<O>, class: SizeClass) {
         let (at_hand, before) = (&self.owned.at_hand, self.magazine(class).cap());
         let room = at_hand.room_to_reopen();
-        if room > 0 && arena.budget.swing.bound() > 0 && !arena.budget.is_pinned() {
+        if room > 0 && !arena.budget.is_pinned() {
             let cap = self.widen(class, most_at_hand(arena, class).min(before + room));
             at_hand.note_reopened(cap - before);
         }

@@ -132,9 +132,13 @@ impl Slabs {
         self.slack.asks_dense()
     }
 
-    /// Where a sparse heap uses no fewer bytes than these, there is not.
+    /// Where a sparse heap uses no fewer bytes than these, there is not. Where most of its pages are clean it
+    /// has no slack before a quarter of the others is in use.
     pub fn slack_below(&self) -> usize {
-        self.slack.below()
+        match self.slack.below() {
+            usize::MAX => self.resident_bytes() / 4,
+            below => below,
+        }
     }
 
     /// What came back to the slabs of a sparse heap since their pages were purged.
