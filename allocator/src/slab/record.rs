@@ -90,7 +90,7 @@ impl Slab {
     /// Puts the block at an offset back. Who does it counts it in `used`.
     #[inline(always)]
     pub fn put(&mut self, bits: &mut [u64], indices: Indices, offset: usize) -> Result<(), Wrong> {
-        let at = indices.at(offset).filter(|&at| at < self.carved as usize).ok_or(Wrong::NoBlock)?;
+        let at = indices.at(offset, self.carved).ok_or(Wrong::NoBlock)?;
         if self.free(bits).insert(at) { Ok(()) } else { Err(Wrong::There) }
     }
 

@@ -54,27 +54,28 @@ const STEP: ByClass<u32> = {
 /// The index of the block that begins at an offset in its slab; None where none does.
 #[inline]
 pub fn index_of(class: SizeClass, offset: usize) -> Option<usize> {
-    Indices::of(class).at(offset)
+    Indices::of(class).at(offset, capacity(class))
 }
 
 /// The same for many blocks of a class, whose numbers are looked up once.
 #[derive(Clone, Copy)]
 pub struct Indices {
     factor: u64,
-    bound: u32,
+    step: u32,
 }
 
 impl Indices {
     #[inline]
     pub fn of(class: SizeClass) -> Indices {
         let at = class.0 as usize;
-        Indices { factor: FACTOR[at] as u64, bound: STEP[at] * CAPACITY[at] as u32 }
+        Indices { factor: FACTOR[at] as u64, step: STEP[at] }
     }
 
+    /// The index of the block, one of the first `count`, that begins at an offset.
     #[inline]
-    pub fn at(self, offset: usize) -> Option<usize> {
+    pub fn at(self, offset: usize, count: u16) -> Option<usize> {
         let product = offset as u64 * self.factor;
-        ((product as u32) < self.bound).then_some((product >> 32) as usize)
+        ((product as u32) < self.step * count as u32).then_some((product >> 32) as usize)
     }
 }
 

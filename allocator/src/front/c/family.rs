@@ -130,16 +130,17 @@ pub fn calloc_slow<F: Front>(bytes: usize) -> *mut c_void {
 /// As for `free`; where the result is not NULL, `block` is not used again.
 #[inline(always)]
 pub unsafe fn realloc<F: Front>(block: *mut c_void, size: usize) -> *mut c_void {
+    // First: there are programs that allocate by it.
+    if block.is_null() {
+        let new = quick::<F>(size, hand_on::quick_limit());
+        return if new.is_null() { realloc_null::<F>(size) } else { new };
+    }
     let heap = process::current::<F>();
     // 0 is none of the steps' sizes.
     match heap.small(block.cast()).filter(|_| size.wrapping_sub(1) < STEP_MAX) {
         Some(small) if small.class() == size_class::of_step(size) => block,
         // SAFETY: as the caller vouches.
         Some(small) => unsafe { realloc_small::<F>(heap, small, size) },
-        None if block.is_null() => {
-            let new = quick::<F>(size, hand_on::quick_limit());
-            if new.is_null() { realloc_null::<F>(size) } else { new }
-        }
         // SAFETY: as the caller vouches.
         None => unsafe { realloc_any::<F>(block, size) },
     }
