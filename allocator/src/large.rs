@@ -93,7 +93,8 @@ impl Large {
             unsafe { self.unmap_all(&arena.os, &leaving, LARGE) };
             return None;
         }
-        let huge = state.recycle.spend(mapping.len, fresh);
+        let long = fresh == mapping.len && state.recycle.takes_long(mapping.len);
+        let huge = state.recycle.spend(mapping.len, fresh) || long;
         drop(state);
         arena.note_taken(Bytes(fresh));
         if huge {

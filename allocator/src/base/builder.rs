@@ -2,7 +2,8 @@
 #![forbid(unsafe_code)]
 
 use crate::base::keys::{
-    COUNT, HUGE_PAGES, HUGE_PAGES_OFF, HUGE_PAGES_RECYCLED, Key, Kind, PRESETS, PROFILE_AT, TEXT_MOST, TEXTS,
+    COUNT, HUGE_PAGES, HUGE_PAGES_ALWAYS, HUGE_PAGES_OFF, HUGE_PAGES_RECYCLED, Key, Kind, PRESETS,
+    PROFILE_AT, TEXT_MOST, TEXTS,
 };
 use crate::base::preset;
 use core::time::Duration;
@@ -38,10 +39,11 @@ pub struct Config {
 pub enum HugePages {
     /// None.
     Off = HUGE_PAGES_OFF,
-    /// Those of a program that gives large blocks back and takes them again: the default.
+    /// Those of a program that gives large blocks back and takes them again, and new ones of 16 to 256 MiB:
+    /// the default.
     Recycled = HUGE_PAGES_RECYCLED,
     /// All of 2 MiB and more.
-    Always,
+    Always = HUGE_PAGES_ALWAYS,
 }
 
 impl HugePages {

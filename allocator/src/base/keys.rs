@@ -123,9 +123,10 @@ pub const PRESETS: &[&str] = &["none", "small", "server", "throughput"];
 pub const PROFILE_AT: &[&str] = &["exit", "peak", "SIGUSR2"];
 /// The words of `huge_pages`.
 pub const HUGE_PAGES: &[&str] = &["off", "recycled", "always"];
-/// The places of the first two.
+/// Their places.
 pub const HUGE_PAGES_OFF: usize = 0;
 pub const HUGE_PAGES_RECYCLED: usize = 1;
+pub const HUGE_PAGES_ALWAYS: usize = 2;
 
 keys! {
     Preset "preset", Kind::Choice(PRESETS), 0, Start, OURS,
@@ -144,7 +145,7 @@ keys! {
         "The most bytes of each size that a thread keeps at hand; at least four blocks.";
     HugePages "huge_pages", Kind::Choice(HUGE_PAGES), HUGE_PAGES_RECYCLED, Request,
         ["", "glibc.malloc.hugetlb"],
-        "Which large blocks are on huge pages: none, those that a program takes again and again, or all.";
+        "Which large blocks are on huge pages: none; those taken again and again, and long ones; or all.";
     Background "background", Kind::Switch, 0, Start, OURS,
         "A thread that gives back what lies unused, and everything where memory is short; asleep otherwise.";
     Decay "decay", Kind::Time(DAY), 10_000, Free, OURS,

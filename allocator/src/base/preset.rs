@@ -1,7 +1,7 @@
 //! The presets: values for several keys at once. What each costs and gives, measured: decision 0043.
 #![forbid(unsafe_code)]
 
-use crate::base::keys::{HUGE_PAGES_OFF, HUGE_PAGES_RECYCLED, Key, PRESETS};
+use crate::base::keys::{HUGE_PAGES_ALWAYS, HUGE_PAGES_OFF, HUGE_PAGES_RECYCLED, Key, PRESETS};
 
 /// The keys that a preset sets, by its place among `PRESETS`.
 pub const fn values(preset: usize) -> &'static [(Key, usize)] {
@@ -52,7 +52,7 @@ const THROUGHPUT: &[(Key, usize)] = &[
     (Key::DirtyShare, 512),
     (Key::Swing, 256 << 20),
     (Key::ThreadCache, 32 << 10),
-    (Key::HugePages, HUGE_PAGES_RECYCLED),
+    (Key::HugePages, HUGE_PAGES_ALWAYS),
     (Key::Background, 0),
     (Key::Decay, 10_000),
 ];

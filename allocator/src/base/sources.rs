@@ -11,7 +11,7 @@
 
 use crate::base::complaint::{self, Line};
 use crate::base::entries::{Entry, entries, tunable};
-use crate::base::keys::{HUGE_PAGES, Key};
+use crate::base::keys::{HUGE_PAGES_ALWAYS, Key};
 use crate::base::nearest::nearest;
 use crate::base::preset;
 use crate::base::settings::{By, Origin, Settings};
@@ -173,7 +173,7 @@ fn glibcs(key: Key, text: &[u8]) -> Option<usize> {
         // 2 asks for pages that were set aside (hugetlbfs(5)), which the arena does not use.
         return match text {
             b"0" => Some(0),
-            b"1" | b"2" => Some(HUGE_PAGES.len() - 1),
+            b"1" | b"2" => Some(HUGE_PAGES_ALWAYS),
             _ => None,
         };
     }

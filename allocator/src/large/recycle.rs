@@ -1,8 +1,9 @@
 //! Recycling: whether large blocks go on huge pages.
 //!
-//! A program's first large blocks do not: of those only what it touches is resident. A program that gives
-//! large blocks back and takes them again pays for a fault at each page, and a huge page is one fault for
-//! 512.
+//! A program's first large blocks do not, below 16 MiB: of those only what it touches is resident. A program
+//! that gives large blocks back and takes them again pays for a fault at each page, and a huge page is one
+//! fault for 512. A new block of 16 MiB or more goes on huge pages at once: most programs that take one fill
+//! it.
 //!
 //! Freed large bytes earn credit, at most 256 MiB. With 32 MiB of credit a mapping no longer than the credit
 //! goes on huge pages, and spends half of its fresh length. So a program that goes on recycling is never
@@ -19,6 +20,9 @@ const AFTER: usize = 32 << 20;
 /// The most credit. What was freed long ago says little, and pages that were never touched count too. A
 /// longer block is never on huge pages.
 const MOST: usize = 256 << 20;
+
+/// A new mapping from here on, up to `MOST`, goes on huge pages without credit.
+const LONG: usize = 16 << 20;
 
 /// The shortest end of a mapping that is made a whole huge page. Many sizes are a power of two plus a header,
 /// and stay what they are.
@@ -62,6 +66,11 @@ impl Recycle {
             self.on = true;
         }
         huge
+    }
+
+    /// Whether a mapping of `len` bytes, all of them fresh, goes on huge pages whatever the credit.
+    pub fn takes_long(&self, len: usize) -> bool {
+        self.which != HugePages::Off && (LONG..=MOST).contains(&len)
     }
 
     /// Huge ones if the program recycles, or did. Then the cache keeps huge pages whole, and a part of a
@@ -132,6 +141,16 @@ mod tests {
         assert!(recycle.spend(8 << 20, 8 << 20) && recycle.spend(1 << 30, 1 << 30));
         assert!(!recycle.spend(1 << 20, 1 << 20), "it is shorter than a huge page");
         assert_eq!((recycle.length(5 << 20), recycle.pages()), (6 << 20, Pages::Huge));
+    }
+
+    #[test]
+    fn a_long_one_needs_no_credit() {
+        let mut recycle = Recycle::new();
+        assert!(!recycle.takes_long(LONG - 1) && recycle.takes_long(LONG));
+        assert!(recycle.takes_long(MOST) && !recycle.takes_long(MOST + 1));
+        assert_eq!(recycle.length(LONG + HUGE_PAGE / 2), LONG + HUGE_PAGE / 2, "it is no longer for that");
+        recycle.follow(HugePages::Off);
+        assert!(!recycle.takes_long(LONG));
     }
 
     #[test]

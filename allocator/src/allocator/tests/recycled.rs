@@ -168,20 +168,29 @@ fn a_trim_says_what_went() {
 
 #[test]
 fn huge_pages_are_asked_for_as_the_key_says() {
-    let advised = |which, rounds| {
+    let advised_of = |mib: usize, which, rounds| {
         let harness = Harness::new(Sim::new());
         let heap = harness.heap();
         harness.allocator.arena.settings.take_code(&Config::new().huge_pages(which).swing(0));
         for _ in 0..rounds {
-            let block = harness.alloc(heap, 12 << 20, 16).expect("memory");
+            let block = harness.alloc(heap, mib << 20, 16).expect("memory");
             harness.free(heap, block);
         }
         harness.allocator.arena.os.calls(Call::AdviseHuge)
     };
+    let advised = |which, rounds| advised_of(12, which, rounds);
     assert_eq!([advised(HugePages::Off, 1), advised(HugePages::Off, 10)], [0, 0]);
     assert_eq!(advised(HugePages::Recycled, 1), 0);
     assert!(advised(HugePages::Recycled, 10) > 0);
     assert_eq!(advised(HugePages::Always, 1), 1);
+    // Long ones are at once; one that grows is not.
+    let which = [HugePages::Off, HugePages::Recycled, HugePages::Always];
+    assert_eq!(which.map(|which| advised_of(16, which, 1)), [0, 1, 1]);
+    assert_eq!(which.map(|which| advised_of(300, which, 1)), [0, 0, 1]);
+    let harness = Harness::new(Sim::new());
+    let block = harness.alloc(harness.heap(), 12 << 20, 16).expect("memory");
+    assert!(harness.resize(block, 20 << 20).is_some());
+    assert_eq!(harness.allocator.arena.os.calls(Call::AdviseHuge), 0);
 }
 
 #[test]
