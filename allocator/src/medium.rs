@@ -7,9 +7,9 @@
 //!   free  ─► at hand, while those are few             ─► its chunk ─► the arena, where it is all free
 //! ```
 //!
-//! One lock guards all chunks; what a thread has at hand makes most requests do without it. Whoever frees a
-//! block finds its class and its state in the chunk's record without the lock (`labels`). Those are the truth
-//! that a fork's child makes the rest anew from.
+//! One lock guards all chunks; what a thread has at hand makes most requests do without it. Threads look into
+//! chunks of their own first (`of_class`). Whoever frees a block finds its class and its state in the chunk's
+//! record without the lock (`labels`). Those are the truth that a fork's child makes the rest anew from.
 //!
 //! Invariant I17: a block of a chunk is free in its record, out by its label, or *away*: free, and its pages
 //! are being given back.
@@ -22,6 +22,7 @@ mod chunks;
 mod class;
 mod figures;
 mod labels;
+mod of_class;
 mod purge;
 mod repair;
 mod spot;
@@ -41,6 +42,7 @@ use core::ops::Range;
 pub use figures::MediumFigures;
 pub use labels::State;
 use labels::{label_of, label_of_block};
+pub use of_class::Side;
 pub use spot::{Free, Spot, look_up};
 
 pub struct Medium {
@@ -52,19 +54,20 @@ impl Medium {
         Medium { chunks: Lock::new(Chunks::new()) }
     }
 
-    /// A block of a class, and up to `more` for the thread to have at hand, which `keep` takes. None where
-    /// the arena has no run for a chunk.
+    /// A block of a class for a side, and up to `more` for the thread to have at hand, which `keep` takes.
+    /// None where the arena has no run for a chunk.
     pub fn alloc<O: Os>(
         &self,
         arena: &Arena<O>,
         class: MediumClass,
+        side: Side,
         more: usize,
         mut keep: impl FnMut(Free),
     ) -> Option<Allocated> {
         let mut chunks = self.chunks.lock();
-        let free = chunks.take(arena, class, State::Out)?;
+        let free = chunks.take(arena, class, side, State::Out)?;
         for _ in 0..more {
-            let Some(free) = chunks.take_there(arena, class, State::AtHand) else { break };
+            let Some(free) = chunks.take_there(arena, class, side, State::AtHand) else { break };
             keep(free);
         }
         Some(free.allocated())

@@ -8,7 +8,7 @@ use crate::base::size_class;
 use crate::base::units::{Bytes, GranuleIdx};
 use crate::base::why::Cause;
 use crate::heap::Heap;
-use crate::medium::{Free, MediumClass, Spot, State, look_up};
+use crate::medium::{Free, MediumClass, Side, Spot, State, look_up};
 use crate::os::Os;
 use core::iter::once;
 use core::ptr::with_exposed_provenance_mut;
@@ -20,7 +20,7 @@ impl<O: Os> Allocator<O> {
             Some(heap) => {
                 heap.pop_medium(class).or_else(|| heap.alloc_medium(&self.arena, &self.medium, class))
             }
-            None => self.medium.alloc(&self.arena, class, 0, |_| {}),
+            None => self.medium.alloc(&self.arena, class, Side::NONE, 0, |_| {}),
         }
     }
 

@@ -74,7 +74,7 @@ impl Budget {
     }
 
     pub fn note_over(&self) {
-        self.over.store(true, Ordering::Relaxed);
+        raise(&self.over);
     }
 
     pub fn clear_over(&self) {
@@ -119,7 +119,7 @@ impl Budget {
     #[inline]
     pub fn note_held(&self, settings: &Settings, share: Share) {
         if self.swing.bound() > 0 && self.dirty(share) > self.least_bound(settings, share) {
-            self.held.store(true, Ordering::Relaxed);
+            raise(&self.held);
         }
     }
 
@@ -337,6 +337,14 @@ impl Budget {
     fn excess_bytes(&self, settings: &Settings, share: Share) -> Option<usize> {
         let (bound, dirty) = (self.bound(settings, share), self.dirty(share));
         (dirty > bound).then(|| dirty - target(bound))
+    }
+}
+
+/// Sets a flag. One that is set is not written: each free of a medium block reads some of them.
+#[inline]
+fn raise(flag: &AtomicBool) {
+    if !flag.load(Ordering::Relaxed) {
+        flag.store(true, Ordering::Relaxed);
     }
 }
 

@@ -4,7 +4,7 @@
 use super::{Heap, exposed};
 use crate::arena::Arena;
 use crate::base::allocated::Allocated;
-use crate::medium::{Free, Medium, MediumClass, State, look_up};
+use crate::medium::{Free, Medium, MediumClass, Side, State, look_up};
 use crate::os::Os;
 use core::iter::once;
 
@@ -57,7 +57,8 @@ impl Heap {
         self.while_busy(|| {
             self.allow_medium(arena, self.medium_share(arena));
             let wanted = at_hand.wanted(class);
-            let allocated = medium.alloc(arena, class, wanted, |free| _ = at_hand.push(free));
+            let allocated =
+                medium.alloc(arena, class, Side::of(self.id()), wanted, |free| _ = at_hand.push(free));
             at_hand.note_refill();
             allocated
         })

@@ -30,6 +30,8 @@ pub struct AtHand {
     /// The place behind the one that was taken last.
     next: Cell<u32>,
     bytes: Cell<usize>,
+    /// The classes of those blocks: a bit each.
+    classes: Cell<u32>,
     /// How many they may be.
     most: Cell<usize>,
     /// How many blocks the last refill brought beside the one that was asked for, and `next` after it.
@@ -49,6 +51,7 @@ impl AtHand {
             taken: Cell::new(0),
             next: Cell::new(0),
             bytes: Cell::new(0),
+            classes: Cell::new(0),
             most: Cell::new(0),
             brought: Cell::new(0),
             after_refill: Cell::new(0),
@@ -62,6 +65,7 @@ impl AtHand {
         self.taken.set(0);
         self.next.set(0);
         self.bytes.set(0);
+        self.classes.set(0);
         self.most.set(0);
         self.brought.set(0);
         self.after_refill.set(0);
@@ -121,7 +125,7 @@ impl AtHand {
     /// Of the classes that may serve a request of one, the first of which there is a block.
     #[inline]
     pub fn serves(&self, class: MediumClass) -> Option<MediumClass> {
-        class.served_by().find(|&class| self.places_of(class) != 0)
+        class.first_served_by(self.classes.get())
     }
 
     /// The newest block of a class.
@@ -137,7 +141,9 @@ impl AtHand {
     #[inline]
     fn remove(&self, at: u32, class: MediumClass) -> Free {
         let others = !(1 << at);
-        self.of[class.number()].store(self.places_of(class) & others, Ordering::Relaxed);
+        let places = self.places_of(class) & others;
+        self.of[class.number()].store(places, Ordering::Relaxed);
+        self.classes.set(self.classes.get() & !(u32::from(places == 0) << class.number()));
         self.taken.set(self.taken.get() & others);
         self.bytes.set(self.bytes() - class.bytes());
         self.places[at as usize].get()
@@ -163,6 +169,7 @@ impl AtHand {
         self.places[at as usize].set(free);
         self.taken.set(self.taken.get() | 1 << at);
         self.of[class.number()].store(self.places_of(class) | 1 << at, Ordering::Relaxed);
+        self.classes.set(self.classes.get() | 1 << class.number());
         self.next.set((at + 1) % Places::BITS);
         self.bytes.set(bytes);
         true

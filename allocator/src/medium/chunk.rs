@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 use super::class::{BLOCKS_MAX, MediumClass};
+use super::of_class::{List, Side};
 use crate::arena::RECORD;
 use crate::base::config::GRANULE;
 use crate::base::units::{div_up, round_down};
@@ -24,6 +25,8 @@ pub struct Chunk {
     pub next: u32,
     pub prev: u32,
     pub class: MediumClass,
+    /// The side whose threads look into it first.
+    pub side: Side,
     pub free: Blocks,
     pub clean: Blocks,
 }
@@ -38,14 +41,14 @@ pub fn blocks(range: Range<u32>) -> Blocks {
 impl Chunk {
     /// Makes the record of a chunk whose blocks are all free, of a run of which some granules are clean: a
     /// bit each.
-    pub fn reset(&mut self, class: MediumClass, granules: u32) {
+    pub fn reset(&mut self, class: MediumClass, side: Side, granules: u32) {
         let mut clean = blocks(0..class.blocks());
         let (free, bytes) = (clean, class.bytes());
         for granule in (0..class.granules().0 as usize).filter(|granule| granules >> granule & 1 == 0) {
             let dirty = granule * GRANULE..(granule + 1) * GRANULE;
             clean &= !blocks((dirty.start / bytes) as u32..dirty.end.div_ceil(bytes) as u32);
         }
-        *self = Chunk { next: 0, prev: 0, class, free, clean };
+        *self = Chunk { next: 0, prev: 0, class, side, free, clean };
     }
 
     /// Takes a free block, if there is one, and says whether it is clean. One that is not goes first: its
@@ -68,6 +71,17 @@ impl Chunk {
         self.free |= blocks;
     }
 
+    /// In which of its class's lists it is. None where all of it is used.
+    #[inline]
+    pub fn list(&self) -> Option<List> {
+        match (self.free, self.dirty()) {
+            (0, _) => None,
+            (_, 0) => Some(List::CLEAN),
+            _ => Some(List::of(self.side)),
+        }
+    }
+
+    #[cfg(test)]
     pub fn is_full(&self) -> bool {
         self.free == 0
     }
@@ -137,8 +151,8 @@ mod tests {
 
     fn chunk(kib: usize, granules: u32) -> Chunk {
         let class = MediumClass::of(kib << 10).expect("a medium block");
-        let mut chunk = Chunk { next: 7, prev: 7, class, free: 0, clean: 0 };
-        chunk.reset(class, granules);
+        let mut chunk = Chunk { next: 7, prev: 7, class, side: Side::NONE, free: 0, clean: 0 };
+        chunk.reset(class, Side::NONE, granules);
         chunk
     }
 
@@ -184,7 +198,7 @@ mod tests {
         chunk.put(1);
         assert_eq!((0..3).map(|granule| chunk.is_clean(granule)).collect::<Vec<_>>(), [false, true, true]);
         // And a block where all granules are that it lies on.
-        chunk.reset(chunk.class, 0b101);
+        chunk.reset(chunk.class, Side::NONE, 0b101);
         assert_eq!(chunk.clean, 0b1001);
     }
 }

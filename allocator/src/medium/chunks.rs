@@ -3,8 +3,9 @@
 
 use super::chunk::{Blocks, Chunk};
 use super::class::{MEDIUM_CLASSES, MediumClass};
-use super::figures::{MediumFigures, OfMedium};
+use super::figures::MediumFigures;
 use super::labels::{State, label_of, label_of_block};
+use super::of_class::{List, OfClass, Side};
 use super::spot::{Free, Spot};
 use crate::arena::page_map::Entry;
 use crate::arena::{Arena, Geometry};
@@ -15,15 +16,11 @@ use crate::base::why::{Cause, Reason};
 use crate::os::Os;
 use crate::sync::stores::in_order;
 
+/// What all classes share fits on the lock's line of the cache.
+#[repr(C)]
 pub struct Chunks {
-    /// The first chunk of each class that has a free block: granule index plus one, or 0.
-    pub(super) lists: Checked<u32, MEDIUM_CLASSES>,
-    /// The chunk of each class that is kept though all of it is free: granule index plus one, or 0. The
-    /// lowest, so that the top of the arena can go.
-    pub(super) kept: Checked<u32, MEDIUM_CLASSES>,
-    /// Bytes that are dirty in those.
+    /// Bytes that are dirty in chunks which are kept though all of them is free.
     pub(super) kept_dirty: usize,
-    pub(super) of: Checked<OfMedium, MEDIUM_CLASSES>,
     /// Bytes of blocks that are free in their chunks, those that are away included; and of those that may
     /// have memory behind them.
     pub(super) free: usize,
@@ -37,15 +34,13 @@ pub struct Chunks {
     /// How many purges are still left out, and were last: the kernel refused.
     pub(super) skips: u32,
     pub(super) pause: u32,
+    pub(super) of: Checked<OfClass, MEDIUM_CLASSES>,
 }
 
 impl Chunks {
     pub const fn new() -> Chunks {
         Chunks {
-            lists: Checked([0; MEDIUM_CLASSES]),
-            kept: Checked([0; MEDIUM_CLASSES]),
             kept_dirty: 0,
-            of: Checked([OfMedium::NONE; MEDIUM_CLASSES]),
             free: 0,
             dirty: 0,
             least_dirty: 0,
@@ -53,6 +48,7 @@ impl Chunks {
             rebuilt: 0,
             skips: 0,
             pause: 0,
+            of: Checked([OfClass::NONE; MEDIUM_CLASSES]),
         }
     }
 
@@ -67,33 +63,54 @@ impl Chunks {
         unsafe { &mut *geometry.record(head).cast() }
     }
 
-    /// A block of a class, which is in the state `to` from now on. None where the arena has no run for a
-    /// chunk.
-    pub fn take<O: Os>(&mut self, arena: &Arena<O>, class: MediumClass, to: State) -> Option<Free> {
-        let there = class.served_by().find(|class| self.lists[class.number()] != 0);
-        if there.is_none() {
-            self.make(arena, class)?;
-        }
-        self.take_there(arena, there.unwrap_or(class), to)
+    /// A block of a class for a side, which is in the state `to` from now on. None where the arena has no run
+    /// for a chunk.
+    pub fn take<O: Os>(
+        &mut self,
+        arena: &Arena<O>,
+        class: MediumClass,
+        side: Side,
+        to: State,
+    ) -> Option<Free> {
+        let there = List::in_turn(side)
+            .find_map(|list| class.served_by().find_map(|class| self.of[class.number()].first(list)));
+        let head = match there {
+            Some(head) => head,
+            None => self.make(arena, class, side)?,
+        };
+        self.take_of(arena, head, side, to)
     }
 
-    /// The same, without a new chunk.
-    pub fn take_there<O: Os>(&mut self, arena: &Arena<O>, class: MediumClass, to: State) -> Option<Free> {
-        let head = GranuleIdx(self.lists[class.number()].checked_sub(1)?);
+    /// The same of its own class alone, without a new chunk.
+    pub fn take_there<O: Os>(
+        &mut self,
+        arena: &Arena<O>,
+        class: MediumClass,
+        side: Side,
+        to: State,
+    ) -> Option<Free> {
+        let head = List::in_turn(side).find_map(|list| self.of[class.number()].first(list))?;
+        self.take_of(arena, head, side, to)
+    }
+
+    /// A block of a chunk that has one.
+    fn take_of<O: Os>(&mut self, arena: &Arena<O>, head: GranuleIdx, side: Side, to: State) -> Option<Free> {
         let geometry = arena.started();
         // SAFETY: a chunk, lock held; the reference ends before another is made.
         let chunk = unsafe { Self::chunk(&geometry, head) };
         self.use_kept(chunk, head);
+        let (class, before) = (chunk.class, chunk.list());
+        if chunk.is_empty() {
+            chunk.side = side;
+        }
         let (at, clean) = chunk.take()?;
-        let full = chunk.is_full();
+        let after = chunk.list();
         // SAFETY: a chunk.
         let label = unsafe { label_of_block(&geometry, head, class, at) };
         label.say(at, to);
-        if full {
-            self.unlink(&geometry, head);
-        }
+        self.relink(&geometry, head, before, after);
         let bytes = class.bytes();
-        self.of[class.number()].used += 1;
+        self.of[class.number()].figures.used += 1;
         self.free -= bytes;
         self.count_dirty(arena, if clean { 0 } else { -(bytes as isize) });
         if clean {
@@ -110,7 +127,7 @@ impl Chunks {
         let bytes = spot.class.bytes();
         self.free += bytes;
         self.count_dirty(arena, bytes as isize);
-        self.of[spot.class.number()].used -= 1;
+        self.of[spot.class.number()].figures.used -= 1;
         self.put_blocks(arena, spot.head, 1 << spot.at);
     }
 
@@ -118,12 +135,10 @@ impl Chunks {
         let geometry = arena.started();
         // SAFETY: a chunk, lock held; the reference ends before another is made.
         let chunk = unsafe { Self::chunk(&geometry, head) };
-        let full = chunk.is_full();
+        let before = chunk.list();
         chunk.put(these);
-        let (class, empty) = (chunk.class, chunk.is_empty());
-        if full {
-            self.link(&geometry, head, class);
-        }
+        let (after, empty) = (chunk.list(), chunk.is_empty());
+        self.relink(&geometry, head, before, after);
         if empty {
             self.on_empty(arena, head);
         }
@@ -139,28 +154,28 @@ impl Chunks {
     /// Makes a chunk of a run of the arena's.
     #[cold]
     #[inline(never)]
-    fn make<O: Os>(&mut self, arena: &Arena<O>, class: MediumClass) -> Option<()> {
+    fn make<O: Os>(&mut self, arena: &Arena<O>, class: MediumClass, side: Side) -> Option<GranuleIdx> {
         // A span as long as it has no record: a fork's child may have one block too many.
         let (len, why) = (class.granules(), Reason::Chunk.by(Cause::Medium(Bytes(class.bytes()))));
         let (run, _) = arena.take_run(len, Granules(1), Entry::span(len), why)?;
         let geometry = arena.started();
         let granules = arena.clean_granules(&run);
         // SAFETY: the run is ours alone: its records have no other user.
-        let dirty = unsafe {
+        let (dirty, list) = unsafe {
             for granule in run.head.0..run.head.0 + len.0 {
                 label_of(&geometry, GranuleIdx(granule)).begin(class);
             }
             let chunk = Self::chunk(&geometry, run.head);
-            chunk.reset(class, granules);
-            chunk.dirty_bytes()
+            chunk.reset(class, side, granules);
+            (chunk.dirty_bytes(), chunk.list())
         };
         in_order();
         arena.rename_run(run.head, run.len, Entry::CHUNK);
-        self.of[class.number()].chunks += 1;
+        self.of[class.number()].figures.chunks += 1;
         self.free += class.blocks() as usize * class.bytes();
         self.count_dirty(arena, dirty as isize);
-        self.link(&geometry, run.head, class);
-        Some(())
+        self.relink(&geometry, run.head, None, list);
+        Some(run.head)
     }
 
     /// Of a chunk all blocks are free: it is kept, or goes. All that are kept go where they are too many, or
@@ -170,19 +185,19 @@ impl Chunks {
         // SAFETY: a chunk, lock held; the reference ends before another is made.
         let chunk = unsafe { Self::chunk(&geometry, head) };
         let (class, dirty) = (chunk.class.number(), chunk.dirty_bytes());
-        let (lower, higher) = match self.kept[class].checked_sub(1).map(GranuleIdx) {
+        let (lower, higher) = match self.of[class].kept.checked_sub(1).map(GranuleIdx) {
             None => (head, None),
             Some(kept) => (kept.min(head), Some(kept.max(head))),
         };
         self.kept_dirty += dirty;
-        self.kept[class] = lower.0 + 1;
+        self.of[class].kept = lower.0 + 1;
         if let Some(higher) = higher {
             self.retire_kept(arena, higher);
         }
         if arena.budget.is_pinned() {
             self.retire_empty(arena);
         } else if self.kept_dirty > CHUNKS_KEPT {
-            self.kept[class] = 0;
+            self.of[class].kept = 0;
             self.retire_kept(arena, lower);
         }
     }
@@ -190,7 +205,7 @@ impl Chunks {
     /// Gives the chunks back that were kept though empty.
     pub fn retire_empty<O: Os>(&mut self, arena: &Arena<O>) {
         for class in 0..MEDIUM_CLASSES {
-            if let Some(kept) = core::mem::take(&mut self.kept[class]).checked_sub(1) {
+            if let Some(kept) = core::mem::take(&mut self.of[class].kept).checked_sub(1) {
                 self.retire_kept(arena, GranuleIdx(kept));
             }
         }
@@ -206,7 +221,7 @@ impl Chunks {
     /// Blocks of a chunk are about to be taken: it is not kept any more, if it was.
     #[inline]
     pub(super) fn use_kept(&mut self, chunk: &Chunk, head: GranuleIdx) {
-        let kept = &mut self.kept[chunk.class.number()];
+        let kept = &mut self.of[chunk.class.number()].kept;
         if *kept == head.0 + 1 {
             *kept = 0;
             self.kept_dirty -= chunk.dirty_bytes();
@@ -219,13 +234,13 @@ impl Chunks {
     #[inline(never)]
     fn retire<O: Os>(&mut self, arena: &Arena<O>, head: GranuleIdx) {
         let geometry = arena.started();
-        self.unlink(&geometry, head);
-        // SAFETY: a chunk, lock held; the reference ends before the run goes.
+        // SAFETY: a chunk, lock held; the reference ends before another is made.
         let chunk = unsafe { Self::chunk(&geometry, head) };
-        let (class, dirty) = (chunk.class, chunk.dirty_bytes());
+        let (class, dirty, list) = (chunk.class, chunk.dirty_bytes(), chunk.list());
         let mut end = class.granules().0;
         let clean = (0..end).fold(0u32, |clean, granule| clean | (chunk.is_clean(granule) as u32) << granule);
-        self.of[class.number()].chunks -= 1;
+        self.relink(&geometry, head, list, None);
+        self.of[class.number()].figures.chunks -= 1;
         self.free -= class.blocks() as usize * class.bytes();
         self.count_dirty(arena, -(dirty as isize));
         while end > 0 {
@@ -238,11 +253,31 @@ impl Chunks {
         }
     }
 
-    /// Puts a chunk first in its class's list.
-    pub(super) fn link(&mut self, geometry: &Geometry, head: GranuleIdx, class: MediumClass) {
-        let first = core::mem::replace(&mut self.lists[class.number()], head.0 + 1);
+    /// Puts a chunk that was in one list, or in none, into another one.
+    #[inline]
+    pub(super) fn relink(
+        &mut self,
+        geometry: &Geometry,
+        head: GranuleIdx,
+        from: Option<List>,
+        to: Option<List>,
+    ) {
+        if from == to {
+            return;
+        }
+        if let Some(from) = from {
+            self.unlink(geometry, head, from);
+        }
+        if let Some(to) = to {
+            self.link(geometry, head, to);
+        }
+    }
+
+    /// Puts a chunk first in a list of its class.
+    fn link(&mut self, geometry: &Geometry, head: GranuleIdx, list: List) {
         // SAFETY: a chunk, lock held; the reference ends before another is made.
         let chunk = unsafe { Self::chunk(geometry, head) };
+        let first = core::mem::replace(self.of[chunk.class.number()].list(list), head.0 + 1);
         (chunk.prev, chunk.next) = (0, first);
         if let Some(next) = first.checked_sub(1) {
             // SAFETY: another chunk, lock held.
@@ -250,7 +285,7 @@ impl Chunks {
         }
     }
 
-    pub(super) fn unlink(&mut self, geometry: &Geometry, head: GranuleIdx) {
+    fn unlink(&mut self, geometry: &Geometry, head: GranuleIdx, list: List) {
         // SAFETY: a chunk, lock held; the reference ends before another is made.
         let chunk = unsafe { Self::chunk(geometry, head) };
         let (prev, next, class) = (chunk.prev, chunk.next, chunk.class);
@@ -261,7 +296,7 @@ impl Chunks {
         match prev.checked_sub(1) {
             // SAFETY: another chunk, lock held.
             Some(prev) => unsafe { Self::chunk(geometry, GranuleIdx(prev)) }.next = next,
-            None => self.lists[class.number()] = next,
+            None => *self.of[class.number()].list(list) = next,
         }
     }
 
@@ -271,6 +306,6 @@ impl Chunks {
     }
 
     pub fn figures(&self) -> MediumFigures {
-        MediumFigures::of(&self.of, self.dirty)
+        MediumFigures::of(&Checked(self.of.0.each_ref().map(|of| of.figures)), self.dirty)
     }
 }

@@ -115,6 +115,14 @@ impl MediumClass {
         (self.0..=(self.0 + ABOVE).min(MEDIUM_CLASSES as u8 - 1)).map(MediumClass)
     }
 
+    /// The first of those that is in a set of classes, a bit each. Without a branch for each of them: which
+    /// it is cannot be foretold.
+    #[inline]
+    pub fn first_served_by(self, classes: u32) -> Option<MediumClass> {
+        let above = ((classes >> self.0) & ((2 << ABOVE) - 1)).trailing_zeros() as u8;
+        (above <= ABOVE).then_some(MediumClass(self.0 + above))
+    }
+
     /// Whether it may get a block of a class.
     #[inline]
     pub fn may_be(self, class: MediumClass) -> bool {
@@ -170,6 +178,18 @@ mod tests {
         }
         assert_eq!((MediumClass::of(32 * 1024), MediumClass::of(256 * 1024 + 1)), (None, None));
         assert_eq!(MediumClass::of(256 * 1024), Some(MediumClass(23)));
+    }
+
+    #[test]
+    fn a_set_of_classes_serves_as_each_of_them_would() {
+        for class in MediumClass::all() {
+            for set in (0..8u64).flat_map(|low| [low, low | 8]).map(|set| (set << class.0 >> 1) as u32) {
+                let set = set & ((1 << MEDIUM_CLASSES) - 1);
+                let one_by_one = class.served_by().find(|class| set >> class.0 & 1 == 1);
+                assert_eq!(class.first_served_by(set), one_by_one, "{class:?} {set:#x}");
+            }
+        }
+        assert_eq!(MediumClass(MEDIUM_CLASSES as u8 - 1).first_served_by(u32::MAX >> 9), None);
     }
 
     #[test]

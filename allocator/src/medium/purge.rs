@@ -8,6 +8,7 @@
 use super::away::{Away, Batch};
 use super::chunks::Chunks;
 use super::class::MEDIUM_CLASSES;
+use super::of_class::List;
 use crate::arena::Arena;
 use crate::base::units::GranuleIdx;
 use crate::os::Os;
@@ -59,12 +60,13 @@ impl Chunks {
     /// Takes stretches out until no more than `keep` bytes are dirty.
     fn fill<O: Os>(&mut self, arena: &Arena<O>, batch: &mut Batch, keep: usize) {
         let geometry = arena.started();
-        for class in (0..MEDIUM_CLASSES).rev() {
-            let mut next = self.lists[class];
-            while let Some(head) = next.checked_sub(1).map(GranuleIdx) {
+        let lists_of = |class| List::dirty().map(move |list| (class, list));
+        for (class, list) in (0..MEDIUM_CLASSES).rev().flat_map(lists_of) {
+            let mut next = self.of[class].first(list);
+            while let Some(head) = next {
                 // SAFETY: a chunk, lock held; the reference ends before another is made.
                 let chunk = unsafe { Self::chunk(&geometry, head) };
-                next = chunk.next;
+                next = chunk.next.checked_sub(1).map(GranuleIdx);
                 let bytes = chunk.class.bytes();
                 for (these, pages) in chunk.purgeable(arena.os.page()) {
                     if batch.is_full() || self.dirty <= keep {
@@ -75,13 +77,12 @@ impl Chunks {
                     let chunk = unsafe { Self::chunk(&geometry, head) };
                     self.use_kept(chunk, head);
                     let dirty = (chunk.dirty() & these).count_ones() as usize * bytes;
+                    let before = chunk.list();
                     chunk.free &= !these;
-                    let full = chunk.is_full();
-                    self.of[class].away += these.count_ones();
+                    let after = chunk.list();
+                    self.of[class].figures.away += these.count_ones();
                     self.count_dirty(arena, -(dirty as isize));
-                    if full {
-                        self.unlink(&geometry, head);
-                    }
+                    self.relink(&geometry, head, before, after);
                 }
             }
         }
@@ -99,7 +100,7 @@ impl Chunks {
         }
         let dirty = chunk.dirty_bytes();
         chunk.free = before;
-        self.of[chunk.class.number()].away -= away.blocks.count_ones();
+        self.of[chunk.class.number()].figures.away -= away.blocks.count_ones();
         self.count_dirty(arena, dirty as isize);
         self.put_blocks(arena, away.head, away.blocks);
     }

@@ -3,6 +3,7 @@
 
 use super::chunks::Chunks;
 use super::labels::{State, label_of, label_of_block};
+use super::of_class::Side;
 use crate::arena::Arena;
 use crate::arena::page_map::Entry;
 use crate::base::units::GranuleIdx;
@@ -21,7 +22,7 @@ impl Chunks {
             }
             // SAFETY: a chunk by its entry; the only thread of the process is this one.
             let (chunk, class) = unsafe { (Self::chunk(&geometry, head), label_of(&geometry, head).class()) };
-            chunk.reset(class, 0);
+            chunk.reset(class, Side::NONE, 0);
             let whole = (0..class.granules().0).all(|granule| {
                 let addr = geometry.addr_of(GranuleIdx(head.0 + granule));
                 arena.entry_at(geometry, addr) == Entry::CHUNK.of_later(granule)
@@ -32,14 +33,12 @@ impl Chunks {
             let is_free = |&at: &u32| state(at) == State::Free;
             let blocks = if whole { class.blocks() } else { 0 };
             chunk.free = (0..blocks).filter(is_free).fold(0, |free, at| free | 1 << at);
-            let (free, full) = (chunk.free.count_ones() as usize, chunk.is_full());
+            let (free, list) = (chunk.free.count_ones() as usize, chunk.list());
             self.free += free * class.bytes();
             self.dirty += free * class.bytes();
-            let of = &mut self.of[class.number()];
+            let of = &mut self.of[class.number()].figures;
             (of.chunks, of.used) = (of.chunks + 1, of.used + class.blocks() - free as u32);
-            if !full {
-                self.link(&geometry, head, class);
-            }
+            self.relink(&geometry, head, None, list);
         });
         self.count_dirty(arena, 0);
     }

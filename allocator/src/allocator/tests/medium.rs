@@ -4,8 +4,8 @@ use super::*;
 use crate::arena::page_map::Entry;
 use crate::base::builder::Config;
 use crate::base::config::{DIRTY_FLOOR, GRANULE, MEDIUM_AT_HAND_LEAST, MEDIUM_AT_HAND_MOST};
-use crate::base::units::{Bytes, Granules};
-use crate::medium::MediumClass;
+use crate::base::units::{Bytes, Granules, HeapId};
+use crate::medium::{MediumClass, Side, Spot};
 
 const KIB: usize = 1 << 10;
 /// One of each class, and some between.
@@ -47,6 +47,59 @@ fn a_freed_block_is_the_next_one_of_its_class() {
     harness.free(heap, second);
     assert_eq!(harness.alloc(heap, 38_000, 4096), Some(first));
     assert_eq!(harness.alloc(heap, 88_000, 16), Some(second));
+}
+
+/// A block of 64 KiB for a side, from its chunk: four fill one.
+fn take(harness: &Harness, side: Side) -> *mut u8 {
+    let (arena, class) = (&harness.allocator.arena, MediumClass::of(64 * KIB).expect("a medium block"));
+    harness.allocator.medium.alloc(arena, class, side, 0, |_| {}).expect("memory").block
+}
+
+fn spot(harness: &Harness, block: *mut u8) -> Spot {
+    let (granule, entry) = harness.allocator.entry_of(block).expect("of the arena");
+    harness.allocator.medium_at(granule, entry.in_chunk().expect("of a chunk"), block).expect("a block").0
+}
+
+/// Puts blocks back into their chunks.
+fn put(harness: &Harness, blocks: &[*mut u8]) {
+    let spots = blocks.iter().map(|&block| spot(harness, block));
+    harness.allocator.medium.free(&harness.allocator.arena, spots);
+}
+
+#[test]
+fn sides_have_chunks_apart_and_help_each_other_out() {
+    let harness = Harness::new(Sim::new());
+    let [one, other] = [1, 2].map(|heap| Side::of(HeapId(heap)));
+    let chunks = || harness.allocator.medium.figures().chunk_bytes.0 / (4 * 64 * KIB);
+    let take_from = |side| spot(&harness, take(&harness, side)).head;
+
+    let [mine, others] = [one, other].map(|side| [(); 4].map(|()| take(&harness, side)));
+    let [first, second] = [mine, others].map(|blocks| spot(&harness, blocks[0]).head);
+    assert!(first < second && chunks() == 2, "{first:?} {second:?}");
+    put(&harness, &mine[1..]);
+    put(&harness, &others[1..]);
+    // In turn each has its own, and then the one what is left of the other's, rather than clean memory.
+    let turns = [one, other, one, other, one].map(take_from);
+    assert_eq!(turns, [first, second, first, second, first]);
+    assert_eq!((take_from(one), chunks()), (second, 2));
+    // A third chunk has clean blocks. A dirty one of any side goes before.
+    let third = take_from(one);
+    put(&harness, &mine[..1]);
+    assert_eq!((take(&harness, other), chunks()), (mine[0], 3));
+    assert_eq!(take_from(other), third);
+}
+
+#[test]
+fn an_empty_chunk_goes_over_to_the_side_that_takes_of_it() {
+    let harness = Harness::new(Sim::new());
+    let [one, other] = [1, 2].map(|heap| Side::of(HeapId(heap)));
+    let four = |side| [(); 4].map(|()| take(&harness, side));
+    let first = four(one);
+    put(&harness, &first);
+    assert_eq!(four(other), first, "it was kept");
+    let second = four(one);
+    put(&harness, &[first[0], second[0]]);
+    assert_eq!([other, one].map(|side| take(&harness, side)), [first[0], second[0]]);
 }
 
 #[test]
