@@ -322,6 +322,12 @@ impl Registry {
         for slot in self.freeing.iter().filter(|slot| slot.load(Ordering::Relaxed) != me) {
             slot.store(0, Ordering::Relaxed);
         }
+        let next = self.count() as usize;
+        if !self.place(next).is_null() {
+            // Who began to make that one may have been behind its door.
+            // SAFETY: as the caller vouches.
+            unsafe { self.tables.door(next).holder.inherit() };
+        }
         arena.budget.allowance.forget();
         for seat in 0..self.count() as usize {
             let (owner, blank) = (self.tables.owner(seat), self.tables.blank.is(seat));
@@ -351,6 +357,13 @@ impl Registry {
             }
             self.tables.mend(seat);
         }
+    }
+
+    /// Shuts the door of the heap that is made next. False where it has none yet.
+    #[cfg(test)]
+    pub fn shut_next_door(&self) -> bool {
+        let next = self.count() as usize;
+        !self.place(next).is_null() && self.tables.door(next).holder.try_lock()
     }
 
     #[cfg(test)]

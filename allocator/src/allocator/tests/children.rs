@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::base::config::WARM_HEAPS;
+use core::sync::atomic::AtomicBool;
 
 /// Blocks of all kinds, of a heap.
 fn some(harness: &Harness, heap: &Heap) -> Vec<Held> {
@@ -119,6 +120,24 @@ fn below_a_handler_a_request_is_served_without_the_locks_that_its_thread_holds()
         [serves(100), serves(70_000)]
     };
     blocks.into_iter().chain(more).for_each(|block| harness.free(heap, block));
+}
+
+#[test]
+fn a_heap_that_a_fork_cut_off_in_the_making_is_made_in_the_child() {
+    let harness = Harness::new(Sim::new());
+    let mine = harness.heap();
+    // Several are mapped at a time.
+    let shut = || {
+        let shut = AtomicBool::new(false);
+        harness.elsewhere(|allocator| shut.store(allocator.registry.shut_next_door(), Ordering::Relaxed));
+        shut.into_inner()
+    };
+    while !shut() {
+        harness.heap();
+    }
+    harness.repair(mine);
+    let next = harness.heap();
+    some(&harness, next);
 }
 
 #[test]
