@@ -69,8 +69,10 @@ impl Recycle {
     }
 
     /// Whether a mapping of `len` bytes, all of them fresh, goes on huge pages whatever the credit.
-    pub fn takes_long(&self, len: usize) -> bool {
-        self.which != HugePages::Off && (LONG..=MOST).contains(&len)
+    pub fn takes_long(&mut self, len: usize) -> bool {
+        let huge = self.which != HugePages::Off && (LONG..=MOST).contains(&len);
+        self.on |= huge;
+        huge
     }
 
     /// Huge ones if the program recycles, or did. Then the cache keeps huge pages whole, and a part of a
@@ -146,7 +148,8 @@ mod tests {
     #[test]
     fn a_long_one_needs_no_credit() {
         let mut recycle = Recycle::new();
-        assert!(!recycle.takes_long(LONG - 1) && recycle.takes_long(LONG));
+        assert!(!recycle.takes_long(LONG - 1) && recycle.pages() == Pages::Small);
+        assert!(recycle.takes_long(LONG) && recycle.pages() == Pages::Huge);
         assert!(recycle.takes_long(MOST) && !recycle.takes_long(MOST + 1));
         assert_eq!(recycle.length(LONG + HUGE_PAGE / 2), LONG + HUGE_PAGE / 2, "it is no longer for that");
         recycle.follow(HugePages::Off);

@@ -126,8 +126,10 @@ fn a_large_request_decides_under_one_lock_and_carries_out_without_it() {
     assert_eq!(locks(&mut || block = harness.resize(block, 3 << 20).unwrap()), (2, 0), "remapped");
     assert_eq!(locks(&mut || assert!(harness.resize(block, 3 << 20).is_some())), (1, 0), "as it is");
     let mut long = core::ptr::null_mut();
-    assert_eq!(locks(&mut || long = harness.alloc(heap, 64 << 20, 16).unwrap()), (2, 0));
+    assert_eq!(locks(&mut || long = harness.alloc(heap, 300 << 20, 16).unwrap()), (2, 0));
     assert_eq!(locks(&mut || harness.free(heap, long)), (1, 1), "unmapped");
+    assert_eq!(locks(&mut || long = harness.alloc(heap, 64 << 20, 16).unwrap()), (2, 0), "on huge pages");
+    assert_eq!(locks(&mut || harness.free(heap, long)), (2, 1), "a part is kept");
     arena.os.refuse_everything(true);
     assert_eq!(locks(&mut || assert_eq!(harness.resize(block, 8 << 20), None)), (2, 0), "refused");
     arena.os.refuse_everything(false);
