@@ -382,11 +382,9 @@ impl Registry {
         let own = self.tables.find(me, self.count() as usize);
         let busy =
             own.is_some_and(|(seat, _)| !self.tables.blank.is(seat) && self.heap(id_of(seat)).is_busy());
-        let mut mine = busy
-            || self.growth.is_mine()
+        busy || self.growth.is_mine()
             || self.tables.blank.is_mine()
-            || self.outboxes().is_some_and(Outboxes::is_mine);
-        mine |= (0..self.count() as usize).any(|seat| self.tables.door(seat).holder.is_mine());
-        mine
+            || self.outboxes().is_some_and(Outboxes::is_mine)
+            || (0..self.count() as usize).any(|seat| self.tables.door(seat).holder.is_mine())
     }
 }
