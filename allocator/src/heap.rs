@@ -217,9 +217,10 @@ impl Heap {
         owned.wide.set(false);
         owned.session.set(0);
         for class in (0..CLASSES as u8).map(SizeClass) {
-            heap.close(class);
+            heap.forget_parts(class);
+            heap.magazine(class).close(heap.bin(class), owned.slots.get(), class);
         }
-        // Behind what it counts the magazines by.
+        heap.note_all_closed();
         owned.at_hand.forget();
         // Relaxed: the heap is published with its seat.
         heap.shared.sparse.store(false, Ordering::Relaxed);

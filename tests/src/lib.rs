@@ -7,6 +7,7 @@
 //! - [`strace`]: the same by another witness
 //! - [`compile`]: C programs that stand beside other mallocs
 //! - [`skip`]: saying loudly that a test could not run
+//! - [`soak`]: how long it looks for what is rare
 //!
 //! The programs (`exercise`, `exercise-rust`) are one set of scenarios over two fronts, and judge themselves
 //! from inside, with what must not allocate while it measures:
@@ -26,5 +27,6 @@ pub mod program;
 pub mod random;
 pub mod shadow;
 pub mod skip;
+pub mod soak;
 pub mod strace;
 pub mod table;

@@ -3,6 +3,7 @@
 use std::process::Command;
 
 use brkmap_tests::program::{self, Front};
+use brkmap_tests::soak;
 
 /// The programs that open them: on libc's malloc, and with an allocator of their own.
 fn hosts(arguments: &[&str]) -> [(&'static str, Command); 3] {
@@ -20,10 +21,9 @@ fn check(arguments: &[&str]) {
 
 /// Rounds of a plugin that comes and goes.
 fn check_rounds(what: &[&str]) {
-    let full = std::env::var("BRKMAP_FULL").is_ok_and(|full| full == "1");
-    let rounds = if full { "1000" } else { "150" };
+    let rounds = soak::rounds(150, 1000).to_string();
     let plugin = program::plugin().display().to_string();
-    check(&[&["rounds", &plugin, rounds], what].concat());
+    check(&[&["rounds", &plugin, &rounds], what].concat());
 }
 
 #[test]

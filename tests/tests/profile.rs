@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use brkmap_tests::program::{Ended, Front, opened, run};
-use brkmap_tests::skip;
+use brkmap_tests::{skip, soak};
 use prost::Message;
 
 /// profile.proto of pprof, as far as it is looked at.
@@ -272,11 +272,10 @@ fn profiles_begin_and_end_while_threads_run() {
 
 #[test]
 fn libraries_come_and_go_while_a_profile_is_taken() {
-    let times =
-        if std::env::var_os("BRKMAP_FULL").is_some_and(|full| full == "1") { "100000" } else { "10000" };
+    let times = soak::rounds(2_000, 100_000).to_string();
     let library = opened();
     for front in Front::BOTH {
-        let arguments = ["profiled-dlopened", library.to_str().expect("text"), times];
+        let arguments = ["profiled-dlopened", library.to_str().expect("text"), &times];
         let (_, folder) = profiled(front, &arguments, "profile:1K", "heap.pb");
         read(&folder.path().join("heap.pb")).check();
     }

@@ -1,20 +1,21 @@
 //! Many threads on random requests, every byte of every block checked.
 
 use brkmap_tests::program::Front;
+use brkmap_tests::soak;
 
-/// Long enough to meet the rare; `tests/run --full` soaks.
-fn steps() -> &'static str {
-    if std::env::var("BRKMAP_FULL").is_ok_and(|full| full == "1") { "5000000" } else { "200000" }
+fn storm(threads: &str, seed: &str) {
+    let steps = soak::rounds(200_000, 5_000_000).to_string();
+    Front::BOTH.iter().for_each(|front| front.check(&["storm", threads, &steps, seed]));
 }
 
 #[test]
 fn blocks_keep_their_content_with_one_thread() {
-    Front::BOTH.iter().for_each(|front| front.check(&["storm", "1", steps(), "1"]));
+    storm("1", "1");
 }
 
 #[test]
 fn blocks_keep_their_content_with_four_threads() {
-    Front::BOTH.iter().for_each(|front| front.check(&["storm", "4", steps(), "2"]));
+    storm("4", "2");
 }
 
 #[test]

@@ -78,6 +78,11 @@ impl Heap {
         self.change_open(class, |word, bit| word & !bit);
     }
 
+    /// The same of all classes.
+    pub(super) fn note_all_closed(&self) {
+        self.owned.open.iter().for_each(|word| word.store(0, Ordering::Relaxed));
+    }
+
     fn change_open(&self, class: SizeClass, change: impl FnOnce(u64, u64) -> u64) {
         if let Some(word) = self.owned.open.get(class.0 as usize / 64) {
             // Its own thread alone writes it.

@@ -2,12 +2,17 @@
 #![allow(unsafe_code)]
 
 use crate::os::thread::{drop_exit, exit_key};
+use crate::sync::holder::wait;
 use crate::sync::lock::Lock;
 use core::ffi::c_void;
 use core::num::NonZeroU64;
+use core::sync::atomic::{AtomicU32, Ordering};
 
 /// The key of the exit hook, once the first thread came. In one word, so that a fork copies all of it.
 static EXIT_KEY: Lock<Option<ExitKey>> = Lock::new(None);
+
+/// Threads that are in the hook at this moment.
+static LEAVING: AtomicU32 = AtomicU32::new(0);
 
 /// A key plus two, or 1 where libc has none: the heaps of threads that end wait for a thread of the same
 /// token then.
@@ -41,9 +46,29 @@ pub fn forget() {
     }
 }
 
+/// What the hook does: `wait_for_hooks` waits for its end.
+pub fn leave(work: impl FnOnce()) {
+    // Relaxed: who waits looks behind `forget`, so that few come later, and those in their first instructions.
+    LEAVING.fetch_add(1, Ordering::Relaxed);
+    work();
+    // Release: who waits finds what this thread wrote.
+    LEAVING.fetch_sub(1, Ordering::Release);
+}
+
+/// Waits until no thread is in the hook, behind `forget`. Not for ever: a thread that a fork left behind never comes
+/// out.
+pub fn wait_for_hooks() {
+    /// More than a second.
+    const TURNS: u32 = 20_000;
+    // Acquire: see `leave`.
+    (0..TURNS).take_while(|_| LEAVING.load(Ordering::Acquire) > 0).for_each(|turn| wait::turn(turn, |_| {}));
+}
+
 /// # Safety
 /// As for `Allocator::repair_after_fork`.
 pub unsafe fn repair_after_fork() {
+    // Relaxed: the child's one thread, which is in no hook.
+    LEAVING.store(0, Ordering::Relaxed);
     // SAFETY: as the caller vouches; the key behind it is one word.
     unsafe { EXIT_KEY.inherit() };
 }

@@ -58,9 +58,11 @@ fn on_new_heap<W: ThreadWord>(heap: &Heap) {
 /// (PTHREAD_DESTRUCTOR_ITERATIONS, four rounds at least). A later destructor that allocates claims a heap
 /// again, and arms it again. After the last round nobody calls it: see `Registry::claim`.
 unsafe extern "C" fn on_thread_exit<W: ThreadWord>(word: *mut c_void) {
-    // SAFETY: the hook was armed with the thread's heap.
-    let id = unsafe { (*word.cast::<Heap>()).id() };
-    // SAFETY: this is the thread, and its word changes with this call.
-    unsafe { ALLOCATOR.detach::<W>(id) };
-    background::end_with_main();
+    exit_key::leave(|| {
+        // SAFETY: the hook was armed with the thread's heap.
+        let id = unsafe { (*word.cast::<Heap>()).id() };
+        // SAFETY: this is the thread, and its word changes with this call.
+        unsafe { ALLOCATOR.detach::<W>(id) };
+        background::end_with_main();
+    });
 }

@@ -73,6 +73,8 @@ extern "C" fn first() {
 
 extern "C" fn last() {
     if STATE.load(Ordering::Relaxed) == UNLOADING {
+        // A thread that the program has seen the work of may not have ended yet.
+        exit_key::wait_for_hooks();
         // SAFETY: the library's code goes with its return: no thread is in it, or comes to be.
         unsafe {
             ALLOCATOR.unload();

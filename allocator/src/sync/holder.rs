@@ -147,7 +147,7 @@ impl<O: Orderings> Holder<O> {
 }
 
 #[cfg(not(brkmap_loom))]
-pub(super) mod wait {
+pub(crate) mod wait {
     use crate::base::fatal;
     use core::sync::atomic::{AtomicPtr, Ordering};
     use rustix::thread::{Timespec, nanosleep, sched_yield};
@@ -206,7 +206,7 @@ pub(super) mod wait {
 }
 
 #[cfg(brkmap_loom)]
-pub(super) mod wait {
+pub(crate) mod wait {
     pub fn set_watch(_watch: fn(u32)) {}
 
     pub fn turn(_turn: u32, watch: impl FnOnce(u32)) {

@@ -4,15 +4,19 @@
 use std::alloc::GlobalAlloc;
 use std::io::Write;
 use std::sync::Barrier;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 
 use super::fork::{check_and_put, new, replace_blocks, wait_for};
 use super::{KIB, get, put};
 use crate::measure;
 use crate::random::Random;
+use crate::soak;
 
-/// Enough to meet other threads at every step.
-pub const FORKS: usize = 300;
+/// Forks in the middle of others' requests.
+pub fn forks() -> usize {
+    soak::rounds(100, 2000)
+}
+
 const SLOTS: usize = 64;
 
 /// How a child is made.
@@ -185,20 +189,20 @@ fn arm<A: GlobalAlloc + 'static>(alloc: &'static A) {
 /// Handlers that allocate, in children of a program whose other threads are at work.
 pub fn handlers<A: GlobalAlloc + Sync>(alloc: &'static A) {
     arm(alloc);
-    ways(alloc, "fork", FORKS);
+    ways(alloc, "fork", forks());
 }
 
 /// Forks in a signal handler that interrupts this thread wherever it is; the child returns from it and goes on, until
 /// it has done as much again. With other threads at work or without, with handlers that allocate or without.
 pub fn in_signal_handler<A: GlobalAlloc + Sync>(alloc: &'static A, threads: usize, with_handlers: bool) {
     static CHILD: AtomicBool = AtomicBool::new(false);
-    static TURN: AtomicI32 = AtomicI32::new(0);
+    static LEFT: AtomicUsize = AtomicUsize::new(0);
     extern "C" fn fork(_signal: libc::c_int) {
         // Behind the last turn the program waits for its threads, which a child does not have.
-        if CHILD.load(Ordering::Relaxed) || TURN.load(Ordering::Relaxed) == FORKS as i32 {
+        if CHILD.load(Ordering::Relaxed) || LEFT.load(Ordering::Relaxed) == 0 {
             return;
         }
-        TURN.fetch_add(1, Ordering::Relaxed);
+        LEFT.fetch_sub(1, Ordering::Relaxed);
         // SAFETY: what the child may do is what is tried here.
         match unsafe { libc::fork() } {
             0 => {
@@ -219,6 +223,7 @@ pub fn in_signal_handler<A: GlobalAlloc + Sync>(alloc: &'static A, threads: usiz
             }
         }
     }
+    LEFT.store(forks(), Ordering::Relaxed);
     if with_handlers {
         arm(alloc);
     }
@@ -246,7 +251,7 @@ pub fn in_signal_handler<A: GlobalAlloc + Sync>(alloc: &'static A, threads: usiz
         let mut held = [(0, 0); SLOTS];
         let mut left = 2000;
         // In this order: the last turn may come between the two.
-        while TURN.load(Ordering::Relaxed) < FORKS as i32 || CHILD.load(Ordering::Relaxed) {
+        while LEFT.load(Ordering::Relaxed) > 0 || CHILD.load(Ordering::Relaxed) {
             // Mostly what takes locks: blocks of other sizes than the last ones, spans, mappings.
             let (slot, kind) = (random.below(SLOTS), random.below(64));
             if held[slot].0 != 0 {
@@ -300,7 +305,7 @@ pub fn sharing_memory<A: GlobalAlloc + Sync>(alloc: &'static A) {
             let stop = &stop;
             scope.spawn(move || replace_blocks(alloc, seed, stop));
         }
-        for turn in 0..FORKS {
+        for turn in 0..forks() {
             // The parent's thread waits until the child, which has its stack, has ended.
             let flags = (libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD) as libc::c_long;
             let mut stack = vec![0u128; 16 * KIB];
@@ -312,7 +317,7 @@ pub fn sharing_memory<A: GlobalAlloc + Sync>(alloc: &'static A) {
         }
         stop.store(true, Ordering::Relaxed);
     });
-    assert_eq!(done.into_inner(), FORKS, "the memory was not shared");
+    assert_eq!(done.into_inner(), forks(), "the memory was not shared");
 }
 
 /// `clone` onto a stack of its own.

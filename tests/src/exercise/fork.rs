@@ -6,8 +6,13 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use super::{KIB, MIB, get, put, put_chain};
 use crate::random::Random;
+use crate::soak;
 
-const FORKS: usize = 200;
+/// Forks in the middle of others' requests.
+fn forks() -> usize {
+    soak::rounds(80, 1000)
+}
+
 const SLOTS: usize = 512;
 
 /// Blocks anyone may take: at every instant each holds a live block of its size, so also at a fork.
@@ -58,7 +63,7 @@ pub fn storm<A: GlobalAlloc + Sync>(alloc: &'static A, from_thread: bool) {
         for _ in 0..2 {
             scope.spawn(|| use_stdio(&stop));
         }
-        let forks = || (0..FORKS).for_each(|turn| fork_one(alloc, turn));
+        let forks = || (0..forks()).for_each(|turn| fork_one(alloc, turn));
         if from_thread {
             scope.spawn(forks).join().expect("the forking thread");
         } else {
@@ -119,7 +124,7 @@ pub fn while_shrinking<A: GlobalAlloc + Sync>(alloc: &'static A) {
                 fill_and_free(alloc, 16 * MIB);
             }
         });
-        for turn in 0..FORKS {
+        for turn in 0..forks() {
             fork_and(turn, || fill_and_free(alloc, 24 * MIB));
         }
         stop.store(true, Ordering::Relaxed);

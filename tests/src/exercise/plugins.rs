@@ -209,6 +209,7 @@ fn many(paths: &[&str]) {
     let mut held = Vec::new();
     for plugin in &plugins {
         plugin.work();
+        // A scope waits for what its thread does, not for its end.
         std::thread::scope(|scope| _ = scope.spawn(|| plugin.work()));
         for size in [100, 50_000, MIB] {
             held.extend((0..20).map(|_| plugin.take(size)));

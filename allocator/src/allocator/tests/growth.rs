@@ -17,8 +17,13 @@ fn mode(harness: &Harness) -> BreakMode {
     harness.allocator.arena.figures().unwrap().mode
 }
 
+/// What is enough to see it, where each takes long.
+fn fewer(count: usize) -> usize {
+    if cfg!(miri) { count.div_ceil(3) } else { count }
+}
+
 fn spans(harness: &Harness, heap: &Heap, count: usize) -> Vec<Held> {
-    (0..count).map(|k| harness.hold(heap, SPAN, SPAN_ALIGN, k as u8).expect("memory")).collect()
+    (0..fewer(count)).map(|k| harness.hold(heap, SPAN, SPAN_ALIGN, k as u8).expect("memory")).collect()
 }
 
 fn free_all(harness: &Harness, heap: &Heap, held: Vec<Held>) {
@@ -61,7 +66,7 @@ fn a_break_that_another_moved_unseen_is_never_moved_again() {
         assert_eq!(os.brk_bytes(), brk, "{owner:?}");
         // SAFETY: as above.
         let bytes = unsafe { core::slice::from_raw_parts(foreign, 100_000) };
-        assert!(bytes.iter().step_by(STEP).all(|&byte| byte == 0xF0), "the other user's memory was used");
+        assert!(all_are(bytes, 0xF0), "the other user's memory was used");
     }
 }
 
@@ -82,7 +87,7 @@ fn an_sbrk_that_is_served_here_leaves_a_hole_and_the_break_ours() {
     assert!(arena.with_break_held(|ours| ours <= theirs.addr()), "what is theirs may go by their sbrk");
     // SAFETY: as above.
     let bytes = unsafe { core::slice::from_raw_parts(theirs, 100_000) };
-    assert!(bytes.iter().step_by(STEP).all(|&byte| byte == 0xF0), "the other user's memory was used");
+    assert!(all_are(bytes, 0xF0), "the other user's memory was used");
     free_all(&harness, heap, spans(&harness, heap, 20));
 }
 
@@ -143,9 +148,10 @@ fn blocks_of_regions_anywhere_are_freed_by_any_thread() {
     os.scatter = true;
     let harness = Harness::new(os);
     let (heap, other) = (harness.heap(), harness.heap());
-    let (long, short) = if cfg!(miri) { (30, 60) } else { (400, 900) };
-    let mut held = spans(&harness, heap, long);
-    held.extend((0..short).map(|k| harness.hold(heap, 700, 16, k as u8).unwrap()));
+    let mut held = spans(&harness, heap, if cfg!(miri) { 60 } else { 400 });
+    held.extend(
+        (0..if cfg!(miri) { 30 } else { 900 }).map(|k| harness.hold(heap, 700, 16, k as u8).unwrap()),
+    );
     held.chunks(2).for_each(|pair| {
         pair.iter().zip([heap, other]).for_each(|(&one, heap)| harness.check_and_free(heap, one))
     });
@@ -184,7 +190,7 @@ fn the_child_of_a_fork_finds_what_is_free_in_every_block() {
         let mut held = spans(&harness, heap, 40);
         harness.allocator.arena.os.foreign_sbrk(5000);
         held.extend(spans(&harness, heap, 40));
-        for one in held.split_off(45) {
+        for one in held.split_off(fewer(45)) {
             harness.check_and_free(heap, one);
         }
         let before = harness.allocator.arena.figures().unwrap();

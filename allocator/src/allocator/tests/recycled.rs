@@ -86,7 +86,7 @@ fn what_a_grown_mapping_had_is_cleared_and_the_rest_is_known_to_be_zero() {
     let at = zeroed(Some(grown), 2 << 20);
     // SAFETY: a block of two MiB, cleared or zero.
     let bytes = unsafe { core::slice::from_raw_parts(at, 2 << 20) };
-    assert!(bytes.iter().step_by(STEP).all(|&byte| byte == 0));
+    assert!(all_are(bytes, 0));
 }
 
 #[test]

@@ -130,7 +130,7 @@ fn pages_that_cannot_go_are_as_they_were_and_go_later() {
     let fresh = harness.allocator.alloc_class_or_pop(heap, size_class::of(512));
     let block = zeroed(fresh, 512);
     // SAFETY: a block of 512 bytes.
-    assert!(unsafe { core::slice::from_raw_parts(block, 512) }.iter().all(|&byte| byte == 0));
+    assert!(all_are(unsafe { core::slice::from_raw_parts(block, 512) }, 0));
     harness.free(heap, block);
     os.forgive();
     assert!(trims_inside(&harness, heap));
