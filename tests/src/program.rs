@@ -141,7 +141,7 @@ pub fn plain_small(arguments: &[&str]) -> Command {
 
 /// A small program. Built if need be.
 fn small(name: &str, arguments: &[&str]) -> Command {
-    let program = built(&["-p", "brkmap-tests", "--example", name], &format!("examples/{name}"));
+    let program = example(name, name);
     let mut command = Command::new(program);
     command.args(arguments);
     command
@@ -157,38 +157,43 @@ pub fn preload() -> &'static Path {
             return std::fs::canonicalize(&path)
                 .unwrap_or_else(|why| panic!("BRKMAP_PRELOAD {path:?}: {why}"));
         }
-        built(&["-p", "brkmap-preload"], "libbrkmap.so")
+        built("release", &["-p", "brkmap-preload"], "libbrkmap.so")
     })
 }
 
 /// A library with the allocator inside, as Rust programs have them for plugins. Built if need be.
 pub fn plugin() -> PathBuf {
-    built(&["-p", "brkmap-tests", "--example", "plugin"], "examples/libplugin.so")
+    example("plugin", "libplugin.so")
 }
 
 /// A library whose constructor calls into the program that opens it. Built if need be.
 pub fn constructor() -> PathBuf {
-    built(&["-p", "brkmap-tests", "--example", "constructor"], "examples/libconstructor.so")
+    example("constructor", "libconstructor.so")
 }
 
 /// A library that is opened and closed while a profile is taken. Built if need be.
 pub fn opened() -> PathBuf {
-    built(&["-p", "brkmap-tests", "--example", "opened"], "examples/libopened.so")
+    example("opened", "libopened.so")
 }
 
-/// What cargo builds of this tree, optimised, beside the tests.
-fn built(what: &[&str], product: &str) -> PathBuf {
+/// One of this package's, optimised, but not across crates: that takes a minute for each.
+fn example(name: &str, product: &str) -> PathBuf {
+    built("demo", &["-p", "brkmap-tests", "--example", name], &format!("examples/{product}"))
+}
+
+/// What cargo builds of this tree, beside the tests.
+fn built(profile: &str, what: &[&str], product: &str) -> PathBuf {
     let test = std::env::current_exe().expect("the test's own path");
     let target = test.ancestors().nth(3).expect("target/PROFILE/deps/TEST");
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command
-        .args(["build", "--quiet", "--release", "--target-dir"])
+        .args(["build", "--quiet", "--profile", profile, "--target-dir"])
         .arg(target)
         .args(what)
         .current_dir(root());
     assert!(command.status().expect("cargo").success(), "{product} does not build");
-    target.join("release").join(product)
+    target.join(profile).join(product)
 }
 
 /// Whether the library under test is our own: what is peculiar to brkmap is asked of it alone.
