@@ -8,14 +8,16 @@ use super::{KIB, MIB, end_swing, get, put};
 use crate::random::Random;
 use crate::shadow::{self, Block};
 use crate::table::Table;
-use crate::{fault, measure};
+use crate::{fault, measure, soak};
 
 /// What a kernel, a limit or a filter says. 0 is brk's own way.
 const ERRORS: [i32; 5] = [libc::ENOMEM, libc::EAGAIN, libc::EPERM, libc::EINVAL, libc::ENOSYS];
 
-/// The last k of single faults, and of faults that stay. The loop ends before where no call came so far.
-const MOST_SINGLE: usize = 24;
+/// The last k of faults that stay, and of single ones. The loop ends before where no call came so far.
 const MOST_LASTING: usize = 6;
+fn most_single() -> usize {
+    soak::rounds(2 * ERRORS.len(), 24)
+}
 const MISSES: usize = 4;
 
 /// Bytes of spans in a round, untouched: enough for the arena to grow several times.
@@ -111,7 +113,7 @@ pub fn single<A: GlobalAlloc + Sync>(alloc: &'static A, call: &str) {
     assert_eq!(round.run(), 0, "refused without a fault");
     let (resident, address_space) = (measure::resident(), measure::address_space());
     let mut failed = 0;
-    for (count, most) in [(1, MOST_SINGLE), (usize::MAX, MOST_LASTING)] {
+    for (count, most) in [(1, most_single()), (usize::MAX, MOST_LASTING)] {
         let mut misses = 0;
         for k in 0..most {
             // The break moves only where a round needs more than those before.
