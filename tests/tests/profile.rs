@@ -101,9 +101,12 @@ impl Profile {
         &self.string_table[at as usize]
     }
 
-    /// The sums of the values of the samples whose stack goes through a function that begins here.
-    fn of_function(&self, start: usize) -> [f64; 5] {
-        let inside = |address: u64| (start..start + 120).contains(&(address as usize));
+    /// The sums of the values of the samples whose stack goes through a function that begins here. Another one may
+    /// follow it.
+    fn of_function(&self, start: usize, other: usize) -> [f64; 5] {
+        let end = if other > start { other.min(start + 120) } else { start + 120 };
+        // Where a call returns to may be where the next function begins.
+        let inside = |address: u64| (start + 1..=end).contains(&(address as usize));
         let places: Vec<u64> =
             self.location.iter().filter(|place| inside(place.address)).map(|place| place.id).collect();
         let mut sums = [0.0; 5];
@@ -176,10 +179,10 @@ fn sites_get_what_they_allocated(order: &str) {
         let numbers = ended.numbers("sites");
         let [short, long, rounds, kept] = numbers[..] else { panic!("{numbers:?}") };
         let (allocated, kept) = (rounds as f64 * CLASS, kept as f64 * CLASS);
-        let [_, space, live, ..] = profile.of_function(short);
+        let [_, space, live, ..] = profile.of_function(short, long);
         assert!(is_near(space, allocated, RATE), "{order} on {front:?}: short {space} of {allocated}");
         assert_eq!(live, 0.0, "{order} on {front:?}");
-        let [_, space, _, live, asked] = profile.of_function(long);
+        let [_, space, _, live, asked] = profile.of_function(long, short);
         assert!(is_near(space, allocated, RATE), "{order} on {front:?}: long {space} of {allocated}");
         assert!(is_near(live, kept, RATE), "{order} on {front:?}: live {live} of {kept}");
         assert!((asked / live - 200.0 / CLASS).abs() < 0.001, "{asked} of {live} were asked for");
@@ -217,9 +220,9 @@ fn the_crates_functions_write_all_forms_of_one_profile() {
     let here = here.expect("the program's own mapping");
     assert!(plain.text(here.filename).ends_with("exercise-rust"), "{here:?}");
     // Stopped before the blocks were freed, and before the last ones were allocated.
-    let [_, space, live, ..] = plain.of_function(short);
+    let [_, space, live, ..] = plain.of_function(short, long);
     assert!(is_near(space, count as f64 * CLASS, 4096.0) && live == 0.0, "{space} {live}");
-    let [.., live, _] = plain.of_function(long);
+    let [.., live, _] = plain.of_function(long, short);
     assert!(is_near(live, kept as f64 * CLASS, 4096.0), "{live}");
     let text = std::fs::read_to_string(at("dhat.json")).expect("JSON");
     let dhat: serde_json::Value = serde_json::from_str(&text).expect("JSON");

@@ -114,7 +114,8 @@ fn fork<A: GlobalAlloc>(alloc: &A) {
     if child == 0 {
         let (before, _) = churn(alloc);
         comes("the child's memory goes back", || went(before));
-        assert!(status().is_some(), "by its own thread");
+        // What its first slow path gives back may be all, before the thread is there.
+        comes("the child has its own thread", || status().is_some());
         // SAFETY: ends the child.
         unsafe { libc::_exit(0) };
     }
