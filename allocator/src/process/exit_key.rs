@@ -48,15 +48,16 @@ pub fn forget() {
 
 /// What the hook does: `wait_for_hooks` waits for its end.
 pub fn leave(work: impl FnOnce()) {
-    // Relaxed: who waits looks behind `forget`, so that few come later, and those in their first instructions.
+    // Relaxed: who waits looks behind `forget`. Who comes later was about to come, in the last instructions
+    // before this one.
     LEAVING.fetch_add(1, Ordering::Relaxed);
     work();
     // Release: who waits finds what this thread wrote.
     LEAVING.fetch_sub(1, Ordering::Release);
 }
 
-/// Waits until no thread is in the hook, behind `forget`. Not for ever: a thread that a fork left behind never comes
-/// out.
+/// Waits until no thread is in the hook, behind `forget`. Not for ever: a thread that a fork left behind
+/// never comes out.
 pub fn wait_for_hooks() {
     /// More than a second.
     const TURNS: u32 = 20_000;
