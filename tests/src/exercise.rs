@@ -115,7 +115,7 @@ pub fn main<A: GlobalAlloc + Sync>(alloc: &'static A) {
         ["wrong-heap", kind] => heaps::wrong(alloc, kind),
         ["fork-storm"] => fork::storm(alloc, false),
         ["fork-storm", "from-thread"] => fork::storm(alloc, true),
-        ["children", way] => children::ways(alloc, way, children::forks()),
+        ["children", way] => children::ways(alloc, way, fork::forks()),
         ["children", way, count] => children::ways(alloc, way, number(count)),
         ["children-of-handlers"] => children::handlers(alloc),
         ["children-in-signals", threads] => children::in_signal_handler(alloc, number(threads), false),

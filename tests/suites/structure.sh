@@ -22,10 +22,20 @@ tells() {
   done
   [ "$(tail -n 1 "$tree/second")" = "1 passed, 0 failed, 0 skipped" ] || { cat "$tree/second"; return 1; }
   # Those that run side by side: each waits for the other.
-  for line in fresh:crate crate:fresh; do
-    printf '. tests/lib.sh\nmet() { touch "$BRKMAP_TARGET/%s"; for _ in {1..100}; do [ -e "$BRKMAP_TARGET/%s" ] && return; sleep 0.1; done; return 1; }\nstep "they meet" met\nexit $step_failed\n' \
-      "${line%%:*}" "${line#*:}" >"$tree/tests/suites/${line%%:*}.sh"
+  cat >"$tree/tests/suites/fresh.sh" <<'END'
+. tests/lib.sh
+meets() {
+  touch "$BRKMAP_TARGET/${0##*/}.here"
+  for _ in {1..100}; do
+    [ -e "$BRKMAP_TARGET/fresh.sh.here" ] && [ -e "$BRKMAP_TARGET/crate.sh.here" ] && return
+    sleep 0.1
   done
+  return 1
+}
+step "it meets the other" meets
+exit $step_failed
+END
+  cp "$tree/tests/suites/fresh.sh" "$tree/tests/suites/crate.sh"
   env -u BRKMAP_TELL CARGO_TARGET_DIR="$tree/target" "$tree/tests/run" good fresh good crate >"$tree/third" 2>&1
   [ "$(tail -n 1 "$tree/third")" = "4 passed, 0 failed, 0 skipped" ] || { cat "$tree/third"; return 1; }
   rm -rf "$tree"

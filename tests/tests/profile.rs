@@ -105,8 +105,7 @@ impl Profile {
     /// follow it.
     fn of_function(&self, start: usize, other: usize) -> [f64; 5] {
         let end = if other > start { other.min(start + 120) } else { start + 120 };
-        // Where a call returns to may be where the next function begins.
-        let inside = |address: u64| (start + 1..=end).contains(&(address as usize));
+        let inside = |address: u64| (start..end).contains(&(address as usize));
         let places: Vec<u64> =
             self.location.iter().filter(|place| inside(place.address)).map(|place| place.id).collect();
         let mut sums = [0.0; 5];

@@ -6,16 +6,10 @@ use std::io::Write;
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 
-use super::fork::{check_and_put, new, replace_blocks, wait_for};
+use super::fork::{check_and_put, forks, new, replace_blocks, wait_for};
 use super::{KIB, get, put};
 use crate::measure;
 use crate::random::Random;
-use crate::soak;
-
-/// Forks in the middle of others' requests.
-pub fn forks() -> usize {
-    soak::rounds(100, 2000)
-}
 
 const SLOTS: usize = 64;
 

@@ -9,8 +9,8 @@ use crate::random::Random;
 use crate::soak;
 
 /// Forks in the middle of others' requests.
-fn forks() -> usize {
-    soak::rounds(80, 1000)
+pub(super) fn forks() -> usize {
+    soak::rounds(100, 2000)
 }
 
 const SLOTS: usize = 512;
