@@ -74,10 +74,10 @@ packages() {
 # need COMMAND PACKAGE: the command, from that Debian package if it is not here yet; else the suite ends.
 need() { command -v "$1" >/dev/null || apt "$2"; }
 
-# want COMMAND PACKAGE: the same, but the suite goes on: its tests name what they lack, and BRKMAP_CANNOT
-# tells them whether this machine could have had it.
+# want COMMAND PACKAGE: the same, also for a file by its whole name, but the suite goes on: its tests name what they
+# lack, and BRKMAP_CANNOT tells them whether this machine could have had it.
 want() {
-  command -v "$1" >/dev/null && return
+  if [ -e "$1" ] || command -v "$1" >/dev/null; then return; fi
   (apt "$2")
   [ $? = "$CANNOT" ] && export BRKMAP_CANNOT=1
   return 0

@@ -3,7 +3,7 @@
 set -u
 . tests/lib.sh
 need_linker
-cargo_test -p brkmap-tests --test structure --test unsafety --test bare_bools --test circles --test documents || step_failed=1
+cargo_test -p brkmap-tests --test structure --test unsafety --test bare_bools --test circles --test documents --test suites || step_failed=1
 
 # tests/run itself, over suites of our own.
 tells() {

@@ -103,10 +103,10 @@ fn a_tracer_that_attaches_has_a_profile_begin_and_end() {
 
 #[test]
 fn bpftrace_counts_samples_where_the_kernel_has_uprobes() {
-    let Some(bpftrace) = skip::tool("bpftrace") else { return };
-    if !Path::new("/sys/kernel/tracing/uprobe_events").exists() {
+    if !Path::new("/sys/bus/event_source/devices/uprobe").exists() {
         return skip::skip("this kernel has no uprobes, or does not show them");
     }
+    let Some(bpftrace) = skip::tool("bpftrace") else { return };
     let file = rust_program();
     let script = format!(
         "usdt:{}:otel_memory:alloc {{ @blocks = count(); @bytes = sum(arg1); }} interval:s:20 {{ exit(); }}",

@@ -43,6 +43,15 @@ fn is_allocator(name: &str) -> bool {
     ALLOCATORS.iter().any(|begin| name.starts_with(begin)) && name != "__libc_start_main"
 }
 
+/// How many names of one place are an allocator's, from the innermost. What is inlined into a function of an allocator
+/// is the allocator's too, whatever it is called.
+fn own_names(names: &[String]) -> usize {
+    match names.last() {
+        Some(outermost) if is_allocator(outermost) => names.len(),
+        _ => names.iter().take_while(|name| is_allocator(name)).count(),
+    }
+}
+
 impl Sites {
     /// Those of a profile, and the files whose names could not be found.
     pub fn of(profile: &Profile) -> Result<(Sites, Vec<String>)> {
@@ -55,7 +64,7 @@ impl Sites {
         let (mut symbols, mut known) = (Symbols::of(profile), BTreeMap::new());
         let mut sites = BTreeMap::<Vec<String>, Figures>::new();
         for sample in &profile.sample {
-            let mut stack = Vec::new();
+            let (mut stack, mut inner, mut inside) = (Vec::new(), 0, true);
             for id in &sample.location_id {
                 let Some(&place) = locations.get(id) else { continue };
                 let names = known.entry(*id).or_insert_with(|| {
@@ -68,9 +77,13 @@ impl Sites {
                         named
                     }
                 });
+                if inside {
+                    let own = own_names(names);
+                    inner += own;
+                    inside = own == names.len();
+                }
                 stack.extend(names.iter().cloned());
             }
-            let inner = stack.iter().take_while(|name| is_allocator(name)).count();
             stack.drain(..inner.min(stack.len().saturating_sub(1)));
             stack.reverse();
             let figures = sites.entry(stack).or_default();
@@ -183,5 +196,9 @@ mod tests {
         for name in ["main", "alloc::vec::Vec<T>::push", "__libc_start_main", "my_malloc"] {
             assert!(!is_allocator(name), "{name}");
         }
+        let own = |names: [&str; 3]| own_names(&names.map(str::to_owned));
+        assert_eq!(own(["stack", "take", "brkmap::process::alloc_class"]), 3);
+        assert_eq!(own(["malloc", "strdup", "main"]), 1);
+        assert_eq!(own(["push", "malloc", "main"]), 0);
     }
 }

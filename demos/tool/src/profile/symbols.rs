@@ -38,7 +38,7 @@ impl<'a> Symbols<'a> {
         let profile = self.profile;
         let file = self.files.entry(name).or_insert_with(|| open(name, profile.text(mapping.build_id)));
         let place = address.wrapping_sub(mapping.memory_start).wrapping_add(mapping.file_offset);
-        let found = file.as_ref().and_then(|file| file.names(place)).filter(|names| !names.is_empty());
+        let found = file.as_ref().and_then(|file| file.names(place));
         let short = Path::new(name).file_name().map_or(name.into(), |name| name.to_string_lossy());
         found.unwrap_or_else(|| vec![format!("{short}+{place:#x}")])
     }
@@ -71,10 +71,16 @@ impl File {
                 names.extend(name);
             }
         }
-        if names.is_empty() {
-            let symbol = self.loader.find_symbol(at)?;
-            names.push(addr2line::demangle_auto(symbol.into(), None).into_owned());
+        // The outermost is a function of the symbol table. Line tables without types name it without its module, and the
+        // symbol of Rust and C++ does not.
+        if let Some(symbol) = self.loader.find_symbol(at) {
+            let whole = addr2line::demangle_auto(symbol.into(), None);
+            match names.last_mut() {
+                Some(name) if whole != symbol => *name = whole.into_owned(),
+                Some(_) => {}
+                None => names.push(whole.into_owned()),
+            }
         }
-        Some(names)
+        if names.is_empty() { None } else { Some(names) }
     }
 }

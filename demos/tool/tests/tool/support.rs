@@ -61,7 +61,8 @@ pub fn library() -> &'static Path {
     })
 }
 
-/// A program that a test cannot do without; the test says so and ends where it is missing.
+/// A program that a test cannot do without; the test says so and ends where it is missing. Where this machine may not
+/// install anything, the suite has said so in BRKMAP_CANNOT.
 pub fn needs(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     // The system's own first: a wrapper script around an interpreter would be traced too.
@@ -69,7 +70,11 @@ pub fn needs(name: &str) -> Option<PathBuf> {
         [PathBuf::from("/usr/bin"), PathBuf::from("/bin")].into_iter().chain(std::env::split_paths(&path));
     let found = places.map(|place| place.join(name)).find(|file| file.is_file());
     if found.is_none() {
-        println!("SKIP: {name} is not installed");
+        let word = if std::env::var_os("BRKMAP_CANNOT").is_some() { "cannot install" } else { "missing" };
+        println!(
+            "SKIP {}: {word} {name}",
+            std::thread::current().name().unwrap_or("test").replace("::", ".")
+        );
     }
     found
 }
