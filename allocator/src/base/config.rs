@@ -120,8 +120,14 @@ pub const HELD_MOST: usize = 2 << 20;
 /// From here on a heap cannot be mostly in magazines: of the classes together they hold no more than a third.
 pub const HOARD_MOST: usize = 5 << 20;
 
-/// Blocks that a sparse heap may have in magazines all the same, while the program swings.
+/// Blocks that a sparse heap may have in magazines all the same, each of which may keep a page: while the
+/// program swings, and while it does not.
 pub const REOPENED_MOST: u32 = 128;
+pub const FEW_IN_ALL: u32 = 64;
+/// While it does not, each of the magazines holds so many blocks, of so many bytes together, at most: they go
+/// home at once, and larger blocks one by one.
+pub const FEW_REOPENED: u32 = 7;
+pub const FEW_BYTES: usize = 2048;
 
 /// A heap with fewer bytes of slabs has none that counts.
 pub const SLACK_FROM: usize = 256 * 1024;

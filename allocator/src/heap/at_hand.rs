@@ -16,7 +16,7 @@
 #![forbid(unsafe_code)]
 
 use crate::base::checked::Checked;
-use crate::base::config::{HELD_MOST, HOARD, HOARD_MOST, REOPENED_MOST, SPARSE_BYTES};
+use crate::base::config::{HELD_MOST, HOARD, HOARD_MOST, SPARSE_BYTES};
 use crate::base::size_class::CLASSES;
 use crate::base::units::SizeClass;
 use core::cell::Cell;
@@ -181,9 +181,9 @@ impl AtHand {
         self.say(Density::Turned, used, 0)
     }
 
-    /// How many blocks more the magazines of a sparse heap may hold: each may keep a page.
-    pub fn room_to_reopen(&self) -> u32 {
-        REOPENED_MOST.saturating_sub(self.reopened.get())
+    /// How many blocks more the magazines of a sparse heap may hold, of so many in all.
+    pub fn room_to_reopen(&self, in_all: u32) -> u32 {
+        in_all.saturating_sub(self.reopened.get())
     }
 
     pub fn note_reopened(&self, blocks: u32) {

@@ -10,7 +10,8 @@ use crate::arena::page_map::Entry;
 use crate::base::allocated::Allocated;
 use crate::base::checked::{part_or_end, split_or_end};
 use crate::base::config::{
-    HOMING, MAGAZINE_BYTES, MAGAZINE_CAP, MAGAZINE_FIRST, MAGAZINE_FREED, MAGAZINE_MIN, PAGE, PROFILE,
+    FEW_BYTES, FEW_IN_ALL, FEW_REOPENED, HOMING, MAGAZINE_BYTES, MAGAZINE_CAP, MAGAZINE_FIRST,
+    MAGAZINE_FREED, MAGAZINE_MIN, PAGE, PROFILE, REOPENED_MOST,
 };
 use crate::base::keys::Key;
 use crate::base::size_class::{self, CLASSES};
@@ -87,7 +88,9 @@ impl Heap {
             // A closed magazine's block goes home, and another heap's opens it: a thread that only ever frees
             // a block or two of a class keeps none, and shares no cache line with whom it got them from.
             let widens = takes && (magazine.cap() > 0 || !mine || self.owned.at_hand.may_open());
-            let oldest = if takes { magazine.len(bin) / 2 } else { 0 };
+            let len = if takes { magazine.len(bin) } else { 0 };
+            // One that was reopened for a few is emptied.
+            let oldest = if magazine.cap() < MAGAZINE_FIRST { len } else { len / 2 };
             let receivers = if oldest > 0 {
                 let blocks = part_or_end(magazine.blocks(bin), 0..oldest as usize);
                 let receivers = self.send_home(&site, registry, class, blocks);
@@ -103,9 +106,7 @@ impl Heap {
                 Density::Dense if widens => {
                     _ = self.widen(class, most_at_hand(arena, class).min(MAGAZINE_FREED))
                 }
-                Density::Sparse if takes && mine && arena.budget.swing.bound() > 0 => {
-                    self.reopen(arena, class)
-                }
+                Density::Sparse if takes && mine => self.reopen(arena, class),
                 Density::Dense | Density::Sparse => {}
                 Density::Turned => self.sweep(&site, registry),
             }
@@ -159,9 +160,9 @@ impl Heap {
     }
 
     /// In a heap whose slabs are mostly free, single cached blocks pin whole slabs. Once it is so, and
-    /// each time the bytes in use have halved since, everything cached goes home, and magazines stay closed
-    /// until a refill opens them again: a program that only frees ends with nothing pinned, one that goes on
-    /// allocating is soon back at full speed.
+    /// each time the bytes in use have halved since, everything cached goes home, and magazines hold a few
+    /// blocks at most until a refill opens them again: a program that only frees ends with little pinned, one
+    /// that goes on allocating is soon back at full speed.
     #[inline]
     fn judge_own<O: Os>(&self, site: &Site<O>, slabs: &mut Slabs) -> Density {
         match self.owned.at_hand.as_before(slabs.used_bytes()) {
@@ -232,19 +233,28 @@ impl Heap {
     /// Lets a magazine hold twice what it does, but no more than its class's or than `most` (where it does
     /// not yet). What it holds now.
     fn widen(&self, class: SizeClass, most: u32) -> u32 {
-        let magazine = self.magazine(class);
-        let most = most.min(MAGAZINE_CAP[class.0 as usize] as u32).max(magazine.cap());
-        self.hold(class, (magazine.cap() * 2).max(MAGAZINE_FIRST).min(most))
+        self.widen_to(class, twice(self.magazine(class).cap()), most)
     }
 
-    /// Lets a magazine of a sparse heap hold some blocks again, because the program swings: it frees and
-    /// takes the same over and over.
+    /// The same for `cap` blocks.
+    fn widen_to(&self, class: SizeClass, cap: u32, most: u32) -> u32 {
+        let most = most.min(MAGAZINE_CAP[class.0 as usize] as u32).max(self.magazine(class).cap());
+        self.hold(class, cap.min(most))
+    }
+
+    /// Lets a magazine of a sparse heap hold some blocks again: a few, which go home together, or more where
+    /// the program swings: it frees and takes the same over and over.
     #[inline(never)]
     fn reopen<O: Os>(&self, arena: &Arena<O>, class: SizeClass) {
         let (at_hand, before) = (&self.owned.at_hand, self.magazine(class).cap());
-        let room = at_hand.room_to_reopen();
-        if room > 0 && !arena.budget.is_pinned() {
-            let cap = self.widen(class, most_at_hand(arena, class).min(before + room));
+        let few = FEW_REOPENED.min((FEW_BYTES / size_class::bytes(class)) as u32);
+        let (most, in_all) = match arena.budget.swing.bound() {
+            0 => (few, FEW_IN_ALL),
+            _ => (twice(before), REOPENED_MOST),
+        };
+        let room = at_hand.room_to_reopen(in_all);
+        if most > before && room > 0 && !arena.budget.is_pinned() {
+            let cap = self.widen_to(class, most, most_at_hand(arena, class).min(before + room));
             at_hand.note_reopened(cap - before);
         }
     }
@@ -343,6 +353,11 @@ impl Heap {
         self.owned.busy.store(false, Strong::DONE);
         result
     }
+}
+
+/// The next size of a magazine that holds so many blocks.
+fn twice(cap: u32) -> u32 {
+    (cap * 2).max(MAGAZINE_FIRST)
 }
 
 /// The most blocks of a class that a thread keeps at hand.

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::base::builder::Config;
-use crate::base::config::{HOMING, MAGAZINE_MIN};
+use crate::base::config::{FEW_BYTES, FEW_IN_ALL, FEW_REOPENED, HOMING, MAGAZINE_MIN};
 
 /// More than a magazine of the class holds at first, and fewer than half of what it holds at most.
 const SOME: usize = 40;
@@ -62,20 +62,51 @@ fn what_was_kept_of_another_goes_home_in_the_end() {
     assert_eq!(harness.allocator.arena.figures().unwrap().in_use.0, 0);
 }
 
-#[test]
-#[cfg_attr(miri, ignore = "too many blocks")]
-fn a_heap_that_is_mostly_free_keeps_nothing_at_hand() {
-    let harness = Harness::new(Sim::new());
-    let heap = harness.heap();
-    // Slabs of a class, of which every block but one in a slab is freed, in the order of addresses.
-    const SIZE: usize = 1024;
-    let count = 60 * (GRANULE / SIZE);
-    let held: Vec<_> = (0..count).map(|_| harness.alloc(heap, SIZE, 16).expect("memory")).collect();
+/// Slabs of a size of which every block is freed but one in a slab, by their addresses. The blocks that stay.
+fn mostly_free(harness: &Harness, heap: &Heap, size: usize, slabs: usize) -> Vec<*mut u8> {
+    let count = slabs * (GRANULE / size);
+    let held: Vec<_> = (0..count).map(|_| harness.alloc(heap, size, 16).expect("memory")).collect();
     let (kept, freed): (Vec<_>, Vec<_>) = held.into_iter().partition(|block| block.addr() % GRANULE == 0);
     freed.iter().for_each(|&block| harness.free(heap, block));
+    kept
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "too many blocks")]
+fn a_heap_that_is_mostly_free_keeps_little_at_hand() {
+    const SIZE: usize = 1024;
+    let harness = Harness::new(Sim::new());
+    let heap = harness.heap();
+    let kept = mostly_free(&harness, heap, SIZE, 60);
     let (slabs, used) = heap.slab_figures(&harness.allocator.arena);
     assert_eq!(slabs, kept.len() * GRANULE);
     assert!(used <= kept.len() * SIZE + 16 * 1024, "{used} bytes are out for {} blocks", kept.len());
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "too many blocks")]
+fn what_a_heap_that_is_mostly_free_keeps_is_few_of_each_class_and_in_all() {
+    let harness = Harness::new(Sim::new());
+    let heap = harness.heap();
+    let sizes = [16, 48, 64, 96, 128, 160, 224, 256, 320, 448, 640, 896, 1280, 2048, 3072];
+    let held = sizes.map(|size| blocks(&harness, heap, size, SOME / 4));
+    let kept = mostly_free(&harness, heap, 1024, 400);
+    let mut in_all = 0;
+    for (size, blocks) in sizes.into_iter().zip(held) {
+        let few = (FEW_BYTES / size).min(FEW_REOPENED as usize);
+        let at_hand =
+            || blocks.iter().filter(|&&block| heap.has_at_hand(size_class::of(size), block)).count();
+        let now = blocks.iter().map(|&block| {
+            harness.free(heap, block);
+            at_hand()
+        });
+        let most = now.max().expect("blocks");
+        assert!(most <= few, "{most} blocks of {size} bytes");
+        assert!(at_hand() <= most.div_ceil(2), "what was full went home");
+        in_all += most;
+    }
+    assert!(in_all > FEW_IN_ALL as usize / 2 && in_all <= FEW_IN_ALL as usize, "{in_all}");
+    kept.into_iter().for_each(|block| harness.free(heap, block));
 }
 
 #[test]
