@@ -30,7 +30,8 @@ fn two_hundred_idle_threads_are_bounded() {
 fn threads_that_only_free_make_no_heaps() {
     for front in Front::BOTH {
         for (each, at_once) in [(0, 16), (1, 1), (3, 40), (200, 16), (5000, 5)] {
-            front.check(&["threads-that-free", &each.to_string(), &at_once.to_string()]);
+            // What all of them took and freed in the last rounds may have swung, if they were slow.
+            front.check_without_swing(&["threads-that-free", &each.to_string(), &at_once.to_string()]);
         }
     }
 }

@@ -246,7 +246,8 @@ impl Heap {
             return;
         }
         let most = (MAGAZINE_CAP[class.0 as usize] as u32).min(MAGAZINE_PROFILED);
-        if self.magazine(class).cap() < most {
+        // One that a sparse heap reopened for a few stays as it is.
+        if (MAGAZINE_FIRST..most).contains(&self.magazine(class).cap()) {
             self.hold(class, most);
         }
         let (bin, magazine, aside) = (self.bin(class), self.magazine(class), self.aside(class));
