@@ -20,6 +20,7 @@ mod door;
 mod fresh;
 pub mod glance;
 mod guarded;
+mod homing;
 mod look;
 pub mod magazine;
 mod medium;

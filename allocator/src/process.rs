@@ -23,7 +23,7 @@ use crate::base::allocated::Allocated;
 use crate::base::config::{ADDRESSES, PROFILE};
 use crate::base::size_class::{self, STEP_MAX};
 use crate::base::units::{Bytes, SizeClass};
-use crate::heap::{BinAt, Heap};
+use crate::heap::{BinAt, Heap, Stamps};
 use crate::medium::MediumClass;
 use crate::os::Os;
 use crate::os::thread::ThreadWord;
@@ -243,10 +243,38 @@ fn is_put_aside<W: ThreadWord>(block: *mut u8, aside: impl FnOnce(&Heap) -> bool
 /// Has the thread a medium block at hand from now on that is given up, where that is all there is to do.
 #[inline]
 fn is_at_hand<W: ThreadWord>(block: *mut u8) -> bool {
-    let arena = &ALLOCATOR.arena;
-    // What is too much goes by the slow path, and samples are looked for there.
-    let waits = arena.budget.is_over() || ALLOCATOR.is_profiling() || profiling::has_news();
-    !waits && current::<W>().push_medium(arena, block)
+    !is_awaited() && current::<W>().push_medium(&ALLOCATOR.arena, block)
+}
+
+/// Frees a block of a homing class, where that is all there is to do.
+#[inline]
+fn is_homed<W: ThreadWord>(block: *mut u8, stamps: Stamps) -> bool {
+    let heap = current::<W>();
+    let Some(block) = heap.homing(block, stamps) else { return false };
+    heap.push_homing(block)
+        || !is_awaited()
+            && look::<W>() == Way::Free
+            && heap.send_homing(&ALLOCATOR.arena, &ALLOCATOR.registry, block)
+}
+
+/// Whether something waits for a slow path of free: what is too much goes by it, and samples are looked for
+/// there.
+#[inline]
+fn is_awaited() -> bool {
+    ALLOCATOR.arena.budget.is_over() || ALLOCATOR.is_profiling() || profiling::has_news()
+}
+
+/// Frees what C's fast path did not find to be a block that it may take.
+///
+/// # Safety
+/// As for `free_checked`.
+#[cold]
+#[inline(never)]
+pub unsafe fn free_unknown<W: ThreadWord>(block: *mut u8) {
+    if !is_homed::<W>(block, Stamps::Kept) {
+        // SAFETY: as the caller vouches.
+        unsafe { free_checked::<W>(block) }
+    }
 }
 
 /// Frees what the fast path refused.
@@ -256,7 +284,7 @@ fn is_at_hand<W: ThreadWord>(block: *mut u8) -> bool {
 #[cold]
 #[inline(never)]
 pub unsafe fn free_slow<W: ThreadWord>(block: *mut u8) {
-    if block.is_null() {
+    if block.is_null() || is_homed::<W>(block, Stamps::None) {
         return;
     }
     if look::<W>() == Way::Barred {

@@ -238,8 +238,9 @@ impl Heap {
 
     /// The same for `cap` blocks.
     fn widen_to(&self, class: SizeClass, cap: u32, most: u32) -> u32 {
-        let most = most.min(MAGAZINE_CAP[class.0 as usize] as u32).max(self.magazine(class).cap());
-        self.hold(class, cap.min(most))
+        let now = self.magazine(class).cap();
+        let cap = cap.min(most).min(MAGAZINE_CAP[class.0 as usize] as u32);
+        if cap > now { self.hold(class, cap) } else { now }
     }
 
     /// Lets a magazine of a sparse heap hold some blocks again: a few, which go home together, or more where

@@ -51,13 +51,11 @@ impl Heap {
         }
         // NOTICE: the push before the look at whether the owner parks; see `give_up`.
         fence(Ordering::SeqCst);
-        // Relaxed: a hint, see `note_sparse`.
-        let sparse = self.shared.sparse.load(Ordering::Relaxed);
-        let limit = if sparse || self.is_parked() { 0 } else { INBOX_STEAL / WEIGHT };
+        let limit = if self.wants_all_home() { 0 } else { INBOX_STEAL / WEIGHT };
         if waiting as usize > limit {
             self.drain(&site);
         }
-        // Relaxed: as above.
+        // Relaxed: a hint.
         self.shared.sparse.load(Ordering::Relaxed)
     }
 
@@ -85,9 +83,19 @@ impl Heap {
 
     fn try_drain<O: Os>(&self, site: &Site<O>) -> bool {
         let Some(mut slabs) = self.shared.slabs.try_lock() else { return false };
-        self.shared.keep_inbox(site, &mut slabs);
+        if self.wants_all_home() {
+            self.shared.release_inbox(site, &mut slabs);
+        } else {
+            self.shared.keep_inbox(site, &mut slabs);
+        }
         self.release_idle(&mut slabs, site);
         true
+    }
+
+    /// Whether what is sent to it goes into the slabs at once, as far as is known.
+    pub(super) fn wants_all_home(&self) -> bool {
+        // Relaxed: a hint, see `note_sparse`.
+        self.is_parked() || self.shared.sparse.load(Ordering::Relaxed)
     }
 
     /// Keeps nothing that nobody may come to use, and nothing that pins slabs that are mostly free.
@@ -107,7 +115,7 @@ impl Heap {
         let site = self.site(arena, &noted);
         {
             let mut slabs = self.shared.slabs.lock();
-            self.shared.take_inbox(&site, |parcel| slabs.release_closed(&site, parcel));
+            self.shared.release_inbox(&site, &mut slabs);
             slabs.empty_depot(&site);
             slabs.retire_empty(&site);
         }
@@ -159,6 +167,11 @@ impl Shared {
     /// Takes everything out of the inbox and into the depot.
     pub(super) fn keep_inbox<O: Os>(&self, site: &Site<O>, slabs: &mut Slabs) {
         self.take_inbox(site, |parcel| slabs.keep(site, parcel));
+    }
+
+    /// Takes everything out of the inbox and into the slabs.
+    fn release_inbox<O: Os>(&self, site: &Site<O>, slabs: &mut Slabs) {
+        self.take_inbox(site, |parcel| slabs.release_closed(site, parcel));
     }
 
     /// Takes everything out of the inbox.

@@ -49,6 +49,42 @@ fn a_thread_keeps_its_own_blocks_of_a_homing_class_at_hand() {
 }
 
 #[test]
+fn blocks_of_a_homing_class_have_short_ways() {
+    let harness = Harness::new(Sim::new());
+    let (owner, other) = (harness.heap(), harness.heap());
+    let (arena, registry) = (&harness.allocator.arena, &harness.allocator.registry);
+    let size = size_class::bytes(HOMING);
+    let slab = GRANULE / size;
+    // A slab that is grown, and one that is young.
+    let held = blocks(&harness, owner, size, slab + 1);
+    for heap in [owner, other] {
+        heap.follow_window(arena);
+        assert!(heap.homing(core::ptr::null_mut(), Stamps::Kept).is_none());
+        assert!(heap.homing(held[0].wrapping_add(16), Stamps::None).is_none(), "no block begins there");
+        assert!(heap.homing(held[slab], Stamps::Kept).is_none(), "its slab is young");
+    }
+    let small = blocks(&harness, owner, SIZE, 1)[0];
+    assert!(owner.homing(small, Stamps::Kept).is_none(), "of another class");
+
+    let mine = owner.homing(held[0], Stamps::Kept).expect("a block of a homing class");
+    assert!(!owner.send_homing(arena, registry, mine) && owner.push_homing(mine));
+    assert!(owner.homing(held[0], Stamps::Kept).is_none(), "it is free");
+    assert_eq!(owner.pop(HOMING), held[0]);
+    harness.free(owner, small);
+
+    let theirs = other.homing(held[1], Stamps::Kept).expect("as above");
+    assert!(!other.push_homing(theirs) && other.send_homing(arena, registry, theirs));
+    assert!(other.homing(held[1], Stamps::Kept).is_none(), "it is free");
+    let again = blocks(&harness, owner, size, 2 * slab);
+    assert!(again.contains(&held[1]), "its owner hands it out again");
+
+    // Nobody would come to take it.
+    harness.end(owner.id());
+    let late = other.homing(held[2], Stamps::Kept).expect("as above");
+    assert!(!other.send_homing(arena, registry, late));
+}
+
+#[test]
 fn what_was_kept_of_another_goes_home_in_the_end() {
     let harness = Harness::new(Sim::new());
     let (owner, other) = (harness.heap(), harness.heap());

@@ -90,7 +90,7 @@ pub unsafe fn free<F: Front>(block: *mut c_void) {
         // SAFETY: as the caller vouches.
         Offer::Refused(at) if PROFILE => unsafe { process::free_refused::<F>(block.cast(), heap, at) },
         // SAFETY: as the caller vouches.
-        _ => unsafe { process::free_checked::<F>(block.cast()) },
+        _ => unsafe { process::free_unknown::<F>(block.cast()) },
     }
 }
 
