@@ -40,7 +40,8 @@ as_root() {
   if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi
 }
 
-# apt PACKAGE…: installs Debian packages, or ends the suite with the reason.
+# apt PACKAGE…: installs Debian packages, or ends the suite with the reason. It reads nothing: its caller may be
+# reading a list.
 apt() {
   local line="apt-get install $*"
   [ "${BRKMAP_INSTALL:-yes}" = no ] && skipped "missing $* and BRKMAP_INSTALL=no" "$line"
@@ -55,7 +56,7 @@ apt() {
     apt_once "$@" && return
   fi
   skipped "could not install $*" "$line"
-}
+} </dev/null
 apt_once() {
   as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 \
     install -y --no-install-recommends "$@"

@@ -260,15 +260,21 @@ impl Heap {
         class < HOMING && self.bin(class).push::<Inlined>(exposed(block))
     }
 
-    /// What any pointer is, if the page map and this heap's tests say that a small block begins there which
-    /// was handed out, and is not stamped as free. None where that is not known at once.
+    /// The page-map entry of any pointer into this heap's window.
     #[inline(always)]
-    pub fn small(&self, block: *mut u8) -> Option<Small> {
+    fn entry(&self, block: *mut u8) -> Option<Entry> {
         let window = self.window.get();
         // Null and most large mappings lie outside, and so does everything for the empty heap.
         let place = window.place(block.addr())?;
         // SAFETY: inside the window.
-        let entry = unsafe { window.map.get(place) };
+        Some(unsafe { window.map.get(place) })
+    }
+
+    /// What any pointer is, if the page map and this heap's tests say that a small block begins there which
+    /// was handed out, and is not stamped as free. None where that is not known at once.
+    #[inline(always)]
+    pub fn small(&self, block: *mut u8) -> Option<Small> {
+        let entry = self.entry(block)?;
         // SAFETY: the low half of an entry is a multiple of a bin's size, below that of all bins, or YOUNG
         // more: it leads from the first test to that of a bin.
         let starts = unsafe {

@@ -4,8 +4,7 @@ set -u
 . tests/lib.sh
 need_linker
 # Each test says itself what it lacks, so one missing program does not take the others with it.
-# What installs one must not read the rest of the list.
-while read -r program package; do want "$program" "$package" </dev/null; done <<END
+while read -r program package; do want "$program" "$package"; done <<END
 strace strace
 readelf binutils
 gcore gdb

@@ -108,11 +108,9 @@ fn bpftrace_counts_samples_where_the_kernel_has_uprobes() {
     }
     let Some(bpftrace) = skip::tool("bpftrace") else { return };
     // Its BEGIN is a probe of its own kind, at a function of its own.
-    let may = run({
-        let mut command = Command::new(&bpftrace);
-        command.args(["-e", "BEGIN { exit(); }"]);
-        command
-    });
+    let mut command = Command::new(&bpftrace);
+    command.args(["-e", "BEGIN { exit(); }"]);
+    let may = run(command);
     if !may.status.success() {
         return skip::skip(&format!("no uprobes for us: {}", String::from_utf8_lossy(&may.stderr).trim()));
     }

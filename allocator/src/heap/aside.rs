@@ -183,10 +183,7 @@ impl Heap {
     /// The same for a block that the Rust front vouches for.
     #[inline]
     pub fn put_any_aside(&self, samples: &Samples, block: *mut u8) -> bool {
-        let window = self.window.get();
-        let Some(place) = window.place(block.addr()) else { return false };
-        // SAFETY: inside the window.
-        let entry = unsafe { window.map.get(place) };
+        let Some(entry) = self.entry(block) else { return false };
         let takes = entry.class() < HOMING && entry.as_slab().is_some();
         if !takes || !self.is_profiled() || samples.may_have(block) {
             return false;

@@ -40,10 +40,7 @@ impl Heap {
     /// free where stamps are kept. None where that is not known at once.
     #[inline]
     pub fn homing(&self, block: *mut u8, stamps: Stamps) -> Option<Homing> {
-        let window = self.window.get();
-        let place = window.place(block.addr())?;
-        // SAFETY: inside the window.
-        let entry = unsafe { window.map.get(place) };
+        let entry = self.entry(block)?;
         let (home, class) = entry.as_slab().filter(|(_, class)| *class >= HOMING)?;
         let grown = entry == Entry::slab(home, class);
         let begins = grown && index_of(class, block.addr() % GRANULE).is_some();

@@ -27,10 +27,7 @@ impl Heap {
     /// done: it is no medium block, not seen to be one at once, or there is no room.
     #[inline]
     pub fn push_medium<O: Os>(&self, arena: &Arena<O>, block: *mut u8) -> bool {
-        let window = self.window.get();
-        let Some(at) = window.place(block.addr()) else { return false };
-        // SAFETY: inside the window.
-        let entry = unsafe { window.map.get(at) };
+        let Some(entry) = self.entry(block) else { return false };
         let (Some(place), Some(geometry)) = (entry.in_chunk(), arena.geometry()) else { return false };
         // SAFETY: as in `Allocator::medium_at`.
         let found = unsafe { look_up(&geometry, geometry.granule_of(block.addr()), place, block.addr()) };

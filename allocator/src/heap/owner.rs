@@ -89,7 +89,7 @@ impl Heap {
             // a block or two of a class keeps none, and shares no cache line with whom it got them from.
             let widens = takes && (magazine.cap() > 0 || !mine || self.owned.at_hand.may_open());
             let len = if takes { magazine.len(bin) } else { 0 };
-            // One that was reopened for a few is emptied.
+            // One for a few blocks is emptied: a sparse heap's, or one that a key keeps so small.
             let oldest = if magazine.cap() < MAGAZINE_FIRST { len } else { len / 2 };
             let receivers = if oldest > 0 {
                 let blocks = part_or_end(magazine.blocks(bin), 0..oldest as usize);

@@ -100,8 +100,7 @@ fn what_was_kept_of_another_goes_home_in_the_end() {
 
 /// Slabs of a size of which every block is freed but one in a slab, by their addresses. The blocks that stay.
 fn mostly_free(harness: &Harness, heap: &Heap, size: usize, slabs: usize) -> Vec<*mut u8> {
-    let count = slabs * (GRANULE / size);
-    let held: Vec<_> = (0..count).map(|_| harness.alloc(heap, size, 16).expect("memory")).collect();
+    let held = blocks(harness, heap, size, slabs * (GRANULE / size));
     let (kept, freed): (Vec<_>, Vec<_>) = held.into_iter().partition(|block| block.addr() % GRANULE == 0);
     freed.iter().for_each(|&block| harness.free(heap, block));
     kept

@@ -64,7 +64,7 @@ impl Sites {
         let (mut symbols, mut known) = (Symbols::of(profile), BTreeMap::new());
         let mut sites = BTreeMap::<Vec<String>, Figures>::new();
         for sample in &profile.sample {
-            let (mut stack, mut inner, mut inside) = (Vec::new(), 0, true);
+            let (mut stack, mut inner) = (Vec::new(), 0);
             for id in &sample.location_id {
                 let Some(&place) = locations.get(id) else { continue };
                 let names = known.entry(*id).or_insert_with(|| {
@@ -77,10 +77,9 @@ impl Sites {
                         named
                     }
                 });
-                if inside {
-                    let own = own_names(names);
-                    inner += own;
-                    inside = own == names.len();
+                // As long as all are the allocator's.
+                if inner == stack.len() {
+                    inner += own_names(names);
                 }
                 stack.extend(names.iter().cloned());
             }
